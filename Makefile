@@ -1,0 +1,116 @@
+# `make` alone lists what there is. Every target sets up .venv first, once, and again when a lock file changes.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough; another one: make install PYTHON=/path/to/python
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 python; do \
+	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$candidate && break; \
+	done)
+
+BIN := .venv/bin
+# --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
+PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
+TYPED := $(PACKAGES) $(wildcard tests/typing examples)
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# ------------------------------------------------------------------------------------------- set-up
+
+.PHONY: install
+install: .venv/.installed ## set up .venv with the locked packages and this project (done once)
+
+.venv/.installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found as python3, python3.13, python3.12, python3.11 or python. Install one, or name it: make install PYTHON=/path/to/python"; exit 1; }
+	@echo "==> .venv: installing the locked packages with $$($(PYTHON) --version) (one to two minutes, done once)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "==> .venv: ready"
+
+# The engine of the small real model. Its absence is no failure: the demo then runs the scripted engine and says so.
+.venv/.demo: requirements-demo.lock .venv/.installed
+	@echo "==> .venv: installing the small real model's engine (two minutes at most)"
+	@$(BIN)/python -c 'import subprocess, sys; subprocess.run(sys.argv[1:], check=True, timeout=120)' \
+		$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-demo.lock 2>.venv/demo-install.log \
+		&& touch $@ \
+		|| echo "==> The engine could not be installed (see .venv/demo-install.log). Going on with the scripted engine."
+
+.PHONY: lock
+lock: .venv/.installed ## resolve the dependencies anew into the two lock files
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
+	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
+	@echo "==> requirements.lock and requirements-demo.lock are new; make install brings .venv up to them"
+
+# --universal: one file for every Python from 3.11 on and every platform; no host of an index is written down
+LOCK_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+# ------------------------------------------------------------------------------------------- checks
+
+.PHONY: check
+check: lint types contracts test ## everything that must hold: lint, types, contracts, test
+
+.PHONY: format
+format: .venv/.installed ## rewrite the code in the project's format, mend what ruff can mend
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: lint
+lint: .venv/.installed ## ruff's rules and format
+	@echo "==> lint: ruff check, ruff format --check"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: .venv/.installed ## mypy, strict
+	@echo "==> types: mypy --strict $(TYPED)"
+	@$(BIN)/mypy $(TYPED)
+
+.PHONY: contracts
+contracts: .venv/.installed ## import-linter: who may import whom
+	@echo "==> contracts: lint-imports"
+	@$(BIN)/lint-imports
+
+.PHONY: test
+test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
+	@echo "==> test: pytest tests, on two processes"
+	@$(PYTEST) tests --numprocesses 2
+
+.PHONY: test-transport
+test-transport: .venv/.installed ## the transport's tests
+	@$(PYTEST) tests/transport tests/emulator
+
+.PHONY: test-langchain
+test-langchain: .venv/.installed ## the LangChain adapter's tests
+	@$(PYTEST) tests/langchain
+
+.PHONY: test-llamaindex
+test-llamaindex: .venv/.installed ## the LlamaIndex adapter's tests
+	@$(PYTEST) tests/llamaindex
+
+.PHONY: test-real
+test-real: .venv/.demo ## both adapters on a small real model (a download of some 500 MB, once)
+	@echo "==> test-real: pytest tests/real"
+	@$(PYTEST) tests/real -m real
+
+# ------------------------------------------------------------------------------------------ showing
+
+.PHONY: demo
+demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
+	@$(BIN)/python -m demo
+
+.PHONY: bench
+bench: .venv/.installed ## the adapters beside raw httpx and the frameworks, in one run
+	@for script in benchmarks/bench_*.py; do echo "==> bench: $$script"; $(BIN)/python $$script || exit 1; done
+
+.PHONY: clean
+clean: ## remove .venv and everything that was made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""LangChain's classes for ModelScope API-Inference."""

@@ -1,0 +1,1 @@
+"""LlamaIndex's classes for ModelScope API-Inference."""

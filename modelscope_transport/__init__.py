@@ -1,0 +1,1 @@
+"""ModelScope API-Inference, with no framework in sight."""
