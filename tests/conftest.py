@@ -1,0 +1,60 @@
+"""What holds for every test, whoever wrote it.
+
+* No test sees the developer's own settings: their token, their proxy, their tracing account.
+* No test reaches beyond this machine; pytest-socket refuses it (``addopts`` in pyproject.toml).
+* A test that prints, logs or writes the token of the `canary` fixture fails, whatever it asserts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+if (Path(__file__).parents[1] / "modelscope_transport/emulator/fixtures.py").exists():
+    pytest_plugins.append("modelscope_transport.emulator.fixtures")
+
+CANARY = "ms-0f1e2d3c-ca9a-4b1e-8a7c-5c0ffee5c0de"
+
+_PRIVATE = ("MODELSCOPE_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "OTEL_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+# Here and not in a fixture: so it holds for imports, session fixtures and child processes too.
+for _name in list(os.environ):
+    if _name.startswith(_PRIVATE) or _name.lower() in _PROXIES:
+        del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def canary() -> str:
+    """A well-formed token that nobody may ever see again: pass it as ``api_key``."""
+    return CANARY
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that let the canary out: in captured text, or in a file under ``tmp_path``."""
+    report = yield
+    places = [title for title, text in report.sections if CANARY in text and _is_of(title, report)]
+    places += [f"the file {path}" for path in _written(item, report)]
+    if places and not report.failed:  # what has failed keeps its own reason
+        report.outcome = "failed"
+        report.longrepr = f"The token got out. It stands in: {', '.join(places)}."
+    report.sections = [(title, text.replace(CANARY, "***")) for title, text in report.sections]
+    return report
+
+
+def _is_of(title: str, report: pytest.TestReport) -> bool:
+    # "Captured stdout setup" is repeated in the later phases' reports; one failure is enough
+    return title.endswith(str(report.when))
+
+
+def _written(item: pytest.Item, report: pytest.TestReport) -> list[Path]:
+    folder = getattr(item, "funcargs", {}).get("tmp_path") if report.when == "teardown" else None
+    files = (path for path in folder.rglob("*") if path.is_file()) if folder else ()
+    return [path for path in files if CANARY.encode() in path.read_bytes()]
