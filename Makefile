@@ -48,9 +48,8 @@ lock: .venv/.installed ## resolve the dependencies anew into the two lock files
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
 	@echo "==> requirements.lock and requirements-demo.lock are new; make install brings .venv up to them"
 
-# --universal: one file for every Python from 3.11 on and every platform; no host of an index is written down
-LOCK_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+# --universal: one file for every Python from 3.11 on and for every platform
+LOCK_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 # ------------------------------------------------------------------------------------------- checks
 
@@ -76,7 +75,7 @@ types: .venv/.installed ## mypy, strict
 .PHONY: contracts
 contracts: .venv/.installed ## import-linter: who may import whom
 	@echo "==> contracts: lint-imports"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
