@@ -12,7 +12,7 @@ BIN := .venv/bin
 # --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing examples)
+TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -26,7 +26,7 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found as python3, python3.13, python3.12, python3.11 or python. Install one, or name it: make install PYTHON=/path/to/python"; exit 1; }
-	@echo "==> .venv: installing the locked packages with $$($(PYTHON) --version) (one to two minutes, done once)"
+	@echo "==> .venv: installing the locked packages with $$($(PYTHON) --version) (one to two minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements.lock
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
