@@ -225,7 +225,8 @@ FRAMEWORK_NAMES = {
     "tool_calls",
     "total_tokens",
 }
-WIRE_HEADERS = re.compile(r"authorization|retry-after|x-request-id|(x-)?modelscope-.*", re.I)
+# The service's own headers. What HTTP itself defines (authorization, content-type) is _io.py's.
+WIRE_HEADERS = re.compile(r"x-request-id|x-modelscope-.+|modelscope-ratelimit-.+", re.I)
 
 
 def tree_of(path: Path) -> ast.Module:
