@@ -1,0 +1,127 @@
+"""The models the local service offers, and what each of them does differently.
+
+A row says how a model *behaves on the wire*; nothing here is a promise about the live service, whose list changes
+from week to week. Ids, tiers and kinds as recorded in public clients between 2026-07 and 2026-10; windows from
+``anomalyco/models.dev`` (2026-07) where it has them. Which switch a hybrid model listens to, and whether it demands
+to be streamed while it thinks, is known for few models: where it is not, the row holds the likelier guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["chat", "embedding", "image"]
+Tier = Literal["lite", "standard", "ultra"]
+Thinking = Literal["none", "hybrid", "always"]
+Switch = Literal["enable_thinking", "chat_template_kwargs"]
+
+MAGICUBES: dict[str, float] = {"lite": 0.5, "standard": 1, "ultra": 2}
+"""What one call costs in each tier (``limits.md`` of the official documentation, 2026-08)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of the local service.
+
+    Attributes:
+        id: ``owner/name``, case-sensitive.
+        kind: Which endpoint serves it.
+        tier: What a call costs: 0.5, 1 or 2 Magicubes.
+        thinking: Whether it never thinks, thinks on request, or always thinks.
+        thinking_default: What a hybrid model does when the request does not say.
+        thinking_switch: The field a hybrid model listens to; the other one is ignored.
+        stream_to_think: A hybrid model that refuses to think in a call that is not streamed.
+        stream_only: Refuses every call that is not streamed.
+        json_schema: Takes ``response_format`` of type ``json_schema``; else it answers with an empty shell.
+        forced_tools: Takes ``tool_choice`` ``required`` or named (while it is not thinking); else an empty shell.
+        vision: Takes pictures.
+        window: Prompt and answer together, in tokens.
+        dimensions: Length of an embedding model's vectors.
+        fixed_temperature: The only temperature it takes.
+        tiny_max_tokens: With ``max_tokens`` at or below this it answers with an empty shell.
+        listed: Appears in ``GET /v1/models``.
+    """
+
+    id: str
+    kind: Kind = "chat"
+    tier: Tier = "standard"
+    thinking: Thinking = "none"
+    thinking_default: bool = True
+    thinking_switch: Switch = "enable_thinking"
+    stream_to_think: bool = False
+    stream_only: bool = False
+    json_schema: bool = True
+    forced_tools: bool = True
+    vision: bool = False
+    window: int = 131_072
+    dimensions: int = 0
+    fixed_temperature: float | None = None
+    tiny_max_tokens: int = 0
+    listed: bool = True
+
+    @property
+    def cost(self) -> float:
+        """Magicubes for one call."""
+        return MAGICUBES[self.tier]
+
+
+MODELS: tuple[Model, ...] = (
+    Model("Qwen/Qwen3-Coder-30B-A3B-Instruct", window=262_144),
+    Model("Qwen/Qwen3-235B-A22B-Instruct-2507", window=262_144),
+    Model("Qwen/Qwen3.5-122B-A10B", thinking="hybrid", vision=True, window=262_144),
+    Model("Qwen/Qwen3.5-397B-A17B", tier="ultra", thinking="hybrid", vision=True, window=262_144),
+    Model("Qwen/QwQ-32B", thinking="always", stream_only=True),
+    Model(
+        "Qwen/Qwen3-235B-A22B-Thinking-2507",
+        thinking="always",
+        stream_only=True,
+        window=262_144,
+    ),
+    Model("Qwen/Qwen3-8B", thinking="hybrid", stream_to_think=True),
+    Model("Qwen/Qwen3-32B", thinking="hybrid", stream_to_think=True),
+    # json_schema gives an empty shell: modelscope/modelscope#1801 (2026-09-18)
+    Model(
+        "deepseek-ai/DeepSeek-V4.1-Flash",
+        tier="ultra",
+        thinking="hybrid",
+        thinking_switch="chat_template_kwargs",
+        json_schema=False,
+        vision=True,
+        window=1_000_000,
+    ),
+    Model("ZhipuAI/GLM-4.7-Flash", thinking="hybrid", window=202_752, tiny_max_tokens=5),
+    Model(
+        "moonshotai/Kimi-K2.5",
+        tier="ultra",
+        thinking="hybrid",
+        thinking_default=False,
+        thinking_switch="chat_template_kwargs",
+        vision=True,
+        window=262_144,
+        fixed_temperature=1,
+    ),
+    Model("nex-agi/Nex-N2.5-mini", tier="lite"),
+    Model(
+        "Qwen/Qwen3-Embedding-0.6B",
+        "embedding",
+        "lite",
+        dimensions=1024,
+        window=32_768,
+        listed=False,
+    ),
+    Model(
+        "Qwen/Qwen3-Embedding-4B", "embedding", "lite", dimensions=2560, window=32_768, listed=False
+    ),
+    Model(
+        "Qwen/Qwen3-Embedding-8B", "embedding", "lite", dimensions=4096, window=32_768, listed=False
+    ),
+    Model("Qwen/Qwen-Image", "image", "ultra", listed=False),
+    Model("Qwen/Qwen-Image-Edit", "image", "ultra"),
+)
+
+
+def catalogue(extra: Iterable[Model] = ()) -> dict[str, Model]:
+    """Return the rows by id; a row of ``extra`` takes the place of a built-in one of the same id."""
+    return {model.id: model for model in (*MODELS, *extra)}

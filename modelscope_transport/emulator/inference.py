@@ -1,0 +1,127 @@
+"""The paid endpoints and their free neighbours under ``/v1``: one call's way from the request to the answer.
+
+``rules`` judge the request, ``quota`` says whether anything is left, the engine finds the words, the call is charged,
+``protocol`` dresses the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from modelscope_transport.emulator import protocol
+from modelscope_transport.emulator.answers import Answer, Event, Reply, Stream
+from modelscope_transport.emulator.catalogue import Model
+from modelscope_transport.emulator.engine import ChatCall, Engine, Piece, Pieces, Refused, Usage
+from modelscope_transport.emulator.quota import Meter
+from modelscope_transport.emulator.rules import judge_chat, judge_embeddings
+from modelscope_transport.emulator.server import Request
+
+
+@dataclass(slots=True)
+class Backend:
+    """What stands behind the endpoints.
+
+    Attributes:
+        models: The catalogue, by id.
+        meter: What is spent.
+        engine: Finds the words.
+        clock: The time, in seconds since the epoch.
+    """
+
+    models: Mapping[str, Model]
+    meter: Meter
+    engine: Engine
+    clock: Callable[[], float]
+
+
+async def chat(backend: Backend, request: Request) -> Answer:
+    """``POST /v1/chat/completions``."""
+    call = judge_chat(request.body, backend.models)
+    if not isinstance(call, ChatCall):
+        return call
+    meter, model, now = backend.meter, call.model, backend.clock()
+    if (spent := meter.refusal(model)) is not None:
+        return spent
+    pieces = _in_its_place(backend, call)
+    try:
+        first = await anext(
+            pieces
+        )  # an engine that refuses does so here, in time for an HTTP status
+    except Refused as refusal:
+        return refusal.answer
+    meter.charge(model)
+    whole = _put_back(first, pieces)
+    if call.body.get("stream"):
+        asked = bool((call.body.get("stream_options") or {}).get("include_usage"))
+        return Stream(_told(protocol.chunks(model.id, whole, now, asked)))
+    try:
+        return await protocol.completion(model.id, whole, now)
+    except Refused as refusal:
+        meter.refund(model)
+        return refusal.answer
+
+
+async def _in_its_place(backend: Backend, call: ChatCall) -> Pieces:
+    """An engine's pieces; the call counts as running from the first to the last of them."""
+    running = backend.meter.running
+    running[call.model.id] += 1
+    try:
+        async with aclosing(backend.engine.chat(call)) as pieces:
+            async for piece in pieces:
+                yield piece
+    finally:
+        running[call.model.id] -= 1
+
+
+async def _put_back(first: Piece | Usage, rest: Pieces) -> Pieces:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
+
+
+async def _told(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """An engine that fails in the middle of a stream says so in an event."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield event
+        except Refused as refusal:
+            body = refusal.answer.body if isinstance(refusal.answer, Reply) else None
+            if isinstance(body, Mapping):
+                yield body
+
+
+async def embeddings(backend: Backend, request: Request) -> Answer:
+    """``POST /v1/embeddings``."""
+    judged = judge_embeddings(request.body, backend.models)
+    if isinstance(judged, Reply):
+        return judged
+    model, texts = judged
+    meter = backend.meter
+    if (spent := meter.refusal(model)) is not None:
+        return spent
+    meter.running[model.id] += 1
+    try:
+        length = request.body.get("dimensions") or model.dimensions
+        vectors, prompt = await backend.engine.embed(model, texts, length)
+    except Refused as refusal:
+        return refusal.answer
+    finally:
+        meter.running[model.id] -= 1
+    meter.charge(model)
+    packed = request.body["encoding_format"] == "base64"
+    return protocol.embeddings(model.id, vectors, prompt, packed)
+
+
+async def models(backend: Backend, request: Request) -> Answer:
+    """``GET /v1/models``: for everybody, with any token or none."""
+    return protocol.model_list(backend.models.values(), backend.clock())
+
+
+async def welcome(backend: Backend, request: Request) -> Answer:
+    """``GET /``."""
+    there = "https://modelscope.cn/docs/model-service/API-Inference/intro"
+    return Reply(200, {"message": f"Welcome to ModelScope API-Inference, docs at {there}"})

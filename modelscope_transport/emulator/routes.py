@@ -1,0 +1,74 @@
+"""Which path is served by what. A new endpoint is a function and a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from modelscope_transport.emulator import hub, inference
+from modelscope_transport.emulator.answers import Answer, Reply
+from modelscope_transport.emulator.failures import refuse
+from modelscope_transport.emulator.inference import Backend
+from modelscope_transport.emulator.server import Request
+
+Handler: TypeAlias = Callable[[Backend, Request], Awaitable[Answer]]
+Refusal: TypeAlias = Callable[[], Reply]
+
+TOKENS = ("ms-", "ms_oauth")
+"""How a token begins that the local service takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path; ``{}`` stands for any text.
+        handle: Answers.
+        refusal: What a wrong token is told; None where no token is asked for.
+        paid: Whether scenarios step in, and the allowance is told in headers.
+    """
+
+    method: str
+    path: str
+    handle: Handler
+    refusal: Refusal | None = None
+    paid: bool = False
+    _pattern: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pattern = ".+".join(map(re.escape, self.path.split("{}")))
+        object.__setattr__(self, "_pattern", re.compile(pattern))
+
+    def fits(self, request: Request) -> bool:
+        """Whether the request is for this endpoint."""
+        path = request.path.rstrip("/") or "/"
+        return request.method == self.method and self._pattern.fullmatch(path) is not None
+
+    def admits(self, request: Request) -> bool:
+        """Whether the request's token is good enough."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self.refusal is None or (scheme.lower() == "bearer" and token.startswith(TOKENS))
+
+
+def _unauthenticated() -> Reply:
+    return refuse("authentication_failed")
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/v1/chat/completions", inference.chat, _unauthenticated, paid=True),
+    Route("POST", "/v1/embeddings", inference.embeddings, _unauthenticated, paid=True),
+    Route("GET", "/v1/models", inference.models),
+    Route("GET", "/", inference.welcome),
+    Route("GET", "/openapi/v1/magicubes/balance", hub.balance, hub.unauthenticated),
+    Route("GET", "/openapi/v1/users/me", hub.me, hub.unauthenticated),
+    Route("GET", "/api/v1/inference/list_model_providers", hub.model_providers),
+)
+
+
+def find_route(request: Request) -> Route | None:
+    """Return the endpoint that a request is for."""
+    return next((route for route in ROUTES if route.fits(request)), None)

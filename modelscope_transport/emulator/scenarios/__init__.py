@@ -1,0 +1,59 @@
+"""Misbehaviour by name: what a client must live through, on request.
+
+A scenario stands between the service and the client. It may answer instead of the service (then nothing is charged),
+or let the honest answer come and spoil it; so a scenario for streams works on whatever the engine has to say. One
+that finds nothing to spoil (a stream's scenario and a reply in one piece) leaves the honest answer as it is.
+
+A name can carry an argument after a colon: ``throttled:2`` sends ``Retry-After: 2``, ``cut:3`` cuts after three
+chunks. :func:`find` reads names, :data:`SCENARIOS` is the table, ``--scenario help`` prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelscope_transport.emulator.answers import Answer
+from modelscope_transport.emulator.scenarios import connections, replies, streams, tools, vectors
+from modelscope_transport.emulator.scenarios.kinds import Scenario, instead
+
+SCENARIOS: dict[str, Scenario] = {
+    row.name: row
+    for row in (
+        *replies.ROWS,
+        *connections.ROWS,
+        *streams.ROWS,
+        *tools.ROWS,
+        *vectors.ROWS,
+    )
+}
+
+
+def find(wanted: str | Answer) -> Scenario:
+    """Return the scenario of a name, or one that gives just this answer.
+
+    Args:
+        wanted: ``name`` or ``name:argument``, or an answer to give word for word.
+
+    Raises:
+        ValueError: There is no such name, or it takes no argument.
+    """
+    if not isinstance(wanted, str):
+        return Scenario("given", "an answer given word for word", instead(lambda _: wanted))
+    name, _, argument = wanted.partition(":")
+    if name not in SCENARIOS:
+        raise ValueError(
+            f"no scenario is called {name!r}; --scenario help lists all {len(SCENARIOS)}"
+        )
+    if argument and not SCENARIOS[name].takes:
+        raise ValueError(f"the scenario {name!r} takes no argument")
+    return replace(SCENARIOS[name], argument=argument)
+
+
+def listing() -> str:
+    """The table as text, one scenario a line."""
+    lines = [
+        (f"{row.name}[:{row.takes}]" if row.takes else row.name, row.says)
+        for row in SCENARIOS.values()
+    ]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:{width}}  {says}" for name, says in lines)

@@ -1,0 +1,160 @@
+"""The local service: a socket, a token, what was asked, and the scenarios that wait."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import TracebackType
+
+from modelscope_transport.emulator.answers import Answer, Reply, Stream
+from modelscope_transport.emulator.catalogue import Model, catalogue
+from modelscope_transport.emulator.engine import Engine
+from modelscope_transport.emulator.failures import refuse
+from modelscope_transport.emulator.inference import Backend
+from modelscope_transport.emulator.quota import Allowance, Meter
+from modelscope_transport.emulator.routes import find_route
+from modelscope_transport.emulator.scenarios import find
+from modelscope_transport.emulator.scenarios.kinds import Scenario
+from modelscope_transport.emulator.scripted import ScriptedEngine
+from modelscope_transport.emulator.server import Request, Server
+
+
+class LocalService:
+    """A service on this machine that speaks the protocol of ModelScope API-Inference.
+
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`::
+
+        with LocalService(allowance=Allowance(calls_per_day=20)) as service:
+            client = Client(base_url=service.base_url, api_key=service.token)
+
+    Args:
+        models: Rows beside the built-in ones; a row with the same id takes the other's place.
+        allowance: What may be spent, or its text form (``"calls=20,per-model=5"``). None does not limit.
+        engine: Finds the words; None takes the engine of rules.
+        scenario: A misbehaviour for every paid request, by name, or an answer for all of them.
+        host: Address to bind.
+        port: Port to bind; 0 takes a free one.
+        clock: Gives the time in seconds since the epoch; moves the allowance from day to day.
+
+    Attributes:
+        requests: What has arrived, in order.
+        token: A token that the service takes, made up anew for each instance.
+        meter: What is spent.
+
+    Raises:
+        ValueError: An allowance or a scenario that is not understood.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Model] | None = None,
+        allowance: Allowance | str | None = None,
+        engine: Engine | None = None,
+        scenario: str | Answer | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(allowance, str):
+            allowance = Allowance.parse(allowance)
+        self.models = catalogue(models or ())
+        self.meter = Meter(allowance or Allowance(), clock)
+        self.requests: list[Request] = []
+        self.token = f"ms-{uuid.uuid4()}"
+        self._backend = Backend(self.models, self.meter, engine or ScriptedEngine(), clock)
+        self._standing = find(scenario or "honest")
+        self._queue: deque[Scenario] = deque()
+        self._place = host, port
+        self._clock = clock
+        self._server: Server | None = None
+
+    # --- life
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The address cannot be bound.
+        """
+        if self._server is None:
+            server = Server(self._answer, *self._place, self._clock)
+            server.start()
+            self._server = server
+
+    def stop(self) -> None:
+        """Close every connection and the socket; what was recorded stays."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> LocalService:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def root_url(self) -> str:
+        """Where the service listens, without a path: ``http://127.0.0.1:PORT``."""
+        if self._server is None:
+            raise RuntimeError(
+                "the local service is not running: use it in a with statement, or call start()"
+            )
+        host = self._server.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL: ``http://127.0.0.1:PORT/v1``."""
+        return f"{self.root_url}/v1"
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        return len(self._server.connections) if self._server else 0
+
+    # --- what tests steer
+
+    def next(self, *scenarios: str | Answer) -> None:
+        """Give the next paid requests these scenarios, one each, in order.
+
+        Args:
+            scenarios: Names (``"throttled"``, ``"cut:3"``), or answers to give word for word.
+
+        Raises:
+            ValueError: There is no such name.
+        """
+        self._queue.extend([find(each) for each in scenarios])
+
+    def reset(self) -> None:
+        """Forget the requests, the scenarios that wait, and what was spent."""
+        self.requests.clear()
+        self._queue.clear()
+        self.meter.reset()
+
+    async def _answer(self, request: Request) -> Answer:
+        """One request's way: the route, the token, the scenario, the endpoint."""
+        self.requests.append(request)
+        route = find_route(request)
+        if route is None:
+            return refuse("not_found")
+        if route.refusal is not None and not route.admits(request):
+            return route.refusal()  # before the body is looked at, as the real service does
+        if not route.paid:
+            return await route.handle(self._backend, request)
+        scenario = self._queue.popleft() if self._queue else self._standing
+        answer = await scenario.play(request, lambda: route.handle(self._backend, request))
+        asked = request.body.get("model") if isinstance(request.body, dict) else None
+        model = self.models.get(str(asked))
+        if model is not None and isinstance(answer, Reply | Stream):
+            answer = replace(answer, headers={**self.meter.headers(model), **answer.headers})
+        return answer

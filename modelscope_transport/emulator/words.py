@@ -1,0 +1,101 @@
+"""Words of a text, in Latin and in Chinese script, brought to a form that can be compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_RUN = re.compile(r"[A-Za-z]+|\d+(?:\.\d+)?|[\u3400-\u9fff]+|[\u3040-\u30ff\uac00-\ud7af]+")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_ENDING = re.compile(r"(?:ations?|ators?|ating|ated|ates?|ings?|ied|ies|ers?|ors?|ed|es|s|e|y)$")
+
+STOP = frozenset(
+    """a about an and any are as at be by can could did do does for from get give had has have he her here his how i if
+    in into is it its just let me my no not of on one or our please she should so some tell than that the their them
+    then there these they this to up us use used useful user using was we were what when where which who whom why will
+    with would you your function tool tools call input output value values return returns returned given name
+    的 了 是 在 和 与 吗 呢 我 你 他 她 它 们 这 那 有 个 请 帮 把 被 就 都 也 很 一 不 什 么 怎 样 哪 谁 多 少 几 吧 啊""".split()
+)
+"""Words that say little."""
+
+SAME = {
+    "+": "add", "plus": "add", "sum": "add", "加": "add", "*": "multiply", "×": "multiply", "times": "multiply",
+    "product": "multiply", "乘": "multiply", "minus": "subtract", "减": "subtract", "÷": "divide", "除": "divide",
+    "天气": "weather", "气温": "temperature", "时间": "time", "日期": "date", "搜索": "search", "查找": "search",
+    "翻译": "translate", "计算": "calculate", "价格": "price", "邮件": "email", "城市": "city",
+}  # fmt: skip
+"""Signs and Chinese words for what tools are often called in English."""
+
+
+def stem(word: str) -> str:
+    """Cut the endings that English puts on a word; what stays has at least three letters."""
+    word = word.lower()
+    found = _ENDING.search(word)
+    return word[: found.start()] if found and found.start() >= 3 else word
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in order: stems of Latin words, numbers, Chinese characters and pairs of them.
+
+    A word of :data:`SAME` is followed by what it stands for.
+    """
+    found: list[str] = []
+    for run in _RUN.findall(_CAMEL.sub(" ", text)):
+        if run[0].isascii():
+            found.append(stem(run))
+        else:
+            found.extend(run)
+            found.extend(run[at : at + 2] for at in range(len(run) - 1))
+    return found
+
+
+def content(text: str) -> set[str]:
+    """The words that say something."""
+    return {word for word in words(text) if word not in _STOPPED and len(word) + (word > "~") > 1}
+
+
+def with_synonyms(text: str) -> set[str]:
+    """The words that say something, and what the signs and Chinese words among them stand for."""
+    lowered = text.lower()
+    named = {stem(name) for sign, name in SAME.items() if _holds(lowered, sign)}
+    return content(text) | named
+
+
+def _holds(text: str, sign: str) -> bool:
+    if sign.isascii() and sign.isalpha():
+        return re.search(rf"\b{sign}\b", text) is not None
+    if not sign.isalnum():
+        return re.search(rf"[\d)]\s*{re.escape(sign)}\s*[\d(]", text) is not None
+    return sign in text
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text is written in Chinese characters for the most part."""
+    letters = [sign for sign in text if sign.isalpha()]
+    return sum("\u3400" <= sign <= "\u9fff" for sign in letters) * 2 > len(letters)
+
+
+def sentences(text: str) -> list[str]:
+    """Cut a text into sentences: at full stops of either script and at line ends."""
+    cut = re.split(r"(?<=[.!?])\s+|(?<=[。！？；])|\n+", text)
+    return [part.strip() for part in cut if part and part.strip()]
+
+
+def rank(question: str, passages: Iterable[str]) -> list[tuple[float, str]]:
+    """Order passages by the words they share with a question, the rarer the better; best first.
+
+    Passages that share nothing are left out.
+    """
+    texts = list(dict.fromkeys(passages))
+    sets = [content(text) for text in texts]
+    wanted = content(question)
+    spread = {word: sum(word in each for each in sets) for word in wanted}
+    scored = [
+        (sum(1 / spread[word] for word in wanted & each) / (len(each) + 4) ** 0.25, text)
+        for text, each in zip(texts, sets, strict=True)
+        if wanted & each
+    ]
+    return sorted(scored, key=lambda pair: -pair[0])
+
+
+_STOPPED = frozenset(stem(word) for word in STOP) | STOP
