@@ -1,0 +1,192 @@
+"""The policy of one call, written once for both colours.
+
+Laws of this file: a flow is a generator that yields attempts and is sent their outcomes; it
+returns a `Handover` or raises the error of the last outcome. No I/O, no sleep, no clock but the
+one it is given. One kind of effect only: an attempt, which carries its own delay. Retry and
+fall-back end when the reply is handed over; nothing is ever restarted behind the user's back.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ._wire.failure_table import Kind
+from ._wire.failures import Verdict, judge
+from ._wire.outcomes import Failure, Outcome, Refused, Reply, read_failure, read_request_id
+from .models import ModelProfile, ProfileBook, near_names, profile_for
+from .retry import RetryBudget, RetryPolicy
+from .tasks import Task
+from .types import ChatRequest, EmbeddingRequest, NamedTool, Origin
+
+__all__ = ["Attempt", "Flow", "Handover", "call_flow"]
+
+
+class Attempt(Struct):
+    """Wait, then send this.
+
+    Attributes:
+        path: address under the base URL.
+        body: JSON to post.
+        model: model ID that is asked.
+        streaming: whether a stream was asked for.
+        delay: seconds to wait first.
+        verdict: what the flow made of its outcome; the driver settles the ledger by it.
+    """
+
+    path: str
+    body: bytes
+    model: str
+    streaming: bool
+    delay: float = 0.0
+    verdict: Verdict | None = None
+
+
+class Handover(Struct, frozen=True):
+    """A call that succeeded: its decoded reply, or the opening of its stream."""
+
+    value: Any
+    origin: Origin
+
+
+Flow = Generator[Attempt, Outcome, Handover]
+
+
+def call_flow(
+    task: Task,
+    request: ChatRequest | EmbeddingRequest,
+    *,
+    stream: bool,
+    book: ProfileBook,
+    policy: RetryPolicy,
+    budget: RetryBudget,
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+    chance: Callable[[], float] = random.random,
+) -> Flow:
+    """The attempts of one call, and what to make of their outcomes.
+
+    Args:
+        task: row of the task registry.
+        request: what the user asks.
+        stream: whether the user wants a stream.
+        book: profiles, and where lessons are kept.
+        policy: when to try again.
+        budget: retries left to all calls together.
+        deadline: end of the call on ``clock``.
+        clock: seconds, monotonic.
+        chance: source of numbers in [0, 1).
+    """
+    attempts = 0
+    verdict: Verdict | None = None
+    for model in (request.model, *request.fallback_models):
+        # The account's pool is every model's, but for those a provider's own key pays.
+        if verdict is not None and verdict.kind is Kind.ACCOUNT_SPENT and ":" not in model:
+            continue
+        because = verdict.row.name if verdict is not None and verdict.row is not None else None
+        trial: dict[str, Any] = {}
+        retries, delay = 0, 0.0
+        while True:
+            profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
+            encoded = task.encode(request, profile, stream)
+            attempt = Attempt(task.path, encoded.body, model, encoded.streaming, delay)
+            outcome = yield attempt
+            attempts += not isinstance(outcome, Refused)
+            value = _read(outcome, encoded.read)
+            failure = value if isinstance(value, Failure) else None
+            verdict = attempt.verdict = judge(outcome, failure, model=model)
+            if verdict.kind is Kind.GOOD:
+                budget.refill()
+                if trial:
+                    book.learn(model, **trial)
+                origin = _origin(outcome, verdict, request.model, model, because)
+                return Handover(
+                    value, replace(origin, adjustments=encoded.adjustments, attempts=attempts)
+                )
+            lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
+            if lesson and not lesson.items() <= trial.items():
+                # Another form of the same request: no fault of the service, so no retry is counted.
+                trial, delay = {**trial, **lesson}, 0.0
+                continue
+            if verdict.kind is not Kind.AGAIN:
+                break
+            wait = policy.delay(
+                retries,
+                retry_after=verdict.details.retry_after,
+                remaining=deadline - clock(),
+                chance=chance,
+            )
+            if wait is None or not budget.spend(timed_out=verdict.details.reason == "timed_out"):
+                break
+            retries, delay = retries + 1, wait
+        if verdict.kind not in _NEXT_MODEL:
+            break
+    assert verdict is not None
+    raise verdict.error(attempts=attempts, alternatives=_alternatives(verdict, request))
+
+
+# Another model helps where this one is spent or gone; where it is merely slow, that is for the
+# frameworks' own fall-backs to decide.
+_NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+
+
+def _read(outcome: Outcome, read: Callable[[Reply], Any]) -> Any:
+    if not isinstance(outcome, Reply):
+        return None
+    return read(outcome) if 200 <= outcome.status < 300 else read_failure(outcome.body)
+
+
+def _origin(
+    outcome: Outcome, verdict: Verdict, requested: str, model: str, because: str | None
+) -> Origin:
+    return Origin(
+        model=model,
+        requested_model=requested,
+        fallback_reason=because if model != requested else None,
+        request_id=read_request_id(outcome.headers) if isinstance(outcome, Reply) else None,
+        allowance=verdict.allowance.known() if verdict.allowance else None,
+    )
+
+
+def _lesson(
+    verdict: Verdict,
+    request: ChatRequest | EmbeddingRequest,
+    profile: ModelProfile,
+    *,
+    streaming: bool,
+) -> dict[str, Any] | None:
+    """What a refusal teaches of the model: facts to try, kept only if the next attempt succeeds."""
+    if not isinstance(request, ChatRequest):
+        return None
+    reason = verdict.details.reason
+    if reason == "needs_stream" and not streaming:
+        return {"stream_only": True}
+    if reason == "bad_request" and "stream_options" in (verdict.details.server_message or ""):
+        return {"stream_usage": False}
+    if reason not in ("empty", "forced_tool_refused"):
+        return None
+    # An empty success is how some models refuse what they cannot do (modelscope/modelscope#1801).
+    form = request.response_format
+    if form is not None and form.kind == "json_schema" and not request.tools:
+        if profile.structured_output in (None, "json_schema"):
+            return {"structured_output": "function_calling"}
+    elif not (request.tools and _is_forced(request)):
+        return None
+    if profile.forced_tools is None and profile.thinking is None:
+        return {"forced_tools": "without_thinking", "thinking_switch": "both"}
+    return None
+
+
+def _is_forced(request: ChatRequest) -> bool:
+    return request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool)
+
+
+def _alternatives(verdict: Verdict, request: ChatRequest | EmbeddingRequest) -> tuple[str, ...]:
+    """Model IDs worth trying instead: near names of an unknown one."""
+    known = profile_for(request.model).source is not None
+    return () if verdict.kind is not Kind.MODEL_GONE or known else near_names(request.model)

@@ -1,0 +1,93 @@
+"""Bytes in, complete payloads out.
+
+Laws of this file: lines end at CR, LF or CRLF and nowhere else (U+2028 inside a payload is
+content); nothing is decoded to text, since a payload is parsed as bytes; an event is bounded, so
+that a line without end cannot fill the memory. It does not know what a payload means.
+"""
+
+from __future__ import annotations
+
+__all__ = ["EventDecoder", "EventTooLongError"]
+
+LONGEST_EVENT = 1 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class EventTooLongError(Exception):
+    """An event is longer than `LONGEST_EVENT` bytes."""
+
+
+class EventDecoder:
+    """Splits a stream of server-sent events: ``feed`` bytes as they come, get payloads."""
+
+    __slots__ = ("_after_cr", "_begun", "_tail")
+
+    def __init__(self) -> None:
+        """Start before the first byte."""
+        self._tail = bytearray()
+        self._after_cr = False
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads that ``data`` completes, in order, each without its framing.
+
+        Raises:
+            EventTooLongError: an event passes one MiB without an end.
+        """
+        if b"\r" in data or self._after_cr:
+            data = self._with_line_feeds(data)
+        tail = self._tail
+        if tail:
+            if b"\n\n" not in tail[-1:] + data:
+                # Kept apart from the joining below: bytes that come one by one stay linear.
+                tail += data
+                if len(tail) > LONGEST_EVENT:
+                    raise EventTooLongError
+                return []
+            data = bytes(tail) + data
+        events = data.split(b"\n\n")
+        self._tail = bytearray(events.pop())
+        if len(self._tail) > LONGEST_EVENT:
+            raise EventTooLongError
+        if events and not self._begun:
+            self._begun = True
+            events[0] = events[0].removeprefix(BYTE_ORDER_MARK)
+        payloads = []
+        for event in events:
+            if event.startswith(b"data: ") and b"\n" not in event:
+                payloads.append(event[6:])
+            else:
+                payload = _payload(event)
+                if payload is not None:
+                    payloads.append(payload)
+        return payloads
+
+    def close(self) -> list[bytes]:
+        """The payload of a last event that lacks its empty line.
+
+        The standard would drop it; a server that ends right after its last line means it.
+        """
+        payload = _payload(bytes(self._tail).removeprefix(BYTE_ORDER_MARK))
+        self._tail = bytearray()
+        return [] if payload is None else [payload]
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]  # the second half of a CRLF that was cut in two
+            self._after_cr = False
+        if data:
+            self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _payload(event: bytes) -> bytes | None:
+    """The joined ``data`` lines of one event, or ``None`` where it has none."""
+    lines = []
+    for line in event.split(b"\n"):
+        if line.startswith(b"data:"):
+            value = line[5:]
+            lines.append(value[1:] if value.startswith(b" ") else value)
+        elif line == b"data":
+            lines.append(b"")
+    payload = b"\n".join(lines)
+    return payload or None

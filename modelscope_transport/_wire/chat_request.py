@@ -1,0 +1,294 @@
+"""A chat request on the wire, as this one model can take it.
+
+What a model cannot take is said here, before any request, or sent in the form it can take; each
+such change is a sentence in ``Encoded.adjustments``, which the answer carries to the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import InvalidRequestError
+from ..models import ModelProfile
+from ..types import (
+    AudioPart,
+    ChatRequest,
+    ImagePart,
+    Message,
+    NamedTool,
+    Part,
+    ResponseFormat,
+    TextPart,
+    ToolSpec,
+    VideoPart,
+)
+from .checks import check_model, check_range
+
+__all__ = ["EncodedChat", "encode"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EncodedChat(Struct, frozen=True):
+    """A chat request ready to send.
+
+    Attributes:
+        body: JSON.
+        streaming: whether a stream was asked for, also where the caller wants a whole answer.
+        adjustments: what is sent otherwise than asked, and why.
+        answer_tool: name of the tool whose arguments are the answer's text: the form that a JSON
+            schema takes for a model that keeps none.
+    """
+
+    body: bytes
+    streaming: bool
+    adjustments: tuple[str, ...] = ()
+    answer_tool: str | None = None
+
+
+def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> EncodedChat:
+    """Encode a request for one model.
+
+    Raises:
+        InvalidRequestError: a value the service would refuse; nothing was sent.
+    """
+    _check(request, stream=stream)
+    adjustments: list[str] = []
+    body: dict[str, Any] = {
+        "model": profile.id,
+        "messages": [_message(message, profile) for message in request.messages],
+    }
+    for name in _PLAIN:
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.stop:
+        body["stop"] = list(request.stop)
+    _put_temperature(body, request, profile, adjustments)
+    answer_tool = _put_format_and_tools(body, request, profile, adjustments)
+    _put_thinking(body, request, profile, adjustments)
+    streaming = stream or profile.stream_only
+    if streaming:
+        if not stream:
+            if (request.n or 1) > 1:
+                raise InvalidRequestError(
+                    f"Model {profile.id!r} only answers streamed calls, and a stream has one "
+                    "answer. Leave n out."
+                )
+            adjustments.append("the model only answers streamed calls: its stream was joined")
+        body["stream"] = True
+        if request.stream_usage and profile.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    if request.extra_body:
+        body.update(request.extra_body)
+    return EncodedChat(_encode(body), streaming, tuple(adjustments), answer_tool)
+
+
+_PLAIN = (
+    "top_p",
+    "max_tokens",
+    "seed",
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "thinking_budget",
+)
+
+
+def _check(request: ChatRequest, *, stream: bool) -> None:
+    check_model(request.model)
+    if not request.messages:
+        raise InvalidRequestError("There is no message to answer. Pass at least one.")
+    check_range("temperature", request.temperature, 0, 2)
+    check_range("top_p", request.top_p, 0, 1)
+    check_range("max_tokens", request.max_tokens, 1)
+    check_range("n", request.n, 1)
+    check_range("presence_penalty", request.presence_penalty, -2, 2)
+    check_range("frequency_penalty", request.frequency_penalty, -2, 2)
+    check_range("top_logprobs", request.top_logprobs, 0, 20)
+    check_range("thinking_budget", request.thinking_budget, 1)
+    if stream and (request.n or 1) > 1:
+        raise InvalidRequestError("A stream has one answer. Leave n out, or do not stream.")
+
+
+def _put_temperature(
+    body: dict[str, Any], request: ChatRequest, profile: ModelProfile, adjustments: list[str]
+) -> None:
+    wanted, fixed = request.temperature, profile.fixed_temperature
+    if wanted is None:
+        return
+    if fixed is not None and wanted != fixed:
+        adjustments.append(f"the model accepts no temperature but {fixed:g}")
+        wanted = fixed
+    body["temperature"] = wanted
+
+
+# --- messages ---------------------------------------------------------------------------------
+
+
+def _message(message: Message, profile: ModelProfile) -> dict[str, Any]:
+    # The role "developer" is refused by the service (public client, 2026-10); "system" means the
+    # same to it.
+    role = "system" if message.role == "developer" else message.role
+    content = message.content
+    encoded: dict[str, Any] = {
+        "role": role,
+        "content": content if isinstance(content, str) else _content(content, profile),
+    }
+    if message.name is not None:
+        encoded["name"] = message.name
+    if message.tool_calls:
+        encoded["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        encoded["tool_call_id"] = message.tool_call_id
+    if message.reasoning is not None:
+        encoded["reasoning_content"] = message.reasoning
+    return encoded
+
+
+def _content(parts: tuple[Part, ...], profile: ModelProfile) -> str | list[dict[str, Any]]:
+    # Plain text where it can be: models without vision often refuse a list (litellm flattens it
+    # for this service as well, BerriAI/litellm#28460).
+    if all(isinstance(part, TextPart) for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, TextPart))
+    return [_part(part, profile) for part in parts]
+
+
+def _part(part: Part, profile: ModelProfile) -> dict[str, Any]:
+    match part:
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ImagePart():
+            _check_input("image", profile)
+            image = {"url": part.url} | ({"detail": part.detail} if part.detail else {})
+            return {"type": "image_url", "image_url": image}
+        case VideoPart():
+            _check_input("video", profile)
+            return {"type": "video_url", "video_url": {"url": part.url}}
+        case AudioPart():
+            _check_input("audio", profile)
+            sound = {"data": part.data, "format": part.format}
+            return {"type": "input_audio", "input_audio": sound}
+
+
+def _check_input(kind: str, profile: ModelProfile) -> None:
+    if profile.inputs is not None and kind not in profile.inputs:
+        raise InvalidRequestError(
+            f"Model {profile.id!r} does not take {kind} input; it takes "
+            f"{', '.join(profile.inputs)}. Choose a model that does."
+        )
+
+
+# --- tools, the answer's form, thinking -------------------------------------------------------
+
+
+def _put_format_and_tools(
+    body: dict[str, Any], request: ChatRequest, profile: ModelProfile, adjustments: list[str]
+) -> str | None:
+    tools, choice, form = request.tools, request.tool_choice, request.response_format
+    answer_tool = None
+    if form is not None and form.kind == "json_schema" and form.schema is not None:
+        keeps = profile.structured_output
+        if keeps in (None, "json_schema") or tools:
+            body["response_format"] = _schema(form)
+        else:
+            # json_schema makes such models answer with nothing (modelscope/modelscope#1801).
+            answer_tool = form.name
+            tools = (ToolSpec(form.name, form.description or "", form.schema, form.strict),)
+            choice = NamedTool(form.name)
+            adjustments.append("the model keeps no JSON schema: the answer came as a tool call")
+    elif form is not None:
+        body["response_format"] = {"type": "json_object"}
+    if not tools:
+        # An empty list, or a choice among nothing, is refused.
+        return None
+    body["tools"] = [_tool(tool) for tool in tools]
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    if choice is not None:
+        _put_choice(body, choice, request, profile, adjustments)
+    return answer_tool
+
+
+def _put_choice(
+    body: dict[str, Any],
+    choice: Any,
+    request: ChatRequest,
+    profile: ModelProfile,
+    adjustments: list[str],
+) -> None:
+    if choice in ("auto", "none"):
+        body["tool_choice"] = choice
+        return
+    if profile.forced_tools == "no" or profile.thinking == "always":
+        body["tool_choice"] = "auto"
+        adjustments.append("the model cannot be forced to call a tool: it was left to it")
+        return
+    needs_quiet = profile.forced_tools == "without_thinking" or (
+        profile.thinking == "hybrid" and profile.forced_tools is None
+    )
+    if needs_quiet and request.enable_thinking is not False:
+        # While it thinks, a forced tool brings a refusal (cloudwego/eino#994) or an empty
+        # success (recorded 2026-06-13).
+        body.update(_thinking_switch(False, profile))
+        adjustments.append("thinking was turned off for this call, since a tool was forced")
+    if needs_quiet and choice == "required" and len(request.tools) == 1:
+        # "required" is an empty success there even so; the name of the only tool says the same.
+        choice = NamedTool(request.tools[0].name)
+    if isinstance(choice, NamedTool):
+        body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
+    else:
+        body["tool_choice"] = "required"
+
+
+def _put_thinking(
+    body: dict[str, Any], request: ChatRequest, profile: ModelProfile, adjustments: list[str]
+) -> None:
+    wanted = request.enable_thinking
+    if wanted is None or "enable_thinking" in body or "chat_template_kwargs" in body:
+        return
+    if profile.thinking in ("always", "none"):
+        if wanted is not (profile.thinking == "always"):
+            adjustments.append(f"the model {'always' if not wanted else 'never'} thinks")
+        return
+    body.update(_thinking_switch(wanted, profile))
+
+
+def _thinking_switch(on: bool, profile: ModelProfile) -> dict[str, Any]:
+    switch: dict[str, Any] = {}
+    if profile.thinking_switch in ("enable_thinking", "both"):
+        switch["enable_thinking"] = on
+    if profile.thinking_switch in ("chat_template_kwargs", "both"):
+        switch["chat_template_kwargs"] = {"enable_thinking": on}
+    return switch
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "description": tool.description}
+    parameters: Mapping[str, Any] = tool.parameters or {"type": "object", "properties": {}}
+    function["parameters"] = parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _schema(form: ResponseFormat) -> dict[str, Any]:
+    schema: dict[str, Any] = {"name": form.name, "schema": form.schema}
+    if form.description is not None:
+        schema["description"] = form.description
+    if form.strict is not None:
+        schema["strict"] = form.strict
+    return {"type": "json_schema", "json_schema": schema}

@@ -1,0 +1,54 @@
+"""Refusals made here, before any request: one sentence each, with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import ConfigurationError, InvalidRequestError, ModelNotServedError
+from ..models import near_names
+
+__all__ = ["check_headers", "check_model", "check_range"]
+
+
+def check_model(model: str) -> None:
+    """Refuse what cannot be a model ID.
+
+    Raises:
+        ModelNotServedError: no owner, or characters that no ID has.
+    """
+    owner, slash, name = model.partition("/")
+    if owner and slash and name and model.isprintable() and " " not in model:
+        return
+    near = near_names(model)
+    raise ModelNotServedError(
+        f"{model!r} is no model ID. A model ID has the form owner/name"
+        + (f"; perhaps {', '.join(near)}." if near else ", such as Qwen/Qwen3-8B.")
+    )
+
+
+def check_range(name: str, value: float | None, least: float, most: float = float("inf")) -> None:
+    """Refuse a number outside its range.
+
+    Raises:
+        InvalidRequestError: the number is too small or too large.
+    """
+    # Written so that a NaN, which compares as False, is refused as well.
+    if value is None or least <= value <= most:
+        return
+    bound = f"between {least:g} and {most:g}" if most < float("inf") else f"at least {least:g}"
+    raise InvalidRequestError(f"{name} must be {bound}, and is {value!r}.")
+
+
+def check_headers(headers: Mapping[str, str] | None) -> None:
+    """Refuse headers that would break the request in two or cannot be sent.
+
+    Raises:
+        ConfigurationError: a name or value with a line break or a character outside ASCII.
+    """
+    for name, value in (headers or {}).items():
+        sound = value.isascii() and value.isprintable()
+        if not sound or not name.isascii() or not name.isprintable() or not name or " " in name:
+            # The value is not shown: it may be a key.
+            raise ConfigurationError(
+                f"The header {name!r} cannot be sent: names and values are printable ASCII text."
+            )

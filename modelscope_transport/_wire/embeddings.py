@@ -1,0 +1,118 @@
+"""Embeddings on the wire: ``POST /embeddings``.
+
+``encoding_format`` is mandatory for this service: without it it answers 400 (HKUDS/DeepTutor#934,
+2026-04-06). ``base64`` is asked for, because it is a quarter of the bytes; whichever of the two
+forms comes back is read.
+"""
+
+from __future__ import annotations
+
+import array
+import base64
+import binascii
+import math
+import sys
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..models import ModelProfile
+from ..types import EmbeddingRequest, EmbeddingResult, Usage
+from .checks import check_range
+from .outcomes import Failure, describe, read_failure
+
+__all__ = ["PATH", "decode", "encode"]
+
+PATH = "/embeddings"
+
+
+class _Vector(Struct):
+    embedding: list[float] | str
+    index: int | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class _Envelope(Struct):
+    data: list[_Vector] | None = None
+    usage: _Usage | None = None
+    model: str | None = None
+    error: Any = None
+    errors: Any = None
+    request_id: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope, strict=False)
+
+
+def encode(request: EmbeddingRequest, profile: ModelProfile) -> bytes:
+    """Encode one request.
+
+    Raises:
+        InvalidRequestError: a length of vectors below 1; nothing was sent.
+    """
+    check_range("dimensions", request.dimensions, 1)
+    body: dict[str, Any] = {
+        "model": profile.id,
+        "input": list(request.texts),
+        "encoding_format": "base64",
+    }
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if request.extra_body:
+        body.update(request.extra_body)
+    return msgspec.json.encode(body)
+
+
+def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
+    """The vectors in the order of the texts, or what the body says instead.
+
+    A vector too few or too many, of another length, or with a number that is none counts as a
+    failure: stored, it would spoil an index without a sign.
+    """
+    try:
+        envelope = _envelope.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return msgspec.structs.replace(read_failure(body), unreadable=True)
+    if envelope.error or envelope.errors:
+        return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+    if not envelope.data:
+        return Failure("", empty=True)
+    vectors: list[list[float] | None] = [None] * count
+    for place, item in enumerate(envelope.data):
+        index = place if item.index is None else item.index
+        if not 0 <= index < count or vectors[index] is not None:
+            return Failure(f"a vector for text {index} of {count}", unreadable=True)
+        vector = _floats(item.embedding)
+        # One sum instead of a look at each number: NaN and infinity survive it.
+        if not vector or not math.isfinite(sum(vector)):
+            return Failure(f"no usable vector for text {index}", unreadable=True)
+        vectors[index] = vector
+    whole = tuple(vector for vector in vectors if vector is not None)
+    if len(whole) != count or len({len(vector) for vector in whole}) != 1:
+        return Failure(
+            f"{len(whole)} vectors for {count} texts, or of two lengths", unreadable=True
+        )
+    usage = envelope.usage
+    tokens = (usage.prompt_tokens or usage.total_tokens or 0) if usage else 0
+    return EmbeddingResult(
+        vectors=whole,
+        usage=Usage(input_tokens=tokens, total_tokens=tokens) if tokens else None,
+        model=envelope.model,
+    )
+
+
+def _floats(embedding: list[float] | str) -> list[float]:
+    if not isinstance(embedding, str):
+        return embedding
+    try:
+        numbers = array.array("f", base64.b64decode(embedding, validate=True))
+    except (binascii.Error, ValueError):
+        return []
+    if sys.byteorder == "big":
+        numbers.byteswap()  # the wire is little-endian
+    return numbers.tolist()

@@ -1,0 +1,94 @@
+"""The rows of ``data/failures.toml``: what a reply can mean, and what to do about it."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+import tomllib
+from importlib import resources
+from typing import Any
+
+from msgspec import Struct
+
+from .. import errors
+from ..errors import ModelScopeError
+
+__all__ = ["Kind", "Row", "failure_rows", "shape_rows"]
+
+
+class Kind(enum.Enum):
+    """What to do about a reply."""
+
+    GOOD = "hand it over"
+    AGAIN = "the same attempt may succeed in a moment"
+    MODEL_SPENT = "this model's allowance is gone, another model may serve"
+    ACCOUNT_SPENT = "the account's allowance is gone"
+    MODEL_GONE = "this model is not served, another may be"
+    FINAL = "no attempt can succeed"
+
+
+class Row(Struct, frozen=True):
+    """One meaning of a failed reply.
+
+    Attributes:
+        name: the row's name, ``reason`` of the error.
+        kind: what to do.
+        error: class of the error.
+        happened: first sentence of the error's message; may name ``{model}``.
+        remedy: last sentence: what the user can do.
+        pattern: what the text or code must contain; ``None`` fits any.
+        statuses: first and last HTTP status it is limited to; ``None`` fits any.
+        source: where the text or status was recorded.
+        date: when.
+    """
+
+    name: str
+    kind: Kind
+    error: type[ModelScopeError]
+    happened: str
+    remedy: str = ""
+    pattern: re.Pattern[str] | None = None
+    statuses: tuple[int, int] | None = None
+    source: str = ""
+    date: str = ""
+
+    def fits(self, status: int, text: str) -> bool:
+        """Whether a reply of this status and text has this meaning."""
+        if self.statuses is not None and not self.statuses[0] <= status <= self.statuses[1]:
+            return False
+        return self.pattern is None or self.pattern.search(text) is not None
+
+
+# Read at the first failure: a call that succeeds pays nothing for the table.
+@functools.cache
+def _table() -> dict[str, Any]:
+    package = resources.files(__package__.rpartition(".")[0])
+    return tomllib.loads(package.joinpath("data/failures.toml").read_text(encoding="utf-8"))
+
+
+def _row(facts: dict[str, Any]) -> Row:
+    pattern, statuses = facts.get("pattern"), facts.get("statuses")
+    return Row(
+        name=facts["name"],
+        kind=Kind[facts["kind"].upper()],
+        error=getattr(errors, facts["error"]),
+        happened=facts["happened"],
+        remedy=facts.get("remedy", ""),
+        pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
+        statuses=(statuses[0], statuses[1]) if statuses else None,
+        source=facts.get("source", ""),
+        date=facts.get("date", ""),
+    )
+
+
+@functools.cache
+def failure_rows() -> tuple[Row, ...]:
+    """The rows that a reply's text and status are held against, in order."""
+    return tuple(_row(facts) for facts in _table()["failures"])
+
+
+@functools.cache
+def shape_rows() -> dict[str, Row]:
+    """The rows for what is seen in a reply's shape, or in its absence, by name."""
+    return {name: _row({**facts, "name": name}) for name, facts in _table()["shapes"].items()}

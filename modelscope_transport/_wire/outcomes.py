@@ -1,0 +1,188 @@
+"""What can come of an attempt, and what is read off any reply before it is judged."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ..quota import Allowance, Park
+
+__all__ = [
+    "Failure",
+    "NoReply",
+    "Outcome",
+    "Refused",
+    "Reply",
+    "read_allowance",
+    "read_failure",
+    "read_request_id",
+    "read_retry_after",
+    "telling_headers",
+]
+
+_LONGEST_MESSAGE = 500
+
+
+class Reply(Struct, frozen=True):
+    """The service answered.
+
+    Attributes:
+        status: HTTP status.
+        headers: names in lower case.
+        body: the whole body or, of a stream, its first payload.
+        streaming: whether ``body`` is the first payload of a stream whose rest is still to come.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    streaming: bool = False
+
+
+class NoReply(Struct, frozen=True):
+    """Nobody answered.
+
+    Attributes:
+        cause: ``"connection"``, ``"timeout"`` (silence or the deadline), ``"redirect"`` never.
+        message: what the HTTP library said, without secrets.
+        sent: whether the request may have reached the service, so that it may be charged.
+    """
+
+    cause: Literal["connection", "timeout"]
+    message: str
+    sent: bool
+
+
+class Refused(Struct, frozen=True):
+    """The ledger knows that the pool is spent: nothing was sent."""
+
+    park: Park
+
+
+Outcome = Reply | NoReply | Refused
+
+
+class Failure(Struct, frozen=True):
+    """What an error body says, whichever of the service's envelopes it came in."""
+
+    message: str
+    code: str | None = None
+    request_id: str | None = None
+    empty: bool = False
+    unreadable: bool = False
+
+
+class _Envelope(Struct):
+    error: Any = None
+    errors: Any = None
+    detail: Any = None
+    message: Any = None
+    Message: Any = None
+    code: Any = None
+    Code: Any = None
+    request_id: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def read_failure(body: bytes) -> Failure:
+    """Read an error body: ``error``, ``errors``, ``detail``, the hub's form, plain text, HTML."""
+    try:
+        envelope = _envelope.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
+        is_page = text[:15].lower().startswith(("<!doctype", "<html", "<head", "<?xml"))
+        return Failure("a web page" if is_page else _cut(text), unreadable=True)
+    inner = next(
+        (part for part in (envelope.error, envelope.errors, envelope.detail) if part), None
+    )
+    outer = {
+        "message": envelope.message or envelope.Message,
+        "code": envelope.code or envelope.Code,
+        "request_id": envelope.request_id,
+    }
+    return describe(inner if inner is not None else outer, request_id=envelope.request_id)
+
+
+def describe(error: Any, *, request_id: Any = None) -> Failure:
+    """A failure from the value of an ``error`` or ``errors`` field, whatever its type."""
+    if isinstance(error, list) and error:
+        error = error[0]
+    if not isinstance(error, dict):
+        return Failure(_cut(str(error)), request_id=_text(request_id))
+    message = error.get("message") or error.get("msg") or error.get("type") or ""
+    code = error.get("code") or error.get("http_code")
+    kind = error.get("type")
+    if kind and kind not in str(message):
+        # The kind tells some refusals apart whose sentences are alike.
+        code = f"{code} {kind}" if code else kind
+    return Failure(
+        _cut(str(message)),
+        code=_text(code),
+        request_id=_text(error.get("request_id") or request_id),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)[:200]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "…"
+
+
+_ALLOWANCE_HEADERS = {
+    "account_limit": "modelscope-ratelimit-requests-limit",
+    "account_remaining": "modelscope-ratelimit-requests-remaining",
+    "model_limit": "modelscope-ratelimit-model-requests-limit",
+    "model_remaining": "modelscope-ratelimit-model-requests-remaining",
+}
+_MOST_CALLS = 10**9
+
+
+def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
+    """The four numbers of the calls-a-day rule; nonsense counts as absent."""
+    numbers = {}
+    for name, header in _ALLOWANCE_HEADERS.items():
+        value = headers.get(header, "").strip()
+        if value.isascii() and value.isdigit() and len(value) < 12 and int(value) < _MOST_CALLS:
+            numbers[name] = int(value)
+    return Allowance(**numbers) if numbers else None
+
+
+def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds of a ``Retry-After``, given as a number or as a date; ``None`` for nonsense."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            date = email.utils.parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = date.timestamp() - (time.time() if now is None else now)
+    return max(0.0, seconds) if seconds < float("inf") else None
+
+
+def read_request_id(headers: Mapping[str, str]) -> str | None:
+    """The id that the official MCP server reads off every reply."""
+    return headers.get("x-request-id")
+
+
+def telling_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers worth keeping with an error: limits, waits and ids. Never a cookie."""
+    return {
+        name: value[:200]
+        for name, value in headers.items()
+        if name in ("retry-after", "content-type", "location")
+        or "ratelimit" in name
+        or "request-id" in name
+    }

@@ -1,0 +1,463 @@
+"""What the adapters hold: `Client` and `AsyncClient` over one base.
+
+Making one does no I/O and builds no TLS context. Clients of the same token and address share what
+is known of the account: spent pools, lessons about models, the retry budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from typing import Any, Self
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from ._batches import Batches
+from ._flow import Flow, call_flow
+from ._io import Line
+from ._stream import StreamReader
+from ._wire.checks import check_headers, check_model
+from .chat_stream import AsyncChatStream, ChatStream
+from .errors import ConfigurationError, InvalidRequestError
+from .models import ModelProfile, ProfileBook
+from .quota import Ledger, MemoryLedger
+from .retry import RetryBudget, RetryPolicy
+from .settings import Secret, Settings, resolve_base_url, resolve_proxy, resolve_token
+from .tasks import Opening, check_task
+from .types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
+
+__all__ = ["AsyncClient", "Client"]
+
+Progress = Callable[[int, int], None]
+
+
+class _Account(Struct):
+    """What is known of one token at one address."""
+
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    book: ProfileBook = field(default_factory=ProfileBook)
+    budget: RetryBudget = field(default_factory=RetryBudget)
+
+
+_accounts: dict[tuple[str, str], _Account] = {}
+_accounts_lock = threading.Lock()
+
+
+def _account(base_url: str, token: Secret) -> _Account:
+    key = (base_url, token.fingerprint())
+    with _accounts_lock:
+        return _accounts.setdefault(key, _Account())
+
+
+@functools.cache
+def _user_agent() -> str:
+    return f"modelscope-adapters/{metadata.version('modelscope-adapters')}"
+
+
+class _Options(Struct, frozen=True, kw_only=True):
+    """Everything a client was made with, but for the token and what cannot be pickled."""
+
+    base_url: str
+    timeout: float = 600.0
+    max_retries: int = 2
+    proxy: str | None = None
+    default_headers: Mapping[str, str] | None = None
+
+
+class _Core:
+    """Settings, connections and account of one client, in both colours. Made at the first call."""
+
+    def __init__(
+        self,
+        options: _Options,
+        token: Secret | None,
+        ledger: Ledger | None,
+        own_ledger: bool,
+        http_client: Any,
+        http_async_client: Any,
+    ) -> None:
+        self.options = options
+        self.token = token
+        self._ledger, self._own_ledger = ledger, own_ledger
+        self._http = (http_client, http_async_client)
+        self.policy = RetryPolicy(max_retries=options.max_retries)
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        options = self.options
+        return Settings(
+            # A client that came out of a pickle finds its token here, in its new process.
+            token=self.token or resolve_token(),
+            base_url=options.base_url,
+            proxy=resolve_proxy(options.base_url, options.proxy),
+            timeout=options.timeout,
+            max_retries=options.max_retries,
+        )
+
+    @functools.cached_property
+    def account(self) -> _Account:
+        return _account(self.settings.base_url, self.settings.token)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        return self._ledger if self._own_ledger else self.account.ledger
+
+    @functools.cached_property
+    def line(self) -> Line:
+        headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
+        return Line(self.settings, self.ledger, headers, *self._http)
+
+    def begin(
+        self, request: ChatRequest | EmbeddingRequest, task: str, *, stream: bool
+    ) -> tuple[Flow, float]:
+        """The flow of a call and its deadline, after the checks that need no request."""
+        row = check_task(self.profile(request.model), task)
+        for model in request.fallback_models:
+            check_model(model)
+            check_task(self.profile(model), task)
+        check_headers(request.extra_headers)
+        timeout = self.options.timeout if request.timeout is None else request.timeout
+        deadline = time.monotonic() + _checked_timeout(timeout)
+        flow = call_flow(
+            row,
+            request,
+            stream=stream,
+            book=self.account.book,
+            policy=self.policy,
+            budget=self.account.budget,
+            deadline=deadline,
+        )
+        return flow, deadline
+
+    def profile(self, model: str) -> ModelProfile:
+        return self.account.book.look_up(model)
+
+    def batches(self, request: EmbeddingRequest) -> Batches:
+        """The batches of an embedding call, after the checks that need no request."""
+        check_model(request.model)
+        check_task(self.profile(request.model), "embedding")
+        for model in request.fallback_models:
+            if _plain(model) != _plain(request.model):
+                raise ConfigurationError(
+                    f"{model!r} cannot stand in for {request.model!r}: vectors of two models do "
+                    "not fit one index. Use another way to the same model, owner/name:Provider."
+                )
+        return Batches(request.texts, self.profile(request.model).embedding_batch)
+
+    def too_large(
+        self, error: InvalidRequestError, request: EmbeddingRequest, batch: tuple[str, ...]
+    ) -> bool:
+        """Whether a refusal was of the batch's size, which a smaller one heals."""
+        return len(batch) > 1 and (error.reason == "batch_too_large" or error.status_code == 413)
+
+
+def _plain(model: str) -> str:
+    return model.rpartition(":")[0] or model
+
+
+def _checked_timeout(timeout: float) -> float:
+    if not timeout > 0:
+        raise ConfigurationError(f"timeout must be above 0 seconds, and is {timeout!r}.")
+    return min(timeout, 7 * 86400.0)  # clocks of event loops refuse what is not finite
+
+
+class _BaseClient:
+    """What both colours share: construction, comparison, pickling."""
+
+    _core: _Core
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 600.0,
+        max_retries: int = 2,
+        proxy: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        ledger: Ledger | type[MemoryLedger] | None = MemoryLedger,
+        http_client: Any = None,
+        http_async_client: Any = None,
+    ) -> None:
+        if max_retries < 0:
+            raise ConfigurationError(f"max_retries must be at least 0, and is {max_retries!r}.")
+        check_headers(default_headers)
+        _checked_timeout(timeout)
+        options = _Options(
+            base_url=resolve_base_url(base_url),
+            timeout=timeout,
+            max_retries=max_retries,
+            proxy=proxy,
+            default_headers=dict(default_headers) if default_headers else None,
+        )
+        shared = ledger is MemoryLedger
+        self._core = _Core(
+            options,
+            resolve_token(api_key),
+            None if isinstance(ledger, type) else ledger,
+            not shared,
+            http_client,
+            http_async_client,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Address of the service."""
+        return self._core.options.base_url
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where spent pools are remembered; ``None`` when that was switched off."""
+        return self._core.ledger
+
+    def profile(self, model: str) -> ModelProfile:
+        """What a model can do, as far as is known."""
+        return self._core.profile(model)
+
+    def __repr__(self) -> str:
+        """Show the address, never the token."""
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+    def __copy__(self) -> Self:
+        """A client has no state of its own to copy."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `__copy__`; a deep copy in the same process keeps its token."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out the token, found again in the environment, and injected HTTP clients."""
+        return _revive, (type(self), self._core.options)
+
+
+def _revive(cls: type[_BaseClient], options: _Options) -> _BaseClient:
+    client = cls.__new__(cls)
+    client._core = _Core(options, None, None, False, None, None)
+    return client
+
+
+class Client(_BaseClient):
+    """A client of ModelScope API-Inference. Threads may share it.
+
+    Args:
+        api_key: the access token; else the first set variable of ``MODELSCOPE_API_KEY``,
+            ``MODELSCOPE_SDK_TOKEN``, ``MODELSCOPE_API_TOKEN``, ``MODELSCOPE_ACCESS_TOKEN``.
+        base_url: address of the service; else ``MODELSCOPE_API_BASE``, ``MODELSCOPE_BASE_URL``,
+            else ``https://api-inference.modelscope.cn/v1``.
+        timeout: total deadline of a call in seconds: waits, retries and the stream included.
+        max_retries: further attempts after the first, for what a moment may heal.
+        proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
+        default_headers: further headers of every request.
+        ledger: where spent pools are remembered; by default in memory, shared by every client of
+            this token and address; ``None`` switches it off.
+        http_client: an ``httpx.Client`` to send through instead of the shared connections.
+        http_async_client: an ``httpx.AsyncClient``, likewise, for `aio`.
+
+    Raises:
+        ConfigurationError: no token, or something that cannot be sent.
+    """
+
+    @functools.cached_property
+    def aio(self) -> AsyncClient:
+        """The same client for event loops."""
+        client = AsyncClient.__new__(AsyncClient)
+        client._core = self._core
+        return client
+
+    def chat(self, request: ChatRequest) -> ChatResult:
+        """Ask, and wait for the whole answer.
+
+        A model that only answers streamed calls is asked for a stream, which is joined here.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        core = self._core
+        flow, deadline = core.begin(request, "chat", stream=False)
+        handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
+        value = handover.value
+        if isinstance(value, Opening) and exchange is not None:
+            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
+            for _ in core.line.deltas(exchange, reader):
+                pass
+            return reader.result()
+        answer: ChatResult = replace(value, origin=handover.origin)
+        return answer
+
+    def stream_chat(self, request: ChatRequest) -> ChatStream:
+        """Ask, and get the answer as it comes. Returns once the stream has begun well.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        core = self._core
+        flow, deadline = core.begin(request, "chat", stream=True)
+        handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
+        value = handover.value
+        if isinstance(value, Opening) and exchange is not None:
+            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
+            return ChatStream(core.line.deltas(exchange, reader), exchange.close, reader)
+        return ChatStream.of_whole(replace(value, origin=handover.origin))
+
+    def embed(
+        self,
+        request: EmbeddingRequest,
+        *,
+        concurrency: int = 1,
+        on_progress: Progress | None = None,
+    ) -> EmbeddingResult:
+        """Embed texts, in as few requests as the service takes.
+
+        Args:
+            request: the texts.
+            concurrency: requests in flight at once; the service promises one
+                (official documentation, limits page as of 2026-08-22).
+            on_progress: called with distinct texts done and distinct texts in all.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`; no vectors are
+                returned unless all are.
+        """
+        batches = self._core.batches(request)
+        total = len(set(request.texts))
+
+        def work() -> None:
+            while (batch := batches.take()) is not None:
+                self._embed_batch(request, batch, batches)
+                if on_progress is not None:
+                    on_progress(batches.done, total)
+
+        workers = min(concurrency, len(batches))
+        if workers <= 1:
+            work()
+        else:
+            with ThreadPoolExecutor(workers, thread_name_prefix="modelscope-embed") as pool:
+                futures = [pool.submit(work) for _ in range(workers)]
+                try:
+                    for future in futures:
+                        future.result()
+                except BaseException:
+                    batches.drop()
+                    raise
+        return batches.result()
+
+    def _embed_batch(
+        self, request: EmbeddingRequest, batch: tuple[str, ...], batches: Batches
+    ) -> None:
+        core = self._core
+        flow, deadline = core.begin(replace(request, texts=batch), "embedding", stream=False)
+        try:
+            handover, _ = core.line.drive(flow, deadline, request.extra_headers)
+        except InvalidRequestError as error:
+            if not core.too_large(error, request, batch):
+                raise
+            core.account.book.learn(request.model, embedding_batch=batches.split(batch))
+            return
+        batches.add(batch, replace(handover.value, origin=handover.origin))
+
+    def close(self) -> None:
+        """Close the idle connections to this address; a later call opens new ones."""
+        self._core.line.close()
+
+    def __enter__(self) -> Self:
+        """Use the client in a ``with`` block."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close the idle connections."""
+        self.close()
+
+
+class AsyncClient(_BaseClient):
+    """`Client` for event loops: the same arguments, errors and shared state.
+
+    One object serves any number of event loops, one after another or in several threads.
+    """
+
+    async def chat(self, request: ChatRequest) -> ChatResult:
+        """As `Client.chat`."""
+        core = self._core
+        flow, deadline = core.begin(request, "chat", stream=False)
+        handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
+        value = handover.value
+        if isinstance(value, Opening) and exchange is not None:
+            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
+            async for _ in core.line.adeltas(exchange, reader):
+                pass
+            return reader.result()
+        answer: ChatResult = replace(value, origin=handover.origin)
+        return answer
+
+    async def stream_chat(self, request: ChatRequest) -> AsyncChatStream:
+        """As `Client.stream_chat`."""
+        core = self._core
+        flow, deadline = core.begin(request, "chat", stream=True)
+        handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
+        value = handover.value
+        if isinstance(value, Opening) and exchange is not None:
+            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
+            return AsyncChatStream(core.line.adeltas(exchange, reader), exchange.aclose, reader)
+        return AsyncChatStream.of_whole(replace(value, origin=handover.origin))
+
+    async def embed(
+        self,
+        request: EmbeddingRequest,
+        *,
+        concurrency: int = 1,
+        on_progress: Progress | None = None,
+    ) -> EmbeddingResult:
+        """As `Client.embed`. The first failure stops the other requests."""
+        batches = self._core.batches(request)
+        total = len(set(request.texts))
+
+        async def work() -> None:
+            while (batch := batches.take()) is not None:
+                await self._embed_batch(request, batch, batches)
+                if on_progress is not None:
+                    on_progress(batches.done, total)
+
+        workers = min(concurrency, len(batches))
+        if workers <= 1:
+            await work()
+        else:
+            tasks = [asyncio.create_task(work()) for _ in range(workers)]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        return batches.result()
+
+    async def _embed_batch(
+        self, request: EmbeddingRequest, batch: tuple[str, ...], batches: Batches
+    ) -> None:
+        core = self._core
+        flow, deadline = core.begin(replace(request, texts=batch), "embedding", stream=False)
+        try:
+            handover, _ = await core.line.adrive(flow, deadline, request.extra_headers)
+        except InvalidRequestError as error:
+            if not core.too_large(error, request, batch):
+                raise
+            core.account.book.learn(request.model, embedding_batch=batches.split(batch))
+            return
+        batches.add(batch, replace(handover.value, origin=handover.origin))
+
+    async def aclose(self) -> None:
+        """Close the idle connections of this event loop."""
+        await self._core.line.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Use the client in an ``async with`` block."""
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Close the idle connections of this event loop."""
+        await self.aclose()

@@ -1,0 +1,129 @@
+"""What each model can do: dated data, looked up, never guessed from digits in a name.
+
+Adding a model is one table in ``data/models.toml``. A model that is not there works: it is taken
+to chat and to call functions, and what it cannot do is learnt once from the service's own refusal
+(`ProfileBook.learn`) and remembered for the process.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import functools
+import threading
+import tomllib
+from importlib import resources
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+__all__ = ["ModelProfile", "ProfileBook", "known_models", "near_names", "profile_for"]
+
+
+class ModelProfile(Struct, frozen=True, kw_only=True):
+    """What one model can do. The defaults are those of a model nobody has described.
+
+    Attributes:
+        id: model ID, ``owner/name``.
+        task: kind of work: ``"chat"``, ``"embedding"`` or ``"image"``.
+        context_window: longest conversation in tokens, or ``None``.
+        max_output_tokens: longest answer in tokens, or ``None``.
+        tool_calling: whether it calls functions.
+        thinking: ``"none"``; ``"hybrid"``: can be switched; ``"always"``; ``None``: not known.
+        thinking_switch: how a hybrid model is switched: a field ``enable_thinking`` of the
+            request, or the same inside ``chat_template_kwargs``, or ``"both"``.
+        forced_tools: whether ``tool_choice`` ``"required"`` or a name works as it is
+            (``"yes"``), only with thinking off (``"without_thinking"``) or not at all (``"no"``).
+        stream_only: whether it refuses a call that is not streamed.
+        stream_usage: whether it accepts the wish for token usage in streams.
+        structured_output: the strongest form it keeps: ``"json_schema"``, ``"json_object"`` or
+            ``"function_calling"``; ``None``: not known.
+        inputs: what a message may hold: ``"text"``, ``"image"``, ``"video"``, ``"audio"``.
+        fixed_temperature: the only temperature it accepts, or ``None``.
+        dimensions: length of an embedding model's vectors.
+        embedding_batch: most texts in one embedding request.
+        tier: price class: ``"lite"``, ``"standard"`` or ``"ultra"``.
+        source: where these facts come from.
+        checked: date of the facts, ISO.
+    """
+
+    id: str
+    task: Literal["chat", "embedding", "image"] = "chat"
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    tool_calling: bool = True
+    thinking: Literal["none", "hybrid", "always"] | None = None
+    thinking_switch: Literal["enable_thinking", "chat_template_kwargs", "both"] = "enable_thinking"
+    forced_tools: Literal["yes", "without_thinking", "no"] | None = None
+    stream_only: bool = False
+    stream_usage: bool = True
+    structured_output: Literal["json_schema", "json_object", "function_calling"] | None = None
+    inputs: tuple[str, ...] | None = None
+    fixed_temperature: float | None = None
+    dimensions: int | None = None
+    # 20 texts in one request are on record as working (2026-04-06); the true limit is not known.
+    embedding_batch: int = 20
+    tier: Literal["lite", "standard", "ultra"] | None = None
+    source: str | None = None
+    checked: str | None = None
+
+
+@functools.cache
+def _catalogue() -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    text = resources.files(__package__).joinpath("data/models.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    return data.get("models", {}), data.get("families", [])
+
+
+def known_models() -> tuple[str, ...]:
+    """IDs of the models in ``data/models.toml``, sorted."""
+    return tuple(sorted(_catalogue()[0]))
+
+
+@functools.lru_cache(maxsize=1024)
+def profile_for(model: str) -> ModelProfile:
+    """Profile of a model: its own table over those of its families over the defaults.
+
+    ``owner/name:Provider`` has the profile of ``owner/name`` unless it has a table of its own.
+    """
+    models, families = _catalogue()
+    name = model if model in models else model.rpartition(":")[0] or model
+    facts: dict[str, Any] = {}
+    for family in families:
+        if fnmatch.fnmatchcase(name, family["pattern"]):
+            facts |= {key: value for key, value in family.items() if key != "pattern"}
+    facts |= models.get(name, {})
+    return msgspec.convert({**facts, "id": model}, ModelProfile)
+
+
+def near_names(model: str) -> tuple[str, ...]:
+    """Up to three known IDs that look like a misspelt one, best first."""
+    wanted = model.lower()
+    by_lower = {known.lower(): known for known in known_models()}
+    by_name = {lower.rpartition("/")[2]: known for lower, known in by_lower.items()}
+    near = difflib.get_close_matches(wanted, by_lower, n=3, cutoff=0.75)
+    near_short = difflib.get_close_matches(wanted.rpartition("/")[2], by_name, n=3, cutoff=0.75)
+    found = [by_lower[name] for name in near] + [by_name[name] for name in near_short]
+    return tuple(dict.fromkeys(name for name in found if name != model))[:3]
+
+
+class ProfileBook:
+    """Profiles as one account has come to know them: the catalogue plus what refusals taught."""
+
+    def __init__(self) -> None:
+        """Start with the catalogue alone."""
+        self._learnt: dict[str, ModelProfile] = {}
+        self._lock = threading.Lock()
+
+    def look_up(self, model: str) -> ModelProfile:
+        """The profile to use for the next request."""
+        return self._learnt.get(model) or profile_for(model)
+
+    def learn(self, model: str, **facts: Any) -> bool:
+        """Remember what a reply taught. False when nothing of it is new."""
+        with self._lock:
+            known = self.look_up(model)
+            taught = msgspec.structs.replace(known, **facts)
+            self._learnt[model] = taught
+            return taught != known

@@ -1,0 +1,205 @@
+"""Token, address, proxy: the argument first, then the environment.
+
+The only file that reads ``os.environ``. Whatever is wrong is said here in one sentence, before
+any request, and never with the token in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from .errors import ConfigurationError
+
+__all__ = [
+    "BASE_URL",
+    "BASE_URL_VARIABLES",
+    "TOKEN_PAGE",
+    "TOKEN_VARIABLES",
+    "Secret",
+    "Settings",
+    "resolve_base_url",
+    "resolve_proxy",
+    "resolve_token",
+]
+
+BASE_URL = "https://api-inference.modelscope.cn/v1"
+TOKEN_PAGE = "https://modelscope.cn/my/myaccesstoken"
+# All four are in use: litellm and ms-agent; the 2025 LangChain package and the official documents;
+# modelscope and modelscope_hub; placeholders of the official documents.
+TOKEN_VARIABLES = (
+    "MODELSCOPE_API_KEY",
+    "MODELSCOPE_SDK_TOKEN",
+    "MODELSCOPE_API_TOKEN",
+    "MODELSCOPE_ACCESS_TOKEN",
+)
+BASE_URL_VARIABLES = ("MODELSCOPE_API_BASE", "MODELSCOPE_BASE_URL")
+
+
+class Secret:
+    """A token that does not show itself: not in ``repr``, ``str``, pickle or a copy of its state.
+
+    Args:
+        value: the token.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Hide the value."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """The token itself."""
+        return self._value
+
+    def fingerprint(self) -> str:
+        """A short name for the token that does not lead back to it."""
+        digest = hashlib.blake2b(self._value.encode(), digest_size=8, person=b"ms-adapters")
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        """Say that there is one."""
+        return "Secret('**********')"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the tokens are."""
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        """Hash of the token."""
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        """Refuse: a token does not go into a pickle."""
+        raise TypeError("a token cannot be pickled; it is found again in the environment")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How to reach the service.
+
+    Attributes:
+        token: the access token.
+        base_url: address of the service, without a slash at the end.
+        proxy: address of a proxy, or ``None`` for none.
+        timeout: total deadline of a call, seconds; waits, retries and the stream included.
+        connect_timeout: seconds for a connection to come up.
+        stall_timeout: seconds without a byte after which a reply counts as lost.
+        max_retries: further attempts after the first.
+    """
+
+    token: Secret
+    base_url: str = BASE_URL
+    proxy: str | None = None
+    # A call that is not streamed has been seen to take 19 minutes and then fail (2026-09-24), and
+    # thinking models are silent for long; ten minutes in all and two of silence bound both.
+    timeout: float = 600.0
+    connect_timeout: float = 10.0
+    stall_timeout: float = 120.0
+    max_retries: int = 2
+
+
+def _first_set(names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = os.environ.get(name, "").strip()
+        if value:
+            return value
+    return None
+
+
+def resolve_token(api_key: str | None = None) -> Secret:
+    """The token: ``api_key``, then the first set variable of `TOKEN_VARIABLES`.
+
+    White space around it is cut off. Its form is not checked further, since tokens of several
+    forms exist (``ms-`` and a UUID; OAuth tokens of about 475 characters).
+
+    Raises:
+        ConfigurationError: no token, or one that cannot be sent in a header.
+    """
+    token = (api_key or "").strip() or _first_set(TOKEN_VARIABLES)
+    if not token:
+        raise ConfigurationError(
+            "There is no ModelScope token. Create one at "
+            f"{TOKEN_PAGE} and pass api_key=… or set {TOKEN_VARIABLES[0]}."
+        )
+    # The value is not shown: h11 would print it whole in its own complaint.
+    if any(not "!" <= character <= "~" for character in token):
+        raise ConfigurationError(
+            "The ModelScope token holds a space, a line break, a full-width or another character "
+            f"that no token has. Copy it again from {TOKEN_PAGE}."
+        )
+    return Secret(token)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def resolve_base_url(base_url: str | None = None) -> str:
+    """The address: ``base_url``, then `BASE_URL_VARIABLES`, then the service's own.
+
+    Raises:
+        ConfigurationError: not an address, a password inside it, or ``http`` to another machine,
+            where everybody on the way could read the token.
+    """
+    url = (base_url or "").strip() or _first_set(BASE_URL_VARIABLES) or BASE_URL
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urllib.parse.urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(
+            f"The base URL {_shown(url)!r} is no web address. Use one such as {BASE_URL}."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            f"The base URL of {host} holds a user name or password. Leave them out; "
+            "the token goes into api_key."
+        )
+    if parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ConfigurationError(
+            f"The base URL {_shown(url)!r} must end with its path, such as {BASE_URL}."
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"The base URL {_shown(url)!r} would send the token unencrypted. Use https; "
+            "http is for this machine's own addresses (127.0.0.1, localhost) only."
+        )
+    del port  # reading it above was the check
+    return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """An address fit for a message: without a user's password."""
+    head, separator, tail = url.rpartition("@")
+    return "…@" + tail if separator and head else url
+
+
+def resolve_proxy(base_url: str, proxy: str | None = None) -> str | None:
+    """The proxy: ``proxy``, else what the environment says for this address, else ``None``.
+
+    ``proxy="none"`` goes around every proxy, which a domestic host often needs.
+    ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed; a proxy is never
+    used for this machine's own addresses unless it is passed.
+    """
+    if proxy:
+        return None if proxy.lower() == "none" else proxy
+    parts = urllib.parse.urlsplit(base_url)
+    host = parts.hostname or ""
+    proxies: Mapping[str, str] = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or _is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    return found if "://" in found else f"http://{found}"

@@ -1,0 +1,421 @@
+"""Frozen values that travel between the rooms.
+
+Laws of this file: values only, no behaviour beyond reading themselves; no JSON field name of the
+service, no HTTP, no framework. Everything here pickles and compares by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+__all__ = [
+    "AudioPart",
+    "ChatAccumulator",
+    "ChatChoice",
+    "ChatDelta",
+    "ChatRequest",
+    "ChatResult",
+    "EmbeddingRequest",
+    "EmbeddingResult",
+    "ImagePart",
+    "Message",
+    "NamedTool",
+    "Origin",
+    "Part",
+    "ResponseFormat",
+    "TextPart",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
+    "ToolSpec",
+    "Usage",
+    "VideoPart",
+]
+
+# --- what a conversation is made of -----------------------------------------------------------
+
+
+class TextPart(Struct, frozen=True):
+    """A piece of text inside a message."""
+
+    text: str
+
+
+class ImagePart(Struct, frozen=True):
+    """An image inside a message.
+
+    Attributes:
+        url: an ``https`` address or a ``data:image/…;base64,…`` URL.
+        detail: ``"low"``, ``"high"`` or ``"auto"``; ``None`` sends nothing.
+    """
+
+    url: str
+    detail: str | None = None
+
+
+class VideoPart(Struct, frozen=True):
+    """A video inside a message, by address or data URL."""
+
+    url: str
+
+
+class AudioPart(Struct, frozen=True):
+    """A sound inside a message.
+
+    Attributes:
+        data: the sound, base64.
+        format: file format, for instance ``"wav"`` or ``"mp3"``.
+    """
+
+    data: str
+    format: str
+
+
+Part = TextPart | ImagePart | VideoPart | AudioPart
+
+
+class ToolCall(Struct, frozen=True):
+    """A call the model wants made.
+
+    Attributes:
+        id: the call's id; the tool's answer refers to it.
+        name: name of the tool.
+        arguments: JSON text exactly as the model wrote it, possibly invalid.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True):
+    """One turn of a conversation.
+
+    Attributes:
+        role: ``"system"``, ``"developer"`` (sent as system), ``"user"``, ``"assistant"`` or
+            ``"tool"``.
+        content: text, or parts in order.
+        name: name of the speaker, where the caller gave one.
+        tool_calls: calls made in an assistant turn.
+        tool_call_id: in a tool turn, the call that this answers.
+        reasoning: thoughts of an assistant turn; sent back only when set.
+    """
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | tuple[Part, ...] = ""
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+
+class ToolSpec(Struct, frozen=True):
+    """A tool offered to the model; ``parameters`` is a JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool | None = None
+
+
+class NamedTool(Struct, frozen=True):
+    """Forces the call of one tool, by name."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+class ResponseFormat(Struct, frozen=True):
+    """A form that the answer's text must have.
+
+    Attributes:
+        kind: ``"json_object"`` for any JSON object, ``"json_schema"`` for one of ``schema``.
+        name: name of the schema.
+        schema: JSON schema of the answer.
+        description: what the answer is for.
+        strict: whether the server must enforce the schema.
+    """
+
+    kind: Literal["json_object", "json_schema"]
+    name: str = "answer"
+    schema: Mapping[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+# --- what is asked ----------------------------------------------------------------------------
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """One chat call. ``None`` leaves a parameter to the service's own default.
+
+    Attributes:
+        model: model ID, ``owner/name``.
+        messages: the conversation, oldest first; at least one.
+        tools: tools on offer.
+        tool_choice: which of them the model may or must call.
+        parallel_tool_calls: whether one answer may call several.
+        response_format: form of the answer's text.
+        temperature: 0 to 2.
+        top_p: nucleus sampling, above 0 up to 1.
+        max_tokens: longest answer, in tokens, thoughts included; at least 1.
+        stop: texts that end the answer.
+        seed: seed of the sampling.
+        n: answers wanted; more than one cannot be streamed.
+        presence_penalty: -2 to 2.
+        frequency_penalty: -2 to 2.
+        logprobs: whether to send log probabilities.
+        top_logprobs: alternatives per token, 0 to 20.
+        enable_thinking: switches the thoughts of a model that can do both.
+        thinking_budget: longest thoughts, in tokens.
+        stream_usage: whether a stream ends with its token usage.
+        extra_body: further fields of the request, merged in last.
+        extra_headers: further HTTP headers.
+        timeout: total deadline of this call in seconds, instead of the client's.
+        fallback_models: models to ask when this one's allowance is spent or it was withdrawn.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    enable_thinking: bool | None = None
+    thinking_budget: int | None = None
+    stream_usage: bool = True
+    extra_body: Mapping[str, Any] | None = None
+    extra_headers: Mapping[str, str] | None = None
+    timeout: float | None = None
+    fallback_models: tuple[str, ...] = ()
+
+
+class EmbeddingRequest(Struct, frozen=True, kw_only=True):
+    """One embedding call.
+
+    Attributes:
+        model: model ID, ``owner/name``.
+        texts: texts to embed, none of them empty.
+        dimensions: length of the vectors; ``None`` is the model's own.
+        extra_body: further fields of the request, merged in last.
+        extra_headers: further HTTP headers.
+        timeout: total deadline of this call in seconds, instead of the client's.
+        fallback_models: other ways to the same model (``owner/name:Provider``); a different
+            model is refused, since its vectors would not fit an index of this one's.
+    """
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    extra_body: Mapping[str, Any] | None = None
+    extra_headers: Mapping[str, str] | None = None
+    timeout: float | None = None
+    fallback_models: tuple[str, ...] = ()
+
+
+# --- what comes back --------------------------------------------------------------------------
+
+
+class Usage(Struct, frozen=True):
+    """Token usage of a call. ``cached`` and ``reasoning`` tokens are part of input and output."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class Origin(Struct, frozen=True):
+    """Where an answer came from.
+
+    Attributes:
+        model: model ID that answered.
+        requested_model: model ID that was asked for.
+        fallback_reason: why another model answered, or ``None``.
+        request_id: the service's id of the request, where it sent one.
+        adjustments: what was sent otherwise than asked, and why; one sentence each.
+        attempts: HTTP requests this answer took.
+        allowance: what the reply said of the allowance: a mapping of its numbers, or ``None``.
+    """
+
+    model: str
+    requested_model: str
+    fallback_reason: str | None = None
+    request_id: str | None = None
+    adjustments: tuple[str, ...] = ()
+    attempts: int = 1
+    allowance: Mapping[str, int] | None = None
+
+
+class ToolCallDelta(Struct, frozen=True, gc=False):
+    """A piece of a streamed tool call; pieces of one call share ``index``."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class ChatDelta(Struct, frozen=True, gc=False):
+    """A piece of a streamed answer.
+
+    Never empty: at least one field is set. Token usage comes once, with the last delta.
+    ``response_id`` and ``model`` come once, with the first.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    logprobs: Mapping[str, Any] | None = None
+    refusal: str = ""
+    response_id: str | None = None
+    model: str | None = None
+
+
+class ChatChoice(Struct, frozen=True):
+    """One complete answer. ``finish_reason`` is ``None`` only in the part of a broken stream."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str | None = None
+    logprobs: Mapping[str, Any] | None = None
+    refusal: str | None = None
+
+
+class ChatResult(Struct, frozen=True):
+    """The answers to one chat call: ``n`` choices, nearly always one."""
+
+    choices: tuple[ChatChoice, ...]
+    usage: Usage | None = None
+    response_id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    origin: Origin | None = None
+
+    @property
+    def choice(self) -> ChatChoice:
+        """The first answer."""
+        return self.choices[0]
+
+    @property
+    def text(self) -> str:
+        """Text of the first answer."""
+        return self.choices[0].text
+
+    @property
+    def reasoning(self) -> str:
+        """Thoughts of the first answer."""
+        return self.choices[0].reasoning
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Tool calls of the first answer."""
+        return self.choices[0].tool_calls
+
+
+class EmbeddingResult(Struct, frozen=True):
+    """Vectors in the order of the texts, each of ``dimensions`` floats."""
+
+    vectors: tuple[list[float], ...]
+    usage: Usage | None = None
+    model: str | None = None
+    origin: Origin | None = None
+
+
+# --- deltas in, the answer so far out ---------------------------------------------------------
+
+
+class _GrowingCall:
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+class ChatAccumulator:
+    """Joins the deltas of one stream: ``add`` each, then ask for the ``result``.
+
+    Tool calls are told apart by their index, so parallel and interleaved calls come out whole;
+    an id or name that a server repeats with every piece counts once.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: dict[int, _GrowingCall] = {}
+        self._logprobs: list[Any] = []
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        self._response_id: str | None = None
+        self._model: str | None = None
+
+    def add(self, delta: ChatDelta) -> None:
+        """Take in the next delta."""
+        if delta.text:
+            self._text.append(delta.text)
+        if delta.reasoning:
+            self._reasoning.append(delta.reasoning)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
+        for piece in delta.tool_calls:
+            self._add_call(piece)
+        if delta.logprobs is not None:
+            self._logprobs.extend(delta.logprobs.get("content") or ())
+        self._finish_reason = delta.finish_reason or self._finish_reason
+        self._usage = delta.usage or self._usage
+        self._response_id = delta.response_id or self._response_id
+        self._model = delta.model or self._model
+
+    def _add_call(self, piece: ToolCallDelta) -> None:
+        call = self._calls.get(piece.index)
+        if call is None:
+            call = self._calls[piece.index] = _GrowingCall()
+        call.id = call.id or piece.id or ""
+        call.name = call.name or piece.name or ""
+        if piece.arguments:
+            call.arguments.append(piece.arguments)
+
+    def result(self, origin: Origin | None = None) -> ChatResult:
+        """The answer so far, complete once the stream has ended."""
+        calls = tuple(
+            ToolCall(call.id or f"call_{index}", call.name, "".join(call.arguments))
+            for index, call in sorted(self._calls.items())
+        )
+        choice = ChatChoice(
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            tool_calls=calls,
+            finish_reason=self._finish_reason,
+            logprobs={"content": self._logprobs} if self._logprobs else None,
+            refusal="".join(self._refusal) or None,
+        )
+        return ChatResult(
+            choices=(choice,),
+            usage=self._usage,
+            response_id=self._response_id,
+            model=self._model,
+            origin=origin,
+        )
