@@ -14,6 +14,7 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 CONTEXT = 4096  # tokens for each of the two conversations that are served at a time
+LONGEST = 512  # tokens of an answer: a small model can lose itself in repetition
 
 
 def serve_chat(port: int, threads: int, weights: str) -> None:
@@ -26,6 +27,7 @@ def serve_chat(port: int, threads: int, weights: str) -> None:
     options.port = port
     options.n_parallel = 2
     options.n_ctx = CONTEXT * options.n_parallel
+    options.n_predict = LONGEST
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = threads
     options.chat_template = TEMPLATE.read_text(encoding="utf-8")
     options.fit_params = options.warmup = False  # the first call is warm-up enough

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from demo import model
 from demo.model import ModelUnavailableError, real_model
 
@@ -12,9 +13,9 @@ def test_names_the_engines_that_are_not_installed(
 ) -> None:
     monkeypatch.setattr(model, "ENGINES", ("no_such_engine",))
 
-    with pytest.raises(ModelUnavailableError, match="not installed: no_such_engine"):
-        with real_model(tmp_path / "weights.gguf"):
-            pass
+    refused = pytest.raises(ModelUnavailableError, match="not installed: no_such_engine")
+    with refused, real_model(tmp_path / "weights.gguf"):
+        pass
 
 
 def test_tells_the_last_words_of_an_engine_that_ended(
@@ -23,6 +24,6 @@ def test_tells_the_last_words_of_an_engine_that_ended(
     monkeypatch.setattr(model, "ENGINES", ())
 
     # without the engine's package its import fails, with it the missing file does
-    with pytest.raises(ModelUnavailableError, match="the chat server ended: "):
-        with real_model(tmp_path / "weights.gguf"):
-            pass
+    refused = pytest.raises(ModelUnavailableError, match="the chat server ended: ")
+    with refused, real_model(tmp_path / "weights.gguf"):
+        pass

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from demo import weights
 from demo.weights import FILE, from_packages, obtain_weights
 

@@ -1,0 +1,101 @@
+"""The steps of the demo: which example each runs, and how it shows that the example did its job."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import AIMessage, ToolMessage
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (Path(__file__).with_name("documents"), ROOT, ROOT / "docs")
+
+
+class StepFailedError(Exception):
+    """A step ran without doing its job; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step.
+
+    Attributes:
+        letter: Its mark in the output.
+        title: What it shows.
+        example: The file it runs, under ``examples/``.
+        check: Looks at what the example's ``main`` returned; raises :class:`StepFailedError`.
+        arguments: What ``main`` is called with.
+    """
+
+    letter: str
+    title: str
+    example: str
+    check: Callable[[Any], None]
+    arguments: tuple[Any, ...] = ()
+
+    def run(self) -> None:
+        """Run the example's ``main`` and check what came out."""
+        example = runpy.run_path(str(ROOT / "examples" / self.example))
+        self.check(example["main"](*self.arguments))
+
+
+def check_pieces(pieces: list[str]) -> None:
+    """A streamed answer: words, in more than one piece."""
+    _demand("".join(pieces).strip(), "the answer was empty")
+    _demand(len(pieces) > 1, "the answer came in one piece, not as a stream")
+
+
+def check_messages(messages: list[Any]) -> None:
+    """A LangChain agent's run: a tool was called and worked, then the model answered."""
+    results = [message for message in messages if isinstance(message, ToolMessage)]
+    _demand(results, "the model called no tool")
+    _demand(all(result.status == "success" for result in results), "the tool failed")
+    last = messages[-1]
+    _demand(isinstance(last, AIMessage) and last.text.strip(), "no answer followed the tool's")
+
+
+def check_output(output: Any) -> None:
+    """A LlamaIndex agent's run, in the same way."""
+    _demand(output.tool_calls, "the model called no tool")
+    failed = any(call.tool_output.is_error for call in output.tool_calls)
+    _demand(not failed, "the tool failed")
+    _demand(output.response.content, "no answer followed the tool's")
+
+
+def check_answers(responses: list[Any]) -> None:
+    """Answers of a query engine: the fact asked for stands in the passages that were found."""
+    for response, fact in zip(responses, ("00:00", "200"), strict=True):
+        _demand(str(response).strip() not in ("", "Empty Response"), "the answer was empty")
+        found = any(fact in source.node.get_content() for source in response.source_nodes)
+        _demand(found, f"no passage that was found holds {fact!r}")
+
+
+def check_refusal(refusal: tuple[Any, int]) -> None:
+    """A spent allowance: the error says when it comes back, and the next call sent nothing."""
+    error, sent = refusal
+    _demand(error.resets_at is not None, "the error does not say when the allowance comes back")
+    _demand(sent == 0, f"the call after the refusal sent {sent} requests")
+
+
+def _demand(holds: object, otherwise: str) -> None:
+    if not holds:
+        raise StepFailedError(otherwise)
+
+
+STEPS = (
+    Step("a", "a LangChain chain, streaming", "langchain_chain.py", check_pieces),
+    Step("b", "a LangChain agent calls a tool", "langchain_agent.py", check_messages),
+    Step(
+        "c",
+        "LlamaIndex indexes documents and answers with its sources",
+        "llamaindex_query_engine.py",
+        check_answers,
+        DOCUMENTS,
+    ),
+    Step("d", "a LlamaIndex agent calls a tool", "llamaindex_agent.py", check_output),
+    Step("e", "a spent allowance in LangChain", "spent_allowance_langchain.py", check_refusal),
+    Step("e", "a spent allowance in LlamaIndex", "spent_allowance_llamaindex.py", check_refusal),
+)
