@@ -124,9 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
             _say(line)
         went_well = [run(step) for step in STEPS]
         report(usage, stage)
-    _say(
-        f"\n{sum(went_well)} of {len(STEPS)} examples did their job, {time.monotonic() - began:.0f} s"
-    )
+    took = time.monotonic() - began
+    _say(f"\n{sum(went_well)} of {len(STEPS)} examples did their job, in {took:.0f} s")
     return 0 if all(went_well) else 1
 
 
