@@ -1,7 +1,8 @@
 """What the local service can put on the wire: a reply, a stream, or plain bytes.
 
-Everything is rendered to *steps*: bytes to write, a :class:`Pause`, or a :class:`Reset`. The server plays the steps
-and knows nothing else, so that a test can ask for any misbehaviour by writing it down.
+Everything is rendered to *steps*: bytes to write, a :class:`Pause`, or a :class:`Reset`. The server
+plays the steps and knows nothing else, so that a test can ask for any misbehaviour by writing it
+down.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Stream:
     """A 200 answer of server-sent events, each in an HTTP chunk of its own.
 
     Attributes:
-        events: The events in order. The stream ends where they end: write ``"[DONE]"`` where you want it.
+        events: The events in order. The stream ends where they end: write ``"[DONE]"`` where you
+            want it.
         headers: Further headers.
     """
 
@@ -122,7 +124,7 @@ def encode_event(event: Event) -> Step:
 
 
 async def play(source: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
-    """Iterate over a plain or an asynchronous source alike; a generator left early is closed at once."""
+    """Iterate over a plain or an asynchronous source alike; a generator left early is closed."""
     if isinstance(source, AsyncIterable):
         iterator = source.__aiter__()
         try:

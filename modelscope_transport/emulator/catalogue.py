@@ -1,9 +1,10 @@
 """The models the local service offers, and what each of them does differently.
 
-A row says how a model *behaves on the wire*; nothing here is a promise about the live service, whose list changes
-from week to week. Ids, tiers and kinds as recorded in public clients between 2026-07 and 2026-10; windows from
-``anomalyco/models.dev`` (2026-07) where it has them. Which switch a hybrid model listens to, and whether it demands
-to be streamed while it thinks, is known for few models: where it is not, the row holds the likelier guess.
+A row says how a model *behaves on the wire*; nothing here is a promise about the live service,
+whose list changes from week to week. Ids, tiers and kinds as recorded in public clients between
+2026-07 and 2026-10; windows from ``anomalyco/models.dev`` (2026-07) where it has them. Which switch
+a hybrid model listens to, and whether it demands to be streamed while it thinks, is known for few
+models: where it is not, the row holds the likelier guess.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ class Model:
         thinking_switch: The field a hybrid model listens to; the other one is ignored.
         stream_to_think: A hybrid model that refuses to think in a call that is not streamed.
         stream_only: Refuses every call that is not streamed.
-        json_schema: Takes ``response_format`` of type ``json_schema``; else it answers with an empty shell.
-        forced_tools: Takes ``tool_choice`` ``required`` or named (while it is not thinking); else an empty shell.
+        json_schema: Takes ``response_format`` of type ``json_schema``; else it answers with an
+            empty shell.
+        forced_tools: Takes ``tool_choice`` ``required`` or named (while it is not thinking); else
+            an empty shell.
         vision: Takes pictures.
         window: Prompt and answer together, in tokens.
         dimensions: Length of an embedding model's vectors.
@@ -123,5 +126,5 @@ MODELS: tuple[Model, ...] = (
 
 
 def catalogue(extra: Iterable[Model] = ()) -> dict[str, Model]:
-    """Return the rows by id; a row of ``extra`` takes the place of a built-in one of the same id."""
+    """Return the rows by id; a row of ``extra`` takes the place of a built-in one."""
     return {model.id: model for model in (*MODELS, *extra)}

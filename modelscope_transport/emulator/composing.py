@@ -1,7 +1,8 @@
-"""The texts of the scripted engine: a table of the forms in which frameworks ask, and an answer in each form.
+"""The texts of the scripted engine: the forms in which frameworks ask, an answer in each form.
 
-The first form that fits is used (:data:`FORMS`); what fits none is answered from the conversation itself. Answers are
-made of the words that the request brought along, so that a wrong prompt, a lost passage or a forgotten message shows.
+The first form that fits is used (:data:`FORMS`); what fits none is answered from the conversation
+itself. Answers are made of the words that the request brought along, so that a wrong prompt, a lost
+passage or a forgotten message shows.
 """
 
 from __future__ import annotations

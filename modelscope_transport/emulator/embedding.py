@@ -1,7 +1,8 @@
 """Deterministic vectors that rank by shared words: a hashed bag of words, brought to length one.
 
-The same text gives the same vector in every process. Texts that share rare words are near, texts that share none are
-at a right angle (but for a rare collision of the hash). Chinese is compared by characters and pairs of characters.
+The same text gives the same vector in every process. Texts that share rare words are near, texts
+that share none are at a right angle (but for a rare collision of the hash). Chinese is compared by
+characters and pairs of characters.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from modelscope_transport.emulator.words import STOP, words
 
 _INSTRUCTION = re.compile(r"\AInstruct:.*?\n\s*Query:\s*", re.DOTALL)
 _FAINT = 0.05
-"""The weight of a word that says little: enough that a text of nothing else still has a direction."""
+"""The weight of a word that says little: a text of nothing else still has a direction."""
 
 
 @lru_cache(maxsize=4096)
@@ -24,7 +25,8 @@ def embed(text: str, dimensions: int) -> tuple[float, ...]:
     """Return the vector of a text.
 
     Args:
-        text: An instruction as Qwen3-Embedding takes it (``Instruct: …`` and ``Query:``) is left out of account.
+        text: An instruction as Qwen3-Embedding takes it (``Instruct: …`` and ``Query:``) is left
+            out of account.
         dimensions: Length of the vector.
 
     Returns:

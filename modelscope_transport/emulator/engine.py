@@ -1,6 +1,7 @@
 """What stands between the protocol and the words: a call goes in, the pieces of an answer come out.
 
-An engine never sees the wire. The service checks the request, the engine finds the words, and ``protocol`` dresses
+An engine never sees the wire. The service checks the request, the engine finds the words, and
+``protocol`` dresses
 them: as one JSON reply or as a stream, always from the same pieces.
 """
 
@@ -20,8 +21,9 @@ _TOKEN = re.compile(r"\s*(?:[A-Za-z0-9_]+|[^\sA-Za-z0-9_])|\s+$")
 def tokens(text: str) -> list[str]:
     """Cut a text into tokens by a rule simple enough to check by eye.
 
-    A run of Latin letters and digits is one token, every other sign is one, and so is each Chinese character; white
-    space belongs to the token after it. The tokens put together are the text again.
+    A run of Latin letters and digits is one token, every other sign is one, and so is each Chinese
+    character; white space belongs to the token after it. The tokens put together are the text
+    again.
     """
     return _TOKEN.findall(text)
 
@@ -43,7 +45,7 @@ class ChatCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolPiece:
-    """A part of a tool call: the first part names the tool, the later ones continue its arguments."""
+    """A part of a tool call: the first names the tool, the later ones continue its arguments."""
 
     index: int
     arguments: str = ""
@@ -75,7 +77,7 @@ class Usage:
 Pieces: TypeAlias = AsyncGenerator[Piece | Usage, None]
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a failure of this program
+class Refused(Exception):
     """An engine cannot answer; ``answer`` says so in the service's words."""
 
     def __init__(self, answer: Answer) -> None:

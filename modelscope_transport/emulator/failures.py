@@ -1,11 +1,14 @@
 """Every way in which the service is known to say no, word for word.
 
-A row is a reply: its status, its body and where the words come from. ``{model}`` and ``{request_id}`` are filled in,
-so are the words that a caller of :func:`refuse` names. Rows marked *ours* are known as a behaviour but not as a text:
-their wording is this project's own, in the envelope of their neighbours.
+A row is a reply: its status, its body and where the words come from. ``{model}`` and
+``{request_id}`` are filled in, so are the words that a caller of :func:`refuse` names. Rows marked
+*ours* are known as a behaviour but not as a text: their wording is this project's own, in the
+envelope of their neighbours.
 
 The checks in ``rules`` use these rows, and each of them can be had by its name as a scenario.
 """
+
+# ruff: noqa: E501 - recorded texts stay whole, so that they can be searched for
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ class Failure:
 
     Attributes:
         name: The scenario's name.
-        status: HTTP status; with 200 it comes as the first event of a stream when a stream was asked for.
+        status: HTTP status; with 200 it comes as the first event of a stream when a stream was
+            asked for.
         body: The reply's JSON, or a plain text.
         says: What it means, in a line.
         source: Where the words were recorded, and when.

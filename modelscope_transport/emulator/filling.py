@@ -1,8 +1,10 @@
-"""Fill a JSON schema with values found in a prompt: the arguments of a tool call, or a structured answer.
+"""Fill a JSON schema with values found in a prompt: a tool's arguments, or a structured answer.
 
-Numbers are taken in the order in which they stand in the prompt, strings first from quotation marks, then from a
-``name: value`` beside the property's own name, then from names and the words that say most. What the prompt does not
-give gets the schema's default or the smallest sensible value, so that the result always fits the schema.
+Numbers are taken in the order in which they stand in the prompt, strings first from quotation
+marks, then from a
+``name: value`` beside the property's own name, then from names and the words that say most. What
+the prompt does not give gets the schema's default or the smallest sensible value, so that the
+result always fits the schema.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ _DEEPEST = 8
 
 
 class Filler:
-    """Takes values out of a prompt, each number and each quotation once as long as there are others.
+    """Takes values out of a prompt, each number and each quotation once while there are others.
 
     Args:
         prompt: The text to take from.
@@ -103,7 +105,7 @@ class Filler:
         return self._string(schema, name)
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Follow references, take the first branch that is not null, and lay parts of ``allOf`` together."""
+        """Follow references, take the first branch that is not null, join parts of ``allOf``."""
         for _ in range(_DEEPEST):
             if "$ref" in schema:
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
@@ -207,7 +209,7 @@ class Filler:
         return said[-1] if said else self._prompt.strip() or name or "text"
 
     def _beside(self, name: str) -> str | None:
-        """What stands beside the property's own name: ``name: Ann``, ``name is Ann``, ``name=Ann``."""
+        """What stands beside the property's own name: ``name: Ann``, ``name is Ann``."""
         if len(name) < 2:
             return None
         spoken = re.escape(name).replace("_", "[_ ]")
@@ -221,7 +223,7 @@ def _has_defaults(properties: Mapping[str, Any]) -> bool:
 
 
 def _names(prompt: str) -> list[str]:
-    """Capitalised words that do not begin a sentence, and what is left of Chinese text without its common words."""
+    """Capitalised words inside sentences, and Chinese text without its common words."""
     found = [(match.start(), match.group(1)) for match in _NAME.finditer(prompt)]
     at = 0
     for part in _CUT.split(prompt):

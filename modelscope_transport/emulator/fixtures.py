@@ -1,4 +1,4 @@
-"""A pytest plugin: ``pytest_plugins = ["modelscope_transport.emulator.fixtures"]`` in a ``conftest.py``.
+"""A pytest plugin: ``pytest_plugins = ["modelscope_transport.emulator.fixtures"]``.
 
 The one module of this package that needs more than the standard library: pytest.
 """

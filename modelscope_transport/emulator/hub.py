@@ -1,7 +1,7 @@
 """The few endpoints of the hub (``modelscope.cn``) that tell about an account and a price.
 
-In reality they live on another host; here they answer on the same port. Shapes recorded 2026-08 to 2026-10, the
-balance also in ``modelscope/modelscope_hub:tests/data/openapi.json``.
+In reality they live on another host; here they answer on the same port. Shapes recorded 2026-08 to
+2026-10, the balance also in ``modelscope/modelscope_hub:tests/data/openapi.json``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def me(backend: Backend, request: Request) -> Answer:
 
 
 async def model_providers(backend: Backend, request: Request) -> Answer:
-    """``GET /api/v1/inference/list_model_providers?ModelId=…``: who serves a model, at which price."""
+    """``GET /api/v1/inference/list_model_providers?ModelId=…``: who serves it, at which price."""
     wanted = request.query.get("ModelId", "")
     model = backend.models.get(wanted)
     if model is None:  # recorded: an unknown model is a 500

@@ -1,7 +1,7 @@
-"""The paid endpoints and their free neighbours under ``/v1``: one call's way from the request to the answer.
+"""The endpoints under ``/v1``: one call's way from the request to the answer.
 
-``rules`` judge the request, ``quota`` says whether anything is left, the engine finds the words, the call is charged,
-``protocol`` dresses the words.
+``rules`` judge the request, ``quota`` says whether anything is left, the engine finds the words,
+the call is charged, ``protocol`` dresses the words.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 Where the shapes come from:
 
-- a reply in one piece: recorded 2025-09-27 with Qwen3-Coder-480B (``delta`` and ``message`` in one choice, nulls for
-  everything unused, ``created`` in milliseconds);
-- a stream: recorded 2026-09 and 2026-10 (a dummy ``usage`` on every chunk, the real one in a trailing chunk without
-  choices and only when asked for; the first chunk of a tool call holds its id and the start of its arguments);
-- the empty shell: ``modelscope/modelscope#1801`` (2026-09-18), also seen without ``messages`` (2026-10-04);
+- a reply in one piece: recorded 2025-09-27 with Qwen3-Coder-480B (``delta`` and ``message`` in one
+  choice, nulls for everything unused, ``created`` in milliseconds);
+- a stream: recorded 2026-09 and 2026-10 (a dummy ``usage`` on every chunk, the real one in a
+  trailing chunk without choices and only when asked for; the first chunk of a tool call holds its
+  id and the start of its arguments);
+- the empty shell: ``modelscope/modelscope#1801`` (2026-09-18), also seen without ``messages``
+  (2026-10-04);
 - ``GET /v1/models``: recorded 2026-10-04 (``object`` of an entry is an empty string).
 """
 
@@ -114,7 +116,7 @@ async def completion(model: str, pieces: Pieces, now: float) -> Reply:
 
 
 def tool_json(tool: ToolPiece) -> JSON:
-    """A tool call, or a part of one; the later parts of a stream have an empty id and a null name."""
+    """A tool call, or a part of one; the later parts have an empty id and a null name."""
     return {
         "function": {"arguments": tool.arguments, "name": tool.name},
         "id": tool.id or "",

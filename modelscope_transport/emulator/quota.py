@@ -1,9 +1,9 @@
 """The allowance of the local service's one account, under both of the real service's rules.
 
 Calls a day (up to July 2026): so many for the account, so many for each model, back at 00:00 UTC+8.
-Magicubes (since August 2026): 0.5, 1 or 2 a call; a grant lives 24 hours from the call that opened it, then the next
-one takes its place. A call that fails is not charged. That embeddings are charged like chat is an assumption: what
-the real service charges for them is not known.
+Magicubes (since August 2026): 0.5, 1 or 2 a call; a grant lives 24 hours from the call that opened
+it, then the next one takes its place. A call that fails is not charged. That embeddings are charged
+like chat is an assumption: what the real service charges for them is not known.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ UTC8 = 8 * 3600
 UNLIMITED = 1_000_000
 """What the headers and the balance tell when nothing is limited."""
 
+_PARTS = ("calls", "per-model", "magicubes", "concurrency")
 _HEADER = "modelscope-ratelimit-"
 
 
@@ -44,30 +45,35 @@ class Allowance:
 
     @classmethod
     def parse(cls, text: str) -> Allowance:
-        """Read ``calls=20,per-model=5,magicubes=250,headers,concurrency=2``; every part may be left out.
+        """Read ``calls=20,per-model=5,magicubes=250,headers,concurrency=2``, or a part of it.
 
         Raises:
             ValueError: A part is not understood.
         """
         parts = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
         headers = parts.pop("headers", None) is not None
-        calls, each = parts.pop("calls", None), parts.pop("per-model", None)
-        cubes, at_once = parts.pop("magicubes", None), parts.pop("concurrency", None)
+        read = {name: _number(name, parts.pop(name, None)) for name in _PARTS}
         if parts:
-            known = "calls=N, per-model=N, magicubes=N, concurrency=N, headers"
-            raise ValueError(f"an allowance has no part {next(iter(parts))!r}; it has {known}")
-        return cls(
-            int(calls) if calls is not None else None,
-            int(each) if each is not None else None,
-            float(cubes) if cubes is not None else None,
-            headers,
-            int(at_once) if at_once is not None else None,
-        )
+            known = ", ".join(f"{name}=N" for name in _PARTS)
+            raise ValueError(f"an allowance has no {next(iter(parts))!r}; it has {known}, headers")
+        calls, each, cubes, at_once = read.values()
+        return cls(_whole(calls), _whole(each), cubes, headers, _whole(at_once))
 
     def of_model(self, model: str) -> int | None:
         """Calls a day for one model."""
         each = self.calls_per_model
         return each.get(model) if isinstance(each, Mapping) else each
+
+
+def _number(name: str, text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise ValueError(f"{name} needs a number, such as {name}=20") from None
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 class Meter:

@@ -1,7 +1,7 @@
-"""What the service refuses, and what it answers with an empty shell: checked in order, the first rule that speaks wins.
+"""What the service refuses, and what it answers with an empty shell: the first rule wins.
 
-The checks of the model come first, then those of the form of the request, then those of the model's peculiarities.
-Unknown fields are passed over, as the service does.
+The checks of the model come first, then those of the form of the request, then those of the model's
+peculiarities. Unknown fields are passed over, as the service does.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def judge_embeddings(body: Any, models: Mapping[str, Model]) -> tuple[Model, lis
 def find_model(name: object, models: Mapping[str, Model]) -> Model | Reply:
     """Return the row of a model, or the service's answer to an unknown one.
 
-    A name may end in ``:Provider``, the way through to somebody else's server; none is connected here.
+    A name may end in ``:Provider``, the way through to somebody else's server; none is connected
+    here.
     """
     if not isinstance(name, str) or not name:
         return _invalid("you must provide a model parameter")
@@ -122,7 +123,8 @@ def _message(message: dict[str, Any], place: int, offered: set[str], model: Mode
         return _invalid(f"{role} is not one of {list(ROLES)} - 'messages.{place}.role'")
     if role == "tool" and message.get("tool_call_id") not in offered:
         return _invalid(
-            'messages with role "tool" must be a response to a preceeding message with "tool_calls".'
+            'messages with role "tool" must be a response to'
+            ' a preceeding message with "tool_calls".'
         )
     if content is None and not (role == "assistant" and message.get("tool_calls")):
         return _invalid(f"'messages.{place}.content' must not be null")
@@ -132,7 +134,7 @@ def _message(message: dict[str, Any], place: int, offered: set[str], model: Mode
         kind = part.get("type") if isinstance(part, dict) else None
         if kind in PICTURES and not model.vision:
             return refuse("no_vision", model=model.id)
-        if kind in PICTURES and not _readable(part[kind] if kind in part else None):
+        if kind in PICTURES and not _readable(part.get(kind)):
             return refuse("media_unsupported")
         if kind not in ("text", *PICTURES):
             return _invalid(f"{kind} is not a type of content - 'messages.{place}.content'")
@@ -234,7 +236,7 @@ def _window(call: ChatCall) -> Answer | None:
 
 
 def prompt_tokens(body: Mapping[str, Any]) -> int:
-    """What a prompt takes: its words and signs, three more for each message, and the tools' definitions."""
+    """What a prompt takes: its words and signs, three more for each message, and the tools."""
     total = 0
     for message in body.get("messages") or []:
         content = message.get("content")

@@ -2,10 +2,12 @@
 
 How it decides (:func:`decide`), the first that applies:
 
-1. A tool that must be called is called: the named one; for ``required`` the ones the prompt mentions, else the first.
-2. With tools at hand, those that the prompt mentions and that were not called since are called: all at once, or one
-   by one where ``parallel_tool_calls`` is false.
-3. ``response_format``: the schema filled from the prompt, or an object with the keys that the prompt names.
+1. A tool that must be called is called: the named one; for ``required`` the ones the prompt
+  mentions, else the first.
+2. With tools at hand, those that the prompt mentions and that were not called since are called: all
+  at once, or one by one where ``parallel_tool_calls`` is false.
+3. ``response_format``: the schema filled from the prompt, or an object with the keys that the
+  prompt names.
 4. Otherwise a text: see ``composing``.
 
 Arguments and fields are filled from their JSON schema with what the prompt says: see ``filling``.
@@ -100,10 +102,7 @@ def _choose(functions: dict[str, Any], body: dict[str, Any], talk: Talk) -> list
     called = talk.called()
     wanted = [name for name in mentioned(talk.prompt, described) if name not in called]
     if not wanted and choice == "required":
-        wanted = [name for name in functions if name not in called][:1] or [
-            next(reversed(functions))
-        ]
-        return wanted
+        return [next((name for name in functions if name not in called), list(functions)[-1])]
     return wanted[:1] if body.get("parallel_tool_calls") is False else wanted
 
 
@@ -137,8 +136,8 @@ class _Answer:
         """The choice's pieces, the finish included."""
         found: list[Piece] = []
         if self._call.thinking:
-            for token in self._taken(self._reasoning(decision)):
-                found.append(Piece(reasoning=token, choice=self._choice))
+            thoughts = self._taken(self._reasoning(decision))
+            found += [Piece(reasoning=token, choice=self._choice) for token in thoughts]
             self.thought = self.spent
         for token in self._taken(self._stopped(decision.text)):
             logprobs = _certain(token) if self._logprobs else None

@@ -1,8 +1,8 @@
 """A small HTTP/1.1 server: asyncio in a thread of its own, made for loopback and for tests.
 
-It reads one request after another from each connection, asks the handler for an answer and plays the answer's steps.
-It knows no path and no model. When a client goes away its handler is cancelled at once, so that whatever stands
-behind the answer (another server, say) stops working too.
+It reads one request after another from each connection, asks the handler for an answer and plays
+the answer's steps. It knows no path and no model. When a client goes away its handler is cancelled
+at once, so that whatever stands behind the answer (another server, say) stops working too.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
                         raise ConnectionResetError
 
     def _reset(self) -> None:
-        """Send a TCP reset: with no time to linger, what was written but not sent is thrown away."""
+        """Send a TCP reset: what was written but not sent is thrown away."""
         connection = self._transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -32,7 +32,8 @@ class LocalService:
 
     Args:
         models: Rows beside the built-in ones; a row with the same id takes the other's place.
-        allowance: What may be spent, or its text form (``"calls=20,per-model=5"``). None does not limit.
+        allowance: What may be spent, or its text form (``"calls=20,per-model=5"``). None does not
+            limit.
         engine: Finds the words; None takes the engine of rules.
         scenario: A misbehaviour for every paid request, by name, or an answer for all of them.
         host: Address to bind.

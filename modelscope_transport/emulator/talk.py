@@ -1,4 +1,4 @@
-"""A conversation as the scripted engine reads it: who said what, which tools were called, which are mentioned."""
+"""A conversation as the scripted engine reads it: who said what, which tools were called."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Talk:
         return {name for name, _ in self._calls()}
 
     def numbers_left(self) -> list[str] | None:
-        """For a later call of one turn: the tools' results, then the prompt's numbers not used yet."""
+        """For a turn's later call: the tools' results, then the prompt's numbers not used yet."""
         calls = self._calls()
         if not calls:
             return None
@@ -92,8 +92,8 @@ def text_of(message: Mapping[str, Any]) -> str:
 def mentioned(prompt: str, tools: Mapping[str, str]) -> list[str]:
     """The tools that a prompt mentions, in the order in which they are offered.
 
-    A tool is mentioned by a word of its name. When none is, a word of its description will do, as long as no other
-    tool's description has it too.
+    A tool is mentioned by a word of its name. When none is, a word of its description will do, as
+    long as no other tool's description has it too.
 
     Args:
         prompt: What the user said.
@@ -117,7 +117,7 @@ def _telling(description: str) -> set[str]:
 
 
 def named_keys(text: str) -> list[str]:
-    """The keys that a prompt asks a JSON object to have: in quotation marks, or after the word *keys*."""
+    """The keys that a JSON object shall have: in quotation marks, or after the word *keys*."""
     quoted = list(dict.fromkeys(_KEY.findall(text)))
     if quoted:
         return quoted

@@ -9,21 +9,35 @@ _RUN = re.compile(r"[A-Za-z]+|\d+(?:\.\d+)?|[\u3400-\u9fff]+|[\u3040-\u30ff\uac0
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ENDING = re.compile(r"(?:ations?|ators?|ating|ated|ates?|ings?|ied|ies|ers?|ors?|ed|es|s|e|y)$")
 
-STOP = frozenset(
-    """a about an and any are as at be by can could did do does for from get give had has have he her here his how i if
-    in into is it its just let me my no not of on one or our please she should so some tell than that the their them
-    then there these they this to up us use used useful user using was we were what when where which who whom why will
-    with would you your function tool tools call input output value values return returns returned given name
-    的 了 是 在 和 与 吗 呢 我 你 他 她 它 们 这 那 有 个 请 帮 把 被 就 都 也 很 一 不 什 么 怎 样 哪 谁 多 少 几 吧 啊""".split()
+_ENGLISH = (
+    "a about an and any are as at be by can could did do does for from get give had has have he her"
+    " here his how i if in into is it its just let me my no not of on one or our please she should"
+    " so some tell than that the their them then there these they this to up us use used useful"
+    " user using was we were what when where which who whom why will with would you your function"
+    " tool tools call input output value values return returns returned given name"
 )
+_CHINESE = "的了是在和与吗呢我你他她它们这那有个请帮把被就都也很一不什么怎样哪谁多少几吧啊"
+STOP = frozenset(_ENGLISH.split()) | frozenset(_CHINESE)
 """Words that say little."""
 
 SAME = {
-    "+": "add", "plus": "add", "sum": "add", "加": "add", "*": "multiply", "×": "multiply", "times": "multiply",
-    "product": "multiply", "乘": "multiply", "minus": "subtract", "减": "subtract", "÷": "divide", "除": "divide",
-    "天气": "weather", "气温": "temperature", "时间": "time", "日期": "date", "搜索": "search", "查找": "search",
-    "翻译": "translate", "计算": "calculate", "价格": "price", "邮件": "email", "城市": "city",
-}  # fmt: skip
+    # what is done with numbers
+    **dict.fromkeys(("+", "plus", "sum", "加"), "add"),
+    **dict.fromkeys(("*", "×", "times", "product", "乘"), "multiply"),
+    **dict.fromkeys(("-", "minus", "减"), "subtract"),
+    **dict.fromkeys(("/", "÷", "除"), "divide"),
+    "计算": "calculate",
+    # what is asked for
+    "天气": "weather",
+    "气温": "temperature",
+    "时间": "time",
+    "日期": "date",
+    "价格": "price",
+    "城市": "city",
+    **dict.fromkeys(("搜索", "查找"), "search"),
+    "翻译": "translate",
+    "邮件": "email",
+}
 """Signs and Chinese words for what tools are often called in English."""
 
 
@@ -35,7 +49,7 @@ def stem(word: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order: stems of Latin words, numbers, Chinese characters and pairs of them.
+    """The words of a text in order: stems, numbers, Chinese characters and pairs of them.
 
     A word of :data:`SAME` is followed by what it stands for.
     """

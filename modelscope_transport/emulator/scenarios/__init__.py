@@ -1,11 +1,13 @@
 """Misbehaviour by name: what a client must live through, on request.
 
-A scenario stands between the service and the client. It may answer instead of the service (then nothing is charged),
-or let the honest answer come and spoil it; so a scenario for streams works on whatever the engine has to say. One
-that finds nothing to spoil (a stream's scenario and a reply in one piece) leaves the honest answer as it is.
+A scenario stands between the service and the client. It may answer instead of the service (then
+nothing is charged), or let the honest answer come and spoil it; so a scenario for streams works on
+whatever the engine has to say. One that finds nothing to spoil (a stream's scenario and a reply in
+one piece) leaves the honest answer as it is.
 
-A name can carry an argument after a colon: ``throttled:2`` sends ``Retry-After: 2``, ``cut:3`` cuts after three
-chunks. :func:`find` reads names, :data:`SCENARIOS` is the table, ``--scenario help`` prints it.
+A name can carry an argument after a colon: ``throttled:2`` sends ``Retry-After: 2``, ``cut:3`` cuts
+after three chunks. :func:`find` reads names, :data:`SCENARIOS` is the table, ``--scenario help``
+prints it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a scenario is, and the ways to make one: instead of the answer, on its events, its deltas, or its bytes."""
+"""What a scenario is, and how to make one: instead of the answer, or on parts of it."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _redirect(situation: Situation) -> Answer:
 
 
 def _refuses(situation: Situation) -> str | None:
-    """The field that is refused, where the request has it: ``refuses:stream`` or ``refuses:tool_choice=required``."""
+    """The refused field, where the request has it: ``stream`` or ``tool_choice=required``."""
     field, _, value = situation.argument.partition("=")
     given = situation.body.get(field)
     return field if given is not None and value in ("", str(given).lower()) else None

@@ -134,7 +134,7 @@ async def _null_choices(situation: Situation, events: Source) -> Events:
 
 
 def _many_lines(step: bytes) -> bytes:
-    """A payload over several ``data:`` lines: the line ends between them stand where JSON takes white space."""
+    """A payload over several ``data:`` lines, parted where JSON takes white space."""
     payload = step.removeprefix(b"data: ")
     return (
         b"data: " + payload.replace(b',"', b',\ndata: "', 3) if payload.startswith(b"{") else step

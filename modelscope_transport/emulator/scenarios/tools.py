@@ -117,7 +117,7 @@ def _interleaved(calls: list[Call]) -> list[list[Call]]:
 
 
 def _arguments(value: Any) -> Any:
-    """Send each call in one piece with these arguments in the place of its own; a function makes them."""
+    """Send each call in one piece with other arguments; a function makes them of its own."""
 
     def deal(calls: list[Call]) -> list[list[Call]]:
         for call in calls:

@@ -1,0 +1,261 @@
+"""An engine with a real model behind it: any server that speaks OpenAI's protocol.
+
+llama.cpp, Ollama, vLLM and their kind take the request on, under the name of the model that they
+have; what they answer comes back piece by piece and is dressed by ``protocol``, so that the words
+are a model's and the protocol is ModelScope's. Each call runs in a thread with a connection of its
+own, which breaks as soon as the client has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelscope_transport.emulator.catalogue import Model
+from modelscope_transport.emulator.engine import (
+    ChatCall,
+    Engine,
+    Piece,
+    Pieces,
+    Refused,
+    ToolPiece,
+    Usage,
+)
+from modelscope_transport.emulator.failures import refuse
+from modelscope_transport.emulator.rules import prompt_tokens
+from modelscope_transport.emulator.scripted import ScriptedEngine
+
+CALLS_AT_ONCE = 64
+OWN_FIELDS = ("enable_thinking", "thinking_budget", "chat_template_kwargs", "stream_options")
+"""Fields that the service understands and another server may not."""
+
+
+class UpstreamEngine:
+    """Ask another server for the words.
+
+    Args:
+        url: The chat server's base URL, with its ``/v1``. None lets the engine of rules chat.
+        embeddings_url: The base URL of a server of vectors. None lets the engine of rules make
+            them.
+        model: The name that the chat server knows its model by; None takes the first that it lists.
+        timeout: Seconds of silence from the other server that end a call.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        embeddings_url: str | None = None,
+        model: str | None = None,
+        timeout: float = 600,
+    ) -> None:
+        self._rules: Engine = ScriptedEngine()
+        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "modelscope-upstream")
+        self._chat = _Server(url, model, timeout) if url else None
+        self._vectors = _Server(embeddings_url, None, timeout) if embeddings_url else None
+
+    async def chat(self, call: ChatCall) -> Pieces:
+        """Yield the answer's pieces, then its usage."""
+        if self._chat is None:
+            async with aclosing(self._rules.chat(call)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+        usage, thought = Usage(prompt_tokens(call.body), 0), 0
+        async with aclosing(self._chunks(self._chat, call)) as chunks:
+            async for chunk in chunks:
+                if told := chunk.get("usage"):
+                    usage = Usage(
+                        told.get("prompt_tokens") or 0, told.get("completion_tokens") or 0
+                    )
+                for choice in chunk.get("choices") or []:
+                    for piece in _pieces(choice):
+                        thought += bool(piece.reasoning)
+                        yield piece
+        yield Usage(usage.prompt, usage.completion, min(thought, usage.completion))
+
+    async def _chunks(
+        self, server: _Server, call: ChatCall
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The chunks of the other server, read in a thread."""
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[dict[str, Any] | Exception | None] = asyncio.Queue()
+
+        def put(item: dict[str, Any] | Exception | None) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(arrived.put_nowait, item)
+
+        line = _Line(server)
+        work = loop.run_in_executor(
+            self._threads, line.read_chunks, _forwarded(call), call.model, put
+        )
+        try:
+            while (item := await arrived.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            line.cut()
+            work.cancel()
+
+    async def embed(
+        self, model: Model, texts: Sequence[str], dimensions: int
+    ) -> tuple[list[list[float]], int]:
+        """Return one vector for each text, of the other server's length, and the tokens read."""
+        if self._vectors is None:
+            return await self._rules.embed(model, texts, dimensions)
+        loop = asyncio.get_running_loop()
+        line = _Line(self._vectors)
+        return await loop.run_in_executor(self._threads, line.read_vectors, model, list(texts))
+
+
+class _Server:
+    """Where a server listens, and what it calls its model."""
+
+    def __init__(self, url: str, model: str | None, timeout: float) -> None:
+        place = urlsplit(url)
+        if place.scheme not in ("http", "https") or not place.hostname:
+            raise ValueError(
+                f"an upstream server needs a URL such as http://127.0.0.1:8080/v1, not {url!r}"
+            )
+        self._place = place
+        self._path = place.path.rstrip("/")
+        self._model, self._timeout = model, timeout
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Open a connection, without Nagle's delay."""
+        kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
+        if self._place.scheme == "https":
+            kind = http.client.HTTPSConnection
+        connection = kind(self._place.hostname or "", self._place.port, timeout=self._timeout)
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def ask(
+        self, connection: http.client.HTTPConnection, path: str, body: dict[str, Any] | None
+    ) -> http.client.HTTPResponse:
+        """Send a request and return the reply's beginning."""
+        method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+        headers = {"content-type": "application/json", "authorization": "Bearer none"}
+        connection.request(method, self._path + path, content, headers)
+        return connection.getresponse()
+
+    def model(self) -> str:
+        """The name of the model: the given one, or the first that the server lists."""
+        if self._model is None:
+            connection = self.connect()
+            try:
+                reply = self.ask(connection, "/models", None)
+                self._model = str(json.loads(reply.read())["data"][0]["id"])
+            finally:
+                connection.close()
+        return self._model
+
+
+class _Line:
+    """One call to a server; it can be cut from another thread."""
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+        self._socket: socket.socket | None = None
+
+    def cut(self) -> None:
+        """Break the connection, if there is one."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def read_chunks(self, body: dict[str, Any], model: Model, put: Callable[[Any], None]) -> None:
+        """Send a chat request; hand over each chunk, then None, or what went wrong."""
+        try:
+            for payload in _payloads(self._reply("/chat/completions", body, model)):
+                if "error" in payload:
+                    raise _translated(500, payload, model)
+                put(payload)
+            put(None)
+        except Refused as refusal:
+            put(refusal)
+        except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
+            put(Refused(refuse("unavailable")))
+
+    def read_vectors(self, model: Model, texts: list[str]) -> tuple[list[list[float]], int]:
+        """Send texts; return their vectors in order and the tokens read."""
+        try:
+            body = {"input": texts, "encoding_format": "float"}
+            answer = json.loads(self._reply("/embeddings", body, model).read())
+            data = sorted(answer["data"], key=lambda entry: entry.get("index", 0))
+            told = answer.get("usage") or {}
+            return [entry["embedding"] for entry in data], told.get("prompt_tokens") or 0
+        except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
+            raise Refused(refuse("unavailable")) from None
+
+    def _reply(self, path: str, body: dict[str, Any], model: Model) -> http.client.HTTPResponse:
+        body = {**body, "model": self._server.model()}
+        connection = self._server.connect()
+        self._socket = connection.sock
+        reply = self._server.ask(connection, path, body)
+        if reply.status != 200:
+            raise _translated(reply.status, _object(reply.read()), model)
+        return reply
+
+
+def _forwarded(call: ChatCall) -> dict[str, Any]:
+    """The request as the other server takes it: always a stream, its usage told."""
+    body = {name: value for name, value in call.body.items() if name not in OWN_FIELDS}
+    if call.model.thinking != "none":
+        body["chat_template_kwargs"] = {"enable_thinking": call.thinking}
+    return {**body, "stream": True, "stream_options": {"include_usage": True}}
+
+
+def _payloads(reply: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    """The objects of a stream of events."""
+    for line in reply:
+        payload = line.removeprefix(b"data:").strip()
+        if payload == b"[DONE]":
+            return
+        if payload and line.startswith(b"data:"):
+            yield json.loads(payload)
+
+
+def _pieces(choice: dict[str, Any]) -> Iterator[Piece]:
+    """What a chunk of the other server says about one choice."""
+    delta, at = choice.get("delta") or {}, choice.get("index") or 0
+    if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+        yield Piece(reasoning=thought, choice=at)
+    if text := delta.get("content"):
+        yield Piece(text, choice=at, logprobs=choice.get("logprobs"))
+    for call in delta.get("tool_calls") or []:
+        function = call.get("function") or {}
+        arguments = function.get("arguments") or ""
+        tool = ToolPiece(call.get("index") or 0, arguments, call.get("id"), function.get("name"))
+        yield Piece(tool=tool, choice=at)
+    if finish := choice.get("finish_reason"):
+        yield Piece(finish=finish, choice=at)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        value = json.loads(content)
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _translated(status: int, body: dict[str, Any], model: Model) -> Refused:
+    """What ModelScope would say in the place of another server's failure."""
+    error = body.get("error")
+    told: dict[str, Any] = error if isinstance(error, dict) else body
+    message = str(told.get("message") or error or f"the upstream server answered {status}")
+    if "context" in f"{message} {told.get('type')}" and status in (400, 413, 500):
+        return Refused(refuse("context_length", window=told.get("n_ctx") or model.window))
+    if status in (400, 422):
+        return Refused(refuse("invalid_parameter", detail=message))
+    name = {404: "no_provider", 429: "throttled", 503: "unavailable"}.get(status, "server_error")
+    return Refused(refuse(name, model=model.id))
