@@ -96,6 +96,9 @@ STEPS = (
         DOCUMENTS,
     ),
     Step("d", "a LlamaIndex agent calls a tool", "llamaindex_agent.py", check_output),
+)
+# each brings a local service of its own: nobody's real allowance is spent for a demonstration
+SPENDING_STEPS = (
     Step("e", "a spent allowance in LangChain", "spent_allowance_langchain.py", check_refusal),
     Step("e", "a spent allowance in LlamaIndex", "spent_allowance_llamaindex.py", check_refusal),
 )
