@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["pytester"]
-if (Path(__file__).parents[1] / "modelscope_transport/emulator/fixtures.py").exists():
-    pytest_plugins.append("modelscope_transport.emulator.fixtures")
+pytest_plugins = ["pytester", "modelscope_transport.emulator.fixtures"]
 
 CANARY = "ms-0f1e2d3c-ca9a-4b1e-8a7c-5c0ffee5c0de"
 
