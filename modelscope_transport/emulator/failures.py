@@ -50,13 +50,25 @@ def gateway_2025(message: str) -> dict[str, Any]:
     return {"errors": {"message": message, "request_id": "{request_id}"}}
 
 
-def upstream(message: str, code: str = "invalid_parameter_error") -> dict[str, Any]:
+def plain(message: str, **fields: Any) -> dict[str, Any]:
+    """The gateway's envelope without a request's id."""
+    return {"error": {**fields, "message": message}}
+
+
+def upstream(message: str) -> dict[str, Any]:
     """The envelope that is passed on from the server behind the gateway."""
-    error = {"code": code, "message": message, "type": "invalid_request_error"}
+    error = {"code": "invalid_parameter_error", "message": message, "type": "invalid_request_error"}
     return {"error": error, "request_id": "{request_id}"}
 
 
-_QUOTA = "You exceeded your current quota, please check your plan and billing details…"
+def dashscope(message: str, **fields: Any) -> dict[str, Any]:
+    """The same, as Alibaba's own model service words it."""
+    body = upstream(f"<400> InternalError.Algo.InvalidParameter: {message}")
+    body["error"] |= {"param": None, **fields}
+    return body
+
+
+_QUOTA = "You exceeded your current quota, please check your plan and billing details"
 _BURST = (
     "Request rate increased too quickly. To ensure system stability, please adjust your client"
     " logic to scale requests more smoothly over time."
@@ -79,39 +91,41 @@ FAILURES: tuple[Failure, ...] = (
     # --- the token
     Failure("authentication_failed", 401, gateway("Authentication failed, please make sure that a valid ModelScope token is supplied."),
             "the token is missing or wrong", "probes of 2026-07-26 and 2026-10-04"),
-    Failure("account_not_linked", 401, {"error": {"message": "Please bind your Alibaba Cloud account before use."}},
+    Failure("account_not_linked", 401, plain("Please bind your Alibaba Cloud account before use."),
             "the account is not linked to an Alibaba Cloud account", "QwenLM/qwen-code#131; recorded 2026-10-06"),
     Failure("account_not_linked_2025", 401, {"errors": {"message": "Please bind your Alibaba Cloud account before use."}},
             "the same in the envelope of 2025", "modelscope/modelscope#1524"),
-    Failure("account_not_verified", 403, {"error": {"message": _NOT_VERIFIED}},
+    Failure("account_not_verified", 403, plain(_NOT_VERIFIED),
             "the linked account's owner is not verified", "recorded 2026-10-06"),
     # --- the allowance
     Failure("account_spent", 429, gateway_2025("Request limit exceeded."),
             "the account's calls of the day are spent", "musistudio/claude-code-router#462 (2025-08-06)"),
-    Failure("model_spent", 429, gateway("You have exceeded today's quota for model {model}, please try again tomorrow, or consider using other models"),
+    Failure("model_spent", 429, plain("You have exceeded today's quota for model {model}, please try again tomorrow, or consider using other models"),
             "this model's calls of the day are spent", "recorded 2026-08-01"),
     Failure("throttled", 429, gateway(_THROTTLED), "too many calls at once to this model", "recorded 2026 with Kimi-K2.5"),
     Failure("throttled_2025", 429, gateway_2025(_THROTTLED), "the same in the envelope of 2025", "recorded 2025"),
-    Failure("too_many_tokens", 429, {"error": {"code": "insufficient_quota", "message": _QUOTA}},
+    Failure("too_many_tokens", 429, plain(_QUOTA, code="insufficient_quota"),
             "too many tokens or calls in a minute; passes, in spite of its words", "DashScope's own error table"),
-    Failure("burst", 429, {"error": {"code": "limit_burst_rate", "message": _BURST}},
+    Failure("burst", 429, plain(_BURST, code="limit_burst_rate"),
             "the rate rose too fast; passes in seconds", "recorded 2026"),
-    Failure("balance_spent", 429, {"error": {"message": "insufficient balance"}},
+    Failure("balance_spent", 429, plain("insufficient balance"),
             "the Magicubes are spent", "recorded 2026-09-12"),
     Failure("balance_spent_images", 429, {"errors": {"message": "insufficient balance"}, "request_id": "{request_id}"},
             "the same from the image endpoint", "a public client's test fixture, 2026"),
     Failure("retired_1008", 429, {"error": {"http_code": "429", "message": "insufficient balance (1008)", "type": "insufficient_balance_error"}, "request_id": "{request_id}"},
             "the model was taken offline; it never heals", "modelscope/modelscope#1691 (2026-04-25)"),
-    Failure("free_spent", 429, gateway("免费使用额度已用完"), "the free allowance is used up", "tinycen/llmakits"),
-    Failure("too_many_tokens_in_200", 200, {"error": {"code": "insufficient_quota", "message": _QUOTA}},
+    Failure("free_spent", 429, plain("免费使用额度已用完"), "the free allowance is used up", "tinycen/llmakits"),
+    Failure("too_many_tokens_in_200", 200, plain(_QUOTA, code="insufficient_quota"),
             "too many tokens, said with status 200", "recorded 2026"),
-    Failure("burst_in_200", 200, {"error": {"code": "limit_burst_rate", "message": _BURST}},
+    Failure("burst_in_200", 200, plain(_BURST, code="limit_burst_rate"),
             "the rate rose too fast, said with status 200", "recorded 2026"),
     # --- the model
-    Failure("no_provider", 400, gateway("Model id : {model} , has no provider supported"),
-            "the model is retired, unknown, or its name has the wrong case", "musistudio/claude-code-router#906 (2025-10-12)"),
-    Failure("owner_missing", 400, gateway("Invalid model id: {model}"), "the model's id has no owner", "recorded 2026"),
-    Failure("model_private", 400, gateway("Model is private"), "the model is private", "error tables of public clients"),
+    Failure("no_provider", 400, plain("Model id : {model} , has no provider supported"),
+            "the model is retired, unknown, or its name has the wrong case", "recorded 2026"),
+    Failure("no_provider_2025", 400, gateway_2025("Model id : {model} , has no provider supported"),
+            "the same in the envelope of 2025", "musistudio/claude-code-router#906 (2025-10-12)"),
+    Failure("owner_missing", 400, plain("Invalid model id: {model}"), "the model's id has no owner", "recorded 2026"),
+    Failure("model_private", 403, plain("Model is private"), "the model is private", "error tables of public clients"),
     Failure("image_model_on_chat", 404, gateway("Model {model} does not serve chat completions"),
             "an image model was asked to chat", "status from a public client, 2026-10; text ours"),
     Failure("wrong_task", 400, upstream("Model {model} does not serve this task"),
@@ -121,26 +135,27 @@ FAILURES: tuple[Failure, ...] = (
     Failure("invalid_parameter", 400, upstream("{detail}"), "a parameter is out of range", "musistudio/claude-code-router#948 (envelope)"),
     Failure("stream_only", 400, upstream("enable thinking can not be support when `stream=False`."),
             "the model must be streamed", "musistudio/claude-code-router#948"),
-    Failure("thinking_needs_stream", 400, upstream("parameter.enable_thinking must be set to false for non-streaming calls"),
+    Failure("thinking_needs_stream", 400, {"error": {**upstream("parameter.enable_thinking must be set to false for non-streaming calls")["error"], "param": None}, "request_id": "{request_id}"},
             "thinking must be off, or the call streamed", "vybestack/llxprt-code#229"),
-    Failure("forced_tool_while_thinking", 400, upstream("The tool_choice parameter does not support being set to required or object in thinking mode"),
+    Failure("forced_tool_while_thinking", 400, {"id": "chatcmpl-{request_id}", **dashscope("The tool_choice parameter does not support being set to required or object in thinking mode")},
             "a forced tool needs thinking off; some models say so", "cloudwego/eino#994 (DashScope)"),
-    Failure("temperature_fixed", 400, upstream("invalid temperature: only 1 is allowed for this model"),
+    Failure("temperature_fixed", 400, plain("invalid temperature: only 1 is allowed for this model"),
             "the model takes one temperature only", "the words `only 1 is allowed` recorded 2026 with Kimi"),
     Failure("developer_role", 400, upstream("developer is not one of ['system', 'assistant', 'user', 'tool', 'function'] - 'messages.['0].role'"),
             "the role `developer` is not known", "behaviour recorded 2026-10; words of DashScope"),
-    Failure("encoding_format", 400, gateway_2025("encoding_format must be 'float' or 'base64', got '{got}'"),
-            "embeddings need encoding_format", "recorded 2026-04-06"),
-    Failure("batch_too_large", 400, upstream("batch size is invalid, it should not be larger than {limit}.: input.contents"),
+    Failure("encoding_format", 400, {"errors": {"message": "encoding_format must be 'float' or 'base64', got '{got}'"}, "request_id": "{request_id}"},
+            "embeddings need encoding_format", "MuiseDestiny/zotero-gpt#488 (2025-11-28)"),
+    Failure("batch_too_large", 400, {"id": "{request_id}", **dashscope("Value error, batch size is invalid, it should not be larger than {limit}.: input.contents", code="InvalidParameter", type="InvalidParameter")},
             "too many texts in one call", "DashScope's words; the service's own limit is unknown"),
-    Failure("context_length", 400, upstream("Range of input length should be [1, {window}]"),
+    Failure("context_length", 400, dashscope("Range of input length should be [1, {window}]"),
             "the prompt is too long", "DashScope's words; the service's own are not recorded"),
-    Failure("context_length_vllm", 400, upstream("This model's maximum context length is {window} tokens. However, you requested {tokens} tokens in the messages, Please reduce the length of the messages.", "context_length_exceeded"),
+    Failure("context_length_vllm", 400, plain("This model's maximum context length is {window} tokens. However, you requested {tokens} tokens.", type="BadRequestError", param=None, code=400),
             "the prompt is too long, as vLLM says it", "vLLM's words"),
     Failure("no_vision", 400, upstream("Model {model} does not take pictures"), "a picture was sent to a model that cannot see", "ours"),
-    Failure("media_download", 400, upstream("Unable to download the media resource during the data inspection process."),
+    Failure("media_download", 400, plain("Unable to download the media"),
             "a picture's address could not be read", "tinycen/llmakits (beginning of the text)"),
-    Failure("media_unsupported", 400, upstream("unspoort image"), "a picture could not be read; the spelling is the service's", "tinycen/llmakits"),
+    Failure("picture_download", 400, plain("download image error"), "a picture's address could not be read", "tinycen/llmakits"),
+    Failure("media_unsupported", 400, plain("unspoort image"), "a picture could not be read; the spelling is the service's", "tinycen/llmakits"),
     Failure("images_synchronous", 400, {"errors": {"message": _SYNCHRONOUS}, "request_id": "{request_id}"},
             "pictures are made asynchronously only", "CherryHQ/cherry-studio#14907 (2026-04)"),
     Failure("task_failed", 200, {"errors": {"code": 422, "message": "Output data may contain inappropriate content."}, "request_id": "{request_id}", "task_status": "FAILED"},
@@ -150,7 +165,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure("request_timed_out", 500, {"detail": "Request timed out."}, "a call that was not streamed took too long", "recorded 2026-09-24"),
     Failure("tool_parse_error", 500, gateway("failed to parse tool call arguments"),
             "500 on the use of tools", "Blushyes/coro-code#24 (2025-10; beginning of the text)"),
-    Failure("server_busy", 500, gateway("Server is busy, please try again later"), "busy", "Tongyi-MAI/Z-Image#159 (2026-03-24); status ours"),
+    Failure("server_busy", 500, {"errors": {"message": "Server is busy, please try again later"}}, "busy", "Tongyi-MAI/Z-Image#159 (2026-03-24); status ours"),
     Failure("bad_gateway", 502, gateway("Bad gateway"), "502", "ours"),
     Failure("unavailable", 503, gateway("Service unavailable"), "503", "ours"),
     Failure("gateway_timeout", 504, gateway("Gateway timeout"), "504", "ours"),

@@ -66,10 +66,11 @@ class Allowance:
 
 
 def _number(name: str, text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        raise ValueError(f"{name} needs a number, such as {name}=20") from None
+    if text is None:
+        return None
+    if not text.replace(".", "", 1).isdecimal():
+        raise ValueError(f"{name} needs a number, such as {name}=20")
+    return float(text)
 
 
 def _whole(number: float | None) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import struct
 import threading
@@ -23,6 +24,7 @@ from modelscope_transport.emulator.answers import Answer, Pause, Raw, Reply, Res
 
 MAX_HEAD = 256 * 1024
 MAX_BODY = 256 * 1024 * 1024
+_NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,8 @@ class Server:
     ) -> None:
         self.handler, self.host, self.port, self.clock = handler, host, port, clock
         self.connections: set[Connection] = set()
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._failure: OSError | None = None
+        self._loop = asyncio.SelectorEventLoop()  # the one kind that watches a listener everywhere
+        self._arriving: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(
             target=self._run, name="modelscope-local-service", daemon=True
         )
@@ -79,43 +80,55 @@ class Server:
         Raises:
             OSError: The address cannot be bound.
         """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            self._listener = socket.create_server(
+                (self.host, self.port), family=family, backlog=1024
+            )
+        except OSError:
+            self._loop.close()
+            raise
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
         self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
 
     def stop(self) -> None:
-        """Close every connection and join the thread."""
-        with suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """Close every connection and the socket, and join the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     def _run(self) -> None:
         loop = self._loop
-        try:
-            server = loop.run_until_complete(
-                loop.create_server(lambda: Connection(self), self.host, self.port, backlog=1024)
-            )
-        except OSError as failure:
-            self._failure = failure
-            loop.close()
-            self._ready.set()
-            return
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
+        loop.add_reader(self._listener, self._accept)
         try:
             loop.run_forever()
         finally:
-            server.close()
+            loop.remove_reader(self._listener)
+            self._listener.close()
             loop.run_until_complete(self._end())
             loop.close()
 
+    def _accept(self) -> None:
+        """Take a client in; asyncio's own server loses those that come while it closes."""
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return  # it has gone already
+        client.setblocking(False)
+        arrival = self._loop.connect_accepted_socket(lambda: Connection(self), client)
+        task = self._loop.create_task(arrival)
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
     async def _end(self) -> None:
-        tasks = [connection.end() for connection in list(self.connections)]
+        """End every connection, also one that is arriving, and see its socket closed."""
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+        for connection in self.connections.copy():
+            connection.end()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_asyncgens()
-        await asyncio.sleep(0)  # let the transports close their sockets
+        await asyncio.sleep(0)  # the last sockets close in the loop's next round
 
 
 class Connection(asyncio.Protocol):
@@ -154,11 +167,10 @@ class Connection(asyncio.Protocol):
         """The client has caught up (asyncio calls this)."""
         self._writable.set()
 
-    def end(self) -> asyncio.Task[None]:
+    def end(self) -> None:
         """Cancel what runs and close."""
         self._task.cancel()
         self._transport.abort()
-        return self._task
 
     async def _serve(self) -> None:
         try:
@@ -232,6 +244,6 @@ class Connection(asyncio.Protocol):
         """Send a TCP reset: what was written but not sent is thrown away."""
         connection = self._transport.get_extra_info("socket")
         if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
         raise ConnectionResetError

@@ -138,7 +138,7 @@ ROWS: tuple[Scenario, ...] = (
     Scenario(
         "drop",
         "the connection closes after three chunks, the answer unfinished",
-        on_wire(_cut_off),
+        on_wire(_cut_off, close=True),
         "chunks",
     ),
     Scenario("short_body", "the body ends before its promised length", on_reply(_short_length)),

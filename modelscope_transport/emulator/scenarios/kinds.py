@@ -150,12 +150,15 @@ def on_deltas(spoil: Callable[[Delta], None]) -> Act:
     return act
 
 
-def on_wire(spoil: Callable[[Situation, AsyncIterator[Step]], AsyncGenerator[Step, None]]) -> Act:
-    """Spoil the bytes of the whole answer, HTTP head included."""
+def on_wire(
+    spoil: Callable[[Situation, AsyncIterator[Step]], AsyncGenerator[Step, None]],
+    close: bool = False,
+) -> Act:
+    """Spoil the bytes of the whole answer, HTTP head included, and close the connection if told."""
 
     async def act(situation: Situation, honest: Honest) -> Answer:
         answer = await honest()
-        keep = not isinstance(answer, Raw) or answer.keep
+        keep = not close and (not isinstance(answer, Raw) or answer.keep)
 
         async def closing() -> AsyncGenerator[Step, None]:
             source = wire(answer)
