@@ -101,13 +101,17 @@ test-real: .venv/.demo ## both adapters on a small real model (a download of som
 
 # ------------------------------------------------------------------------------------------ showing
 
+.PHONY: docs
+docs: .venv/.installed ## rewrite the README's tables from the data they show
+	@$(BIN)/python docs/tables.py
+
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
 
 .PHONY: bench
 bench: .venv/.installed ## the adapters beside raw httpx and the frameworks, in one run
-	@for script in benchmarks/bench_*.py; do echo "==> bench: $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/langchain.py benchmarks/llamaindex.py; do echo "==> bench: $$script"; $(BIN)/python $$script || exit 1; done
 
 .PHONY: clean
 clean: ## remove .venv and everything that was made
