@@ -1,0 +1,181 @@
+"""LangChain's messages as the transport's: the history on its way to the service.
+
+Laws of this file: pure, and it changes nothing that it is given. What the service has no place for
+is left out of assistant turns, since it came from a model; in a user's turn it is refused in one
+sentence, since leaving it out would change the question.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.types import (
+    AudioPart,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    ToolCall,
+    VideoPart,
+)
+
+__all__ = ["to_messages"]
+
+Role = Literal["system", "developer", "user", "assistant"]
+
+
+def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
+    """A conversation for a `ChatRequest`.
+
+    Raises:
+        InvalidRequestError: a message or block that the service has no place for.
+    """
+    return tuple([_message(message) for message in messages])
+
+
+def _message(message: BaseMessage) -> Message:
+    content = message.content
+    if isinstance(message, HumanMessage):
+        return Message("user", _content(content, "user"), message.name)
+    if isinstance(message, AIMessage):
+        return Message(
+            "assistant", _content(content, "assistant"), message.name, _tool_calls(message)
+        )
+    if isinstance(message, ToolMessage):
+        call_id = message.tool_call_id
+        return Message("tool", _content(content, "tool"), tool_call_id=call_id)
+    if isinstance(message, SystemMessage):
+        return Message("system", _content(content, "system"), message.name)
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    if role in ("system", "developer", "user", "assistant"):
+        return Message(cast("Role", role), _content(content, role), message.name)
+    raise InvalidRequestError(
+        f"A {type(message).__name__} (role {role!r}) cannot be sent. Use system, user, assistant "
+        "and tool messages."
+    )
+
+
+def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
+    calls = [
+        ToolCall(call["id"] or "", call["name"], json.dumps(call["args"], ensure_ascii=False))
+        for call in message.tool_calls
+    ]
+    # The model sees what it wrote, beside the tool's complaint about it.
+    calls += [
+        ToolCall(bad["id"] or "", bad["name"] or "", bad["args"] or "")
+        for bad in message.invalid_tool_calls
+    ]
+    if any(not call.id for call in calls):
+        return tuple(
+            ToolCall(call.id or f"call_{place}", call.name, call.arguments)
+            for place, call in enumerate(calls)
+        )
+    return tuple(calls)
+
+
+# --- content ----------------------------------------------------------------------------------
+
+
+def _content(content: str | list[str | dict[Any, Any]], role: str) -> str | tuple[Part, ...]:
+    if isinstance(content, str):
+        return content
+    parts = [
+        _part({"type": "text", "text": it} if isinstance(it, str) else it, role) for it in content
+    ]
+    return tuple([part for part in parts if part is not None])
+
+
+def _part(block: dict[str, Any], role: str) -> Part | None:
+    kind = block.get("type", "text")
+    read = _READERS.get(kind)
+    if read is not None:
+        return read(block)
+    if role == "assistant":
+        return None  # thoughts, calls and what other providers' models leave behind
+    if role == "tool":
+        return TextPart(json.dumps(block, ensure_ascii=False, default=str))
+    remedy = "Extract its text and send that." if kind in ("file", "document") else ""
+    raise InvalidRequestError(
+        f"A content block of type {kind!r} cannot be sent to ModelScope, which takes text, "
+        f"images, video and audio. {remedy}".rstrip()
+    )
+
+
+def _text(block: dict[str, Any]) -> TextPart:
+    return TextPart(block.get("text") or "")
+
+
+def _refusal(block: dict[str, Any]) -> TextPart:
+    return TextPart(block.get("refusal") or "")
+
+
+def _image_url(block: dict[str, Any]) -> ImagePart:
+    image = block.get("image_url")
+    if isinstance(image, dict):
+        return ImagePart(str(image.get("url", "")), image.get("detail"))
+    return ImagePart(str(image))
+
+
+def _image(block: dict[str, Any]) -> ImagePart:
+    source = block.get("source")
+    if isinstance(source, dict):  # Anthropic's dialect
+        block = {
+            "url": source.get("url"),
+            "base64": source.get("data"),
+            "mime_type": source.get("media_type"),
+        }
+    return ImagePart(_url(block, "image", "image/jpeg"))
+
+
+def _video_url(block: dict[str, Any]) -> VideoPart:
+    video = block.get("video_url")
+    return VideoPart(str(video.get("url", "") if isinstance(video, dict) else video))
+
+
+def _video(block: dict[str, Any]) -> VideoPart:
+    return VideoPart(_url(block, "video", "video/mp4"))
+
+
+def _url(block: dict[str, Any], kind: str, mime_type: str) -> str:
+    if url := block.get("url"):
+        return str(url)
+    if data := block.get("base64"):
+        return f"data:{block.get('mime_type') or mime_type};base64,{data}"
+    raise InvalidRequestError(
+        f"A block of type {kind!r} has neither url nor base64. Ids of uploaded files mean nothing "
+        "to ModelScope: send the file itself."
+    )
+
+
+def _audio(block: dict[str, Any]) -> AudioPart:
+    data = block.get("base64")
+    if not data:
+        raise InvalidRequestError("An audio block needs base64: sound is sent whole, not by url.")
+    subtype = str(block.get("mime_type") or "audio/wav").rpartition("/")[2]
+    return AudioPart(str(data), _FORMATS.get(subtype, subtype))
+
+
+_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
+
+_READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
+    "text": _text,
+    "text-plain": _text,
+    "refusal": _refusal,
+    "image_url": _image_url,
+    "image": _image,
+    "video_url": _video_url,
+    "video": _video,
+    "audio": _audio,
+}

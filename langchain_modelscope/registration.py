@@ -1,0 +1,41 @@
+"""``init_chat_model("modelscope:…")`` and ``init_embeddings("modelscope:…")``, on request.
+
+LangChain keeps its providers in private tables and takes no packages of other houses into them
+(langchain-ai/langchain#34287), so this writes there; it is never done unasked.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ._convert import PROVIDER
+from .errors import ModelScopeConfigurationError
+
+__all__ = ["register"]
+
+_CLASSES = {
+    "langchain.chat_models.base": "ChatModelScope",
+    "langchain.embeddings.base": "ModelScopeEmbeddings",
+}
+
+
+def register() -> None:
+    """Make ``modelscope:owner/name`` known to ``init_chat_model`` and ``init_embeddings``.
+
+    Raises:
+        ModelScopeConfigurationError: LangChain is missing, or keeps its tables elsewhere.
+    """
+    for module, name in _CLASSES.items():
+        try:
+            providers = importlib.import_module(module)._BUILTIN_PROVIDERS
+        except (ImportError, AttributeError) as error:
+            raise ModelScopeConfigurationError(
+                f"This LangChain keeps no table of providers in {module} ({error}). Construct "
+                f"langchain_modelscope.{name} yourself; it is accepted wherever a model is."
+            ) from error
+        providers[PROVIDER] = (__package__, name, _construct)
+
+
+def _construct(cls: type[Any], **kwargs: Any) -> Any:
+    return cls(**kwargs)
