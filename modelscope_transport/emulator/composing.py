@@ -11,12 +11,15 @@ import json
 import re
 from collections.abc import Callable
 
+from modelscope_transport.emulator import judging
 from modelscope_transport.emulator.filling import Filler
 from modelscope_transport.emulator.talk import Talk, embedded_schema, mentioned
-from modelscope_transport.emulator.words import content, is_chinese, rank, sentences
+from modelscope_transport.emulator.words import is_chinese, rank, sentences
 
 _QUESTION = re.compile(
-    r"^\W*(?:Query|Question|User question|问题|提问)\W*[:：](.+)", re.MULTILINE | re.IGNORECASE
+    r"^\W*(?:Query|Question|User question|The original query is as follows|问题|提问)"
+    r"\W*[:：](.+)",
+    re.MULTILINE | re.IGNORECASE,
 )
 _CONTEXT = re.compile(
     r"-{5,}|<context>|\b(?:context|passages?|documents?)\b|上下文|资料|文档|参考", re.IGNORECASE
@@ -123,16 +126,6 @@ def fit_schema(talk: Talk) -> str | None:
     return json.dumps(Filler(prompt).fill(schema), ensure_ascii=False)
 
 
-def keywords(talk: Talk) -> str | None:
-    """``KEYWORDS: a, b``."""
-    if "KEYWORDS:" not in talk.prompt:
-        return None
-    found = re.search(r"-{5,}\n(.*?)\n-{5,}", talk.prompt, re.DOTALL)
-    said = re.findall(r"[^\W\d_]{4,}", found.group(1) if found else talk.prompt)
-    kept = [word for word in dict.fromkeys(word.lower() for word in said) if content(word)]
-    return "KEYWORDS: " + ", ".join(kept[:5])
-
-
 def passages(talk: Talk) -> str | None:
     """A question over passages: the passage's sentence that shares most with the question."""
     if not _CONTEXT.search(talk.prompt) and not _CONTEXT.search(talk.system):
@@ -176,7 +169,15 @@ def remembered(talk: Talk) -> str | None:
 FORMS: tuple[Callable[[Talk], str | None], ...] = (
     react,
     result_of_tools,
-    keywords,
+    judging.choice,
+    judging.documents,
+    judging.verdict,
+    judging.score,
+    judging.keywords,
+    judging.triplets,
+    judging.standalone,
+    judging.queries,
+    judging.sub_questions,
     fit_schema,
     passages,
     counted,

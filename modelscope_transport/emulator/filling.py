@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from modelscope_transport.emulator.words import STOP
+from modelscope_transport.emulator.words import STOP, sentences
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w-]*-\d)|(?<=[\u3400-\u9fff])\d+(?:\.\d+)?")
 _QUOTED = re.compile(
@@ -22,7 +22,7 @@ _QUOTED = re.compile(
 )
 _NAME = re.compile(r"(?<![.!?。]\s)(?<!^)\b([A-Z][\w'-]*(?:\s+[A-Z][\w'-]*)*)")
 _CUT = re.compile(
-    r"的|在|是|了|吗|呢|请问|请|帮我|帮|给我|我|你|把|查询|查一下|查|一下|怎么样|怎么|如何|什么|多少|今天|明天|现在"
+    r"的|在|是|从|到|住|叫|名字|岁|提取|今年|了|吗|呢|请问|请|帮我|帮|给我|我|你|把|查询|查一下|查|一下|怎么样|怎么|如何|什么|多少|今天|明天|现在"
     r"|天气|气温|时间|搜索|翻译|计算|关于|一个|讲|和|与|有|[^\u3400-\u9fff]+"
 )
 _WHOLE_PROMPT = frozenset(
@@ -59,12 +59,16 @@ class Filler:
     Args:
         prompt: The text to take from.
         numbers: Numbers to use instead of the prompt's own.
+        apart: Words that are no values, such as the names of tools.
     """
 
-    def __init__(self, prompt: str, numbers: list[str] | None = None) -> None:
+    def __init__(
+        self, prompt: str, numbers: list[str] | None = None, apart: Collection[str] = ()
+    ) -> None:
         self._prompt = prompt
         self._numbers = deque(_NUMBER.findall(prompt) if numbers is None else numbers)
-        self._quoted = deque("".join(groups) for groups in _QUOTED.findall(prompt))
+        quoted = ("".join(groups) for groups in _QUOTED.findall(prompt))
+        self._quoted = deque(text for text in quoted if text not in apart)
         self._names = deque(
             dict.fromkeys(name for name in _names(prompt) if name.lower() not in STOP)
         )
@@ -203,10 +207,10 @@ class Filler:
             return taken
         if isinstance(default, str):
             return default
-        said = [
-            word for word in re.findall(r"[^\W\d_]{3,}", self._prompt) if word.lower() not in STOP
-        ]
-        return said[-1] if said else self._prompt.strip() or name or "text"
+        about = re.search(r"(?:\babout|关于)\s*(\w+)", self._prompt)
+        first = next(iter(sentences(self._prompt)), "")
+        said = [word for word in re.findall(r"[^\W\d_]{3,}", first) if word.lower() not in STOP]
+        return about.group(1) if about else said[-1] if said else first or name or "text"
 
     def _beside(self, name: str) -> str | None:
         """What stands beside the property's own name: ``name: Ann``, ``name is Ann``."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,7 +80,7 @@ def decide(call: ChatCall) -> Decision:
     functions = {tool["function"]["name"]: tool["function"] for tool in body.get("tools") or []}
     chosen = _choose(functions, body, talk)
     if chosen:
-        filler = Filler(talk.prompt, talk.numbers_left())
+        filler = Filler(talk.prompt, talk.numbers_left(), functions)
         return Decision(tools=[(name, _arguments(functions[name], filler)) for name in chosen])
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
@@ -111,8 +110,8 @@ def _arguments(function: dict[str, Any], filler: Filler) -> str:
 
 
 def _named_object(talk: Talk) -> dict[str, Any]:
-    filler = Filler(re.sub(r"""(['"`])\w+\1""", "", talk.prompt))
     keys = named_keys(talk.everything) or ["answer"]
+    filler = Filler(talk.prompt, apart=keys)
     return {key: filler.fill({"type": "string"}, key) for key in keys}
 
 

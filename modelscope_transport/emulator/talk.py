@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelscope_transport.emulator.words import content, with_synonyms, words
+from modelscope_transport.emulator.words import TOOLISH, content, with_synonyms, words
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _KEY = re.compile(r"""["'`“]([A-Za-z_]\w*)["'`”]""")
@@ -100,7 +100,9 @@ def mentioned(prompt: str, tools: Mapping[str, str]) -> list[str]:
         tools: Names and descriptions.
     """
     said = with_synonyms(prompt) | set(words(prompt))
-    by_name = [name for name in tools if name.lower() in prompt.lower() or content(name) & said]
+    by_name = [
+        name for name in tools if name.lower() in prompt.lower() or (content(name) - TOOLISH) & said
+    ]
     if by_name:
         return by_name
     described = {name: _telling(text) for name, text in tools.items()}
@@ -113,7 +115,7 @@ def mentioned(prompt: str, tools: Mapping[str, str]) -> list[str]:
 
 def _telling(description: str) -> set[str]:
     """Words of a description without single Chinese characters, which are shared by chance."""
-    return {word for word in content(description) if len(word) > 1}
+    return {word for word in content(description) if len(word) > 1} - TOOLISH
 
 
 def named_keys(text: str) -> list[str]:

@@ -13,10 +13,13 @@ _ENGLISH = (
     "a about an and any are as at be by can could did do does for from get give had has have he her"
     " here his how i if in into is it its just let me my no not of on one or our please she should"
     " so some tell than that the their them then there these they this to up us use used useful"
-    " user using was we were what when where which who whom why will with would you your function"
-    " tool tools call input output value values return returns returned given name"
+    " user using was we were what when where which who whom why will with would you your json"
 )
 _CHINESE = "的了是在和与吗呢我你他她它们这那有个请帮把被就都也很一不什么怎样哪谁多少几吧啊"
+_TOOLISH = "function tool tools call input output value values returns return returned given name"
+TOOLISH = frozenset(_TOOLISH.split())
+"""Words of which descriptions of tools are full."""
+
 STOP = frozenset(_ENGLISH.split()) | frozenset(_CHINESE)
 """Words that say little."""
 
