@@ -4,6 +4,7 @@
 `modelscope_transport.types`, what they raise is in `modelscope_transport.errors`.
 """
 
+from .accumulator import ChatAccumulator
 from .chat_stream import AsyncChatStream, ChatStream
 from .client import AsyncClient, Client
 from .errors import (
@@ -32,7 +33,6 @@ from .models import ModelProfile, profile_for
 from .quota import Allowance, Ledger, MemoryLedger
 from .types import (
     AudioPart,
-    ChatAccumulator,
     ChatChoice,
     ChatDelta,
     ChatRequest,

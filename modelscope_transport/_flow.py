@@ -166,7 +166,7 @@ def _lesson(
     reason = verdict.details.reason
     if reason == "needs_stream" and not streaming:
         return {"stream_only": True}
-    if reason == "bad_request" and "stream_options" in (verdict.details.server_message or ""):
+    if reason == "stream_usage_refused":
         return {"stream_usage": False}
     if reason not in ("empty", "forced_tool_refused"):
         return None

@@ -339,11 +339,7 @@ def _settlement(attempt: Attempt) -> dict[str, Any]:
     verdict = attempt.verdict
     if verdict is None:
         return {"charged": None}
-    return {
-        "charged": verdict.charged,
-        "allowance": verdict.allowance,
-        "park": verdict.park,
-    }
+    return {"charged": verdict.charged, "allowance": verdict.allowance, "park": verdict.park}
 
 
 async def _off_loop(ledger: Ledger, ask: Any, *args: Any, **kwargs: Any) -> Any:

@@ -10,9 +10,10 @@ from ._sse import EventDecoder, EventTooLongError
 from ._wire.chat import ChatDecoder
 from ._wire.failures import judge
 from ._wire.outcomes import Failure, Reply
+from .accumulator import ChatAccumulator
 from .errors import ErrorDetails, ModelScopeError, StreamInterruptedError
 from .tasks import Opening
-from .types import ChatAccumulator, ChatDelta, ChatResult, Origin
+from .types import ChatDelta, ChatResult, Origin
 
 __all__ = ["StreamReader"]
 

@@ -13,7 +13,6 @@ from msgspec import Struct, field
 
 __all__ = [
     "AudioPart",
-    "ChatAccumulator",
     "ChatChoice",
     "ChatDelta",
     "ChatRequest",
@@ -339,83 +338,3 @@ class EmbeddingResult(Struct, frozen=True):
     usage: Usage | None = None
     model: str | None = None
     origin: Origin | None = None
-
-
-# --- deltas in, the answer so far out ---------------------------------------------------------
-
-
-class _GrowingCall:
-    __slots__ = ("arguments", "id", "name")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
-
-
-class ChatAccumulator:
-    """Joins the deltas of one stream: ``add`` each, then ask for the ``result``.
-
-    Tool calls are told apart by their index, so parallel and interleaved calls come out whole;
-    an id or name that a server repeats with every piece counts once.
-    """
-
-    def __init__(self) -> None:
-        """Start with nothing."""
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
-        self._calls: dict[int, _GrowingCall] = {}
-        self._logprobs: list[Any] = []
-        self._finish_reason: str | None = None
-        self._usage: Usage | None = None
-        self._response_id: str | None = None
-        self._model: str | None = None
-
-    def add(self, delta: ChatDelta) -> None:
-        """Take in the next delta."""
-        if delta.text:
-            self._text.append(delta.text)
-        if delta.reasoning:
-            self._reasoning.append(delta.reasoning)
-        if delta.refusal:
-            self._refusal.append(delta.refusal)
-        for piece in delta.tool_calls:
-            self._add_call(piece)
-        if delta.logprobs is not None:
-            self._logprobs.extend(delta.logprobs.get("content") or ())
-        self._finish_reason = delta.finish_reason or self._finish_reason
-        self._usage = delta.usage or self._usage
-        self._response_id = delta.response_id or self._response_id
-        self._model = delta.model or self._model
-
-    def _add_call(self, piece: ToolCallDelta) -> None:
-        call = self._calls.get(piece.index)
-        if call is None:
-            call = self._calls[piece.index] = _GrowingCall()
-        call.id = call.id or piece.id or ""
-        call.name = call.name or piece.name or ""
-        if piece.arguments:
-            call.arguments.append(piece.arguments)
-
-    def result(self, origin: Origin | None = None) -> ChatResult:
-        """The answer so far, complete once the stream has ended."""
-        calls = tuple(
-            ToolCall(call.id or f"call_{index}", call.name, "".join(call.arguments))
-            for index, call in sorted(self._calls.items())
-        )
-        choice = ChatChoice(
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
-            tool_calls=calls,
-            finish_reason=self._finish_reason,
-            logprobs={"content": self._logprobs} if self._logprobs else None,
-            refusal="".join(self._refusal) or None,
-        )
-        return ChatResult(
-            choices=(choice,),
-            usage=self._usage,
-            response_id=self._response_id,
-            model=self._model,
-            origin=origin,
-        )

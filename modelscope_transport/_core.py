@@ -1,0 +1,160 @@
+"""What a client is made of: its options, its account, and the way to the service.
+
+Laws of this file: nothing is built before the first call, and nothing here is coloured. Clients of
+one token at one address share what is known of the account.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from msgspec import Struct, field
+
+from ._batches import Batches
+from ._flow import Flow, call_flow
+from ._io import Line
+from ._wire.checks import check_headers, check_model
+from .errors import ConfigurationError, InvalidRequestError
+from .models import ModelProfile, ProfileBook
+from .quota import Ledger, MemoryLedger
+from .retry import RetryBudget, RetryPolicy
+from .settings import Secret, Settings, resolve_proxy, resolve_token
+from .tasks import check_task
+from .types import ChatRequest, EmbeddingRequest
+
+__all__ = ["Core", "Options", "checked_timeout"]
+
+
+class Account(Struct):
+    """What is known of one token at one address."""
+
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    book: ProfileBook = field(default_factory=ProfileBook)
+    budget: RetryBudget = field(default_factory=RetryBudget)
+
+
+_accounts: dict[tuple[str, str], Account] = {}
+_accounts_lock = threading.Lock()
+
+
+def account_of(base_url: str, token: Secret) -> Account:
+    key = (base_url, token.fingerprint())
+    with _accounts_lock:
+        return _accounts.setdefault(key, Account())
+
+
+@functools.cache
+def _user_agent() -> str:
+    return f"modelscope-adapters/{metadata.version('modelscope-adapters')}"
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """Everything a client was made with, but for the token and what cannot be pickled."""
+
+    base_url: str
+    timeout: float = 600.0
+    max_retries: int = 2
+    proxy: str | None = None
+    default_headers: Mapping[str, str] | None = None
+
+
+class Core:
+    """Settings, connections and account of one client, in both colours. Made at the first call."""
+
+    def __init__(
+        self,
+        options: Options,
+        token: Secret | None,
+        ledger: Ledger | None,
+        own_ledger: bool,
+        http_client: Any,
+        http_async_client: Any,
+    ) -> None:
+        self.options = options
+        self.token = token
+        self._ledger, self._own_ledger = ledger, own_ledger
+        self._http = (http_client, http_async_client)
+        self.policy = RetryPolicy(max_retries=options.max_retries)
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        options = self.options
+        return Settings(
+            # A client that came out of a pickle finds its token here, in its new process.
+            token=self.token or resolve_token(),
+            base_url=options.base_url,
+            proxy=resolve_proxy(options.base_url, options.proxy),
+            timeout=options.timeout,
+            max_retries=options.max_retries,
+        )
+
+    @functools.cached_property
+    def account(self) -> Account:
+        return account_of(self.settings.base_url, self.settings.token)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        return self._ledger if self._own_ledger else self.account.ledger
+
+    @functools.cached_property
+    def line(self) -> Line:
+        headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
+        return Line(self.settings, self.ledger, headers, *self._http)
+
+    def begin(
+        self, request: ChatRequest | EmbeddingRequest, task: str, *, stream: bool
+    ) -> tuple[Flow, float]:
+        """The flow of a call and its deadline, after the checks that need no request."""
+        row = check_task(self.profile(request.model), task)
+        for model in request.fallback_models:
+            check_model(model)
+            check_task(self.profile(model), task)
+        check_headers(request.extra_headers)
+        timeout = self.options.timeout if request.timeout is None else request.timeout
+        deadline = time.monotonic() + checked_timeout(timeout)
+        flow = call_flow(
+            row,
+            request,
+            stream=stream,
+            book=self.account.book,
+            policy=self.policy,
+            budget=self.account.budget,
+            deadline=deadline,
+        )
+        return flow, deadline
+
+    def profile(self, model: str) -> ModelProfile:
+        return self.account.book.look_up(model)
+
+    def batches(self, request: EmbeddingRequest) -> Batches:
+        """The batches of an embedding call, after the checks that need no request."""
+        check_model(request.model)
+        check_task(self.profile(request.model), "embedding")
+        for model in request.fallback_models:
+            if _plain(model) != _plain(request.model):
+                raise ConfigurationError(
+                    f"{model!r} cannot stand in for {request.model!r}: vectors of two models do "
+                    "not fit one index. Use another way to the same model, owner/name:Provider."
+                )
+        return Batches(request.texts, self.profile(request.model).embedding_batch)
+
+    def too_large(
+        self, error: InvalidRequestError, request: EmbeddingRequest, batch: tuple[str, ...]
+    ) -> bool:
+        """Whether a refusal was of the batch's size, which a smaller one heals."""
+        return len(batch) > 1 and (error.reason == "batch_too_large" or error.status_code == 413)
+
+
+def _plain(model: str) -> str:
+    return model.rpartition(":")[0] or model
+
+
+def checked_timeout(timeout: float) -> float:
+    if not timeout > 0:
+        raise ConfigurationError(f"timeout must be above 0 seconds, and is {timeout!r}.")
+    return min(timeout, 7 * 86400.0)  # clocks of event loops refuse what is not finite
