@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -19,12 +19,16 @@ from pydantic import BaseModel, Field, model_validator
 
 from modelscope_transport.types import ChatRequest
 
+from ._blocks import register_blocks
 from ._connection import Connection
 from ._convert import PROVIDER, ChunkMaker, read_tool_choice, to_request, to_result
+from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
 from ._structured import Method, structured_output
 from .errors import native_errors
 
 __all__ = ["ChatModelScope"]
+
+register_blocks(PROVIDER)
 
 
 class ChatModelScope(BaseChatModel, Connection):
@@ -203,6 +207,24 @@ class ChatModelScope(BaseChatModel, Connection):
         """
         return structured_output(self, schema, method, include_raw, strict, kwargs)
 
+    def get_num_tokens(self, text: str) -> int:
+        """About how many tokens a text takes: an estimate, since a tokenizer is a download.
+
+        For exact numbers pass ``custom_get_token_ids``, a function from text to token ids.
+        """
+        if self.custom_get_token_ids is not None:
+            return len(self.custom_get_token_ids(text))
+        return count_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """About how many tokens a conversation takes, tool calls, images and tools included."""
+        described = [convert_to_openai_tool(tool) for tool in tools or ()]
+        return count_message_tokens(messages, described or None)
+
     # --- what LangChain asks about --------------------------------------------------------
 
     @property
@@ -221,6 +243,17 @@ class ChatModelScope(BaseChatModel, Connection):
         if ends := stop or self.stop:
             params["ls_stop"] = [ends] if isinstance(ends, str) else ends
         return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return look_up(self.model_name)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_looked_up_profile(cls, values: Any) -> Any:
+        # configurable_fields makes the other model out of all fields of this one.
+        if isinstance(values, dict) and isinstance(values.get("profile"), KnownProfile):
+            return {name: value for name, value in values.items() if name != "profile"}
+        return values
 
     @property
     def lc_secrets(self) -> dict[str, str]:
