@@ -1,0 +1,222 @@
+"""LlamaIndex's messages to the transport's.
+
+Laws of this file: pure but for files that a block names; what it is given stays as it was, since
+LlamaIndex hands over the caller's own history; a block that cannot be sent is refused by name
+rather than left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import IOBase
+from typing import Any, Final, Literal
+
+import filetype  # type: ignore[import-untyped]  # it ships no types
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    CachePoint,
+    ChatMessage,
+    CitableBlock,
+    CitationBlock,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
+from pydantic_core import to_json
+
+from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.types import (
+    AudioPart,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    ToolCall,
+    VideoPart,
+)
+
+__all__ = ["arguments_text", "read_field", "sendable_name", "to_messages"]
+
+_Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+_ROLES: Final[dict[MessageRole, _Role]] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "developer",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+
+
+def to_messages(
+    messages: Sequence[ChatMessage], *, send_reasoning: bool = False
+) -> tuple[Message, ...]:
+    """The conversation as the transport takes it.
+
+    Args:
+        messages: the conversation, oldest first.
+        send_reasoning: whether the thoughts of earlier turns go back to the model.
+
+    Raises:
+        InvalidRequestError: a block that cannot be sent, or a file that cannot be read.
+    """
+    return tuple([_message(message, send_reasoning) for message in messages])
+
+
+def _message(message: ChatMessage, send_reasoning: bool) -> Message:
+    role, blocks = _ROLES[message.role], message.blocks
+    if len(blocks) == 1 and type(blocks[0]) is TextBlock and not message.additional_kwargs:
+        return Message(role, blocks[0].text)
+    parts: list[Part] = []
+    calls: list[ToolCall] = []
+    thoughts: list[str] = []
+    for block in blocks:
+        if isinstance(block, ToolCallBlock):
+            calls.append(
+                ToolCall(
+                    block.tool_call_id or "",
+                    sendable_name(block.tool_name),
+                    arguments_text(block.tool_kwargs),
+                )
+            )
+        elif isinstance(block, ThinkingBlock):
+            thoughts.append(block.content or "")
+        else:
+            parts.extend(_parts(block))
+    kwargs = message.additional_kwargs
+    if role == "assistant" and not calls:
+        calls.extend(_legacy_calls(kwargs.get("tool_calls") or ()))
+    return Message(
+        role,
+        _content(parts),
+        tool_calls=tuple(calls),
+        tool_call_id=_text_or_none(kwargs.get("tool_call_id")) if role == "tool" else None,
+        reasoning="\n".join(thoughts) if send_reasoning and thoughts else None,
+    )
+
+
+def _content(parts: list[Part]) -> str | tuple[Part, ...]:
+    # As ChatMessage.content joins them, so that the model reads what the user sees.
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    return "\n".join(texts) if len(texts) == len(parts) else tuple(parts)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+# --- tool calls -------------------------------------------------------------------------------
+
+
+def sendable_name(name: str) -> str:
+    """A tool's name in the characters that a name on the wire may have, as core changes it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+
+
+def arguments_text(arguments: Any) -> str:
+    """The arguments of a call as JSON text. No arguments are an empty object."""
+    if isinstance(arguments, str):
+        return arguments or "{}"
+    return to_json(arguments or {}, fallback=str).decode()
+
+
+def read_field(source: Any, name: str) -> Any:
+    """A field of a dictionary or of an object: older messages hold either."""
+    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
+
+
+def _legacy_calls(calls: Iterable[Any]) -> Iterable[ToolCall]:
+    """Calls from where messages kept them before there was a block for them."""
+    for call in calls:
+        function = read_field(call, "function")
+        yield ToolCall(
+            str(read_field(call, "id") or ""),
+            sendable_name(str(read_field(function, "name") or "")),
+            arguments_text(read_field(function, "arguments")),
+        )
+
+
+# --- blocks -----------------------------------------------------------------------------------
+
+
+def _parts(block: object) -> Iterable[Part]:
+    """The parts of one block; a block inside another is unfolded."""
+    match block:
+        case TextBlock():
+            yield TextPart(block.text)
+        case ImageBlock():
+            yield ImagePart(_address(block, block.image, block.image_mimetype), block.detail)
+        case VideoBlock():
+            yield VideoPart(_address(block, block.video, block.video_mimetype))
+        case AudioBlock():
+            sound = _base64(block, block.audio, block.resolve_audio)
+            yield AudioPart(sound, block.format or "wav")
+        case DocumentBlock():
+            yield TextPart(_document(block))
+        case CitableBlock():
+            for inner in block.content:
+                yield from _parts(inner)
+        case CitationBlock():
+            yield from _parts(block.cited_content)
+        case CachePoint():
+            return  # the service has nothing that could be told where to cache
+        case _:
+            raise InvalidRequestError(
+                f"A {type(block).__name__} cannot be sent. Pass its text or its image."
+            )
+
+
+def _address(block: ImageBlock | VideoBlock, data: bytes | IOBase | None, kind: str | None) -> str:
+    """Where a picture is: its own address, or itself as a data URL."""
+    if block.url and not data:
+        return str(block.url)
+    resolve = block.resolve_image if isinstance(block, ImageBlock) else block.resolve_video
+    encoded = _base64(block, data, resolve)
+    if kind is None:
+        # the first bytes say what it is; 344 characters of base64 are 258 bytes
+        guessed = filetype.guess(base64.b64decode(encoded[:344]))
+        kind = guessed.mime if guessed else "image/jpeg" if isinstance(block, ImageBlock) else None
+    return f"data:{kind or 'video/mp4'};base64,{encoded}"
+
+
+def _base64(block: object, data: bytes | IOBase | None, resolve: Callable[..., IOBase]) -> str:
+    if isinstance(data, bytes):
+        return data.decode("ascii")  # the block's own validator has encoded it already
+    return base64.b64encode(_read(block, resolve)).decode("ascii")
+
+
+def _read(block: object, resolve: Callable[..., IOBase]) -> bytes:
+    """The bytes of a block's file, from the start."""
+    try:
+        file = resolve()
+        content: bytes = file.read()
+        file.seek(0)
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(
+            f"The {type(block).__name__} cannot be read: {error}. Nothing was sent."
+        ) from error
+    return content
+
+
+def _document(block: DocumentBlock) -> str:
+    content = _read(block, block.resolve_document)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InvalidRequestError(
+            f"The document {block.title!r} ({block.document_mimetype or 'of no known type'}) is no "
+            "text, and the service takes no other documents. Extract its text, or send its pages "
+            "as images to a model that sees."
+        )
+    return f'<document title="{block.title}">\n{text}\n</document>'

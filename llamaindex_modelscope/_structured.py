@@ -1,0 +1,268 @@
+"""Structured output: which program gets an object of a pydantic class out of a model.
+
+Core's own program for tools does most of the work; added here are a forced tool also when
+streaming and the system prompt also when async. Core has none for ``response_format``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Generator
+from typing import Any, Final, Literal, TypeVar, cast
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictStartEvent,
+)
+from llama_index.core.output_parsers import PydanticOutputParser
+from llama_index.core.program.function_program import FunctionCallingProgram, get_function_tool
+from llama_index.core.program.utils import process_streaming_objects
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.types import BasePydanticProgram, PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
+from pydantic import BaseModel, Field
+
+from modelscope_transport.models import ModelProfile
+
+from ._options import json_schema_format
+from ._tool_calls import ToolCallingLLM
+
+__all__ = ["StructuredOutputLLM", "StructuredOutputMode"]
+
+_dispatcher = get_dispatcher(__name__)
+
+StructuredOutputMode = Literal["function_calling", "json_schema", "json_object", "text"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_MODES: Final[dict[PydanticProgramMode, StructuredOutputMode]] = {
+    PydanticProgramMode.FUNCTION: "function_calling",
+    PydanticProgramMode.OPENAI: "function_calling",
+    PydanticProgramMode.LLM: "text",
+}
+
+
+class StructuredOutputLLM(ToolCallingLLM):
+    """The part of `ModelScope` that answers with objects of a class."""
+
+    structured_output_mode: StructuredOutputMode | None = Field(
+        default=None, description="How objects are asked for; by default as the model can."
+    )
+
+    @property
+    @abstractmethod
+    def profile(self) -> ModelProfile:
+        """What the model can do, as far as is known."""
+
+    @property
+    def structured_output(self) -> StructuredOutputMode:
+        """How objects are asked for: as set, as the model keeps best, else by a tool or in text."""
+        if self.structured_output_mode is not None:
+            return self.structured_output_mode
+        if mode := _MODES.get(self.pydantic_program_mode):
+            return mode
+        known = self.profile.structured_output
+        if known is not None and known != "function_calling":
+            return known
+        return "function_calling" if self.metadata.is_function_calling_model else "text"
+
+    def structured_predict(
+        self,
+        output_cls: type[_Model],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> _Model:
+        """An object of a class, made by the model.
+
+        Args:
+            output_cls: class of the object.
+            prompt: what to ask.
+            llm_kwargs: options of the call.
+            prompt_args: values for the prompt's variables.
+
+        Raises:
+            ModelScopeError: the call failed.
+            ValueError: the model's answer makes no such object.
+        """
+        _announce(output_cls, prompt, prompt_args)
+        program = self._program(output_cls, prompt, llm_kwargs)
+        made = program(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
+        return cast(_Model, made)
+
+    async def astructured_predict(
+        self,
+        output_cls: type[_Model],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> _Model:
+        """`structured_predict`, for event loops."""
+        _announce(output_cls, prompt, prompt_args)
+        program = self._program(output_cls, prompt, llm_kwargs)
+        made = await program.acall(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
+        return cast(_Model, made)
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[_Model],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Any, None, None]:
+        program = self._program(output_cls, prompt, llm_kwargs)
+        return program.stream_call(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[_Model],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Any, None]:
+        program = self._program(output_cls, prompt, llm_kwargs)
+        return await program.astream_call(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+
+    def _program(
+        self,
+        output_cls: type[BaseModel],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None,
+    ) -> BasePydanticProgram[Any]:
+        mode, options = self.structured_output, llm_kwargs or {}
+        if mode == "function_calling":
+            return _FunctionProgram(
+                output_cls=output_cls,
+                llm=self,
+                prompt=prompt,
+                tool_choice=options.get("tool_choice") or "required",
+                allow_parallel_tool_calls=bool(options.get("allow_parallel_tool_calls")),
+            )
+        return _TextProgram(self, output_cls, prompt, mode)
+
+
+def _announce(output_cls: type, prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:
+    _dispatcher.event(
+        LLMStructuredPredictStartEvent(
+            output_cls=output_cls, template=prompt, template_args=prompt_args
+        )
+    )
+
+
+class _FunctionProgram(FunctionCallingProgram[Any]):
+    """Core's program, with the system prompt in its async call as in its other three."""
+
+    async def acall(
+        self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        options = {**(llm_kwargs or {})}
+        for settled in ("tool_required", "tool_choice", "allow_parallel_tool_calls"):
+            options.pop(settled, None)
+        messages = self._prompt.format_messages(llm=self._llm, **kwargs)
+        response = await self._llm.apredict_and_call(
+            [get_function_tool(self._output_cls)],
+            chat_history=self._llm._extend_messages(messages),
+            verbose=self._verbose,
+            allow_parallel_tool_calls=self._allow_parallel_tool_calls,
+            tool_choice=self._tool_choice,
+            tool_required=self._tool_required,
+            **options,
+        )
+        return self._parse_tool_outputs(
+            response, allow_parallel_tool_calls=self._allow_parallel_tool_calls
+        )
+
+
+class _TextProgram(BasePydanticProgram[Any]):
+    """Reads an object out of the answer's text.
+
+    ``response_format`` carries the schema (``json_schema``), or asks for an object while the
+    prompt carries the schema (``json_object``), or is left out (``text``).
+    """
+
+    def __init__(
+        self,
+        llm: StructuredOutputLLM,
+        output_cls: type[BaseModel],
+        prompt: BasePromptTemplate,
+        mode: StructuredOutputMode,
+    ) -> None:
+        self._llm = llm
+        self._output_cls = output_cls
+        self._parser = PydanticOutputParser(output_cls=output_cls)
+        self._prompt = prompt
+        self._mode = mode
+
+    @property
+    def output_cls(self) -> type[BaseModel]:
+        """Class of the object."""
+        return self._output_cls
+
+    def _ask(
+        self, llm_kwargs: dict[str, Any] | None, prompt_args: dict[str, Any]
+    ) -> tuple[list[ChatMessage], dict[str, Any]]:
+        options = {k: v for k, v in (llm_kwargs or {}).items() if k != "tool_choice"}
+        messages = self._prompt.format_messages(llm=self._llm, **prompt_args)
+        if self._mode == "json_object":
+            options["response_format"] = {"type": "json_object"}
+        elif self._mode == "json_schema":
+            options["response_format"] = json_schema_format(
+                self._output_cls, strict=self._llm.strict or None
+            )
+        if self._mode != "json_schema":
+            # The schema goes into the prompt. Core's parser writes it into the message it is
+            # given, which may be the caller's own.
+            copies = [message.model_copy(deep=True) for message in messages]
+            messages = self._parser.format_messages(copies)
+        return self._llm._extend_messages(messages), options
+
+    def _read(self, response: ChatResponse) -> BaseModel:
+        made: BaseModel = self._parser.parse(response.message.content or "")
+        return made
+
+    def __call__(
+        self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> BaseModel:
+        messages, options = self._ask(llm_kwargs, kwargs)
+        return self._read(self._llm.chat(messages, **options))
+
+    async def acall(
+        self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> BaseModel:
+        messages, options = self._ask(llm_kwargs, kwargs)
+        return self._read(await self._llm.achat(messages, **options))
+
+    def stream_call(
+        self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> Generator[Any, None, None]:
+        messages, options = self._ask(llm_kwargs, kwargs)
+        so_far: Any = None
+        for response in self._llm.stream_chat(messages, **options):
+            so_far = self._grow(response, so_far)
+            yield so_far
+
+    async def astream_call(
+        self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Any, None]:
+        messages, options = self._ask(llm_kwargs, kwargs)
+        stream = await self._llm.astream_chat(messages, **options)
+
+        async def objects() -> AsyncGenerator[Any, None]:
+            so_far: Any = None
+            async for response in stream:
+                so_far = self._grow(response, so_far)
+                yield so_far
+
+        return objects()
+
+    def _grow(self, response: ChatResponse, so_far: Any) -> Any:
+        return process_streaming_objects(
+            response,
+            self._output_cls,
+            cur_objects=None if so_far is None else [so_far],
+            flexible_mode=True,
+            llm=self._llm,
+        )

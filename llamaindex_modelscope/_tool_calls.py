@@ -1,0 +1,120 @@
+"""Calling tools: what LlamaIndex's tools become in a call, and the calls that an answer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    MessageRole,
+    ToolCallBlock,
+)
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.utils import parse_partial_json
+from llama_index.core.tools.types import BaseTool
+from pydantic import Field
+from pydantic_core import from_json
+
+from ._options import original_names, tool_option
+
+__all__ = ["ToolCallingLLM"]
+
+
+class ToolCallingLLM(FunctionCallingLLM):
+    """The part of `ModelScope` that lets the model call tools."""
+
+    strict: bool = Field(default=False, description="Whether the server must keep to schemas.")
+
+    def _prepare_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        tool_choice: str | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        if isinstance(user_msg, str):
+            user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
+        messages = list(chat_history or ())
+        if user_msg is not None:
+            messages.append(user_msg)
+        options: dict[str, Any] = {"messages": messages, **kwargs}
+        if tools:
+            strict = self.strict if strict is None else strict
+            options["tools"] = [tool_option(tool, strict=strict) for tool in tools]
+            options["tool_choice"] = tool_choice or ("required" if tool_required else "auto")
+            options["parallel_tool_calls"] = allow_parallel_tool_calls
+            if names := original_names(tools):
+                options["tool_names"] = names
+        return options
+
+    def _validate_chat_with_tools_response(
+        self,
+        response: ChatResponse,
+        tools: Sequence[BaseTool],
+        allow_parallel_tool_calls: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """Keep the first call only, where the caller can take but one."""
+        calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        if allow_parallel_tool_calls or len(calls) < 2:
+            return response
+        message = response.message
+        kept = [block for block in message.blocks if block not in calls[1:]]
+        first = message.additional_kwargs["tool_calls"][:1]
+        trimmed = message.model_copy(
+            update={
+                "blocks": kept,
+                "additional_kwargs": {**message.additional_kwargs, "tool_calls": first},
+            }
+        )
+        return response.model_copy(update={"message": trimmed})
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """The calls in an answer; of one that is still coming, what can be read of them.
+
+        Raises:
+            ValueError: there is none and ``error_on_no_tool_call`` is set. It speaks of the
+                model's words, not of the service, and core's programs expect it.
+        """
+        calls = [
+            ToolSelection(
+                tool_id=block.tool_call_id or "",
+                tool_name=block.tool_name,
+                tool_kwargs=_read_arguments(block.tool_kwargs),
+            )
+            for block in response.message.blocks
+            if isinstance(block, ToolCallBlock)
+        ]
+        if not calls and error_on_no_tool_call:
+            raise ValueError("Expected at least one tool call, and the answer has none.")
+        return calls
+
+
+def _read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:
+    """The arguments of a call, or as much of them as has come. Never fails: agents ask each time.
+
+    Pydantic's parser is hundreds of times faster than core's on a long argument that grows, and
+    the two agree but for line breaks inside strings, which only core's takes.
+    """
+    if isinstance(arguments, dict):
+        return arguments
+    if not arguments:
+        return {}
+    try:
+        read = from_json(arguments, allow_partial="trailing-strings")
+    except ValueError:
+        try:
+            read = parse_partial_json(arguments)
+        except (ValueError, TypeError, LookupError):
+            return {}
+    return read if isinstance(read, dict) else {}

@@ -1,0 +1,219 @@
+"""`ModelScopeEmbedding`: the embedding models of ModelScope API-Inference in LlamaIndex."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.instrumentation.span import active_span_id
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
+
+from modelscope_transport.client import Client
+from modelscope_transport.errors import ModelScopeError
+from modelscope_transport.models import profile_for
+from modelscope_transport.types import EmbeddingRequest
+
+from ._settings import checked_arguments, client_for
+from .errors import ModelScopeConfigurationError, native_errors
+
+__all__ = ["ModelScopeEmbedding"]
+
+
+class ModelScopeEmbedding(BaseEmbedding):
+    """An embedding model of ModelScope API-Inference.
+
+    Args:
+        model_name: model ID, ``owner/name``; ``model`` is the same.
+        api_key: access token; else ``MODELSCOPE_API_KEY`` and its kin from the environment. It is
+            kept out of every dump, trace and pickle.
+        base_url: address of the service; ``api_base`` is the same; else from the environment.
+        timeout: total deadline of a request in seconds, waits and retries included.
+        max_retries: further attempts after the first, for what a moment may heal.
+        client: a `modelscope_transport.Client` to share with others, instead of the five above.
+        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
+        proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
+        embed_batch_size: most texts in one request; by default as many as the model takes, since
+            each request costs a unit of the allowance.
+        num_workers: requests of one async call in flight at once, 1 by default: the service
+            promises no more (official documentation, limits page as of 2026-08-22).
+        fields: the fields below, and those of LlamaIndex's ``BaseEmbedding``.
+
+    Raises:
+        ModelScopeConfigurationError: no model, no token, a bad address, an unknown argument.
+
+    Example:
+        >>> embed_model = ModelScopeEmbedding(model_name="Qwen/Qwen3-Embedding-0.6B")
+        >>> vector = embed_model.get_text_embedding("你好")
+    """
+
+    dimensions: int | None = Field(
+        default=None, description="Length of the vectors; the model's own by default."
+    )
+    query_instruction: str | None = Field(
+        default=None, description="Put in front of every query, as it is."
+    )
+    text_instruction: str | None = Field(
+        default=None, description="Put in front of every text to store, as it is."
+    )
+    extra_body: dict[str, Any] | None = Field(
+        default=None, description="Further fields of every request's body."
+    )
+    base_url: str = Field(description="Address of the service.")
+    fallback_models: list[str] = Field(
+        default_factory=list,
+        exclude=True,
+        description="Other ways to the same model: owner/name:Provider.",
+    )
+    timeout: float | None = Field(
+        default=None, exclude=True, description="Total deadline of a request, seconds."
+    )
+    client: Client = Field(exclude=True, repr=False, description="The connections in use.")
+
+    _gates: weakref.WeakValueDictionary[str | None, _Gate] = PrivateAttr(
+        default_factory=weakref.WeakValueDictionary
+    )
+
+    def __init__(
+        self,
+        model_name: str | None = None,
+        *,
+        model: str | None = None,
+        api_key: str | SecretStr | None = None,
+        base_url: str | None = None,
+        api_base: str | None = None,
+        timeout: float | None = None,
+        max_retries: int = 2,
+        fallback_models: Sequence[str] = (),
+        client: Client | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        http_client: Any = None,
+        async_http_client: Any = None,
+        embed_batch_size: int | None = None,
+        **fields: Any,
+    ) -> None:
+        with native_errors():
+            client = client_for(
+                client,
+                api_key=api_key,
+                timeout=timeout,
+                base_url=base_url or api_base,
+                max_retries=max_retries,
+                default_headers=default_headers,
+                proxy=proxy,
+                http_client=http_client,
+                http_async_client=async_http_client,
+            )
+            name = checked_arguments(type(self), model_name or model, fields)
+        if embed_batch_size is None:
+            embed_batch_size = profile_for(name).embedding_batch
+        fields |= {
+            "model_name": name,
+            "base_url": client.base_url,
+            "timeout": timeout,
+            "fallback_models": list(fallback_models),
+            "client": client,
+            "embed_batch_size": embed_batch_size,
+        }
+        super().__init__(**fields)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in dumps and traces."""
+        return "ModelScopeEmbedding"
+
+    @model_validator(mode="after")
+    def _check_cache(self) -> ModelScopeEmbedding:
+        # Core's cache knows a vector by its text alone, so a question would be answered with the
+        # vector that the same words have as a text.
+        if self.embeddings_cache is not None and self.query_instruction != self.text_instruction:
+            raise ModelScopeConfigurationError(
+                "embeddings_cache cannot be used with a query_instruction that differs from the "
+                "text_instruction: it keeps one vector for both. Leave one of them out, or cache "
+                "in an IngestionPipeline."
+            )
+        return self
+
+    def to_payload(self) -> dict[str, Any]:
+        """What traces may know of this object."""
+        return {
+            **super().to_payload(),
+            "model": self.model_name,
+            "dimensions": self.dimensions,
+            "base_url": self.base_url,
+        }
+
+    # --- one request --------------------------------------------------------------------------
+
+    def _request(self, texts: Sequence[str], instruction: str | None) -> EmbeddingRequest:
+        return EmbeddingRequest(
+            model=self.model_name,
+            texts=tuple([instruction + text for text in texts] if instruction else texts),
+            dimensions=self.dimensions,
+            extra_body=self.extra_body,
+            timeout=self.timeout,
+            fallback_models=tuple(self.fallback_models),
+        )
+
+    def _embed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
+        with native_errors():
+            return list(self.client.embed(self._request(texts, instruction)).vectors)
+
+    async def _aembed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
+        with native_errors():
+            result = await self.client.aio.embed(self._request(texts, instruction))
+            return list(result.vectors)
+
+    # --- what core calls ----------------------------------------------------------------------
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        return self._embed([query], self.query_instruction)[0]
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        return (await self._aembed([query], self.query_instruction))[0]
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return self._embed([text], self.text_instruction)[0]
+
+    async def _aget_text_embedding(self, text: str) -> Embedding:
+        return (await self._aembed([text], self.text_instruction))[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return self._embed(texts, self.text_instruction)
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        gate = self._gate()
+        async with gate.places:
+            gate.check()
+            try:
+                return await self._aembed(texts, self.text_instruction)
+            except ModelScopeError as error:
+                gate.failure = error
+                raise
+
+    def _gate(self) -> _Gate:
+        """What the batches of one call share: core starts them all at once, in one span."""
+        call = active_span_id.get()
+        gate = self._gates.get(call)
+        if gate is None:
+            gate = self._gates[call] = _Gate(self.num_workers or 1)
+        return gate
+
+
+class _Gate:
+    """Lets a few batches through at a time, and none after the first has failed.
+
+    Core neither bounds the batches of an async call nor stops them when one fails.
+    """
+
+    def __init__(self, places: int) -> None:
+        self.places = asyncio.Semaphore(places)
+        self.failure: ModelScopeError | None = None
+
+    def check(self) -> None:
+        """Refuse to send after a failure, with a fresh instance of it."""
+        if self.failure is not None:
+            raise type(self.failure)(str(self.failure), details=self.failure.details)

@@ -1,0 +1,213 @@
+"""The errors of this package, as LlamaIndex can use them.
+
+Each is its namesake of ``modelscope_transport.errors`` (there the tree is drawn), under one name
+that says where it comes from. The two that speak of limits are also a ``WorkflowRuntimeError``,
+the one error of LlamaIndex that users of agents and workflows already catch.
+
+Laws of this file: nothing here derives from ``ValueError``, ``TypeError``, ``AttributeError``,
+``LookupError`` or ``RuntimeError``. LlamaIndex catches those where a model's *words* may be wrong:
+a query engine then answers "Empty Response" and an evaluator scores 0.0, and a spent allowance
+would pass for a bad answer. For the same reason `native_errors` lets none of them through.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final
+
+from llama_index.core.utils import ErrorToRetry
+from workflows.errors import WorkflowRuntimeError
+
+from modelscope_transport.errors import (
+    AccountNotLinkedError,
+    AccountNotVerifiedError,
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    ConfigurationError,
+    ContentRefusedError,
+    ContextLengthError,
+    EmptyReplyError,
+    ErrorDetails,
+    InvalidRequestError,
+    ModelNotServedError,
+    ModelScopeError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    UnexpectedReplyError,
+    UnsupportedTaskError,
+)
+
+__all__ = [
+    "NATIVE",
+    "ErrorDetails",
+    "ModelScopeAPIConnectionError",
+    "ModelScopeAPIStatusError",
+    "ModelScopeAPITimeoutError",
+    "ModelScopeAccountNotLinkedError",
+    "ModelScopeAccountNotVerifiedError",
+    "ModelScopeAuthenticationError",
+    "ModelScopeConfigurationError",
+    "ModelScopeContentRefusedError",
+    "ModelScopeContextLengthError",
+    "ModelScopeEmptyReplyError",
+    "ModelScopeError",
+    "ModelScopeInvalidRequestError",
+    "ModelScopeModelNotServedError",
+    "ModelScopeQuotaExceededError",
+    "ModelScopeRateLimitError",
+    "ModelScopeServerError",
+    "ModelScopeStreamInterruptedError",
+    "ModelScopeUnexpectedReplyError",
+    "ModelScopeUnsupportedTaskError",
+    "errors_to_retry",
+    "native_errors",
+]
+
+
+class ModelScopeConfigurationError(ConfigurationError):
+    """No token, a malformed token, a bad address. No request was sent."""
+
+
+class ModelScopeUnsupportedTaskError(UnsupportedTaskError):
+    """The model does another kind of work. No request was sent."""
+
+
+class ModelScopeAPIConnectionError(APIConnectionError):
+    """Nobody answered."""
+
+
+class ModelScopeAPITimeoutError(ModelScopeAPIConnectionError, APITimeoutError):
+    """No answer within the deadline, or silence for too long."""
+
+
+class ModelScopeAPIStatusError(APIStatusError):
+    """The service answered and refused."""
+
+
+class ModelScopeAuthenticationError(ModelScopeAPIStatusError, AuthenticationError):
+    """The token is wrong or was withdrawn."""
+
+
+class ModelScopeAccountNotLinkedError(ModelScopeAPIStatusError, AccountNotLinkedError):
+    """No Alibaba Cloud account is bound to the ModelScope account."""
+
+
+class ModelScopeAccountNotVerifiedError(ModelScopeAPIStatusError, AccountNotVerifiedError):
+    """The bound Alibaba Cloud account has no verified real name."""
+
+
+class ModelScopeModelNotServedError(ModelScopeAPIStatusError, ModelNotServedError):
+    """No such model, or it was withdrawn, or it is not served."""
+
+
+class ModelScopeInvalidRequestError(ModelScopeAPIStatusError, InvalidRequestError):
+    """The request is wrong; without a status code it was not sent."""
+
+
+class ModelScopeContextLengthError(ModelScopeInvalidRequestError, ContextLengthError):
+    """The conversation is longer than the model's window."""
+
+
+class ModelScopeContentRefusedError(ModelScopeInvalidRequestError, ContentRefusedError):
+    """The service's content check refused the request or the answer."""
+
+
+class ModelScopeRateLimitError(ModelScopeAPIStatusError, RateLimitError, WorkflowRuntimeError):
+    """Too fast. The same call succeeds after ``retry_after`` seconds, or in a moment."""
+
+
+class ModelScopeServerError(ModelScopeAPIStatusError, ServerError):
+    """The service failed or is busy."""
+
+
+class ModelScopeQuotaExceededError(QuotaExceededError, WorkflowRuntimeError):
+    """The allowance of the account or of one model is spent, until ``resets_at``.
+
+    No relative of `ModelScopeRateLimitError`: code that waits a moment and tries again must not
+    do so here.
+    """
+
+
+class ModelScopeEmptyReplyError(EmptyReplyError):
+    """A success with nothing in it. A new try often helps."""
+
+
+class ModelScopeUnexpectedReplyError(UnexpectedReplyError):
+    """A reply that cannot be read."""
+
+
+class ModelScopeStreamInterruptedError(StreamInterruptedError):
+    """A stream broke after its first content; what had arrived is in ``partial``."""
+
+
+NATIVE: Final[dict[type[ModelScopeError], type[ModelScopeError]]] = {
+    APIConnectionError: ModelScopeAPIConnectionError,
+    APIStatusError: ModelScopeAPIStatusError,
+    APITimeoutError: ModelScopeAPITimeoutError,
+    AccountNotLinkedError: ModelScopeAccountNotLinkedError,
+    AccountNotVerifiedError: ModelScopeAccountNotVerifiedError,
+    AuthenticationError: ModelScopeAuthenticationError,
+    ConfigurationError: ModelScopeConfigurationError,
+    ContentRefusedError: ModelScopeContentRefusedError,
+    ContextLengthError: ModelScopeContextLengthError,
+    EmptyReplyError: ModelScopeEmptyReplyError,
+    InvalidRequestError: ModelScopeInvalidRequestError,
+    ModelNotServedError: ModelScopeModelNotServedError,
+    QuotaExceededError: ModelScopeQuotaExceededError,
+    RateLimitError: ModelScopeRateLimitError,
+    ServerError: ModelScopeServerError,
+    StreamInterruptedError: ModelScopeStreamInterruptedError,
+    UnexpectedReplyError: ModelScopeUnexpectedReplyError,
+    UnsupportedTaskError: ModelScopeUnsupportedTaskError,
+}
+
+# What LlamaIndex catches on the way and reads as something else.
+_MISREAD = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
+
+
+class native_errors:
+    """Everything raised inside leaves as an error of this module, the original as its cause.
+
+    For sync code, coroutines and generators alike: it holds nothing. An instance is made anew for
+    each error, since LlamaIndex marks the instances that it has reported.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing to do before."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Replace the error, if there is one."""
+        if error is None:
+            return
+        if isinstance(error, ModelScopeError):
+            native = NATIVE.get(type(error))
+            if native is not None:
+                raise native(str(error), details=error.details) from error
+        elif isinstance(error, _MISREAD):
+            raise ModelScopeError(
+                f"The call could not be carried out: {type(error).__name__}: {error}"
+            ) from error
+
+
+def errors_to_retry() -> list[ErrorToRetry]:
+    """The errors that a new try may heal, for core's ``retry_on_exceptions_with_backoff``.
+
+    A spent allowance is not among them.
+    """
+    return [
+        ErrorToRetry(ModelScopeRateLimitError),
+        ErrorToRetry(ModelScopeServerError),
+        ErrorToRetry(ModelScopeEmptyReplyError),
+        ErrorToRetry(ModelScopeAPIConnectionError),
+    ]

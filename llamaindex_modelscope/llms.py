@@ -1,0 +1,338 @@
+"""`ModelScope`: the chat models of ModelScope API-Inference as a LlamaIndex LLM."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from pydantic import Field, SecretStr
+
+from modelscope_transport.chat_stream import AsyncChatStream, ChatStream
+from modelscope_transport.client import Client
+from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.models import ModelProfile, profile_for
+from modelscope_transport.types import ChatRequest, Message
+
+from ._convert import to_messages
+from ._options import chat_request
+from ._replies import GrowingMessage, to_chat_response, to_completion_response
+from ._settings import checked_arguments, client_for
+from ._structured import StructuredOutputLLM
+from .errors import native_errors
+
+__all__ = ["ModelScope"]
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    # Core's decorators are typed as giving a bare Callable; with that every call of a user's
+    # would be of the type Any.
+    def _chat_events(call: _Call, /) -> _Call: ...
+    def _completion_events(call: _Call, /) -> _Call: ...
+
+else:
+    _chat_events = llm_chat_callback()
+    _completion_events = llm_completion_callback()
+
+# For a model that nobody has described. Every chat model on record takes at least 128,000 tokens
+# but for older ones of a quarter of that, and packing too little into a prompt does no harm.
+_UNKNOWN_WINDOW: Final = 32_768
+
+# Fields that are options of every call.
+_OPTIONS: Final = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "seed",
+    "stop",
+    "enable_thinking",
+    "thinking_budget",
+    "fallback_models",
+    "extra_body",
+    "timeout",
+)
+
+
+class ModelScope(StructuredOutputLLM):
+    """A chat model of ModelScope API-Inference.
+
+    Args:
+        model: model ID, ``owner/name``; ``model_name`` is the same.
+        api_key: access token; else ``MODELSCOPE_API_KEY`` and its kin from the environment. It is
+            kept out of every dump, trace and pickle.
+        base_url: address of the service; ``api_base`` is the same; else from the environment.
+        timeout: total deadline of a call in seconds, waits, retries and stream included.
+        max_retries: further attempts after the first, for what a moment may heal.
+        client: a `modelscope_transport.Client` to share with others, instead of the five above.
+        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
+        proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
+        fields: the fields below, and those of LlamaIndex's ``LLM`` (``system_prompt``,
+            ``rate_limiter``, ``callback_manager``, …).
+
+    Raises:
+        ModelScopeConfigurationError: no model, no token, a bad address, an unknown argument.
+
+    Example:
+        >>> llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
+        >>> print(llm.complete("Say hello."))
+    """
+
+    model: str = Field(description="Model ID, owner/name.")
+    temperature: float | None = Field(default=None, description="0 to 2; unset by default.")
+    top_p: float | None = Field(default=None, description="Above 0 up to 1.")
+    max_tokens: int | None = Field(
+        default=None, description="Longest answer in tokens, thoughts included."
+    )
+    seed: int | None = Field(default=None, description="Seed of the sampling.")
+    stop: str | list[str] | None = Field(default=None, description="Texts that end the answer.")
+    context_window: int | None = Field(
+        default=None, description="Longest conversation in tokens, where the catalogue is wrong."
+    )
+    is_function_calling_model: bool | None = Field(
+        default=None, description="Whether the model calls tools, where the catalogue is wrong."
+    )
+    enable_thinking: bool | None = Field(
+        default=None, description="Switches the thoughts of a model that can do both."
+    )
+    thinking_budget: int | None = Field(default=None, description="Longest thoughts in tokens.")
+    send_reasoning: bool = Field(
+        default=False, description="Whether earlier thoughts go back to the model."
+    )
+    fallback_models: list[str] = Field(
+        default_factory=list,
+        description="Models to ask when this one's allowance is spent or it was withdrawn.",
+    )
+    additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="Further options of every call."
+    )
+    extra_body: dict[str, Any] | None = Field(
+        default=None, description="Further fields of every request's body."
+    )
+    base_url: str = Field(description="Address of the service.")
+    timeout: float | None = Field(
+        default=None, exclude=True, description="Total deadline of a call, seconds."
+    )
+    client: Client = Field(exclude=True, repr=False, description="The connections in use.")
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        model_name: str | None = None,
+        api_key: str | SecretStr | None = None,
+        base_url: str | None = None,
+        api_base: str | None = None,
+        timeout: float | None = None,
+        max_retries: int = 2,
+        fallback_models: Sequence[str] = (),
+        client: Client | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        http_client: Any = None,
+        async_http_client: Any = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        **fields: Any,
+    ) -> None:
+        with native_errors():
+            client = client_for(
+                client,
+                api_key=api_key,
+                timeout=timeout,
+                base_url=base_url or api_base,
+                max_retries=max_retries,
+                default_headers=default_headers,
+                proxy=proxy,
+                http_client=http_client,
+                http_async_client=async_http_client,
+            )
+            name = checked_arguments(type(self), model or model_name, fields)
+        fields |= {
+            "model": name,
+            "base_url": client.base_url,
+            "timeout": timeout,
+            "fallback_models": list(fallback_models),
+            "client": client,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+        }
+        super().__init__(**fields)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in dumps and traces."""
+        return "ModelScope"
+
+    # --- what the model is --------------------------------------------------------------------
+
+    @property
+    def profile(self) -> ModelProfile:
+        """What the model can do, as far as is known."""
+        try:
+            return self.client.profile(self.model)
+        except ConfigurationError:
+            # Out of a pickle, and no token here yet: the call itself will say so.
+            return profile_for(self.model)
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex asks of a model before it builds a prompt."""
+        profile = self.profile
+        calls_tools = self.is_function_calling_model
+        return LLMMetadata(
+            context_window=self.context_window or profile.context_window or _UNKNOWN_WINDOW,
+            num_output=self.max_tokens or -1,
+            is_chat_model=True,
+            is_function_calling_model=profile.tool_calling if calls_tools is None else calls_tools,
+            model_name=self.model,
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """What traces may know of this object."""
+        return {
+            **super().to_payload(),
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "base_url": self.base_url,
+        }
+
+    # --- one call -----------------------------------------------------------------------------
+
+    def _request(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatRequest:
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        options.update(self.additional_kwargs)
+        options.update(kwargs)
+        if self.extra_body and kwargs.get("extra_body"):
+            options["extra_body"] = {**self.extra_body, **kwargs["extra_body"]}
+        return chat_request(self.model, messages, options)
+
+    def _chat(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatResponse:
+        result = self.client.chat(self._request(messages, kwargs))
+        return to_chat_response(result, kwargs.get("tool_names") or {})
+
+    async def _achat(
+        self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]
+    ) -> ChatResponse:
+        result = await self.client.aio.chat(self._request(messages, kwargs))
+        return to_chat_response(result, kwargs.get("tool_names") or {})
+
+    def _stream(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatResponseGen:
+        # The stream is open when this returns: what fails at the start fails in the call.
+        stream = self.client.stream_chat(self._request(messages, kwargs))
+        return _grow(stream, GrowingMessage(kwargs.get("tool_names") or {}, stream.origin))
+
+    async def _astream(
+        self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]
+    ) -> ChatResponseAsyncGen:
+        stream = await self.client.aio.stream_chat(self._request(messages, kwargs))
+        return _agrow(stream, GrowingMessage(kwargs.get("tool_names") or {}, stream.origin))
+
+    def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
+        return to_messages(messages, send_reasoning=self.send_reasoning)
+
+    def _prompt(self, prompt: str, formatted: bool) -> tuple[Message, ...]:
+        if not formatted and self.completion_to_prompt is not None:
+            prompt = self.completion_to_prompt(prompt)
+        return (Message("user", prompt),)
+
+    # --- the eight endpoints ------------------------------------------------------------------
+
+    @_chat_events
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation.
+
+        Args:
+            messages: the conversation, oldest first.
+            kwargs: options of this call, over the object's own; an unknown one is sent along.
+
+        Raises:
+            ModelScopeError: one of `llamaindex_modelscope.errors`.
+        """
+        with native_errors():
+            return self._chat(self._messages(messages), kwargs)
+
+    @_chat_events
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """`chat`, as it comes. The last response holds the whole message and its token usage."""
+        with native_errors():
+            return self._stream(self._messages(messages), kwargs)
+
+    @_chat_events
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """`chat`, for event loops."""
+        with native_errors():
+            return await self._achat(self._messages(messages), kwargs)
+
+    @_chat_events
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """`stream_chat`, for event loops."""
+        with native_errors():
+            return await self._astream(self._messages(messages), kwargs)
+
+    @_completion_events
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer a prompt, sent as one user message. Otherwise as `chat`."""
+        with native_errors():
+            return to_completion_response(self._chat(self._prompt(prompt, formatted), kwargs))
+
+    @_completion_events
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """`complete`, as it comes."""
+        with native_errors():
+            stream = self._stream(self._prompt(prompt, formatted), kwargs)
+        return (to_completion_response(response) for response in stream)
+
+    @_completion_events
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """`complete`, for event loops."""
+        with native_errors():
+            response = await self._achat(self._prompt(prompt, formatted), kwargs)
+            return to_completion_response(response)
+
+    @_completion_events
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """`stream_complete`, for event loops."""
+        with native_errors():
+            stream = await self._astream(self._prompt(prompt, formatted), kwargs)
+        return (to_completion_response(response) async for response in stream)
+
+
+def _grow(stream: ChatStream, message: GrowingMessage) -> Generator[ChatResponse, None, None]:
+    with native_errors(), stream:
+        for delta in stream:
+            response = message.add(delta)
+            if response is not None:
+                yield response
+        yield message.finish()
+
+
+async def _agrow(
+    stream: AsyncChatStream, message: GrowingMessage
+) -> AsyncGenerator[ChatResponse, None]:
+    with native_errors():
+        async with stream:
+            async for delta in stream:
+                response = message.add(delta)
+                if response is not None:
+                    yield response
+            yield message.finish()
