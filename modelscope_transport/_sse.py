@@ -54,12 +54,10 @@ class EventDecoder:
             events[0] = events[0].removeprefix(BYTE_ORDER_MARK)
         payloads = []
         for event in events:
-            if event.startswith(b"data: ") and b"\n" not in event:
-                payloads.append(event[6:])
-            else:
-                payload = _payload(event)
-                if payload is not None:
-                    payloads.append(payload)
+            plain = event.startswith(b"data: ") and b"\n" not in event
+            payload = event[6:] if plain else _payload(event)
+            if payload:
+                payloads.append(payload)
         return payloads
 
     def close(self) -> list[bytes]:
@@ -69,7 +67,7 @@ class EventDecoder:
         """
         payload = _payload(bytes(self._tail).removeprefix(BYTE_ORDER_MARK))
         self._tail = bytearray()
-        return [] if payload is None else [payload]
+        return [payload] if payload else []
 
     def _with_line_feeds(self, data: bytes) -> bytes:
         if self._after_cr and data.startswith(b"\n"):
@@ -80,8 +78,8 @@ class EventDecoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _payload(event: bytes) -> bytes | None:
-    """The joined ``data`` lines of one event, or ``None`` where it has none."""
+def _payload(event: bytes) -> bytes:
+    """The joined ``data`` lines of one event; empty where it has none."""
     lines = []
     for line in event.split(b"\n"):
         if line.startswith(b"data:"):
@@ -89,5 +87,4 @@ def _payload(event: bytes) -> bytes | None:
             lines.append(value[1:] if value.startswith(b" ") else value)
         elif line == b"data":
             lines.append(b"")
-    payload = b"\n".join(lines)
-    return payload or None
+    return b"\n".join(lines)
