@@ -65,7 +65,8 @@ class EventDecoder:
 
         The standard would drop it; a server that ends right after its last line means it.
         """
-        payload = _payload(bytes(self._tail).removeprefix(BYTE_ORDER_MARK))
+        event = bytes(self._tail)
+        payload = _payload(event if self._begun else event.removeprefix(BYTE_ORDER_MARK))
         self._tail = bytearray()
         return [payload] if payload else []
 
