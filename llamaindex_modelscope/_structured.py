@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, Final, Literal, TypeVar, cast
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock
 from llama_index.core.instrumentation.events.llm import (
     LLMStructuredPredictEndEvent,
     LLMStructuredPredictStartEvent,
@@ -213,11 +213,14 @@ class _TextProgram(BasePydanticProgram[Any]):
                 self._output_cls, strict=self._llm.strict or None
             )
         if self._mode != "json_schema":
-            # The schema goes into the prompt. Core's parser writes it into the message it is
-            # given, which may be the caller's own.
-            copies = [message.model_copy(deep=True) for message in messages]
-            messages = self._parser.format_messages(copies)
+            messages = [*messages[:-1], self._with_schema(messages[-1])]
         return self._llm._extend_messages(messages), options
+
+    def _with_schema(self, message: ChatMessage) -> ChatMessage:
+        # Not by the parser's own format_messages: that writes into the message it is given, which
+        # may be the caller's, and sends the schema with every brace doubled.
+        schema = TextBlock(text=self._parser.get_format_string(escape_json=False))
+        return message.model_copy(update={"blocks": [*message.blocks, schema]})
 
     def _read(self, response: ChatResponse) -> BaseModel:
         made: BaseModel = self._parser.parse(response.message.content or "")
