@@ -214,10 +214,12 @@ WIRE_NAMES = {
 # The frameworks call these by the same name, in their own dictionaries.
 FRAMEWORK_NAMES = {
     "completion_tokens",
+    "completion_tokens_details",  # tracing tools look for these in a LlamaIndex response's `raw`
     "delta",
     "finish_reason",
     "image_url",
     "prompt_tokens",
+    "prompt_tokens_details",
     "reasoning_content",
     "request_id",
     "response_format",
