@@ -28,6 +28,9 @@ _ABOUT_PROMPT = re.compile(
     r"^\W*(?:given|using|use|answer|context|based|you are|please|根据|请|以下|上下文)",
     re.IGNORECASE,
 )
+_LABEL = re.compile(
+    r"^\W*(?:context|documents?|上下文|资料)\W*[:：]\s*", re.MULTILINE | re.IGNORECASE
+)
 _LENGTH = re.compile(r"\b(\d{1,6}) words\b|(\d{1,6})\s*(?:个字|字)")
 _LLAMA_TOOL = re.compile(
     r"> Tool Name: (\S+)\nTool Description: (.*?)\nTool Args: (\{.*?\})\s*(?=\n|\Z)", re.DOTALL
@@ -133,6 +136,7 @@ def passages(talk: Talk) -> str | None:
     asked = _QUESTION.findall(talk.prompt)
     question = asked[-1].strip() if asked else talk.prompt
     material = talk.system + "\n" + (talk.prompt.replace(question, " ") if asked else "")
+    material = _LABEL.sub("", material)
     found = rank(
         question,
         (text for text in sentences(material) if not _ABOUT_PROMPT.match(text) and len(text) > 3),

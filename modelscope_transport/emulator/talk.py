@@ -12,7 +12,9 @@ from modelscope_transport.emulator.words import TOOLISH, content, with_synonyms,
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _KEY = re.compile(r"""["'`“]([A-Za-z_]\w*)["'`”]""")
 _NAMED_KEYS = re.compile(
-    r"(?:keys?|fields?|键|字段)\s*(?:named|called|:|：|为|是)?\s*([\w, 、和and]+)", re.IGNORECASE
+    r"(?:keys?|fields?|键|字段)\s*(?:named|called|:|：|为|是)?\s*"
+    r"([A-Za-z_]\w*(?:\s*(?:,|、|和|\band\b)\s*[A-Za-z_]\w*)*)",
+    re.IGNORECASE,
 )
 
 
@@ -125,11 +127,16 @@ def named_keys(text: str) -> list[str]:
         return quoted
     found = _NAMED_KEYS.search(text)
     listed = re.findall(r"[A-Za-z_]\w*", found.group(1)) if found else []
-    return [key for key in dict.fromkeys(listed) if key.lower() not in ("and", "named", "called")]
+    return [key for key in dict.fromkeys(listed) if key.lower() != "and"]
 
 
 def embedded_schema(text: str) -> tuple[dict[str, Any], str] | None:
-    """The last JSON schema of an object that stands in a text, and the text without it."""
+    """The last JSON schema of an object that stands in a text, and the text without it.
+
+    Some frameworks send its braces doubled, as they escaped them for a template.
+    """
+    if '{{"' in text:
+        text = text.replace("{{", "{").replace("}}", "}")
     decoder = json.JSONDecoder()
     found, at = None, text.find("{")
     while at >= 0:

@@ -14,7 +14,7 @@ import json
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +45,11 @@ class UpstreamEngine:
         embeddings_url: The base URL of a server of vectors. None lets the engine of rules make
             them.
         model: The name that the chat server knows its model by; None takes the first that it lists.
+        key: The other server's key, where it asks for one.
         timeout: Seconds of silence from the other server that end a call.
+
+    Raises:
+        ValueError: A URL that is none.
     """
 
     def __init__(
@@ -53,12 +57,13 @@ class UpstreamEngine:
         url: str | None = None,
         embeddings_url: str | None = None,
         model: str | None = None,
+        key: str | None = None,
         timeout: float = 600,
     ) -> None:
         self._rules: Engine = ScriptedEngine()
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "modelscope-upstream")
-        self._chat = _Server(url, model, timeout) if url else None
-        self._vectors = _Server(embeddings_url, None, timeout) if embeddings_url else None
+        self._chat = _Server(url, model, key, timeout) if url else None
+        self._vectors = _Server(embeddings_url, None, key, timeout) if embeddings_url else None
 
     async def chat(self, call: ChatCall) -> Pieces:
         """Yield the answer's pieces, then its usage."""
@@ -116,17 +121,18 @@ class UpstreamEngine:
 
 
 class _Server:
-    """Where a server listens, and what it calls its model."""
+    """Where a server listens, what it calls its model, and the key that it asks for."""
 
-    def __init__(self, url: str, model: str | None, timeout: float) -> None:
+    def __init__(self, url: str, model: str | None, key: str | None, timeout: float) -> None:
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.hostname:
-            raise ValueError(
-                f"an upstream server needs a URL such as http://127.0.0.1:8080/v1, not {url!r}"
-            )
-        self._place = place
-        self._path = place.path.rstrip("/")
+            example = "http://127.0.0.1:8080/v1"
+            raise ValueError(f"an upstream server needs a URL such as {example}, not {url!r}")
+        self._place, self._path = place, place.path.rstrip("/")
         self._model, self._timeout = model, timeout
+        self._headers = {"content-type": "application/json"}
+        if key is not None:
+            self._headers["authorization"] = f"Bearer {key}"
 
     def connect(self) -> http.client.HTTPConnection:
         """Open a connection, without Nagle's delay."""
@@ -143,31 +149,31 @@ class _Server:
     ) -> http.client.HTTPResponse:
         """Send a request and return the reply's beginning."""
         method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
-        headers = {"content-type": "application/json", "authorization": "Bearer none"}
-        connection.request(method, self._path + path, content, headers)
+        connection.request(method, self._path + path, content, self._headers)
         return connection.getresponse()
 
     def model(self) -> str:
         """The name of the model: the given one, or the first that the server lists."""
         if self._model is None:
-            connection = self.connect()
-            try:
-                reply = self.ask(connection, "/models", None)
+            with (
+                closing(self.connect()) as connection,
+                self.ask(connection, "/models", None) as reply,
+            ):
                 self._model = str(json.loads(reply.read())["data"][0]["id"])
-            finally:
-                connection.close()
         return self._model
 
 
 class _Line:
-    """One call to a server; it can be cut from another thread."""
+    """One call to a server, made in a thread; it can be cut from another one."""
 
     def __init__(self, server: _Server) -> None:
         self._server = server
         self._socket: socket.socket | None = None
+        self._wanted = True
 
     def cut(self) -> None:
-        """Break the connection, if there is one."""
+        """Break the connection, also the one that is being made."""
+        self._wanted = False
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -175,35 +181,41 @@ class _Line:
     def read_chunks(self, body: dict[str, Any], model: Model, put: Callable[[Any], None]) -> None:
         """Send a chat request; hand over each chunk, then None, or what went wrong."""
         try:
-            for payload in _payloads(self._reply("/chat/completions", body, model)):
-                if "error" in payload:
-                    raise _translated(500, payload, model)
-                put(payload)
+            with self._reply("/chat/completions", body, model) as reply:
+                for payload in _payloads(reply):
+                    if "error" in payload:
+                        raise _translated(500, payload, model)
+                    put(payload)
             put(None)
         except Refused as refusal:
             put(refusal)
-        except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
-            put(Refused(refuse("unavailable")))
 
     def read_vectors(self, model: Model, texts: list[str]) -> tuple[list[list[float]], int]:
         """Send texts; return their vectors in order and the tokens read."""
-        try:
-            body = {"input": texts, "encoding_format": "float"}
-            answer = json.loads(self._reply("/embeddings", body, model).read())
+        body = {"input": texts, "encoding_format": "float"}
+        with self._reply("/embeddings", body, model) as reply:
+            answer = json.loads(reply.read())
             data = sorted(answer["data"], key=lambda entry: entry.get("index", 0))
             told = answer.get("usage") or {}
             return [entry["embedding"] for entry in data], told.get("prompt_tokens") or 0
+
+    @contextmanager
+    def _reply(
+        self, path: str, body: dict[str, Any], model: Model
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request; whatever goes wrong while its reply is read becomes a refusal."""
+        try:
+            body = {**body, "model": self._server.model()}
+            with closing(self._server.connect()) as connection:
+                self._socket = connection.sock
+                if not self._wanted:
+                    raise ConnectionAbortedError
+                with self._server.ask(connection, path, body) as reply:
+                    if reply.status != 200:
+                        raise _translated(reply.status, _object(reply.read()), model)
+                    yield reply
         except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
             raise Refused(refuse("unavailable")) from None
-
-    def _reply(self, path: str, body: dict[str, Any], model: Model) -> http.client.HTTPResponse:
-        body = {**body, "model": self._server.model()}
-        connection = self._server.connect()
-        self._socket = connection.sock
-        reply = self._server.ask(connection, path, body)
-        if reply.status != 200:
-            raise _translated(reply.status, _object(reply.read()), model)
-        return reply
 
 
 def _forwarded(call: ChatCall) -> dict[str, Any]:
