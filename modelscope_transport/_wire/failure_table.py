@@ -37,6 +37,7 @@ class Row(Struct, frozen=True):
         error: class of the error.
         happened: first sentence of the error's message; may name ``{model}``.
         remedy: last sentence: what the user can do.
+        healed: what is tried before the error is raised, for the table of the README.
         pattern: what the text or code must contain; ``None`` fits any.
         statuses: first and last HTTP status it is limited to; ``None`` fits any.
         source: where the text or status was recorded.
@@ -48,6 +49,7 @@ class Row(Struct, frozen=True):
     error: type[ModelScopeError]
     happened: str
     remedy: str = ""
+    healed: str = ""
     pattern: re.Pattern[str] | None = None
     statuses: tuple[int, int] | None = None
     source: str = ""
@@ -75,6 +77,7 @@ def _row(facts: dict[str, Any]) -> Row:
         error=getattr(errors, facts["error"]),
         happened=facts["happened"],
         remedy=facts.get("remedy", ""),
+        healed=facts.get("healed", ""),
         pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
         statuses=(statuses[0], statuses[1]) if statuses else None,
         source=facts.get("source", ""),

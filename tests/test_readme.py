@@ -1,0 +1,61 @@
+"""What the README says, done: its code runs, its tables are those of the data."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from modelscope_transport.emulator import LocalService
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks() -> Iterator[object]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for number, found in enumerate(re.finditer(r"```python\n(.*?)```", text, re.DOTALL), 1):
+            line = text[: found.start()].count("\n") + 2
+            yield pytest.param(page, line, found[1], id=f"{page.stem}-{number}")
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalService]:
+    with LocalService() as service:
+        monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+        monkeypatch.setenv("MODELSCOPE_API_BASE", service.base_url)
+        yield service
+
+
+@pytest.mark.parametrize(("page", "line", "code"), list(blocks()))
+def test_code_on_a_page_runs(
+    page: Path, line: int, code: str, account: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Compiled with its place on the page, so that a failure points there.
+    program = compile("\n" * (line - 1) + code, str(page), "exec")
+
+    exec(program, {"__name__": "__main__"})
+
+    if "print(" in code:
+        assert capsys.readouterr().out.strip()
+
+
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_those_of_the_data() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert text == tables().with_tables(text), "run: make docs"
+    assert "`ModelScopeQuotaExceededError` |" in text
