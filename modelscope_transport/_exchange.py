@@ -36,6 +36,18 @@ class _Reading:
         self._closed = False
         self._trouble: str | None = None
 
+    def headers(self) -> dict[str, str]:
+        """The reply's headers, their names in lower case."""
+        return {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in self.response.headers.raw
+        }
+
+    def is_stream(self) -> bool:
+        """Whether the reply is a stream of events."""
+        kind: str = self.response.headers.get("content-type", "")
+        return bool(self.response.is_success) and kind.lower().startswith("text/event-stream")
+
     def late(self) -> str | None:
         """Why the bytes ended, where it was the deadline that ended them."""
         return "the deadline of the call has passed" if time.monotonic() >= self.deadline else None

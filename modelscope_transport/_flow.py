@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -31,12 +31,15 @@ class Attempt(Struct):
     """Wait, then send this.
 
     Attributes:
-        path: address under the base URL.
-        body: JSON to post.
+        path: address under the base URL (``/../`` leads beside its last part), or a whole
+            ``https`` address; the token goes to the service and its hub, to nobody else.
+        body: JSON to post; empty for a ``GET``.
         model: model ID that is asked.
         streaming: whether a stream was asked for.
         delay: seconds to wait first.
         verdict: what the flow made of its outcome; the driver settles the ledger by it.
+        headers: further headers of this request.
+        free: whether it costs nothing of the allowance, so that the ledger is not asked.
     """
 
     path: str
@@ -45,6 +48,15 @@ class Attempt(Struct):
     streaming: bool
     delay: float = 0.0
     verdict: Verdict | None = None
+    headers: Mapping[str, str] | None = None
+    free: bool = False
+
+    def settlement(self) -> dict[str, Any]:
+        """What the ledger is told; without a verdict (cancelled) nobody knows of a charge."""
+        verdict = self.verdict
+        if verdict is None:
+            return {"charged": None}
+        return {"charged": verdict.charged, "allowance": verdict.allowance, "park": verdict.park}
 
 
 class Handover(Struct, frozen=True):

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import httpx
+from msgspec import Struct
 
 from ._body import UnreadableBodyError
 from ._exchange import AsyncExchange, Exchange, finish_anyway
@@ -24,7 +25,7 @@ from ._stream import StreamReader
 from ._wire.outcomes import NoReply, Outcome, Refused, Reply
 from .errors import ConfigurationError
 from .quota import Ledger, Park, Reservation
-from .settings import Settings
+from .settings import Settings, resolve_address
 from .types import ChatDelta
 
 __all__ = ["Line"]
@@ -63,6 +64,18 @@ def _pools(origin: str, proxy: str | None) -> _Pools:
     )
 
 
+_Open = Exchange | AsyncExchange
+
+
+class _Place(Struct, frozen=True):
+    """An address, whether it may see the token, and the connections there."""
+
+    url: httpx.URL
+    trusted: bool
+    idle: Idle[httpx.HTTPTransport]
+    loop_idle: LoopIdle[httpx.AsyncHTTPTransport]
+
+
 class Line:
     """The way to one service: addresses, headers, connections and the ledger to ask.
 
@@ -85,8 +98,7 @@ class Line:
         self._settings = settings
         self._ledger = ledger
         self._token = settings.token.reveal().encode()
-        self._base = httpx.URL(settings.base_url)
-        self._urls: dict[str, httpx.URL] = {}
+        self._places: dict[str, _Place] = {}
         self._headers = httpx.Headers(
             {
                 "authorization": f"Bearer {settings.token.reveal()}",
@@ -95,34 +107,42 @@ class Line:
                 **headers,
             }
         )
-        origin = f"{self._base.scheme}://{self._base.netloc.decode()}"
-        self._idle, self._loop_idle = _pools(origin, settings.proxy)
+        self._home = self._place("")
+        # What a stranger's server gets to see: an image's address may lead anywhere.
+        self._public = {name: self._headers[name] for name in ("user-agent", "accept-encoding")}
         self._client, self._async_client = http_client, http_async_client
 
     # --- both colours ---------------------------------------------------------------------
 
     def _request(
-        self, attempt: Attempt, remaining: float, extra: Mapping[str, str] | None
+        self, attempt: Attempt, place: _Place, remaining: float, extra: Mapping[str, str] | None
     ) -> httpx.Request:
-        url = self._urls.get(attempt.path)
-        if url is None:
-            path = self._base.raw_path.decode().rstrip("/") + attempt.path
-            url = self._urls[attempt.path] = self._base.copy_with(raw_path=path.encode())
-        headers = self._headers
-        if extra:
-            headers = httpx.Headers({**headers, **extra})
-        settings = self._settings
-        connect = max(0.001, min(settings.connect_timeout, remaining))
-        wait = max(0.001, min(settings.stall_timeout, remaining))
-        timeout = {"connect": connect, "pool": connect, "read": wait, "write": wait}
+        headers = self._headers if place.trusted else self._public
+        more = {**((extra if place.trusted else None) or {}), **(attempt.headers or {})}
         return httpx.Request(
-            "POST", url, headers=headers, content=attempt.body, extensions={"timeout": timeout}
+            "POST" if attempt.body else "GET",
+            place.url,
+            headers={**headers, **more} if more else headers,
+            content=attempt.body or None,
+            extensions={"timeout": self._settings.time_limits(remaining)},
         )
 
-    def _reply(self, response: httpx.Response, body: bytes, *, streaming: bool = False) -> Reply:
+    def _place(self, path: str) -> _Place:
+        """Where an attempt goes: an address, and the connections there."""
+        place = self._places.get(path)
+        if place is None:
+            url, trusted = resolve_address(self._settings.base_url, path)
+            there = httpx.URL(url)
+            origin = f"{there.scheme}://{there.netloc.decode()}"
+            place = _Place(there, trusted, *_pools(origin, self._settings.proxy))
+            if len(self._places) < 256:  # every image task has an address of its own
+                self._places[path] = place
+        return place
+
+    def _reply(self, exchange: _Open, body: bytes, *, streaming: bool = False) -> Reply:
         if self._token in body:
             body = body.replace(self._token, b"***")  # a server that echoes it spreads it
-        return Reply(response.status_code, _lower(response), body, streaming)
+        return Reply(exchange.response.status_code, exchange.headers(), body, streaming)
 
     @staticmethod
     def _no_reply(error: httpx.HTTPError, deadline: float) -> NoReply:
@@ -152,7 +172,8 @@ class Line:
             while True:
                 if attempt.delay:
                     time.sleep(attempt.delay)
-                leave = self._ledger.reserve(attempt.model) if self._ledger else None
+                ledger = None if attempt.free else self._ledger
+                leave = ledger.reserve(attempt.model) if ledger else None
                 exchange: Exchange | None = None
                 try:
                     outcome: Outcome
@@ -168,8 +189,8 @@ class Line:
                 finally:
                     if exchange is not None:
                         exchange.close()
-                    if self._ledger and isinstance(leave, Reservation):
-                        self._ledger.settle(leave, **_settlement(attempt))
+                    if ledger and isinstance(leave, Reservation):
+                        ledger.settle(leave, **attempt.settlement())
                 attempt = following
         finally:
             flow.close()
@@ -177,15 +198,15 @@ class Line:
     def _send(
         self, attempt: Attempt, deadline: float, extra: Mapping[str, str] | None
     ) -> tuple[Outcome, Exchange | None]:
-        request = self._request(attempt, deadline - time.monotonic(), extra)
+        place = self._place(attempt.path)
+        request = self._request(attempt, place, deadline - time.monotonic(), extra)
         try:
-            exchange = self._open(request, deadline)
+            exchange = self._open(request, place, deadline)
         except httpx.HTTPError as error:
             return self._no_reply(error, deadline), None
-        response = exchange.response
         try:
-            if _is_stream(response):
-                return self._reply(response, exchange.first(), streaming=True), exchange
+            if exchange.is_stream():
+                return self._reply(exchange, exchange.first(), streaming=True), exchange
             body = exchange.read()
         except httpx.HTTPError as error:
             exchange.close()
@@ -194,19 +215,19 @@ class Line:
             exchange.close()
             raise
         exchange.close()
-        return self._reply(response, body), None
+        return self._reply(exchange, body), None
 
-    def _open(self, request: httpx.Request, deadline: float) -> Exchange:
+    def _open(self, request: httpx.Request, place: _Place, deadline: float) -> Exchange:
         if self._client is not None:
             response = self._client.send(request, stream=True, follow_redirects=False)
             return Exchange(response, None, None, deadline)
-        connection = self._idle.take()
+        connection = place.idle.take()
         try:
             response = connection.handle_request(request)
         except BaseException:
             connection.close()
             raise
-        return Exchange(response, self._idle, connection, deadline)
+        return Exchange(response, place.idle, connection, deadline)
 
     @staticmethod
     def deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
@@ -226,7 +247,7 @@ class Line:
 
     def close(self) -> None:
         """Close the idle connections of the sync colour."""
-        self._idle.close()
+        self._home.idle.close()
 
     # --- async: the same, with await ------------------------------------------------------
 
@@ -234,12 +255,12 @@ class Line:
         self, flow: Flow, deadline: float, extra: Mapping[str, str] | None = None
     ) -> tuple[Handover, AsyncExchange | None]:
         """`drive`, for an event loop. A store that does I/O is kept off the loop."""
-        ledger = self._ledger
         try:
             attempt = next(flow)
             while True:
                 if attempt.delay:
                     await asyncio.sleep(attempt.delay)
+                ledger = None if attempt.free else self._ledger
                 leave: Reservation | Park | None = None
                 if ledger:
                     leave = await _off_loop(ledger, ledger.reserve, attempt.model)
@@ -259,7 +280,7 @@ class Line:
                     if exchange is not None:
                         await exchange.aclose()
                     if ledger and isinstance(leave, Reservation):
-                        await _off_loop(ledger, ledger.settle, leave, **_settlement(attempt))
+                        await _off_loop(ledger, ledger.settle, leave, **attempt.settlement())
                 attempt = following
         finally:
             flow.close()
@@ -267,17 +288,17 @@ class Line:
     async def _asend(
         self, attempt: Attempt, deadline: float, extra: Mapping[str, str] | None
     ) -> tuple[Outcome, AsyncExchange | None]:
-        request = self._request(attempt, deadline - time.monotonic(), extra)
+        place = self._place(attempt.path)
+        request = self._request(attempt, place, deadline - time.monotonic(), extra)
         exchange: AsyncExchange | None = None
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                exchange = await self._aopen(request, deadline)
-                response = exchange.response
-                if _is_stream(response):
-                    reply = self._reply(response, await exchange.first(), streaming=True)
+                exchange = await self._aopen(request, place, deadline)
+                if exchange.is_stream():
+                    reply = self._reply(exchange, await exchange.first(), streaming=True)
                     given, exchange = exchange, None
                     return reply, given
-                return self._reply(response, await exchange.read()), None
+                return self._reply(exchange, await exchange.read()), None
         except httpx.HTTPError as error:
             return self._no_reply(error, deadline), None
         except TimeoutError:
@@ -286,17 +307,17 @@ class Line:
             if exchange is not None:
                 await exchange.aclose()
 
-    async def _aopen(self, request: httpx.Request, deadline: float) -> AsyncExchange:
+    async def _aopen(self, request: httpx.Request, place: _Place, deadline: float) -> AsyncExchange:
         if self._async_client is not None:
             response = await self._async_client.send(request, stream=True, follow_redirects=False)
             return AsyncExchange(response, None, None, deadline)
-        connection = await self._loop_idle.take()
+        connection = await place.loop_idle.take()
         try:
             response = await connection.handle_async_request(request)
         except BaseException:
             await finish_anyway(connection.aclose())
             raise
-        return AsyncExchange(response, self._loop_idle, connection, deadline)
+        return AsyncExchange(response, place.loop_idle, connection, deadline)
 
     @staticmethod
     async def adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterator[ChatDelta]:
@@ -319,27 +340,7 @@ class Line:
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""
-        await self._loop_idle.aclose()
-
-
-def _lower(response: httpx.Response) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in response.headers.raw
-    }
-
-
-def _is_stream(response: httpx.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return response.is_success and kind.lower().startswith("text/event-stream")
-
-
-def _settlement(attempt: Attempt) -> dict[str, Any]:
-    """What the ledger is told; without a verdict (cancelled) nobody knows of a charge."""
-    verdict = attempt.verdict
-    if verdict is None:
-        return {"charged": None}
-    return {"charged": verdict.charged, "allowance": verdict.allowance, "park": verdict.park}
+        await self._home.loop_idle.aclose()
 
 
 async def _off_loop(ledger: Ledger, ask: Any, *args: Any, **kwargs: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import posixpath
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ __all__ = [
     "TOKEN_VARIABLES",
     "Secret",
     "Settings",
+    "hub_url",
+    "is_safe_url",
+    "resolve_address",
     "resolve_base_url",
     "resolve_proxy",
     "resolve_token",
@@ -104,6 +108,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     stall_timeout: float = 120.0
     max_retries: int = 2
 
+    def time_limits(self, remaining: float) -> dict[str, float]:
+        """Time limits of one request, by what it waits for, with ``remaining`` seconds left."""
+        connect = max(0.001, min(self.connect_timeout, remaining))
+        wait = max(0.001, min(self.stall_timeout, remaining))
+        return {"connect": connect, "pool": connect, "read": wait, "write": wait}
+
 
 def _first_set(names: tuple[str, ...]) -> str | None:
     for name in names:
@@ -179,6 +189,51 @@ def resolve_base_url(base_url: str | None = None) -> str:
         )
     del port  # reading it above was the check
     return url.rstrip("/")
+
+
+def hub_url(base_url: str) -> str | None:
+    """Address of the hub that belongs to a service: models' pages, prices, the balance.
+
+    ``None`` for an address of the user's own, whose hub nobody knows. The local service is its own
+    hub.
+    """
+    parts = urllib.parse.urlsplit(base_url)
+    host = parts.hostname or ""
+    for hub in ("modelscope.cn", "modelscope.ai"):
+        if host == hub or host.endswith(f".{hub}"):
+            return f"https://{hub}"
+    return f"{parts.scheme}://{parts.netloc}" if _is_loopback(host) else None
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether something may be fetched from there: ``https``, or this machine's own addresses."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    )
+
+
+def resolve_address(base_url: str, path: str) -> tuple[str, bool]:
+    """The whole address of a path, and whether the token may be shown there.
+
+    Args:
+        base_url: address of the service.
+        path: under ``base_url``; with ``/../`` beside its last part; or a whole address.
+    """
+    base = urllib.parse.urlsplit(base_url)
+    if path.startswith(("https://", "http://")):
+        there = urllib.parse.urlsplit(path)
+        origin = f"{there.scheme}://{there.netloc}"
+        return path, origin in (f"{base.scheme}://{base.netloc}", hub_url(base_url))
+    whole, mark, query = path.partition("?")
+    whole = base.path.rstrip("/") + whole
+    if "/../" in whole:
+        whole = posixpath.normpath(whole)
+    return f"{base.scheme}://{base.netloc}{whole}{mark}{query}", True
 
 
 def _shown(url: str) -> str:
