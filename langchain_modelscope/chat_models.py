@@ -88,6 +88,9 @@ class ChatModelScope(BaseChatModel, Connection):
         options = {name: getattr(self, name) for name in _OPTIONS}
         options["model"] = self.model_name
         options["extra_headers"] = self.default_headers
+        for name in ("extra_headers", "extra_body"):
+            if options[name] and kwargs.get(name):
+                kwargs = {**kwargs, name: {**options[name], **kwargs[name]}}
         options |= self.model_kwargs
         options |= kwargs
         if stop is not None:

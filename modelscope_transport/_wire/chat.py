@@ -169,7 +169,7 @@ class ChatDecoder:
                 return None  # a frame that is no object: one public client guards against them
             return Failure("a payload that is no JSON of the service's", unreadable=True)
         usage = envelope.usage
-        if usage is not None and (usage.completion_tokens or usage.prompt_tokens):
+        if usage is not None and usage.completion_tokens:  # without it, it is the dummy
             self._usage = usage
         if envelope.choices:
             return self._delta(envelope, envelope.choices[0])

@@ -137,7 +137,11 @@ class LocalService:
         self._queue.extend([find(each) for each in scenarios])
 
     def reset(self) -> None:
-        """Forget the requests, the scenarios that wait, and what was spent."""
+        """Forget the requests, the scenarios that wait, and what was spent.
+
+        The token is a new one too: clients remember of a token that its allowance is spent.
+        """
+        self.token = f"ms-{uuid.uuid4()}"
         self.requests.clear()
         self._queue.clear()
         self.meter.reset()
