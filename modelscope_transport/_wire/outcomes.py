@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -165,10 +166,10 @@ def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> fl
         seconds = float(value)
     except ValueError:
         try:
-            date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+            date = email.utils.parsedate_to_datetime(value).timestamp()
+        except (ValueError, OverflowError):
             return None
-        seconds = date.timestamp() - (time.time() if now is None else now)
+        seconds = date - (time.time() if now is None else now)
     return max(0.0, seconds) if seconds < float("inf") else None
 
 
@@ -180,9 +181,19 @@ def read_request_id(headers: Mapping[str, str]) -> str | None:
 def telling_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers worth keeping with an error: limits, waits and ids. Never a cookie."""
     return {
-        name: value[:200]
+        name: (_host(value) if name == "location" else value)[:200]
         for name, value in headers.items()
         if name in ("retry-after", "content-type", "location")
         or "ratelimit" in name
         or "request-id" in name
     }
+
+
+def _host(location: str) -> str:
+    """Where a redirect leads, without path and query: they may repeat what was sent."""
+    try:
+        parts = urllib.parse.urlsplit(location)
+    except ValueError:
+        return "nowhere"
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, "", "", "")) if host else "this host"
