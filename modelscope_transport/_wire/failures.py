@@ -110,14 +110,15 @@ def judge(
         headers=telling_headers(outcome.headers),
         retry_after=read_retry_after(outcome.headers, now),
     )
-    kind, park = row.kind, None
-    if kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
-        kind, park = _park(kind, failure, allowance, model, now)
-        details = _with_park(details, park, allowance)
+    park = None
+    if row.kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
+        park = _park(row.kind, failure, allowance, model, now)
+        row = _spent_row(park)
+        details = _with_park(replace(details, reason=row.name), park, allowance)
     # Whether the service counts a refusal is not on record; a system failure is refunded
     # (official documentation, Magicube introduction).
     return Verdict(
-        kind=kind, row=row, details=details, park=park, allowance=allowance, charged=False
+        kind=row.kind, row=row, details=details, park=park, allowance=allowance, charged=False
     )
 
 
@@ -125,13 +126,27 @@ def _row_for(reply: Reply, failure: Failure) -> Row:
     if failure.empty:
         return shape_rows()["empty"]
     status = reply.status
-    if status == 200 and failure.code and failure.code[:3].isdigit():
-        status = int(failure.code[:3])
+    if 200 <= status < 300:
+        if failure.unreadable:
+            # Its words may be a cut answer's own, and an answer may speak of spent balances.
+            return shape_rows()["unreadable"]
+        status = _status_within(failure.code) or status
     text = f"{failure.message}\n{failure.code or ''}"
     for row in failure_rows():
         if row.fits(status, text):
             return row
     return shape_rows()["unreadable" if failure.unreadable else "unexplained"]
+
+
+def _status_within(code: str | None) -> int | None:
+    """The HTTP status that a code begins with, as a failed task's 422 does."""
+    head = code.split()[0] if code else ""
+    return int(head) if len(head) == 3 and head.isascii() and head.isdigit() else None
+
+
+def _spent_row(park: Park) -> Row:
+    name = "model_spent" if park.scope == "model" else "account_spent"
+    return next(row for row in failure_rows() if row.name == name)
 
 
 def _park(
@@ -140,18 +155,23 @@ def _park(
     allowance: Allowance | None,
     model: str,
     now: float,
-) -> tuple[Kind, Park]:
-    # "Request limit exceeded." names no pool. Where the headers do, they decide.
-    of_model = kind is Kind.MODEL_SPENT or (
-        allowance is not None
-        and allowance.model_remaining == 0
-        and (allowance.account_remaining or 0) > 0
+) -> Park:
+    # ``owner/name:Provider`` is paid by the provider's own key, so it can spend no pool but its
+    # own. "Request limit exceeded." names no pool; where the headers do, they decide.
+    of_model = (
+        kind is Kind.MODEL_SPENT
+        or ":" in model
+        or (
+            allowance is not None
+            and allowance.model_remaining == 0
+            and (allowance.account_remaining or 0) > 0
+        )
     )
     in_magicubes = "balance" in failure.message.lower()
     limit = None
     if allowance is not None:
         limit = allowance.model_limit if of_model else allowance.account_limit
-    park = Park(
+    return Park(
         scope="model" if of_model else "account",
         model=model if of_model else None,
         until=next_reset(now).timestamp(),
@@ -159,19 +179,12 @@ def _park(
         unit="magicubes" if in_magicubes else "calls",
         server_message=failure.message or None,
     )
-    return (Kind.MODEL_SPENT if of_model else Kind.ACCOUNT_SPENT), park
 
 
 def _refusal(park: Park, model: str) -> Verdict:
-    name = "model_spent" if park.scope == "model" else "account_spent"
-    row = next(row for row in failure_rows() if row.name == name)
-    details = ErrorDetails(reason=name, model=model, server_message=park.server_message)
-    return Verdict(
-        kind=Kind.MODEL_SPENT if park.scope == "model" else Kind.ACCOUNT_SPENT,
-        row=row,
-        details=_with_park(details, park, None),
-        charged=False,
-    )
+    row = _spent_row(park)
+    details = ErrorDetails(reason=row.name, model=model, server_message=park.server_message)
+    return Verdict(kind=row.kind, row=row, details=_with_park(details, park, None), charged=False)
 
 
 def _with_park(details: ErrorDetails, park: Park, allowance: Allowance | None) -> ErrorDetails:
@@ -198,9 +211,12 @@ def _message(row: Row, details: ErrorDetails) -> str:
         # "rate limit" and would wait a minute at a time for a pool that opens tomorrow.
         sentences += _pool(details)
     elif details.server_message:
-        sentences.append(f"The service said: {details.server_message[:200]!r}.")
+        speaker = "The cause" if details.status_code is None else "The service said"
+        sentences.append(f"{speaker}: {details.server_message[:200]!r}.")
+    if "location" in details.headers:
+        sentences.append(f"It points to {details.headers['location']!r}.")
     if details.retry_after is not None:
-        sentences.append(f"It asks to wait {details.retry_after:g} s.")
+        sentences.append(f"It asks to wait {details.retry_after:.10g} s.")
     if row.remedy:
         sentences.append(row.remedy)
     if details.alternatives:
