@@ -95,10 +95,11 @@ def call_flow(
         chance: source of numbers in [0, 1).
     """
     attempts = 0
+    account_spent = False
     verdict: Verdict | None = None
-    for model in (request.model, *request.fallback_models):
+    for model in dict.fromkeys((request.model, *request.fallback_models)):
         # The account's pool is every model's, but for those a provider's own key pays.
-        if verdict is not None and verdict.kind is Kind.ACCOUNT_SPENT and ":" not in model:
+        if account_spent and ":" not in model:
             continue
         because = verdict.row.name if verdict is not None and verdict.row is not None else None
         trial: dict[str, Any] = {}
@@ -138,8 +139,9 @@ def call_flow(
             retries, delay = retries + 1, wait
         if verdict.kind not in _NEXT_MODEL:
             break
+        account_spent = account_spent or verdict.kind is Kind.ACCOUNT_SPENT
     assert verdict is not None
-    raise verdict.error(attempts=attempts, alternatives=_alternatives(verdict, request))
+    raise verdict.error(attempts=attempts, alternatives=_alternatives(verdict))
 
 
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
@@ -198,7 +200,9 @@ def _is_forced(request: ChatRequest) -> bool:
     return request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool)
 
 
-def _alternatives(verdict: Verdict, request: ChatRequest | EmbeddingRequest) -> tuple[str, ...]:
+def _alternatives(verdict: Verdict) -> tuple[str, ...]:
     """Model IDs worth trying instead: near names of an unknown one."""
-    known = profile_for(request.model).source is not None
-    return () if verdict.kind is not Kind.MODEL_GONE or known else near_names(request.model)
+    asked = verdict.details.model
+    if verdict.kind is not Kind.MODEL_GONE or asked is None:
+        return ()
+    return () if profile_for(asked).source is not None else near_names(asked)

@@ -288,7 +288,7 @@ def test_a_spent_model_leaves_the_account_alone() -> None:
     assert (spent.park.scope, spent.park.model) == ("model", MODEL)
 
 
-def limits(account_left: int, model_left: int) -> dict[str, str]:
+def limits(account_left: int, model_left: int) -> dict[str, Any]:
     return {
         "modelscope_ratelimit_requests_limit": "2000",
         "modelscope_ratelimit_requests_remaining": str(account_left),
