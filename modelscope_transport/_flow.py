@@ -16,9 +16,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ._wire.encoded import Encoded
 from ._wire.failure_table import Kind
 from ._wire.failures import Verdict, judge
-from ._wire.outcomes import Failure, Outcome, Refused, Reply, read_failure, read_request_id
+from ._wire.outcomes import Failure, Outcome, Refused, Reply, read_request_id
 from .models import ModelProfile, ProfileBook, near_names, profile_for
 from .retry import RetryBudget, RetryPolicy
 from .tasks import Task
@@ -106,11 +107,18 @@ def call_flow(
         retries, delay = 0, 0.0
         while True:
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
-            encoded = task.encode(request, profile, stream)
-            attempt = Attempt(task.path, encoded.body, model, encoded.streaming, delay)
+            encoded = task.carrier.prepare(request, profile, stream=stream)
+            attempt = Attempt(
+                encoded.path or task.carrier.PATH,
+                encoded.body,
+                model,
+                encoded.streaming,
+                delay,
+                headers=encoded.headers,
+            )
             outcome = yield attempt
             attempts += not isinstance(outcome, Refused)
-            value = _read(outcome, encoded.read)
+            value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
             verdict = attempt.verdict = judge(outcome, failure, model=model)
             if verdict.kind is Kind.GOOD:
@@ -149,10 +157,11 @@ def call_flow(
 _NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
 
 
-def _read(outcome: Outcome, read: Callable[[Reply], Any]) -> Any:
+def read_outcome(outcome: Outcome, encoded: Encoded) -> Any:
+    """What a reply says: a value, or a `Failure`; ``None`` where there was no reply."""
     if not isinstance(outcome, Reply):
         return None
-    return read(outcome) if 200 <= outcome.status < 300 else read_failure(outcome.body)
+    return encoded.read(outcome) if 200 <= outcome.status < 300 else encoded.refused(outcome)
 
 
 def _origin(

@@ -7,12 +7,11 @@ finish mark. What breaks it becomes an error that carries what had arrived.
 from __future__ import annotations
 
 from ._sse import EventDecoder, EventTooLongError
-from ._wire.chat import ChatDecoder
+from ._wire.chat import ChatDecoder, Opening
 from ._wire.failures import judge
 from ._wire.outcomes import Failure, Reply
 from .accumulator import ChatAccumulator
 from .errors import ErrorDetails, ModelScopeError, StreamInterruptedError
-from .tasks import Opening
 from .types import ChatDelta, ChatResult, Origin
 
 __all__ = ["StreamReader"]

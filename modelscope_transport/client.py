@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from ._batches import Batches
 from ._core import Core, Options, checked_timeout
 from ._stream import StreamReader
+from ._wire.chat import Opening
 from ._wire.checks import check_headers
 from .chat_stream import AsyncChatStream, ChatStream
 from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile
 from .quota import Ledger, MemoryLedger
 from .settings import resolve_base_url, resolve_token
-from .tasks import Opening
 from .types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
 
 __all__ = ["AsyncClient", "Client"]

@@ -26,7 +26,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: model ID, ``owner/name``.
-        task: kind of work: ``"chat"``, ``"embedding"`` or ``"image"``.
+        task: name of its task in ``data/tasks.toml``: ModelScope's own, or the kind of work.
         context_window: longest conversation in tokens, or ``None``.
         max_output_tokens: longest answer in tokens, or ``None``.
         tool_calling: whether it calls functions.
@@ -49,7 +49,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    task: Literal["chat", "embedding", "image"] = "chat"
+    task: str = "chat"
     context_window: int | None = None
     max_output_tokens: int | None = None
     tool_calling: bool = True

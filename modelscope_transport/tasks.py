@@ -1,121 +1,156 @@
-"""The task registry: which kind of work there is, how it travels, which class serves it.
+"""The task registry: which kinds of work there are, how each travels, which class serves it.
 
-Adding a task is one row here, one file in ``_wire/`` and its samples.
+The rows are data, ``data/tasks.toml``: a task is a table there and, where it travels in a way of
+its own, one file in ``_wire/`` that the table names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import difflib
+import functools
+import importlib
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Literal, cast
 
+import msgspec
 from msgspec import Struct
 
-from ._wire import chat, chat_request, embeddings
-from ._wire.outcomes import Failure, Reply
-from .errors import UnsupportedTaskError
+from ._wire.encoded import Wire
+from .errors import ConfigurationError, UnsupportedTaskError
 from .models import ModelProfile
-from .types import ChatDelta, ChatRequest, EmbeddingRequest
 
-__all__ = ["TASKS", "Encoded", "Opening", "Task", "check_task"]
-
-
-class Encoded(Struct, frozen=True):
-    """A request ready to send.
-
-    Attributes:
-        body: JSON.
-        streaming: whether a stream was asked for.
-        adjustments: what is sent otherwise than asked, and why.
-        read: turns a good reply into the result, or into what the body says instead.
-    """
-
-    body: bytes
-    streaming: bool
-    adjustments: tuple[str, ...]
-    read: Callable[[Reply], Any | Failure]
+__all__ = ["TASKS", "Task", "check_task", "known_task", "task_in_id", "task_named"]
 
 
-class Opening(Struct, frozen=True):
-    """A stream that began well: its decoder and the delta of its first payload."""
-
-    decoder: chat.ChatDecoder
-    first: ChatDelta | None
-
-
-class Task(Struct, frozen=True):
-    """One kind of work.
+class Task(Struct, frozen=True, kw_only=True):
+    """One of ModelScope's tasks.
 
     Attributes:
-        name: as in `ModelProfile.task`.
-        path: address under the base URL.
-        encode: request, profile and whether to stream, to what is sent.
-        work: what a model of this task does, for messages.
+        name: ModelScope's name of it, for instance ``"text-to-image-synthesis"``.
+        kind: name of the row whose way it travels: tasks of one kind are served by one class.
+        wire: file of ``_wire/`` that encodes and decodes it.
+        flow: ``"poll"`` where the answer is a task to be looked after, else ``"call"``.
+        does: what a model of this task does, for messages.
         langchain: class that serves it in LangChain.
         llamaindex: class that serves it in LlamaIndex.
+        status: whether the service serves it, does so without saying, or does not.
+        instead: what to do where it is not offered.
+        takes: what a pipeline takes.
+        gives: what it gives.
+        key: field of the answer that holds it.
+        source: where the status is known from.
+        checked: date of that, ISO.
     """
 
     name: str
-    path: str
-    encode: Callable[[Any, ModelProfile, bool], Encoded]
-    work: str
+    kind: str
+    wire: str
+    does: str
     langchain: str
     llamaindex: str
+    status: Literal["served", "undocumented", "not offered"]
+    source: str
+    checked: str
+    flow: Literal["call", "poll"] = "call"
+    instead: str = ""
+    takes: Literal["text", "sentences", "pair", "audio", "image", "object"] = "object"
+    gives: Literal["text", "labels", "entities", "scores", "vectors", "audio", "output"] = "output"
+    key: str = ""
+
+    @property
+    def carrier(self) -> Wire:
+        """The file that encodes and decodes it, imported at its first use."""
+        return _carrier(self.wire)
 
 
-def _encode_chat(request: ChatRequest, profile: ModelProfile, stream: bool) -> Encoded:
-    encoded = chat_request.encode(request, profile, stream=stream)
-
-    def read(reply: Reply) -> Any | Failure:
-        if not reply.body.strip():
-            return Failure("", empty=True)
-        if not reply.streaming:
-            return chat.decode(reply.body, encoded.answer_tool)
-        decoder = chat.ChatDecoder(encoded.answer_tool)
-        first = decoder.feed(reply.body)
-        if isinstance(first, Failure):
-            return first
-        if decoder.done:
-            return Failure("", empty=True)
-        return Opening(decoder, first)
-
-    return Encoded(encoded.body, encoded.streaming, encoded.adjustments, read)
+@functools.cache
+def _carrier(wire: str) -> Wire:
+    return cast("Wire", importlib.import_module(f"._wire.{wire}", __package__))
 
 
-def _encode_embedding(request: EmbeddingRequest, profile: ModelProfile, stream: bool) -> Encoded:
-    def read(reply: Reply) -> Any | Failure:
-        return embeddings.decode(reply.body, count=len(request.texts))
+def _rows() -> tuple[dict[str, Task], dict[str, str]]:
+    text = resources.files(__package__).joinpath("data/tasks.toml").read_text(encoding="utf-8")
+    tables: dict[str, dict[str, Any]] = tomllib.loads(text)["tasks"]
+    rows, words = {}, {}
+    for name, table in tables.items():
+        facts, kind = dict(table), name
+        while "like" in facts:
+            kind = facts.pop("like")
+            facts = {**tables[kind], "in_ids": [], **facts}
+        for word in (name, *facts.pop("in_ids", ())):
+            words[word] = name
+        rows[name] = msgspec.convert({**facts, "name": name, "kind": kind}, Task)
+    return rows, words
 
-    return Encoded(embeddings.encode(request, profile), False, (), read)
+
+TASKS: Mapping[str, Task]
+_WORDS: Mapping[str, str]
+TASKS, _WORDS = _rows()
 
 
-TASKS: dict[str, Task] = {
-    "chat": Task("chat", chat.PATH, _encode_chat, "chats", "ChatModelScope", "ModelScope"),
-    "embedding": Task(
-        "embedding",
-        embeddings.PATH,
-        _encode_embedding,
-        "embeds text",
-        "ModelScopeEmbeddings",
-        "ModelScopeEmbedding",
-    ),
-}
+def task_named(name: str) -> Task:
+    """The row of a task.
+
+    Raises:
+        ConfigurationError: there is no such task; near names are suggested.
+    """
+    row = TASKS.get(name)
+    if row is None:
+        near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.5)
+        raise ConfigurationError(
+            f"{name!r} is no task that is known here."
+            + (f" Perhaps: {', '.join(near)}." if near else f" Known are: {', '.join(TASKS)}.")
+        )
+    return row
+
+
+# damo/nlp_structbert_sentiment-classification_chinese-base: field, model, task, the rest.
+_CLASSIC = re.compile(r"[a-z]+(?:-[a-z]+)?_.+")
+
+
+def task_in_id(model: str) -> Task | None:
+    """The task that a model ID of the classic form names, or ``None``."""
+    name = model.rpartition("/")[2]
+    if _CLASSIC.fullmatch(name) is None:
+        return None
+    found = [word for word in name.split("_") if word in _WORDS]
+    return TASKS[_WORDS[max(found, key=len)]] if found else None
+
+
+def known_task(profile: ModelProfile) -> Task | None:
+    """The task of a model, by what is known of it or else by its ID; ``None``: nobody knows."""
+    if profile.source is not None:
+        return task_named(profile.task)
+    return task_in_id(profile.id)
 
 
 def check_task(profile: ModelProfile, wanted: str) -> Task:
-    """The row of the wanted task.
+    """The row to serve a model by.
+
+    Args:
+        profile: the model.
+        wanted: kind of work that the caller's class does.
 
     Raises:
         UnsupportedTaskError: the model does another kind of work; names the class that serves it.
     """
-    if profile.task == wanted:
+    row = known_task(profile)
+    if row is None:
         return TASKS[wanted]
-    right = TASKS.get(profile.task)
-    if right is None:
-        raise UnsupportedTaskError(
-            f"Model {profile.id!r} is for the task {profile.task!r}; here one is needed that "
-            f"{TASKS[wanted].work}. Choose such a model."
-        )
+    if row.kind == wanted:
+        return row
     raise UnsupportedTaskError(
-        f"Model {profile.id!r} {right.work}; here one is needed that {TASKS[wanted].work}. For "
-        f"this model use {right.langchain} in LangChain or {right.llamaindex} in LlamaIndex."
+        f"Model {profile.id!r} {row.does}; here one is needed that {TASKS[wanted].does}. "
+        + remedy(row)
     )
+
+
+def remedy(row: Task) -> str:
+    """What serves a task instead, in a sentence."""
+    if row.status == "not offered":
+        what = f"; {row.instead}" if row.instead else ""
+        return f"The service does not offer the task {row.name}{what}."
+    return f"For this model use {row.langchain} in LangChain or {row.llamaindex} in LlamaIndex."

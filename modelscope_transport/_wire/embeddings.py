@@ -20,11 +20,25 @@ from msgspec import Struct
 from ..models import ModelProfile
 from ..types import EmbeddingRequest, EmbeddingResult, Usage
 from .checks import check_range
-from .outcomes import Failure, describe, read_failure
+from .encoded import Encoded
+from .outcomes import Failure, Reply, describe, read_failure
 
-__all__ = ["PATH", "decode", "encode"]
+__all__ = ["PATH", "decode", "encode", "prepare"]
 
 PATH = "/embeddings"
+
+
+def prepare(request: EmbeddingRequest, profile: ModelProfile, *, stream: bool) -> Encoded:
+    """Check and encode a request; its reply reads as an `EmbeddingResult`.
+
+    Raises:
+        InvalidRequestError: a length of vectors below 1; nothing was sent.
+    """
+
+    def read(reply: Reply) -> EmbeddingResult | Failure:
+        return decode(reply.body, count=len(request.texts))
+
+    return Encoded(body=encode(request, profile), read=read)
 
 
 class _Vector(Struct):
