@@ -29,8 +29,10 @@ _ABOUT_PROMPT = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"^\W*(?:context|documents?|上下文|资料)\W*[:：]\s*", re.MULTILINE | re.IGNORECASE
+    r"^\W*(?:(?:new )?context|documents?|(?:original|existing) answer|上下文|资料)\W*[:：]\s*",
+    re.MULTILINE | re.IGNORECASE,
 )
+_ORIGINAL = re.compile(r"(?:Original Answer|existing answer): (.+)")
 _LENGTH = re.compile(r"\b(\d{1,6}) words\b|(\d{1,6})\s*(?:个字|字)")
 _LLAMA_TOOL = re.compile(
     r"> Tool Name: (\S+)\nTool Description: (.*?)\nTool Args: (\{.*?\})\s*(?=\n|\Z)", re.DOTALL
@@ -130,7 +132,7 @@ def fit_schema(talk: Talk) -> str | None:
 
 
 def passages(talk: Talk) -> str | None:
-    """A question over passages: the passage's sentence that shares most with the question."""
+    """A question over passages: the sentence that shares most with it, or that none does."""
     if not _CONTEXT.search(talk.prompt) and not _CONTEXT.search(talk.system):
         return None
     asked = _QUESTION.findall(talk.prompt)
@@ -141,7 +143,11 @@ def passages(talk: Talk) -> str | None:
         question,
         (text for text in sentences(material) if not _ABOUT_PROMPT.match(text) and len(text) > 3),
     )
-    return found[0][1] if found else None
+    if found or not asked:
+        return found[0][1] if found else None
+    original = _ORIGINAL.findall(talk.prompt)
+    unknown = "资料里没有说。" if is_chinese(question) else "The context does not say."
+    return original[-1] if original else unknown
 
 
 def counted(talk: Talk) -> str | None:

@@ -95,19 +95,19 @@ def keywords(talk: Talk) -> str | None:
 
 
 def triplets(talk: Talk) -> str | None:
-    """``(subject, predicate, object)`` for each sentence of the text."""
-    if "(subject, predicate, object)" not in talk.prompt:
+    """Subject, predicate and object of each sentence of the text: in brackets, or as JSON."""
+    as_json = "'head_type'" in talk.prompt
+    if not as_json and "(subject, predicate, object)" not in talk.prompt:
         return None
-    text = talk.prompt.rpartition("Text:")[2].partition("Triplets:")[0]
-    lines = []
-    for sentence in sentences(text.replace(",", " ")):
-        found = re.match(
-            r"((?:[A-Z]\w*\s+)+|\w+\s+)(\w+(?:\s+(?:of|in|by|to|at|for))?)\s+(.+)", sentence
-        )
-        if found:
-            parts = (part.strip(" .!?") for part in found.groups())
-            lines.append(f"({', '.join(parts)})")
-    return "\n".join(lines) or "(no triplets)"
+    text = talk.prompt.rpartition("Text:")[2].partition("Triplets:")[0].partition("Output:")[0]
+    matches = map(_TRIPLET.match, sentences(text.replace(",", " ")))
+    found = [[part.strip(" .!?") for part in match.groups()] for match in matches if match]
+    if not as_json:
+        return "\n".join(f"({', '.join(parts)})" for parts in found) or "(no triplets)"
+    types = {"head_type": "ENTITY", "tail_type": "ENTITY"}
+    return json.dumps(
+        [{"head": head, "relation": verb, "tail": tail, **types} for head, verb, tail in found]
+    )
 
 
 def standalone(talk: Talk) -> str | None:

@@ -89,6 +89,23 @@ def test_a_refined_answer_takes_the_better_sentence():
     assert say(prompt) == "The allowance is 2000 calls a day."
 
 
+def test_a_refined_answer_stays_where_the_new_passage_says_nothing():
+    prompt = (
+        "Rewrite or repeat the original answer.\nNew Context: {}\n"
+        "Query: How many calls a day?\nOriginal Answer: 2000 calls.\nNew Answer: "
+    )
+    assert say(prompt.format("长城在北京。")) == "2000 calls."
+
+
+def test_a_question_that_no_passage_answers():
+    form = default_prompts.DEFAULT_TEXT_QA_PROMPT_TMPL
+    told = say(form.format(context_str="长城在北京。", query_str="Who wrote Faust?"))
+    assert told == "The context does not say."
+    assert (
+        say(form.format(context_str="Rivers flow.", query_str="西湖在哪里？")) == "资料里没有说。"
+    )
+
+
 def test_what_was_said_before_is_remembered():
     assert "Bob" in say("Hi, my name is Bob.", "Hello!", "What is my name?")
     assert "小明" in say("我叫小明", "你好", "我叫什么名字？")
@@ -234,6 +251,17 @@ def test_triplets():
         max_knowledge_triplets=3, text="Alice knows Bob. Bob lives in Rome."
     )
     assert say(prompt) == "(Alice, knows, Bob)\n(Bob, lives in, Rome)"
+
+
+def test_triplets_as_json():
+    prompt = default_prompts.DEFAULT_DYNAMIC_EXTRACT_TMPL.format(
+        max_knowledge_triplets=3,
+        allowed_entity_types="",
+        allowed_relation_types="",
+        text="Alice knows Bob.",
+    )
+    [found] = json.loads(say(prompt))
+    assert (found["head"], found["relation"], found["tail"]) == ("Alice", "knows", "Bob")
 
 
 def test_a_follow_up_question_stands_alone():
