@@ -1,0 +1,39 @@
+"""A LangChain agent that calls a Python function and answers with its result.
+
+Run it with a token from https://modelscope.cn/my/myaccesstoken:
+
+    export MODELSCOPE_API_KEY=ms-...
+    python examples/langchain_agent.py
+"""
+
+from typing import Literal
+
+from langchain.agents import create_agent
+from langchain_core.messages import AnyMessage
+from langchain_core.tools import tool
+
+from langchain_modelscope import ChatModelScope
+
+PRICES = {"light": 0.5, "mainstream": 1, "flagship": 2}  # Magicubes a call, since August 2026
+QUESTION = "I have 250 Magicubes. How many calls to a flagship model can I make?"
+
+
+@tool
+def affordable_calls(magicubes: int, tier: Literal["light", "mainstream", "flagship"]) -> str:
+    """Say how many calls to a tier of model a number of Magicubes pays for."""
+    return f"{magicubes} Magicubes pay for {magicubes / PRICES[tier]:.0f} calls."
+
+
+def main() -> list[AnyMessage]:
+    """Ask, show every step of the agent, and return the messages."""
+    model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
+    agent = create_agent(model, tools=[affordable_calls])
+
+    messages: list[AnyMessage] = agent.invoke({"messages": [("user", QUESTION)]})["messages"]
+    for message in messages:
+        message.pretty_print()
+    return messages
+
+
+if __name__ == "__main__":
+    main()
