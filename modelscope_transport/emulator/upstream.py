@@ -223,6 +223,10 @@ def _forwarded(call: ChatCall) -> dict[str, Any]:
     body = {name: value for name, value in call.body.items() if name not in OWN_FIELDS}
     if call.model.thinking != "none":
         body["chat_template_kwargs"] = {"enable_thinking": call.thinking}
+    if isinstance(choice := body.get("tool_choice"), dict):  # llama.cpp passes over a tool's name
+        named = choice["function"]["name"]
+        body["tools"] = [each for each in body["tools"] if each["function"]["name"] == named]
+        body["tool_choice"] = "required"
     return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
 

@@ -63,6 +63,16 @@ def test_a_bare_first_part_of_a_tool_call_is_joined_with_its_arguments(caller, b
     assert json.loads(arguments) == {"a": 2, "b": 3}
 
 
+def test_a_tool_chosen_by_name_is_the_only_one_and_required(caller, behind, tool):
+    tools = [tool("add", a={"type": "integer"}), tool("multiply", b={"type": "integer"})]
+    named = {"type": "function", "function": {"name": "multiply"}}
+    answered = caller.chat("Hello", tools=tools, tool_choice=named)
+    [request] = behind.service.requests
+    assert request.body["tools"] == tools[1:]
+    assert request.body["tool_choice"] == "required"
+    assert [each["function"]["name"] for each in answered.message["tool_calls"]] == ["multiply"]
+
+
 def test_reasoning_under_another_name_is_renamed(caller, behind):
     chunk = {"choices": [{"index": 0, "delta": {"reasoning": "Hm."}, "finish_reason": None}]}
     text = {"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}
