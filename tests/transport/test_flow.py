@@ -27,11 +27,12 @@ from modelscope_transport import (
     ToolSpec,
 )
 from modelscope_transport._flow import Attempt, Flow, Handover, call_flow
+from modelscope_transport._wire.chat import Opening
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply
 from modelscope_transport.models import ProfileBook
 from modelscope_transport.quota import Park
 from modelscope_transport.retry import RetryBudget, RetryPolicy
-from modelscope_transport.tasks import TASKS, Opening
+from modelscope_transport.tasks import TASKS
 from tests.transport.recorded import sample
 
 MODEL, OTHER, THIRD = "some/model", "other/model", "third/model"
