@@ -42,7 +42,8 @@ class LocalService:
 
     Attributes:
         requests: What has arrived, in order.
-        token: A token that the service takes, made up anew for each instance.
+        token: A token that the service takes, made up anew for each instance and each
+            :meth:`reset`.
         meter: What is spent.
 
     Raises:

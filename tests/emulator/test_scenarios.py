@@ -363,6 +363,17 @@ def test_arguments_that_are_not_what_they_should_be(ask, stream):
             json.loads(text)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_tool_calls_inside_the_text(caller, tool, stream):
+    caller.service.next("leaked_tools")
+    answered = caller.chat("add 2", tools=[tool("add", a={"type": "integer"})], stream=stream)
+    text = answered.text if stream else answered.message["content"]
+    assert text == '<｜｜DSML｜｜invoke name="add">{"a": 2}'
+    last = answered.events[-2] if stream else answered.json
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert b"call_" not in answered.content.replace(b"tool_calls", b"")
+
+
 # --- vectors
 
 

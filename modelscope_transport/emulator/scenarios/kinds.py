@@ -52,6 +52,7 @@ class Situation:
 
 Act: TypeAlias = Callable[[Situation, Honest], Awaitable[Answer]]
 Events: TypeAlias = AsyncGenerator[Event, None]
+Choice: TypeAlias = dict[str, Any]
 Delta: TypeAlias = dict[str, Any]
 
 
@@ -126,20 +127,24 @@ def on_chunks(spoil: Callable[[dict[str, Any]], Event]) -> Act:
     return on_events(each)
 
 
-def on_deltas(spoil: Callable[[Delta], None]) -> Act:
-    """Spoil each delta of a stream, or the message of a reply in one piece: in place."""
+def on_choices(spoil: Callable[[Choice, Delta], None]) -> Act:
+    """Spoil each choice of a stream's chunks, or of a reply in one piece: in place.
+
+    Args:
+        spoil: Takes the choice, and the delta or the message in it.
+    """
 
     async def act(situation: Situation, honest: Honest) -> Answer:
         answer = await honest()
         if isinstance(answer, Reply) and isinstance(answer.body, dict):
             body = json.loads(answer.content())
             for choice in body.get("choices") or []:
-                spoil(choice["message"])
+                spoil(choice, choice["message"])
             return replace(answer, body=body)
 
         def chunk(event: dict[str, Any]) -> Event:
             for choice in event.get("choices") or []:
-                spoil(choice["delta"])
+                spoil(choice, choice["delta"])
             return event
 
         async def ready() -> Answer:
@@ -148,6 +153,11 @@ def on_deltas(spoil: Callable[[Delta], None]) -> Act:
         return await on_chunks(chunk)(situation, ready)
 
     return act
+
+
+def on_deltas(spoil: Callable[[Delta], None]) -> Act:
+    """Spoil each delta of a stream, or the message of a reply in one piece: in place."""
+    return on_choices(lambda _, delta: spoil(delta))
 
 
 def on_wire(

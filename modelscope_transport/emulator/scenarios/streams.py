@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -136,9 +137,10 @@ async def _null_choices(situation: Situation, events: Source) -> Events:
 def _many_lines(step: bytes) -> bytes:
     """A payload over several ``data:`` lines, parted where JSON takes white space."""
     payload = step.removeprefix(b"data: ")
-    return (
-        b"data: " + payload.replace(b',"', b',\ndata: "', 3) if payload.startswith(b"{") else step
-    )
+    if not payload.startswith(b"{"):
+        return step
+    # a comma before a name: one at the end of a text stands before a quote too
+    return b"data: " + re.sub(rb',(?="\w)', b",\ndata: ", payload, count=3)
 
 
 def _separator(delta: Delta) -> None:

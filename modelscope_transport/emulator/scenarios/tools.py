@@ -8,10 +8,12 @@ from typing import Any
 
 from modelscope_transport.emulator.answers import Event
 from modelscope_transport.emulator.scenarios.kinds import (
+    Choice,
     Delta,
     Events,
     Scenario,
     Situation,
+    on_choices,
     on_deltas,
     on_events,
 )
@@ -141,6 +143,17 @@ def _beside_text(delta: Delta) -> None:
         delta["content"] = "Let me see. "
 
 
+def _leaked(choice: Choice, delta: Delta) -> None:
+    """Tool calls as the text that the model wrote, which nobody has read as calls."""
+    for call in delta.get("tool_calls") or []:
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        opening = f'<｜｜DSML｜｜invoke name="{name}">' if name else ""
+        delta["content"] = (delta["content"] or "") + opening + arguments
+    delta["tool_calls"] = None
+    if choice["finish_reason"] == "tool_calls":
+        choice["finish_reason"] = "stop"
+
+
 ROWS: tuple[Scenario, ...] = (
     Scenario(
         "repeated_tool_head", "id and name on every part of a tool call", on_events(_repeated_head)
@@ -157,6 +170,7 @@ ROWS: tuple[Scenario, ...] = (
     Scenario("no_tool_index", "tool calls without an index", on_deltas(_without("index"))),
     Scenario("no_tool_id", "tool calls without an id", on_deltas(_without("id"))),
     Scenario("no_tool_type", "tool calls without a type", on_deltas(_without("type"))),
+    Scenario("leaked_tools", "tool calls inside the text, as XML", on_choices(_leaked)),
     Scenario("text_beside_tools", "text in the delta of a tool call", on_deltas(_beside_text)),
     Scenario(
         "empty_tool_arguments", "tool calls whose arguments are an empty string", _arguments("")
