@@ -70,7 +70,7 @@ def _form(schema: Any, strict: bool | None) -> dict[str, Any]:
     function = convert_to_openai_tool(schema, strict=strict)["function"]
     form = {"name": function["name"], "schema": function["parameters"]}
     for name in ("description", "strict"):
-        if function.get(name):
+        if name in function:
             form[name] = function[name]
     return {"type": "json_schema", "json_schema": form}
 

@@ -222,7 +222,7 @@ class ChatDecoder:
 
     def _delta(self, envelope: _Envelope, choice: _Choice) -> ChatDelta | None:
         body = choice.delta or choice.message
-        finish_reason = choice.finish_reason or None
+        finish_reason = None if self.finished else choice.finish_reason or None
         if finish_reason is not None:
             self.finished = True
         response_id = model = None

@@ -1,0 +1,165 @@
+"""Structured output: three ways, every kind of schema, and what they put on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.exceptions import OutputParserException
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from modelscope_transport.emulator import LocalService, Reply
+from tests.langchain.conftest import NO_SCHEMA, MakeChat
+
+
+class Person(BaseModel):
+    """A person that a text tells about."""
+
+    name: str = Field(description="the person's name")
+    age: int
+
+
+class PersonDict(TypedDict):
+    """A person that a text tells about."""
+
+    name: str
+    age: int
+
+
+SCHEMA = {
+    "title": "Person",
+    "description": "A person that a text tells about.",
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+}
+ADA = 'The person is called "Ada", aged 36. Answer in JSON with the keys "name" and "age".'
+SCHEMAS: list[Any] = [Person, PersonDict, SCHEMA]
+IDS = ["pydantic", "TypedDict", "JSON schema"]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=IDS)
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+async def test_an_object_of_every_kind_of_schema(
+    chat: MakeChat, service: LocalService, schema: Any, method: Any
+) -> None:
+    reader = chat().with_structured_output(schema, method=method)
+
+    answers = [reader.invoke(ADA), await reader.ainvoke(ADA), list(reader.stream(ADA))[-1]]
+
+    expected = Person(name="Ada", age=36) if schema is Person else {"name": "Ada", "age": 36}
+    assert answers == [expected] * 3
+    body = service.requests[0].body
+    if method == "function_calling":
+        name = body["tools"][0]["function"]["name"]
+        assert body["tool_choice"] == {"type": "function", "function": {"name": name}}
+        assert body["parallel_tool_calls"] is False
+        assert "response_format" not in body
+    else:
+        form = body["response_format"]
+        assert form["type"] == "json_schema"
+        assert set(form["json_schema"]["schema"]["required"]) == {"name", "age"}
+        assert "tools" not in body
+
+
+def test_json_mode_takes_its_keys_from_the_prompt(chat: MakeChat, service: LocalService) -> None:
+    asked = 'Tell of a person in JSON with the keys "name" and "age".'
+    answer = chat().with_structured_output(None, method="json_mode").invoke(asked)
+
+    assert set(answer) == {"name", "age"}  # type: ignore[arg-type]
+    assert service.requests[0].body["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+def test_strict_is_sent(
+    chat: MakeChat, service: LocalService, method: Any, strict: bool | None
+) -> None:
+    chat().with_structured_output(Person, method=method, strict=strict).invoke(ADA)
+
+    body = service.requests[0].body
+    place = (
+        body["tools"][0]["function"]
+        if method == "function_calling"
+        else body["response_format"]["json_schema"]
+    )
+    assert place.get("strict") is strict
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+def test_the_raw_answer_beside_the_object(
+    chat: MakeChat, service: LocalService, method: Any
+) -> None:
+    reader = chat().with_structured_output(Person, method=method, include_raw=True)
+    service.next("honest", *[Reply(200, {"choices": [broken(method)]})])
+
+    good: Any = reader.invoke(ADA)
+    bad: Any = reader.invoke(ADA)
+
+    assert good["raw"].usage_metadata
+    if method != "json_mode":  # there the scripted engine finds no numbers for the keys
+        assert good["parsed"] == Person(name="Ada", age=36)
+        assert good["parsing_error"] is None
+    assert bad["parsed"] is None
+    assert isinstance(bad["parsing_error"], Exception)
+
+
+def broken(method: str) -> dict[str, Any]:
+    if method == "function_calling":
+        call = {"id": "a", "function": {"name": "Person", "arguments": '{"name": "Ada"}'}}
+        return {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    return {"message": {"content": '{"name": "Ada"'[:-1]}, "finish_reason": "length"}
+
+
+def test_an_answer_that_is_no_object_raises(chat: MakeChat, service: LocalService) -> None:
+    choice = {"message": {"content": "I would rather not."}, "finish_reason": "stop"}
+    service.next(Reply(200, {"choices": [choice]}))
+    with pytest.raises(OutputParserException):
+        chat().with_structured_output(Person, method="json_schema").invoke(ADA)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["invoke", "stream"])
+def test_a_model_without_json_schema_is_asked_by_a_tool(
+    chat: MakeChat, service: LocalService, stream: bool
+) -> None:
+    reader = chat(NO_SCHEMA, enable_thinking=False).with_structured_output(
+        Person, method="json_schema", include_raw=True
+    )
+    answer: Any = reader.invoke(ADA)
+    if stream:
+        parts: Any = list(reader.stream(ADA))
+        assert {"parsed": Person(name="Ada", age=36)} in parts
+
+    assert answer["parsed"] == Person(name="Ada", age=36)
+    sent = service.requests[-1].body
+    assert "response_format" not in sent
+    assert sent["tool_choice"]["function"]["name"] == sent["tools"][0]["function"]["name"]
+    adjustments = answer["raw"].response_metadata["adjustments"]
+    assert any("schema" in said for said in adjustments)
+
+
+class Trace(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.forms: list[Any] = []
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        self.forms.append(kwargs["options"].get("ls_structured_output_format"))
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+def test_a_trace_knows_the_schema(chat: MakeChat, method: Any) -> None:
+    trace = Trace()
+    reader = chat().with_structured_output(Person, method=method)
+    reader.invoke(ADA, {"callbacks": [trace]})
+
+    assert trace.forms[0]["kwargs"]["method"] == method
+    assert trace.forms[0]["schema"]["title"] == "Person"
+
+
+def test_wrong_methods_and_missing_schemas_are_said(chat: MakeChat) -> None:
+    with pytest.raises(ValueError, match="needs a schema"):
+        chat().with_structured_output(None)
+    with pytest.raises(ValueError, match="none of"):
+        chat().with_structured_output(Person, method="telepathy")  # type: ignore[arg-type]

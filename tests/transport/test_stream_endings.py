@@ -1,0 +1,27 @@
+"""How a stream ends on the wire: its finish mark and its token usage, each of them once."""
+
+from __future__ import annotations
+
+from modelscope_transport._wire.chat import ChatDecoder
+from modelscope_transport.types import ChatDelta
+
+
+def test_a_dummy_is_not_taken_for_the_usage() -> None:
+    # every chunk carries one (recorded 2026-10), and nobody asked for the chunk with the true one
+    decoder = ChatDecoder()
+    decoder.feed(
+        b'{"id":"1","choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}],'
+        b'"usage":{"prompt_tokens":34,"completion_tokens":0,"total_tokens":34}}'
+    )
+
+    assert decoder.finish() is None
+
+
+def test_a_second_finish_mark_is_no_news() -> None:
+    decoder = ChatDecoder()
+    finish = b'{"id":"1","choices":[{"delta":{},"finish_reason":"stop"}]}'
+    first = decoder.feed(finish)
+
+    assert isinstance(first, ChatDelta)
+    assert first.finish_reason == "stop"
+    assert decoder.feed(finish) is None
