@@ -84,7 +84,7 @@ class Filler:
         self._root = schema
         return self._value(schema, name, 0)
 
-    def _value(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+    def _value(self, schema: Mapping[str, Any] | bool, name: str, depth: int) -> Any:
         schema = self._resolved(schema)
         if "const" in schema:
             return schema["const"]
@@ -108,8 +108,10 @@ class Filler:
                 return None
         return self._string(schema, name)
 
-    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _resolved(self, schema: Mapping[str, Any] | bool) -> Mapping[str, Any]:
         """Follow references, take the first branch that is not null, join parts of ``allOf``."""
+        if isinstance(schema, bool):  # anything, or nothing
+            return {}
         for _ in range(_DEEPEST):
             if "$ref" in schema:
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
@@ -118,8 +120,9 @@ class Filler:
                 rest = {
                     key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")
                 }
-                branch = next((part for part in parts if part.get("type") != "null"), parts[0])
-                schema = {**rest, **branch}
+                branches = [part for part in parts if not isinstance(part, bool)] or [{}]
+                named = (part for part in branches if part.get("type") != "null")
+                schema = {**rest, **next(named, branches[0])}
             elif parts := schema.get("allOf"):
                 schema = {key: value for key, value in schema.items() if key != "allOf"}
                 for part in parts:

@@ -14,6 +14,7 @@ from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.engine import ChatCall, tokens
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.protocol import shell
+from modelscope_transport.emulator.schemas import is_schema
 
 ROLES = ("system", "assistant", "user", "tool", "function")
 PICTURES = ("image_url", "video_url")
@@ -104,18 +105,19 @@ def _messages(call: ChatCall) -> Answer | None:
         return _invalid("messages must be a list")
     if not messages:
         return _invalid("[] is too short - 'messages'")
-    offered: set[str] = set()
+    offered: set[str | None] = set()
     for place, message in enumerate(messages):
         if not isinstance(message, dict):
             return _invalid(f"'messages.{place}' must be an object")
         if (wrong := _message(message, place, offered, call.model)) is not None:
             return wrong
-        calls = message.get("tool_calls") or []
-        offered |= {tool["id"] for tool in calls if isinstance(tool, dict) and tool.get("id")}
+        offered |= {tool.get("id") for tool in message.get("tool_calls") or []}
     return None
 
 
-def _message(message: dict[str, Any], place: int, offered: set[str], model: Model) -> Answer | None:
+def _message(
+    message: dict[str, Any], place: int, offered: set[str | None], model: Model
+) -> Answer | None:
     role, content = message.get("role"), message.get("content")
     if role == "developer":
         return refuse("developer_role")
@@ -130,7 +132,24 @@ def _message(message: dict[str, Any], place: int, offered: set[str], model: Mode
         return _invalid(f"'messages.{place}.content' must not be null")
     if not isinstance(content, str | list | None):
         return _invalid(f"'messages.{place}.content' must be a string or a list of parts")
-    for part in content if isinstance(content, list) else []:
+    if not _are_calls(message.get("tool_calls") or []):
+        return _invalid(f"'messages.{place}.tool_calls' must be a list of calls of functions")
+    return _parts(content, place, model) if isinstance(content, list) else None
+
+
+def _are_calls(calls: Any) -> bool:
+    return isinstance(calls, list) and all(
+        isinstance(call, dict)
+        and isinstance(call.get("id"), str | None)
+        and isinstance(function := call.get("function"), dict)
+        and isinstance(function.get("name"), str)
+        and isinstance(function.get("arguments"), str | None)
+        for call in calls
+    )
+
+
+def _parts(parts: list[Any], place: int, model: Model) -> Answer | None:
+    for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind in PICTURES and not model.vision:
             return refuse("no_vision", model=model.id)
@@ -138,6 +157,8 @@ def _message(message: dict[str, Any], place: int, offered: set[str], model: Mode
             return refuse("media_unsupported")
         if kind not in ("text", *PICTURES):
             return _invalid(f"{kind} is not a type of content - 'messages.{place}.content'")
+        if kind == "text" and not isinstance(part.get("text"), str):
+            return _invalid(f"a part of type text needs a text - 'messages.{place}.content'")
     return None
 
 
@@ -179,23 +200,31 @@ def _ranges(call: ChatCall) -> Answer | None:
     return None
 
 
+KINDS: dict[str, type] = {
+    **dict.fromkeys(("stream", "logprobs", "enable_thinking", "parallel_tool_calls"), bool),
+    **dict.fromkeys(("stream_options", "chat_template_kwargs", "response_format"), dict),
+}
+
+
 def _options(call: ChatCall) -> Answer | None:
     body = call.body
+    for name, kind in KINDS.items():
+        if not isinstance(body.get(name), kind | None):
+            return _invalid(f"{name} must be {'an object' if kind is dict else 'true or false'}")
     stop = body.get("stop")
     stops = [stop] if isinstance(stop, str) else stop or []
     if not isinstance(stops, list) or not all(isinstance(text, str) for text in stops):
         return _invalid("stop must be a string or a list of strings")
     if body.get("stream_options") and not body.get("stream"):
         return _invalid("stream_options can only be set when stream is true")
-    wanted = body.get("response_format")
-    if wanted is not None and (not isinstance(wanted, dict) or wanted.get("type") not in FORMATS):
+    wanted = body.get("response_format") or {}
+    if wanted and wanted.get("type") not in FORMATS:
         return _invalid(f"response_format.type must be one of {list(FORMATS)}")
-    if (
-        wanted
-        and wanted["type"] == "json_schema"
-        and not isinstance((wanted.get("json_schema") or {}).get("schema"), dict)
-    ):
-        return _invalid("response_format.json_schema.schema must be an object")
+    if wanted.get("type") == "json_schema":
+        named = wanted.get("json_schema")
+        schema = named.get("schema") if isinstance(named, dict) else None
+        if not isinstance(schema, dict) or not is_schema(schema):
+            return _invalid("response_format.json_schema.schema must be a JSON schema")
     return None
 
 
@@ -206,10 +235,13 @@ def _tools(call: ChatCall) -> Answer | None:
     names = []
     for place, tool in enumerate(tools or []):
         function = tool.get("function") if isinstance(tool, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str) or not name or tool.get("type") != "function":
-            return _invalid(f"'tools.{place}' must be a function with a name")
-        names.append(name)
+        if not isinstance(function, dict) or tool.get("type") != "function":
+            return _invalid(f"'tools.{place}' must be a function")
+        if not isinstance(function.get("name"), str) or not function["name"]:
+            return _invalid(f"'tools.{place}.function.name' must be a name")
+        if not is_schema(function.get("parameters") or {}):
+            return _invalid(f"'tools.{place}.function.parameters' must be a JSON schema")
+        names.append(function["name"])
     if choice is None or choice in ("none", "auto"):
         return None
     if not names:

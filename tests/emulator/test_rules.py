@@ -10,7 +10,13 @@ PICTURE = [
     {"type": "text", "text": "What is this?"},
     {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
 ]
-ADD = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+
+
+def function(parameters):
+    return {"type": "function", "function": {"name": "add", "parameters": parameters}}
+
+
+ADD = function({"type": "object"})
 JOKE = {"type": "json_schema", "json_schema": {"name": "joke", "schema": {"type": "object"}}}
 
 
@@ -98,6 +104,12 @@ def test_no_messages_give_an_empty_shell(caller):
         {"tools": [ADD], "tool_choice": "any"},
         {"tools": [ADD], "tool_choice": {"type": "function", "function": {"name": "sub"}}},
         {"tool_choice": "required"},
+        {"tools": [function({"type": "object", "properties": ["a"]})]},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"enum": []}}}},
+        {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]},
+        {"stream": "yes"},
+        {"stream_options": True, "stream": True},
     ],
 )
 def test_a_bad_request_gets_a_400_in_the_envelope_of_upstream(caller, fields):
