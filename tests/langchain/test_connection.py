@@ -1,0 +1,254 @@
+"""A model as a citizen: copied, pickled, written down, configured, shared by threads and loops."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+import httpx
+import pytest
+from langchain_core.load import dumps, loads
+from langchain_core.runnables import ConfigurableField
+
+from langchain_modelscope import (
+    ChatModelScope,
+    ModelScopeChatEndpoint,
+    ModelScopeConfigurationError,
+    ModelScopeEmbeddings,
+)
+from modelscope_transport import Client
+from modelscope_transport.emulator import LocalService
+from tests.langchain.conftest import HYBRID, PLAIN, MakeChat
+
+# -------------------------------------------------------------------------------- no token out
+
+
+def everything_it_shows(model: Any) -> str:
+    shown = [repr(model), str(model), str(model.model_dump()), str(model.model_dump_json())]
+    if isinstance(model, ChatModelScope):
+        shown += [dumps(model), str(model._identifying_params), str(model._get_ls_params())]
+        shown += [str(model.asdict()), model._get_llm_string(), str(model._serialized)]
+    return "\n".join(shown)
+
+
+def test_the_token_shows_nowhere(canary: str) -> None:
+    headers = {"x-secret": "very-secret"}
+    for model in (
+        ChatModelScope(model=PLAIN, api_key=canary, default_headers=headers),
+        ModelScopeEmbeddings(model="Qwen/Qwen3-Embedding-0.6B", api_key=canary),
+        ChatModelScope(model=PLAIN, client=Client(canary)),
+    ):
+        shown = everything_it_shows(model)
+        assert canary not in shown
+        assert "very-secret" not in shown
+        for pickler in (pickle, cloudpickle):
+            assert canary.encode() not in pickler.dumps(model)
+
+
+@pytest.mark.parametrize("pickler", [pickle, cloudpickle], ids=["pickle", "cloudpickle"])
+@pytest.mark.parametrize("shared", [False, True], ids=["own client", "shared client"])
+def test_a_pickled_model_finds_its_token_in_the_environment(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, pickler: Any, shared: bool
+) -> None:
+    place: dict[str, Any] = {"api_key": service.token, "base_url": service.base_url}
+    way = {"client": Client(**place)} if shared else place
+    model = ChatModelScope(model=PLAIN, temperature=0.5, http_client=None, **way)
+    revived: ChatModelScope = pickle.loads(pickler.dumps(model))
+
+    with pytest.raises(ModelScopeConfigurationError, match="There is no ModelScope token"):
+        revived.invoke("Hello")
+    monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+    assert revived.invoke("Hello").text
+    assert service.requests[0].body["temperature"] == 0.5
+
+
+def test_a_chain_with_bound_tools_pickles(
+    chat: MakeChat, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+    bound = chat(stop=["end"]).bind(temperature=0.25)
+    revived = pickle.loads(pickle.dumps(bound))
+
+    assert revived.invoke("Hello").text
+    assert service.requests[0].body["temperature"] == 0.25
+    assert service.requests[0].body["stop"] == ["end"]
+
+
+def test_embeddings_pickle(
+    embeddings: Callable[..., ModelScopeEmbeddings],
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    revived = pickle.loads(pickle.dumps(embeddings(dimensions=8)))
+    monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+    assert len(revived.embed_query("Hello")) == 8
+
+
+def test_a_copy_in_the_same_process_keeps_its_token(chat: MakeChat, service: LocalService) -> None:
+    with httpx.Client(trust_env=False) as http_client:
+        model = chat(http_client=http_client)
+        for same in (copy.copy(model), copy.deepcopy(model), model.model_copy()):
+            assert same.invoke("Hello").text
+            assert same.http_client is http_client
+    assert copy.deepcopy([model])[0].model_name == PLAIN
+
+
+# ------------------------------------------------------------------------------ written and read
+
+
+# LangChain warns of every use of loads, which is in beta
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+def test_dumps_and_loads(service: LocalService, chat: MakeChat) -> None:
+    model = chat(temperature=0.5, fallback_models=(HYBRID,), stop=["end"], enable_thinking=False)
+    written = dumps(model)
+    assert service.token not in written
+
+    read = loads(
+        written,
+        allowed_objects=[ChatModelScope],
+        valid_namespaces=["langchain_modelscope"],
+        secrets_map={"MODELSCOPE_API_KEY": service.token},
+    )
+    assert isinstance(read, ChatModelScope)
+    assert read.model_dump(exclude={"metadata"}) == model.model_dump(exclude={"metadata"})
+    assert read.invoke("Hello").text
+    assert service.requests[0].body["temperature"] == 0.5
+
+
+def test_the_old_name_is_the_same_class() -> None:
+    assert ModelScopeChatEndpoint is ChatModelScope
+
+
+# ------------------------------------------------------------------------------------ configured
+
+
+def test_fields_are_configured_for_one_call(chat: MakeChat, service: LocalService) -> None:
+    model = chat().configurable_fields(
+        model_name=ConfigurableField(id="model"), temperature=ConfigurableField(id="heat")
+    )
+    model.invoke("Hello")
+    answer = model.invoke("Hello", {"configurable": {"model": HYBRID, "heat": 0.25}})
+
+    assert [request.body["model"] for request in service.requests] == [PLAIN, HYBRID]
+    assert service.requests[1].body["temperature"] == 0.25
+    assert answer.response_metadata["model_name"] == HYBRID
+
+
+def test_a_configured_model_has_its_own_profile(chat: MakeChat) -> None:
+    model = chat().configurable_fields(model_name=ConfigurableField(id="model"))
+    other, _ = model._prepare({"configurable": {"model": HYBRID}})  # type: ignore[attr-defined]
+
+    assert other.profile == chat(HYBRID).profile != chat().profile
+
+
+def test_alternatives_are_chosen_for_one_call(chat: MakeChat, service: LocalService) -> None:
+    model = chat().configurable_alternatives(
+        ConfigurableField(id="which"), default_key="plain", hybrid=chat(HYBRID)
+    )
+    model.with_config(configurable={"which": "hybrid"}).invoke("Hello")
+
+    assert service.requests[0].body["model"] == HYBRID
+
+
+# ---------------------------------------------------------------------- threads, loops, processes
+
+
+def test_one_model_serves_three_event_loops(chat: MakeChat, service: LocalService) -> None:
+    model = chat()
+
+    async def use() -> tuple[str, str]:
+        whole, *rest = await asyncio.gather(*[model.ainvoke("Hello") for _ in range(3)])
+        streamed = [chunk.text async for chunk in model.astream("Hello")]
+        assert all(answer.text == whole.text for answer in rest)
+        return whole.text, "".join(streamed)
+
+    answers = {text for _ in range(3) for text in asyncio.run(use())}
+    assert answers == {model.invoke("Hello").text}
+
+
+def test_threads_share_a_model(chat: MakeChat) -> None:
+    model = chat()
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(model.invoke("Hello").text))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert len(set(answers)) == 1
+
+
+def _ask(model: ChatModelScope, told: Any) -> None:
+    told.send(model.invoke("Hello").text)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+# newer Pythons warn of every fork of a process with threads; the local service is one
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_model_works_on_in_a_forked_process(chat: MakeChat) -> None:
+    model = chat()
+    mine = model.invoke("Hello").text
+    context = multiprocessing.get_context("fork")
+    heard, told = context.Pipe()
+    child = context.Process(target=_ask, args=(model, told))
+    child.start()
+    try:
+        assert heard.recv() == mine
+    finally:
+        child.join()
+    assert model.invoke("Hello").text == mine
+
+
+async def test_a_cancelled_stream_closes_its_connection(
+    chat: MakeChat, service: LocalService
+) -> None:
+    service.next("stall:60")
+    model = chat()
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in model.astream("Hello there, my friend"):
+            begun.set()
+
+    await model.aclose()
+    reading = asyncio.create_task(read())
+    await begun.wait()
+    open_before = service.connections
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    while service.connections >= open_before:  # noqa: ASYNC110 - the service has no event for it
+        await asyncio.sleep(0)
+    assert (await model.ainvoke("Hello")).text
+
+
+def test_a_stream_left_early_does_not_hold_the_next_call(
+    chat: MakeChat, service: LocalService
+) -> None:
+    model = chat()
+    for _ in range(3):
+        for chunk in model.stream("Hello"):
+            assert chunk.text
+            break
+        assert model.invoke("Hello").text
+
+
+def test_streams_one_after_another_share_a_connection(
+    chat: MakeChat, service: LocalService
+) -> None:
+    model = chat()
+    list(model.stream("Hello"))
+    before = service.connections
+    for _ in range(20):
+        assert len(list(model.stream("Hello"))) > 3
+    assert service.connections == before

@@ -1,0 +1,158 @@
+"""Embeddings: batches, order, duplicates and instructions, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
+
+from langchain_modelscope import (
+    ModelScopeConfigurationError,
+    ModelScopeEmbeddings,
+    ModelScopeInvalidRequestError,
+    ModelScopeQuotaExceededError,
+    ModelScopeUnexpectedReplyError,
+    ModelScopeUnsupportedTaskError,
+)
+from modelscope_transport.emulator import LocalService
+from tests.langchain.conftest import PLAIN
+
+Make = Callable[..., ModelScopeEmbeddings]
+TEXTS = [f"text number {number}" for number in range(45)]
+
+
+@pytest.fixture(params=["sync", "async"])
+def embed(request: pytest.FixtureRequest) -> Callable[..., list[list[float]]]:
+    """Embed documents in one colour or the other."""
+
+    def run(model: ModelScopeEmbeddings, texts: list[str]) -> list[list[float]]:
+        if request.param == "sync":
+            return model.embed_documents(texts)
+        return asyncio.run(model.aembed_documents(texts))
+
+    return run
+
+
+Embed = Callable[[ModelScopeEmbeddings, list[str]], list[list[float]]]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_documents_go_in_batches_and_keep_their_order(
+    embeddings: Make, embed: Embed, service: LocalService, concurrency: int
+) -> None:
+    model = embeddings(dimensions=16, concurrency=concurrency)
+    vectors = embed(model, TEXTS)
+
+    sent = [request.body["input"] for request in service.requests]
+    assert sorted(len(batch) for batch in sent) == [5, 20, 20]
+    assert sorted(text for batch in sent for text in batch) == sorted(TEXTS)
+    assert vectors == [model.embed_query(text) for text in TEXTS]
+    assert all(type(number) is float for number in vectors[0])
+    assert {len(vector) for vector in vectors} == {16}
+
+
+def test_what_every_request_says(embeddings: Make, embed: Embed, service: LocalService) -> None:
+    embed(embeddings(), ["Hello"])
+    embed(embeddings(dimensions=8, extra_body={"user": "me"}), ["Hello"])
+
+    first, second = (request.body for request in service.requests)
+    assert first["encoding_format"] in ("float", "base64")
+    assert "dimensions" not in first
+    assert second["dimensions"] == 8
+    assert second["user"] == "me"
+
+
+def test_equal_texts_are_sent_once(embeddings: Make, embed: Embed, service: LocalService) -> None:
+    vectors = embed(embeddings(), ["a", "b", "a", "a"])
+
+    assert sorted(service.requests[0].body["input"]) == ["a", "b"]
+    assert vectors[0] == vectors[2] == vectors[3] != vectors[1]
+
+
+def test_no_text_sends_no_request(embeddings: Make, embed: Embed, service: LocalService) -> None:
+    assert embed(embeddings(), []) == []
+    assert not service.requests
+
+
+def test_an_empty_text_is_refused_without_a_request(
+    embeddings: Make, embed: Embed, service: LocalService
+) -> None:
+    with pytest.raises(ModelScopeInvalidRequestError):
+        embed(embeddings(), ["a", ""])
+    assert not service.requests
+
+
+def test_instructions_come_before_the_text(embeddings: Make, service: LocalService) -> None:
+    model = embeddings(query_instruction="Query: ", document_instruction="Document: ")
+    model.embed_query("a")
+    model.embed_documents(["a"])
+    asyncio.run(model.aembed_query("a"))
+
+    sent = [request.body["input"] for request in service.requests]
+    assert sent == [["Query: a"], ["Document: a"], ["Query: a"]]
+
+
+@pytest.mark.parametrize("limit", ["batch_limit:8", "batch_limit_413:8"])
+def test_a_batch_that_is_too_large_is_split_once_and_remembered(
+    embeddings: Make, embed: Embed, service: LocalService, limit: str
+) -> None:
+    service.next(*[limit] * 20)
+    model = embeddings(dimensions=4)
+    assert len(embed(model, TEXTS[:20])) == 20
+    first = [len(request.body["input"]) for request in service.requests]
+    service.requests.clear()
+    assert len(embed(model, TEXTS[20:40])) == 20
+    second = [len(request.body["input"]) for request in service.requests]
+
+    assert first[0] == 20
+    assert max(second) <= 8
+
+
+def test_vectors_are_put_in_order_by_their_index(
+    embeddings: Make, embed: Embed, service: LocalService
+) -> None:
+    honest = embed(embeddings(), TEXTS[:5])
+    service.next("shuffled_vectors")
+    assert embed(embeddings(), TEXTS[:5]) == honest
+
+
+@pytest.mark.parametrize("wrong", ["missing_vector", "repeated_vector", "short_vector"])
+def test_a_wrong_count_is_an_error(
+    embeddings: Make, embed: Embed, service: LocalService, wrong: str
+) -> None:
+    service.next(*[wrong] * 3)
+    with pytest.raises(ModelScopeUnexpectedReplyError):
+        embed(embeddings(), TEXTS[:5])
+
+
+def test_progress_is_told(embeddings: Make, embed: Embed) -> None:
+    told: list[tuple[int, int]] = []
+    embed(embeddings(on_progress=lambda done, total: told.append((done, total))), TEXTS)
+
+    assert told == [(20, 45), (40, 45), (45, 45)]
+
+
+def test_errors_are_native(embeddings: Make, embed: Embed, service: LocalService) -> None:
+    service.next("account_spent")
+    with pytest.raises(ModelScopeQuotaExceededError):
+        embed(embeddings(), ["a"])
+    with pytest.raises(ModelScopeUnsupportedTaskError, match="ChatModelScope"):
+        embed(embeddings(PLAIN), ["a"])
+    with pytest.raises(ModelScopeConfigurationError, match="cannot stand in"):
+        embed(embeddings(fallback_models=("Qwen/Qwen3-Embedding-8B",)), ["a"])
+    with pytest.raises(ValueError, match="dimension"):
+        embeddings(dimension=8)
+    with pytest.raises(ModelScopeConfigurationError, match="There is no ModelScope token"):
+        ModelScopeEmbeddings(model="Qwen/Qwen3-Embedding-0.6B")
+
+
+async def test_a_vector_store_finds_what_is_near(embeddings: Make) -> None:
+    store = InMemoryVectorStore(embeddings())
+    store.add_documents([Document("cats purr"), Document("stocks fall"), Document("rain falls")])
+
+    assert store.similarity_search("why do cats purr", k=1)[0].page_content == "cats purr"
+    found = await store.asimilarity_search("stocks", k=1)
+    assert found[0].page_content == "stocks fall"
