@@ -98,6 +98,7 @@ class Line:
         self._settings = settings
         self._ledger = ledger
         self._token = settings.token.reveal().encode()
+        self._account = settings.account()
         self._places: dict[str, _Place] = {}
         self._headers = httpx.Headers(
             {
@@ -173,7 +174,7 @@ class Line:
                 if attempt.delay:
                     time.sleep(attempt.delay)
                 ledger = None if attempt.free else self._ledger
-                leave = ledger.reserve(attempt.model) if ledger else None
+                leave = ledger.reserve(self._account, attempt.model) if ledger else None
                 exchange: Exchange | None = None
                 try:
                     outcome: Outcome
@@ -263,7 +264,7 @@ class Line:
                 ledger = None if attempt.free else self._ledger
                 leave: Reservation | Park | None = None
                 if ledger:
-                    leave = await _off_loop(ledger, ledger.reserve, attempt.model)
+                    leave = await _off_loop(ledger, ledger.reserve, self._account, attempt.model)
                 exchange: AsyncExchange | None = None
                 try:
                     outcome: Outcome

@@ -108,6 +108,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     stall_timeout: float = 120.0
     max_retries: int = 2
 
+    def account(self) -> str:
+        """A short name for the account at this address, which does not lead back to the token."""
+        whole = f"{self.base_url} {self.token.fingerprint()}".encode()
+        return hashlib.blake2b(whole, digest_size=8, person=b"ms-adapters").hexdigest()
+
     def time_limits(self, remaining: float) -> dict[str, float]:
         """Time limits of one request, by what it waits for, with ``remaining`` seconds left."""
         connect = max(0.001, min(self.connect_timeout, remaining))

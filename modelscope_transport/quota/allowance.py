@@ -1,16 +1,25 @@
-"""One reading of the allowance, and when a spent one comes back."""
+"""What the rules say: how the service charges, when a day begins, what one reply told."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
+import math
 import tomllib
 from importlib import resources
 from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["UTC8", "Allowance", "next_reset", "quota_rules"]
+__all__ = [
+    "UTC8",
+    "Allowance",
+    "cost_in_halves",
+    "day_of",
+    "granted_a_day",
+    "next_reset",
+    "quota_rules",
+]
 
 # A fixed offset: China has had no daylight saving since 1991, so no time zone database is needed.
 UTC8 = dt.timezone(dt.timedelta(hours=8), "UTC+8")
@@ -46,9 +55,39 @@ def quota_rules() -> dict[str, Any]:
     return tomllib.loads(package.joinpath("data/quota.toml").read_text(encoding="utf-8"))
 
 
+@functools.cache
+def _reset_at() -> dt.timedelta:
+    hour, minute = map(int, quota_rules()["calls_a_day"]["resets_at"].split(":"))
+    return dt.timedelta(hours=hour, minutes=minute)
+
+
+@functools.lru_cache(maxsize=8)
+def _day_of_second(second: int) -> str:
+    return (dt.datetime.fromtimestamp(second, UTC8) - _reset_at()).date().isoformat()
+
+
+def day_of(now: float) -> str:
+    """The day of the allowance at ``now`` (seconds since the epoch), ISO."""
+    return _day_of_second(math.floor(now))
+
+
 def next_reset(now: float) -> dt.datetime:
     """The next daily reset after ``now`` (seconds since the epoch), as an aware datetime."""
-    hour, minute = map(int, quota_rules()["calls_a_day"]["resets_at"].split(":"))
-    here = dt.datetime.fromtimestamp(now, UTC8)
-    today = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return today if today > here else today + dt.timedelta(days=1)
+    day = dt.date.fromisoformat(day_of(now)) + dt.timedelta(days=1)
+    return dt.datetime.combine(day, dt.time(), UTC8) + _reset_at()
+
+
+@functools.cache
+def cost_in_halves(tier: str | None) -> int:
+    """What one call of a price class costs, in half Magicubes, so that every sum is exact.
+
+    A class that is not known counts as the middle one.
+    """
+    costs = quota_rules()["magicubes"]["cost"]
+    cost: float = costs.get(tier, costs["standard"])
+    return round(2 * cost)
+
+
+def granted_a_day() -> float:
+    """Magicubes that the service grants a day: a guess, where nothing better is known."""
+    return float(quota_rules()["magicubes"]["granted_a_day"])

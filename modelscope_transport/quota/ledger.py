@@ -1,60 +1,108 @@
-"""Remembers which pool is spent, so that the next call is refused without a request.
+"""Remembers what is spent, so that a spent pool costs one request and then none.
 
-A store is asked twice for every attempt: `reserve` before it is sent and `settle` after its reply
-was judged. The drivers in ``_io.py`` do the asking, never the flow, so that a store may do I/O.
+It is asked twice for every attempt: `reserve` before it is sent and `settle` after its reply was
+judged. The drivers in ``_io.py`` do the asking, never the flow, so that a store may do I/O.
+
+A unit goes reserved -> settled, refunded or unknown. Whoever reserves sends at once, so that a
+process which dies in between has probably been charged: what nobody settles counts as spent until
+a reply of the service says otherwise. So nothing is ever left open, to be reclaimed by a guess.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import Literal, Protocol
+import datetime as dt
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from msgspec import Struct
+from msgspec import convert
+from msgspec.structs import replace
 
-from .allowance import Allowance
+from ..errors import ConfigurationError, ErrorDetails
+from .allowance import Allowance, day_of, granted_a_day
+from .asking import Asking, ask
+from .budget import Budget
+from .clock import ServiceClock
+from .evidence import of_headers, of_park, of_strike
+from .lots import Lot, granted, reported
+from .memory import MemoryStore
+from .outage import Downgraded, StandIn
+from .reservation import Park, Reservation, pools_of
+from .snapshot import DayUse, Quota, history_of, quotas_of
+from .steps import LASTING, Name, Ran, Step, Store, StoreError
 
-__all__ = ["Ledger", "MemoryLedger", "Park", "Reservation"]
+__all__ = ["Ledger", "MemoryLedger"]
+
+_NO_BUDGET = Budget()
 
 
-class Park(Struct, frozen=True, kw_only=True):
-    """A pool that is known to be spent, and until when not to ask.
+class Ledger:
+    """What accounts have spent, kept in whatever store.
 
-    Attributes:
-        scope: ``"account"`` or ``"model"``.
-        model: model ID, where the pool is a model's.
-        until: seconds since the epoch.
-        limit: size of the pool, where known, in ``unit``.
-        unit: ``"calls"`` or ``"magicubes"``.
-        server_message: the words in which the service refused.
+    An account is a text that stands for a token at an address and does not lead back to the token.
+
+    Args:
+        store: where the numbers are kept.
+        clock: seconds since the epoch; by default the service's time, learnt from its replies.
     """
 
-    scope: Literal["account", "model"]
-    model: str | None
-    until: float
-    limit: float | None = None
-    unit: Literal["calls", "magicubes"] | None = None
-    server_message: str | None = None
+    def __init__(self, store: Store, clock: Callable[[], float] | None = None) -> None:
+        """Open nothing yet."""
+        self._store = store
+        self._clock = clock
+        self._clocks: dict[str, ServiceClock] = {}
+        # The lasting cells of each account as last seen: which lots there are, for the most part.
+        self._seen: dict[str, dict[str, Any]] = {}
+        # Settlements that change nothing for others ride with the next reservation.
+        self._owed: dict[str, deque[Step]] = {}
 
+    @property
+    def blocking(self) -> bool:
+        """Whether the methods do I/O; an event loop then keeps them in a thread."""
+        return self._store.blocking
 
-class Reservation(Struct, frozen=True):
-    """Leave to send one request, to be settled once."""
+    # --- around a call --------------------------------------------------------------------
 
-    model: str
-    reserved_at: float
+    def reserve(
+        self, account: str, model: str, *, tier: str | None = None, budget: Budget | None = None
+    ) -> Reservation | Park:
+        """Leave to ask ``model`` once, or what forbids it.
 
+        Args:
+            account: whose allowance.
+            model: model ID. One with a provider (``owner/name:Provider``) is paid by the
+                provider's own key, so that no pool of the account binds it.
+            tier: the model's price class.
+            budget: limits of the user's own.
 
-class Ledger(Protocol):
-    """What a store must do.
-
-    ``blocking`` says whether its methods do I/O; the async driver then keeps them off the loop.
-    """
-
-    blocking: bool
-
-    def reserve(self, model: str) -> Reservation | Park:
-        """Leave to ask ``model`` once, or the spent pool that forbids it."""
+        Raises:
+            ConfigurationError: the ledger cannot be used, and its owner chose to refuse then.
+        """
+        looked = account not in self._seen
+        if looked:
+            self._look(account)
+        while True:
+            seen = self._seen.setdefault(account, {})
+            asking = ask(account, model, tier, self._bounded(budget), seen, self._now(account))
+            if isinstance(asking, Park):
+                if looked:
+                    return asking
+                self._look(account)  # what was seen may have changed since
+                looked = True
+                continue
+            try:
+                ran = self._run(account, self._shared(asking), asking.changes, asking.watch)
+            except Downgraded:
+                continue
+            self._keep(account, ran)
+            if ran.failed is None:
+                strikes = ran.seen.get((LASTING, f"strikes {model}"), 0)
+                given = asking.reservation
+                return replace(given, strikes=strikes) if strikes else given
+            refusal = asking.refusal(ran)
+            if refusal is not None:
+                return refusal
 
     def settle(
         self,
@@ -63,71 +111,197 @@ class Ledger(Protocol):
         charged: bool | None,
         allowance: Allowance | None = None,
         park: Park | None = None,
+        strike: str | None = None,
+        at: float | None = None,
     ) -> None:
-        """Close a reservation.
+        """Close a reservation. Call it once.
 
         Args:
             reservation: what `reserve` gave.
             charged: whether the service counted the request; ``None`` when nobody can know.
             allowance: what the reply said of the pools.
             park: the pool that the reply declared spent.
+            strike: the words of a refusal without a reason.
+            at: when the service sent the reply, seconds since the epoch, by its own clock.
         """
+        given, account = reservation, reservation.account
+        if at is not None:
+            self._clock_of(account).hear(at)
+        changes = [] if charged is None else _settlement(given, charged=charged)
+        if charged and given.strikes:
+            changes += [Step("drop", LASTING, f"{word} {given.model}") for word in _STRIKES]
+        if park is not None:
+            changes += of_park(park)
+        if strike is not None:
+            changes += of_strike(given, self._look(account), self._now(account), strike)
+        if allowance is not None:
+            now = self._now(account)
+            pages = self._read(account, (LASTING, day_of(now)))
+            tests, more = of_headers(given, allowance, pages, now, charged=bool(charged))
+            if self._run(account, tests, [*changes, *more]).failed is None:
+                return
+        if len(changes) <= 1 and charged is not False:
+            self._owed.setdefault(account, deque()).extend(changes)
+        else:
+            self._run(account, (), changes)
+
+    def parked(self, account: str, model: str) -> Park | None:
+        """What forbids asking ``model`` now; costs nothing and reserves nothing."""
+        cells, now = self._look(account), self._now(account)
+        for pool in pools_of(model):
+            if cells.get(f"until {pool}", 0.0) > now:
+                return convert(cells[f"park {pool}"], Park)
+        return None
+
+    # --- what the user tells and asks -----------------------------------------------------
+
+    def quotas(self, account: str, budget: Budget | None = None) -> tuple[Quota, ...]:
+        """The account's pool, then those of its models that were asked today or are spent."""
+        now = self._now(account)
+        pages = self._read(account, (LASTING, day_of(now)))
+        return quotas_of(pages, now, budget or _NO_BUDGET)
+
+    def history(self, account: str, days: int = 14) -> tuple[DayUse, ...]:
+        """What was spent on each of the last ``days`` days, oldest first, without idle days."""
+        today = dt.date.fromisoformat(day_of(self._now(account)))
+        names = [(today - dt.timedelta(days=back)).isoformat() for back in range(days)]
+        return history_of(self._read(account, names))
+
+    def grant(self, account: str, *lots: Lot) -> None:
+        """Tell of Magicubes that were granted, so that they are spent in the order they expire."""
+        cells = self._look(account)
+        self._run(account, (), [*granted(cells, lots, self._now(account)), *_opened(cells)])
+
+    def report(self, account: str, balance: float) -> None:
+        """Tell the Magicubes that the service says are left. A spent account opens again."""
+        cells, now = self._look(account), self._now(account)
+        halves = math.floor(2 * balance)
+        changes = [
+            *reported(cells, halves, now),
+            Step("put", LASTING, "heard balance", round(now)),
+            Step("put", LASTING, "unit", "magicubes"),
+        ]
+        self._run(account, (), changes + (_opened(cells) if halves > 0 else []))
+
+    def forget(self, account: str | None = None) -> None:
+        """Forget an account, spent pools and counts alike; or all accounts."""
+        try:
+            self._store.clear(account)
+        except StoreError as error:
+            raise _unusable(error) from None
+        self._seen.clear()
+        self._owed.clear()
+
+    def close(self) -> None:
+        """Let go of files and connections; a later call opens them again."""
+        self._store.close()
+
+    # --- underneath -----------------------------------------------------------------------
+
+    def _now(self, account: str) -> float:
+        return self._clock() if self._clock is not None else self._clock_of(account)()
+
+    def _clock_of(self, account: str) -> ServiceClock:
+        return self._clocks.get(account) or self._clocks.setdefault(account, ServiceClock())
+
+    def _bounded(self, budget: Budget | None) -> Budget:
+        """The budget; while only a share of a limit may be used, there must be one."""
+        budget = budget or _NO_BUDGET
+        unlimited = budget.calls is None and budget.magicubes is None
+        if unlimited and isinstance(self._store, StandIn) and self._store.is_sharing:
+            return replace(budget, magicubes=granted_a_day())
+        return budget
+
+    def _shared(self, asking: Asking) -> list[Step]:
+        """The tests, while a common store is down with their bounds cut to this process's share."""
+        if not isinstance(self._store, StandIn) or not self._store.is_sharing:
+            return asking.tests
+        account, bound = asking.reservation.account, self._store.bound
+        return [
+            step if refusal is None else step._replace(b=bound(account, *step[1:3], step.b))
+            for step, refusal in zip(asking.tests, asking.refusals, strict=True)
+        ]
+
+    def _run(
+        self,
+        account: str,
+        tests: Sequence[Step],
+        changes: Sequence[Step],
+        watch: Sequence[Name] = (),
+    ) -> Ran:
+        owed = self._owed.get(account)
+        paid = [owed.popleft() for _ in range(len(owed))] if owed else []
+        try:
+            ran = self._store.run(account, tests, [*paid, *changes], watch)
+        except StoreError as error:
+            raise _unusable(error) from None
+        except Downgraded:
+            if watch:
+                raise
+            ran = self._store.run(account, tests, [*paid, *changes], watch)
+        if ran.failed is not None and paid:
+            self._owed[account].extend(paid)
+        return ran
+
+    def _read(self, account: str, pages: Sequence[str]) -> dict[str, dict[str, Any]]:
+        owed = self._owed.get(account)
+        if owed:
+            self._run(account, (), ())
+        try:
+            return self._store.read(account, pages)
+        except StoreError as error:
+            raise _unusable(error) from None
+
+    def _look(self, account: str) -> dict[str, Any]:
+        """The lasting cells as they are now."""
+        cells = self._read(account, (LASTING,)).get(LASTING, {})
+        self._seen[account] = cells
+        return cells
+
+    def _keep(self, account: str, ran: Ran) -> None:
+        cells = self._seen.setdefault(account, {})
+        for (page, cell), value in ran.seen.items():
+            if page == LASTING:
+                cells[cell] = value
 
 
-class MemoryLedger:
-    """A ledger for one process. Spent pools open again by themselves at their reset.
+class MemoryLedger(Ledger):
+    """A ledger for one process.
 
     Args:
-        clock: seconds since the epoch.
+        clock: seconds since the epoch; by default the service's time, learnt from its replies.
     """
 
-    blocking = False
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        """Start with nothing spent."""
+        super().__init__(MemoryStore(), clock)
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Start with nothing parked."""
-        self._clock = clock
-        self._parked: dict[str | None, Park] = {}
-        self._lock = threading.Lock()
-        self.allowance: Allowance | None = None
 
-    def reserve(self, model: str) -> Reservation | Park:
-        """Leave to ask ``model`` once, or the spent pool that forbids it."""
-        now = self._clock()
-        if self._parked:
-            # ``owner/name:Provider`` is paid by the provider's own key, outside the free
-            # allowance (official documentation, API-Provider page), so no account pool binds it.
-            pools = (model,) if ":" in model else (model, None)
-            with self._lock:
-                for pool in pools:
-                    park = self._parked.get(pool)
-                    if park is None:
-                        continue
-                    if park.until > now:
-                        return park
-                    del self._parked[pool]
-        return Reservation(model, now)
+_STRIKES = ("strikes", "struck")
 
-    def settle(
-        self,
-        reservation: Reservation,
-        *,
-        charged: bool | None,
-        allowance: Allowance | None = None,
-        park: Park | None = None,
-    ) -> None:
-        """Close a reservation; park the pool that the reply declared spent."""
-        if allowance is not None:
-            self.allowance = allowance
-        if park is not None:
-            with self._lock:
-                self._parked[park.model if park.scope == "model" else None] = park
 
-    def parked(self) -> tuple[Park, ...]:
-        """The pools that are spent now."""
-        now = self._clock()
-        return tuple(park for park in self._parked.values() if park.until > now)
+def _settlement(given: Reservation, *, charged: bool) -> list[Step]:
+    """A reservation's end: its unit is sure to be spent, or goes back to where it came from."""
+    sure = Step("add", given.day, f"unsure {given.bucket} {given.model}", -1)
+    if charged:
+        return [sure]
+    back = [Step("add", given.day, f"calls {pool}", -1) for pool in pools_of(given.model)]
+    if given.halves:
+        back.append(Step("add", given.day, "halves", -given.halves))
+    lots = [Step("add", LASTING, f"lot {name}", -part) for name, part in given.lots]
+    return [sure, *back, *lots]
 
-    def forget(self) -> None:
-        """Open every pool, for instance after Magicubes were earned."""
-        with self._lock:
-            self._parked.clear()
+
+def _opened(cells: Mapping[str, Any]) -> list[Step]:
+    """The changes that open a spent account, when it has been given something."""
+    if "until " not in cells:
+        return []
+    return [Step("drop", LASTING, "until "), Step("drop", LASTING, "park ")]
+
+
+def _unusable(error: StoreError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The ledger: {error}. Mend or remove it, name another one in MODELSCOPE_LEDGER, or set "
+        "that to 'memory' to count in each process alone.",
+        details=ErrorDetails(reason="ledger_unusable"),
+    )

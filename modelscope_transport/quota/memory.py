@@ -1,0 +1,59 @@
+"""A store for one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from .steps import Name, Pages, Ran, Step, run, seen
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Numbers that live as long as the process.
+
+    Args:
+        pages: what is known already, by account.
+    """
+
+    blocking = False
+
+    def __init__(self, pages: dict[str, Pages] | None = None) -> None:
+        self._accounts: dict[str, Pages] = pages or {}
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        account: str,
+        tests: Sequence[Step],
+        changes: Sequence[Step],
+        watch: Iterable[Name] = (),
+    ) -> Ran:
+        """Run a program atomically."""
+        with self._lock:
+            pages = self._accounts.setdefault(account, {})
+            failed, _ = run(pages, tests, changes)
+            return Ran(failed, seen(pages, watch))
+
+    def read(self, account: str, pages: Sequence[str]) -> Pages:
+        """The named pages, as far as they exist."""
+        with self._lock:
+            found = self._accounts.get(account, {})
+            return {page: dict(found[page]) for page in pages if page in found}
+
+    def accounts(self) -> list[tuple[str, Pages]]:
+        """All that is here, by account."""
+        with self._lock:
+            return list(self._accounts.items())
+
+    def clear(self, account: str | None) -> None:
+        """Forget an account, or all of them."""
+        with self._lock:
+            if account is None:
+                self._accounts.clear()
+            else:
+                self._accounts.pop(account, None)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,129 @@
+"""A ledger by its name: ``memory``, ``off``, a file, an address of a Redis, or the usual one."""
+
+from __future__ import annotations
+
+import functools
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+from .ledger import Ledger, MemoryLedger
+from .outage import StandIn
+from .redis import RedisStore, shown
+
+if TYPE_CHECKING:
+    from .sqlite import SQLiteStore
+
+__all__ = ["RedisLedger", "SQLiteLedger", "describe_ledger", "open_ledger"]
+
+_REDIS = ("redis://", "rediss://", "unix://")
+
+
+def _sqlite(path: str | Path | None) -> SQLiteStore:
+    from .sqlite import SQLiteStore, default_path  # imported late: it takes its time
+
+    return SQLiteStore(default_path() if path is None else path)
+
+
+class SQLiteLedger(Ledger):
+    """A ledger that all processes of one host share, in one file.
+
+    Args:
+        path: the file; the usual one by default, in the folder of the platform for an
+            application's state.
+        clock: seconds since the epoch; by default the service's time, learnt from its replies.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(
+        self, path: str | Path | None = None, clock: Callable[[], float] | None = None
+    ) -> None:
+        """Open nothing yet."""
+        store = _sqlite(path)
+        self.path = store.path
+        super().__init__(store, clock)
+
+    def __reduce__(self) -> tuple[type[SQLiteLedger], tuple[str]]:
+        """The same file, opened anew."""
+        return type(self), (str(self.path),)
+
+
+class RedisLedger(Ledger):
+    """A ledger that several hosts share, in a Redis.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``, as the redis package takes it.
+        when_down: what holds while it does not answer: ``"refuse"`` every call, or the part, above
+            0 and below 1, of what is left of every limit that this process may use until then.
+            The address may say it too: ``redis://host/0?when_down=0.25``.
+        clock: seconds since the epoch; by default the service's time, learnt from its replies.
+
+    Raises:
+        ConfigurationError: ``when_down`` is neither.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        when_down: str | float | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Connect to nothing yet."""
+        share = _share(url, when_down)
+        store = RedisStore(url)
+        super().__init__(store if share is None else StandIn(store, share), clock)
+
+
+def _share(url: str, when_down: str | float | None) -> float | None:
+    if when_down is None:
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
+        when_down = asked.get("when_down", ["refuse"])[-1]
+    if when_down == "refuse":
+        return None
+    try:
+        share = float(when_down)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise ConfigurationError(
+            f"when_down of the ledger at {shown(url)} must be 'refuse' or a number between 0 and "
+            "1: the part of what is left that this process may use while the Redis is down."
+        )
+    return share
+
+
+@functools.cache
+def open_ledger(name: str) -> Ledger | None:
+    """The ledger of a name; one object for all who name it alike.
+
+    Args:
+        name: ``"memory"``: for this process; ``"off"``: none; an address beginning ``redis://``,
+            ``rediss://`` or ``unix://``: a Redis; ``"auto"`` or empty: the usual file, and the
+            memory with a warning where that cannot be used; anything else: a file.
+
+    Raises:
+        ConfigurationError: an address that says nonsense of ``when_down``.
+    """
+    if name == "memory":
+        return MemoryLedger()
+    if name == "off":
+        return None
+    if name.startswith(_REDIS):
+        return RedisLedger(name)
+    if name in ("", "auto"):
+        # Nobody chose this file, so its loss need not stop anybody: it is warned of once.
+        return Ledger(StandIn(_sqlite(None)))
+    return SQLiteLedger(name)
+
+
+def describe_ledger(name: str) -> str:
+    """Where the ledger of a name is, fit for a message."""
+    if name in ("memory", "off"):
+        return name
+    if name.startswith(_REDIS):
+        return shown(name)
+    return str(SQLiteLedger(None if name in ("", "auto") else name).path)

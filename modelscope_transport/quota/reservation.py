@@ -1,0 +1,69 @@
+"""What the ledger answers: leave to send, or what forbids it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+__all__ = ["Park", "Reservation", "pools_of"]
+
+
+class Park(Struct, frozen=True, kw_only=True):
+    """A pool that is not to be asked, and until when.
+
+    Attributes:
+        scope: ``"account"`` or ``"model"``.
+        model: model ID, where the pool is a model's.
+        until: seconds since the epoch.
+        reason: ``"spent"``: the service said so; ``"unexplained"``: it keeps refusing without a
+            reason, and is asked again now and then; ``"budget"``: the user's own limit.
+        limit: size of the pool, where known, in ``unit``.
+        unit: ``"calls"`` or ``"magicubes"``.
+        server_message: the words in which the service refused.
+    """
+
+    scope: Literal["account", "model"]
+    model: str | None
+    until: float
+    reason: Literal["spent", "unexplained", "budget"] = "spent"
+    limit: float | None = None
+    unit: Literal["calls", "magicubes"] | None = None
+    server_message: str | None = None
+
+    @property
+    def pool(self) -> str:
+        """The pool's name in the ledger: a model's ID, or empty for the account's."""
+        return (self.model or "") if self.scope == "model" else ""
+
+
+class Reservation(Struct, frozen=True, kw_only=True):
+    """Leave to send one request, to be settled once.
+
+    Attributes:
+        account: whose allowance.
+        model: model ID.
+        day: day of the allowance, ISO.
+        bucket: part of the day, see `evidence.bucket_of`.
+        reserved_at: seconds since the epoch.
+        halves: half Magicubes taken from the account; 0 where its pool is not concerned.
+        lots: half Magicubes taken from lots, by their names.
+        strikes: refusals without a reason that came before, one after another.
+    """
+
+    account: str
+    model: str
+    day: str
+    bucket: int
+    reserved_at: float
+    halves: int = 0
+    lots: tuple[tuple[str, int], ...] = ()
+    strikes: int = 0
+
+
+def pools_of(model: str) -> tuple[str, ...]:
+    """The pools a model's calls are charged to: its own, and the account's.
+
+    ``owner/name:Provider`` is outside the free allowance (official documentation, API-Provider).
+    """
+    return (model,) if ":" in model else (model, "")
