@@ -24,17 +24,24 @@ help: ## list the targets
 .PHONY: install
 install: .venv/.installed ## set up .venv with the locked packages and this project (done once)
 
-.venv/.installed: requirements.lock pyproject.toml
+# What the demo and the examples need comes first, since it takes half the time of the whole.
+.venv/.run: requirements-run.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found as python3, python3.13, python3.12, python3.11 or python. Install one, or name it: make install PYTHON=/path/to/python"; exit 1; }
-	@echo "==> .venv: installing the locked packages with $$($(PYTHON) --version) (one to two minutes the first time)"
+	@echo "==> .venv: installing the frameworks and this project with $$($(PYTHON) --version) (about a minute the first time)"
 	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-run.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.installed: .venv/.run requirements.lock pyproject.toml
+	@echo "==> .venv: installing the tools of a developer (about a minute the first time)"
 	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements.lock
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "==> .venv: ready"
 
 # The engine of the small real model. Its absence is no failure: the demo then runs the scripted engine and says so.
-.venv/.demo: requirements-demo.lock .venv/.installed
+.venv/.demo: requirements-demo.lock .venv/.run
 	@echo "==> .venv: installing the small real model's engine (two minutes at most)"
 	@$(BIN)/python -c 'import subprocess, sys; subprocess.run(sys.argv[1:], check=True, timeout=120)' \
 		$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-demo.lock 2>.venv/demo-install.log \
@@ -42,11 +49,12 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 		|| echo "==> The engine could not be installed (see .venv/demo-install.log). Going on with the scripted engine."
 
 .PHONY: lock
-lock: .venv/.installed ## resolve the dependencies anew into the two lock files
+lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
-	@echo "==> requirements.lock and requirements-demo.lock are new; make install brings .venv up to them"
+	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
 # --universal: one file for every Python from 3.11 on and for every platform
 LOCK_OPTIONS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -95,7 +103,7 @@ test-llamaindex: .venv/.installed ## the LlamaIndex adapter's tests
 	@$(PYTEST) tests/llamaindex
 
 .PHONY: test-real
-test-real: .venv/.demo ## both adapters on a small real model (a download of some 500 MB, once)
+test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (a download of some 500 MB, once)
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
