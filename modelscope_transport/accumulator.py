@@ -48,7 +48,8 @@ class ChatAccumulator:
         for piece in delta.tool_calls:
             self._add_call(piece)
         if delta.logprobs is not None:
-            self._logprobs.extend(delta.logprobs.get("content") or ())
+            tokens = delta.logprobs.get("content")
+            self._logprobs.extend(tokens if isinstance(tokens, list) else ())
         self._finish_reason = delta.finish_reason or self._finish_reason
         self._usage = delta.usage or self._usage
         self._response_id = delta.response_id or self._response_id

@@ -156,7 +156,8 @@ def _choice(choice: _Choice, answer_tool: str | None) -> ChatChoice:
     text, calls = _content(body.content), body.tool_calls or []
     finish_reason = choice.finish_reason or None
     if answer_tool is not None and calls:
-        text, calls, finish_reason = _arguments(calls[0]), [], "stop"
+        text, calls = _arguments(calls[0]), []
+        finish_reason = "stop" if finish_reason == "tool_calls" else finish_reason
     return ChatChoice(
         text=text,
         reasoning=body.reasoning_content or body.reasoning or "",
@@ -187,7 +188,15 @@ class ChatDecoder:
         finished: whether a finish mark has come; without it the stream was cut.
     """
 
-    __slots__ = ("_answer_tool", "_introduced", "_usage", "done", "finished")
+    __slots__ = (
+        "_answer_tool",
+        "_introduced",
+        "_last_call",
+        "_places",
+        "_usage",
+        "done",
+        "finished",
+    )
 
     def __init__(self, answer_tool: str | None = None) -> None:
         """Start before the first payload."""
@@ -196,6 +205,8 @@ class ChatDecoder:
         self.finished = False
         self._introduced = False
         self._usage: _Usage | None = None
+        self._places: dict[str, int] = {}
+        self._last_call = -1
 
     def feed(self, payload: bytes) -> ChatDelta | Failure | None:
         """The delta in a payload, or what the payload says instead."""
@@ -205,9 +216,11 @@ class ChatDecoder:
         try:
             envelope = _envelope.decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            if payload.lstrip()[:1] not in (b"{", b"["):
-                return None  # a frame that is no object: one public client guards against them
-            return Failure("a payload that is no JSON of the service's", unreadable=True)
+            frame = payload.strip()
+            if frame.startswith(b"{"):
+                return Failure("a payload that is no JSON of the service's", unreadable=True)
+            self.done = self.done or frame == b"[DONE]"
+            return None  # a frame that is no object: one public client guards against them
         usage = envelope.usage
         if usage is not None and usage.completion_tokens:  # without it, it is the dummy
             self._usage = usage
@@ -238,14 +251,18 @@ class ChatDecoder:
         reasoning = body.reasoning_content or body.reasoning or ""
         calls = body.tool_calls
         if self._answer_tool is not None and (calls or finish_reason):
-            text, calls = "".join(map(_arguments, calls or ())), None
+            # The first call is the answer; a second one is no part of it.
+            text = (
+                "".join([_arguments(call) for call in calls if not call.index]) if calls else text
+            )
+            calls = None
             finish_reason = "stop" if finish_reason == "tool_calls" else finish_reason
         if not (text or reasoning or calls or finish_reason or body.refusal or response_id):
             return None
         return ChatDelta(
             text,
             reasoning,
-            tuple([_call_delta(call, place) for place, call in enumerate(calls)]) if calls else (),
+            self._call_deltas(calls) if calls else (),
             finish_reason,
             None,
             choice.logprobs,
@@ -253,6 +270,30 @@ class ChatDecoder:
             response_id,
             model,
         )
+
+    def _call_deltas(self, calls: list[_Call]) -> tuple[ToolCallDelta, ...]:
+        return tuple(
+            [
+                ToolCallDelta(
+                    self._place(call, place, len(calls)) if call.index is None else call.index,
+                    call.id or None,
+                    _name(call) or None,
+                    _arguments(call),
+                )
+                for place, call in enumerate(calls)
+            ]
+        )
+
+    def _place(self, call: _Call, place: int, side_by_side: int) -> int:
+        """Which call a piece without an index belongs to: public clients guard against those."""
+        if call.id in self._places:
+            return self._places[call.id]
+        if call.id or _name(call):
+            self._last_call += 1
+            if call.id:
+                self._places[call.id] = self._last_call
+            return self._last_call
+        return place if side_by_side > 1 else max(self._last_call, 0)
 
     def finish(self) -> ChatDelta | None:
         """The last delta: token usage, where the service sent it."""
@@ -265,11 +306,6 @@ class Opening(Struct, frozen=True):
 
     decoder: ChatDecoder
     first: ChatDelta | None
-
-
-def _call_delta(call: _Call, place: int) -> ToolCallDelta:
-    index = place if call.index is None else call.index
-    return ToolCallDelta(index, call.id or None, _name(call) or None, _arguments(call))
 
 
 def _name(call: _Call) -> str:
@@ -310,7 +346,7 @@ def _usage(usage: _Usage | None) -> Usage | None:
 
 def _seconds(created: float | None) -> int | None:
     """The service sends milliseconds (recorded 2025-09-27); upstream servers send seconds."""
-    if not created:
+    if created is None or not 0 < created < 10**14:
         return None
     return int(created / 1000 if created > 10**11 else created)
 

@@ -140,7 +140,7 @@ def _row_for(reply: Reply, failure: Failure) -> Row:
 
 def _status_within(code: str | None) -> int | None:
     """The HTTP status that a code begins with, as a failed task's 422 does."""
-    head = code.split()[0] if code else ""
+    head = (code or "").partition(" ")[0]
     return int(head) if len(head) == 3 and head.isascii() and head.isdigit() else None
 
 

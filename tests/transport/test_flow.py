@@ -460,7 +460,9 @@ NO_STREAM_USAGE = Reply(400, {}, b'{"error": {"message": "stream_options is not 
 FORCED_REFUSED = sample("failures/forced_tool_while_thinking").reply
 ADD = ToolSpec("add", "adds", {"type": "object"})
 FORCED: dict[str, Any] = {"tools": (ADD,), "tool_choice": "required"}
-SCHEMA: dict[str, Any] = {"response_format": ResponseFormat("json_schema", schema={"type": "object"})}
+SCHEMA: dict[str, Any] = {
+    "response_format": ResponseFormat("json_schema", schema={"type": "object"})
+}
 
 
 def test_a_model_that_must_be_streamed_is_streamed() -> None:

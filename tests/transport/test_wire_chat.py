@@ -1,0 +1,501 @@
+"""Chat on the wire: every recorded answer decoded, whole and streamed, and what garbage gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelscope_transport import (
+    ChatAccumulator,
+    ChatChoice,
+    ChatDelta,
+    ChatResult,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from modelscope_transport._wire.chat import ChatDecoder, decode
+from modelscope_transport._wire.outcomes import Failure
+from tests.transport.recorded import Sample, named, sample, samples
+
+ADD = ToolCall("call_00000000000000000000000000", "add", '{"a": 2, "b": 3}')
+WHOLE = {
+    "whole": ChatChoice("人工智能是让机器模拟人类智能行为的技术。", finish_reason="stop"),
+    "current_headers": ChatChoice("2", finish_reason="stop"),
+    "rate_limit_headers": ChatChoice("2", finish_reason="stop"),
+    "delta_without_message": ChatChoice("2", finish_reason="stop"),
+    "reasoning": ChatChoice("2", "1 and 1 make 2.", finish_reason="stop"),
+    "tool_call": ChatChoice("", "", (ADD,), "tool_calls"),
+    "tool_call_with_content": ChatChoice("I add the numbers.", "", (ADD,), "tool_calls"),
+    "tool_call_leaked_into_content": ChatChoice(
+        '<｜｜DSML｜｜invoke name="add">placeholder</｜｜DSML｜｜invoke>', finish_reason="stop"
+    ),
+}
+SUM, PRODUCT = (
+    ToolCall("call_1", "add", '{"a": 2, "b": 3}'),
+    ToolCall("call_2", "add", '{"a": 4, "b": 5}'),
+)
+REAL_USAGE = Usage(34, 26, 60)
+STREAMED: dict[str, tuple[ChatChoice, Usage | None]] = {
+    "null_fields": (ChatChoice("1+1=2", finish_reason="stop"), REAL_USAGE),
+    "empty_choices": (ChatChoice("Two.", finish_reason="stop"), REAL_USAGE),
+    "frame_of_no_object": (ChatChoice("2", finish_reason="stop"), REAL_USAGE),
+    "no_done": (ChatChoice("2", finish_reason="stop"), None),
+    "no_finish_no_done": (ChatChoice("The answer is"), None),
+    "reasoning": (ChatChoice("2", "1 and 1 make 2.", finish_reason="stop"), REAL_USAGE),
+    "tool_call": (ChatChoice("", "", (SUM,), "tool_calls"), Usage(180, 24, 204)),
+    "tool_calls_two": (ChatChoice("", "", (SUM, PRODUCT), "tool_calls"), Usage(180, 48, 228)),
+    "usage": (ChatChoice("2", finish_reason="stop"), REAL_USAGE),
+    "zero_usage_only": (ChatChoice("2", finish_reason="stop"), None),
+}
+
+
+def whole(**fields: Any) -> Any:
+    """What a whole answer with these fields decodes to."""
+    return decode(json.dumps(fields).encode())
+
+
+def message(**fields: Any) -> ChatResult:
+    answer = whole(choices=[{"message": fields, "finish_reason": "stop"}])
+    assert isinstance(answer, ChatResult)
+    return answer
+
+
+def streamed(events: Iterable[str], answer_tool: str | None = None) -> ChatResult:
+    """What a stream of these payloads adds up to."""
+    decoder, answer = ChatDecoder(answer_tool), ChatAccumulator()
+    for event in events:
+        delta = decoder.feed(event.encode())
+        assert not isinstance(delta, Failure), delta
+        if delta is not None:
+            answer.add(delta)
+    last = decoder.finish()
+    if last is not None:
+        answer.add(last)
+    return answer.result()
+
+
+def chunk(finish_reason: str | None = None, **delta: Any) -> str:
+    return json.dumps({"choices": [{"delta": delta, "finish_reason": finish_reason}]})
+
+
+def piece(arguments: Any = "", **fields: Any) -> dict[str, Any]:
+    """A piece of a streamed tool call."""
+    name = fields.pop("name", None)
+    return {**fields, "function": {"name": name, "arguments": arguments}}
+
+
+# --- the recorded answers
+
+
+@pytest.mark.parametrize("recorded", samples("chat"), ids=named)
+def test_a_recorded_answer(recorded: Sample) -> None:
+    answer = decode(recorded.reply.body)
+    assert isinstance(answer, ChatResult)
+    assert answer.choices == (WHOLE[recorded.name],)
+    assert answer.response_id == "chatcmpl-00000000-0000-0000-0000-000000000000"
+    assert answer.model == recorded.model
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens > 0
+
+
+def test_the_time_of_an_answer_is_in_seconds() -> None:
+    milliseconds = decode(sample("chat/whole").reply.body)
+    assert isinstance(milliseconds, ChatResult)
+    assert milliseconds.created == 1758968084
+    good = [{"message": {"content": "a"}}]
+    assert whole(choices=good, created=1758968084, id="x").created == 1758968084
+
+
+@pytest.mark.parametrize("created", [None, 0, -5, 1e308, 10**400, "nan", "inf"])
+def test_a_time_that_is_none_is_left_out(created: Any) -> None:
+    answer = whole(choices=[{"message": {"content": "a"}}], created=created)
+    assert getattr(answer, "created", None) is None
+
+
+@pytest.mark.parametrize("recorded", samples("streams"), ids=named)
+def test_a_recorded_stream(recorded: Sample) -> None:
+    answer = streamed(recorded.events or ())
+    choice, usage = STREAMED[recorded.name]
+    assert answer.choices == (choice,)
+    assert answer.usage == usage
+
+
+@pytest.mark.parametrize("recorded", samples("streams"), ids=named)
+def test_deltas_are_never_empty_and_usage_comes_once(recorded: Sample) -> None:
+    decoder = ChatDecoder()
+    fed = [decoder.feed(event.encode()) for event in recorded.events or ()]
+    deltas = [delta for delta in [*fed, decoder.finish()] if isinstance(delta, ChatDelta)]
+    assert all(delta != ChatDelta() for delta in deltas)
+    assert [delta.usage for delta in deltas[:-1] if delta.usage] == []
+    assert len([delta for delta in deltas if delta.response_id]) == 1
+    assert decoder.finished is (recorded.meaning == "good")
+    assert decoder.done is (recorded.events is not None and recorded.events[-1] == "[DONE]")
+
+
+# --- fields
+
+
+def test_thoughts_by_either_name() -> None:
+    assert message(reasoning="hm", content="a").reasoning == "hm"
+    assert message(reasoning_content="hm", reasoning="x").reasoning == "hm"
+    assert message(reasoning_content="", reasoning="hm").reasoning == "hm"
+    assert streamed([chunk(reasoning="h"), chunk(reasoning_content="m")]).reasoning == "hm"
+
+
+def test_content_as_a_list_of_parts() -> None:
+    parts = [
+        {"type": "text", "text": "a"},
+        {"type": "image"},
+        {"type": "text", "text": "b"},
+        "x",
+        {"text": 5},
+    ]
+    assert message(content=parts).text == "ab"
+    assert streamed([chunk(content=parts)]).text == "ab"
+
+
+def test_arguments_as_an_object() -> None:
+    call = piece({"a": [1, "ü"]}, name="f", id="c")
+    assert message(tool_calls=[call]).tool_calls == (ToolCall("c", "f", '{"a":[1,"ü"]}'),)
+    assert (
+        streamed([chunk(tool_calls=[{**call, "index": 0}])]).tool_calls[0].arguments
+        == '{"a":[1,"ü"]}'
+    )
+
+
+def test_a_call_without_anything() -> None:
+    assert message(tool_calls=[{}, piece(None)]).tool_calls == (
+        ToolCall("call_0", "", ""),
+        ToolCall("call_1", "", ""),
+    )
+
+
+def test_a_refusal() -> None:
+    assert message(refusal="no").choice.refusal == "no"
+    assert streamed([chunk(refusal="n"), chunk(refusal="o")]).choice.refusal == "no"
+
+
+def test_details_of_usage() -> None:
+    usage = whole(
+        choices=[{"message": {"content": "a"}}],
+        usage={
+            "prompt_tokens": 5,
+            "completion_tokens": 7,
+            "prompt_tokens_details": {"cached_tokens": 3},
+            "completion_tokens_details": {"reasoning_tokens": 4},
+        },
+    ).usage
+    assert usage == Usage(5, 7, 12, cached_tokens=3, reasoning_tokens=4)
+
+
+def test_several_answers() -> None:
+    answer = whole(
+        choices=[{"message": {"content": text}, "index": place} for place, text in enumerate("ab")]
+    )
+    assert [choice.text for choice in answer.choices] == ["a", "b"]
+
+
+def test_log_probabilities() -> None:
+    told = {"content": [{"token": "a", "logprob": -0.5}]}
+    answer = whole(choices=[{"message": {"content": "a"}, "logprobs": told}])
+    assert answer.choice.logprobs == told
+    event = json.dumps({"choices": [{"delta": {"content": "a"}, "logprobs": told}]})
+    assert streamed([event, event]).choice.logprobs == {"content": told["content"] * 2}
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{}, {"content": None}, {"content": 5}, {"content": {"a": 1}}, {"x": 1}]
+)
+def test_log_probabilities_of_another_form_are_passed_over(nonsense: Any) -> None:
+    event = json.dumps({"choices": [{"delta": {"content": "a"}, "logprobs": nonsense}]})
+    assert streamed([event]).choice.logprobs is None
+
+
+def test_unknown_fields_are_passed_over() -> None:
+    assert message(content="a", function_calls=None, audio={"x": 1}, annotations=[]).text == "a"
+
+
+# --- what is no answer
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"choices": None},
+        {"choices": []},
+        {"choices": [{}]},
+        {"choices": [{"message": None, "delta": None}]},
+        {"choices": [{"message": {"content": ""}, "finish_reason": None}]},
+        {"choices": [{"message": {"content": ""}, "finish_reason": ""}]},
+    ],
+)
+def test_a_success_with_nothing_in_it(fields: dict[str, Any]) -> None:
+    failure = whole(**fields, request_id="r")
+    assert failure == Failure("", request_id="r", empty=True)
+
+
+def test_an_empty_text_that_was_finished_is_an_answer() -> None:
+    # max_tokens that the thoughts have used up.
+    answer = whole(choices=[{"message": {"content": ""}, "finish_reason": "length"}])
+    assert (answer.text, answer.choice.finish_reason) == ("", "length")
+
+
+@pytest.mark.parametrize("name", ["error", "errors"])
+def test_an_error_in_a_success(name: str) -> None:
+    assert whole(**{name: {"message": "no", "code": "c"}}) == Failure("no", code="c")
+    assert ChatDecoder().feed(json.dumps({name: {"message": "no"}}).encode()) == Failure("no")
+
+
+def test_an_error_in_the_middle_of_a_stream() -> None:
+    decoder = ChatDecoder()
+    decoder.feed(chunk(content="a").encode())
+    assert decoder.feed(b'{"error": {"message": "no"}, "choices": null}') == Failure("no")
+
+
+def test_a_chunk_of_nothing_is_a_failure_at_the_beginning_only() -> None:
+    nothing = b'{"choices": null}'
+    first = ChatDecoder().feed(nothing)
+    assert isinstance(first, Failure)
+    assert first.empty
+    decoder = ChatDecoder()
+    decoder.feed(chunk(content="a").encode())
+    assert decoder.feed(nothing) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b"5", b"<html>", b"\xff", b"[" * 200_000]
+)
+def test_what_is_no_object_cannot_be_read(body: bytes) -> None:
+    failure = decode(body)
+    assert isinstance(failure, Failure)
+    assert failure.unreadable
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":' * 200_000, b'{"choices":[{"logprobs":' + b'{"a":' * 3000 + b"1"]
+)
+def test_depth_without_end_cannot_be_read(body: bytes) -> None:
+    for found in (decode(body), ChatDecoder().feed(body)):
+        assert isinstance(found, Failure)
+        assert found.unreadable
+
+
+@pytest.mark.parametrize("frame", ['"ping"', "null", "5", "[]", "[1]", "ping", ": x"])
+def test_a_frame_that_is_no_object_is_passed_over(frame: str) -> None:
+    assert streamed([chunk(content="a"), frame, chunk("stop", content="b")]).text == "ab"
+
+
+@pytest.mark.parametrize(
+    "frame", ['{"choices": [', "{", '{"choices": 5}', '{"choices": [{"delta": 5}]}']
+)
+def test_an_object_that_cannot_be_read_breaks_the_stream(frame: str) -> None:
+    failure = ChatDecoder().feed(frame.encode())
+    assert isinstance(failure, Failure)
+    assert failure.unreadable
+
+
+@pytest.mark.parametrize("mark", [b"[DONE]", b"[DONE] ", b" [DONE]", b"[DONE]\n"])
+def test_the_last_frame(mark: bytes) -> None:
+    decoder = ChatDecoder()
+    assert decoder.feed(mark) is None
+    assert decoder.done
+
+
+# --- streamed tool calls
+
+
+def test_pieces_are_told_apart_by_their_index() -> None:
+    first, second = sample("streams/tool_calls_two").events or (), ()
+    assert streamed([*first, *second]).tool_calls == (SUM, PRODUCT)
+
+
+def test_a_delta_carries_the_pieces_of_its_chunk() -> None:
+    decoder = ChatDecoder()
+    delta = decoder.feed((sample("streams/tool_call").events or ())[0].encode())
+    assert isinstance(delta, ChatDelta)
+    assert delta.tool_calls == (ToolCallDelta(0, "call_1", "add", '{"a"'),)
+
+
+def test_id_and_name_that_are_repeated_count_once() -> None:
+    parts = [piece(part, index=0, id="c", name="f") for part in ('{"a"', ": 1}")]
+    assert streamed([chunk(tool_calls=[part]) for part in parts]).tool_calls == (
+        ToolCall("c", "f", '{"a": 1}'),
+    )
+
+
+def test_an_id_that_never_comes_is_made_up() -> None:
+    events = [chunk(tool_calls=[piece("{}", index=index, name="f")]) for index in (0, 1)]
+    assert [call.id for call in streamed(events).tool_calls] == ["call_0", "call_1"]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param([["1a1"], ["1b"], ["2a2"], ["2b"]], id="each in a chunk of its own"),
+        pytest.param([["1a1", "2a2"], ["1b", "2b"]], id="side by side"),
+        pytest.param([["1ab1", "2ab2"]], id="all at once"),
+    ],
+)
+def test_calls_without_an_index(chunks: list[list[str]]) -> None:
+    # "1a1": the first call's piece "a" with its id; "1b": its piece "b" without.
+    events = []
+    for names in chunks:
+        calls = []
+        for name in names:
+            text, id_ = name.strip("12"), name[0] if name[-1].isdigit() else None
+            calls.append(piece(text, id=id_, name=f"f{id_}" if id_ else None))
+        events.append(chunk(tool_calls=calls))
+    assert streamed(events).tool_calls == (ToolCall("1", "f1", "ab"), ToolCall("2", "f2", "ab"))
+
+
+def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
+    events = [
+        chunk(tool_calls=[piece("a", name="f")]),
+        chunk(tool_calls=[piece("b")]),
+        chunk(tool_calls=[piece("c", name="g")]),
+    ]
+    assert streamed(events).tool_calls == (
+        ToolCall("call_0", "f", "ab"),
+        ToolCall("call_1", "g", "c"),
+    )
+
+
+def test_text_and_a_call_in_one_chunk() -> None:
+    answer = streamed(
+        [
+            chunk(
+                "tool_calls",
+                content="Let me see.",
+                tool_calls=[piece("{}", index=0, id="c", name="f")],
+            )
+        ]
+    )
+    assert (answer.text, answer.tool_calls) == ("Let me see.", (ToolCall("c", "f", "{}"),))
+
+
+# --- an answer that comes as a tool call
+
+
+ANSWER = piece('{"a"', index=0, id="c", name="answer")
+
+
+def test_the_arguments_of_the_answers_tool_are_the_text() -> None:
+    body = json.dumps(
+        {
+            "choices": [
+                {
+                    "message": {"content": "", "tool_calls": [piece("{}", name="answer")]},
+                    "finish_reason": "tool_calls",
+                }
+            ]
+        }
+    )
+    answer = decode(body.encode(), "answer")
+    assert isinstance(answer, ChatResult)
+    assert answer.choice == ChatChoice("{}", finish_reason="stop")
+    events = [
+        chunk(tool_calls=[ANSWER]),
+        chunk(tool_calls=[piece(": 1}", index=0)]),
+        chunk("tool_calls"),
+    ]
+    assert streamed(events, "answer").choice == ChatChoice('{"a": 1}', finish_reason="stop")
+
+
+def test_an_answer_that_was_cut_says_so() -> None:
+    body = json.dumps(
+        {"choices": [{"message": {"tool_calls": [ANSWER]}, "finish_reason": "length"}]}
+    )
+    answer = decode(body.encode(), "answer")
+    assert isinstance(answer, ChatResult)
+    assert answer.choice == ChatChoice('{"a"', finish_reason="length")
+    assert streamed([chunk("length", tool_calls=[ANSWER])], "answer").choice == answer.choice
+
+
+def test_a_second_call_of_the_answers_tool_is_no_part_of_the_text() -> None:
+    calls = [piece("{}", index=0, name="answer"), piece("[]", index=1, name="answer")]
+    body = json.dumps({"choices": [{"message": {"tool_calls": calls}}]})
+    answer = decode(body.encode(), "answer")
+    assert isinstance(answer, ChatResult)
+    assert answer.text == "{}"
+    assert streamed([chunk("tool_calls", tool_calls=calls)], "answer").text == "{}"
+
+
+def test_a_model_that_answers_in_text_all_the_same_is_heard() -> None:
+    assert message(content="{}").text == "{}"
+    assert streamed([chunk(content="{"), chunk("stop", content="}")], "answer").text == "{}"
+
+
+# --- anything at all
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+def fields(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Objects whose known fields are mostly right and sometimes anything."""
+    return st.fixed_dictionaries({}, optional={name: known[name] | VALUES for name in known})
+
+
+CALL = fields(
+    index=st.integers(-1, 3),
+    id=st.sampled_from(["", "a", "b", None]),
+    function=fields(name=st.sampled_from(["f", None]), arguments=st.text(max_size=3)),
+)
+BODY = fields(
+    content=st.text(max_size=5), reasoning_content=st.none(), tool_calls=st.lists(CALL, max_size=3)
+)
+CHOICE = fields(
+    delta=BODY,
+    message=BODY,
+    finish_reason=st.sampled_from(["stop", None]),
+    logprobs=fields(content=VALUES),
+)
+ENVELOPE = fields(
+    choices=st.lists(CHOICE, max_size=2),
+    usage=fields(prompt_tokens=st.integers(), completion_tokens=st.integers(), total_tokens=VALUES),
+    id=st.text(max_size=3),
+    created=VALUES,
+    error=VALUES,
+    errors=VALUES,
+    request_id=VALUES,
+)
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+@given(ENVELOPE, st.sampled_from([None, "answer"]))
+def test_any_answer_is_a_result_or_a_failure(envelope: Any, answer_tool: str | None) -> None:
+    assert isinstance(decode(as_json(envelope), answer_tool), ChatResult | Failure)
+
+
+@given(st.lists(ENVELOPE, max_size=4), st.sampled_from([None, "answer"]))
+def test_any_chunks_add_up(envelopes: list[Any], answer_tool: str | None) -> None:
+    decoder, answer = ChatDecoder(answer_tool), ChatAccumulator()
+    for envelope in envelopes:
+        delta = decoder.feed(as_json(envelope))
+        assert delta is None or isinstance(delta, ChatDelta | Failure)
+        if isinstance(delta, ChatDelta):
+            answer.add(delta)
+    assert isinstance(answer.result(), ChatResult)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_failure_or_nothing(body: bytes) -> None:
+    assert isinstance(decode(body), Failure)
+    delta = ChatDecoder().feed(body)
+    assert delta is None or isinstance(delta, Failure)
