@@ -16,6 +16,7 @@ __all__ = [
     "Allowance",
     "cost_in_halves",
     "day_of",
+    "end_of",
     "granted_a_day",
     "next_reset",
     "quota_rules",
@@ -73,8 +74,13 @@ def day_of(now: float) -> str:
 
 def next_reset(now: float) -> dt.datetime:
     """The next daily reset after ``now`` (seconds since the epoch), as an aware datetime."""
-    day = dt.date.fromisoformat(day_of(now)) + dt.timedelta(days=1)
-    return dt.datetime.combine(day, dt.time(), UTC8) + _reset_at()
+    return end_of(day_of(now))
+
+
+def end_of(day: str) -> dt.datetime:
+    """When a day of the allowance (ISO) is over."""
+    following = dt.date.fromisoformat(day) + dt.timedelta(days=1)
+    return dt.datetime.combine(following, dt.time(), UTC8) + _reset_at()
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct, convert
 from msgspec.structs import replace
 
-from .allowance import cost_in_halves, day_of, granted_a_day, next_reset
+from .allowance import cost_in_halves, end_of, granted_a_day
 from .budget import Budget
 from .evidence import bucket_of
 from .lots import LOTS, draw, filled, held_back
@@ -63,6 +63,7 @@ def ask(
     budget: Budget,
     cells: Mapping[str, Any],
     now: float,
+    day: str,
 ) -> Asking | Park:
     """Build the program.
 
@@ -73,8 +74,9 @@ def ask(
         budget: limits of the user's own.
         cells: the account's lasting page, as last seen.
         now: seconds since the epoch.
+        day: day of the allowance, ISO.
     """
-    day, pools = day_of(now), pools_of(model)
+    pools = pools_of(model)
     halves = cost_in_halves(tier) if "" in pools else 0
     reservation = Reservation(
         account=account,
@@ -84,7 +86,13 @@ def ask(
         reserved_at=now,
         halves=halves,
     )
-    asking = Asking(reservation, [], [], [(LASTING, f"strikes {model}"), (LASTING, LOTS)], [])
+    asking = Asking(
+        reservation,
+        [],
+        [],
+        [(LASTING, f"strikes {model}"), (LASTING, LOTS), (LASTING, "limit "), (LASTING, "day")],
+        [],
+    )
     for pool in pools:
         asking.require(Step("shut", LASTING, f"until {pool}", now), None)
         asking.watch += [(LASTING, f"park {pool}"), (day, f"calls {pool}")]
@@ -93,8 +101,11 @@ def ask(
     if halves:
         asking.changes.append(Step("add", day, "halves", halves))
         asking.watch.append((day, "halves"))
-    _heed(asking, budget, until=next_reset(now).timestamp())
-    return _draw(asking, budget, cells, now) if halves else asking
+    if cells.get("day") != day:
+        asking.changes.append(Step("put", LASTING, "day", day))
+    until = end_of(day).timestamp()
+    _heed(asking, budget, until)
+    return _draw(asking, budget, cells, now, until) if halves else asking
 
 
 def _heed(asking: Asking, budget: Budget, until: float) -> None:
@@ -123,18 +134,18 @@ def _heed(asking: Asking, budget: Budget, until: float) -> None:
         limit("account", budget.magicubes, "magicubes", given.halves)
 
 
-def _draw(asking: Asking, budget: Budget, cells: Mapping[str, Any], now: float) -> Asking | Park:
+def _draw(
+    asking: Asking, budget: Budget, cells: Mapping[str, Any], now: float, until: float
+) -> Asking | Park:
     """Take the call's weight out of the lots, and leave to others what is to be left."""
     given = asking.reservation
     lots = filled(cells, now)
     asking.watch += [(LASTING, f"lot {lot.name}") for lot in lots]
     keep = budget.keep
-    if keep is not None:
-        asking.watch.append((LASTING, "limit "))
     refusal = Park(
         scope="account",
         model=None,
-        until=next_reset(now).timestamp(),
+        until=until,
         reason="budget",
         unit="calls" if "limit " in cells and not lots else "magicubes",
     )

@@ -26,6 +26,9 @@ class ServiceClock:
     Args:
         wall: the host's clock, seconds since the epoch.
         steady: seconds from any moment on, never set.
+
+    Attributes:
+        is_sure: whether a reply has told the time.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class ServiceClock:
     ) -> None:
         self._steady = steady
         self._offset = wall() - steady()
+        self.is_sure = False
 
     def __call__(self) -> float:
         """Now."""
@@ -42,5 +46,6 @@ class ServiceClock:
 
     def hear(self, date: float) -> None:
         """Learn the service's time from a reply that has just come."""
+        self.is_sure = True
         if abs(self() - date) > _AGREE:
             self._offset = date - self._steady()

@@ -83,8 +83,8 @@ class Ledger:
         if looked:
             self._look(account)
         while True:
-            seen = self._seen.setdefault(account, {})
-            asking = ask(account, model, tier, self._bounded(budget), seen, self._now(account))
+            seen, bounds = self._seen.setdefault(account, {}), self._bounded(budget)
+            asking = ask(account, model, tier, bounds, seen, *self._today(account))
             if isinstance(asking, Park):
                 if looked:
                     return asking
@@ -95,7 +95,7 @@ class Ledger:
                 ran = self._run(account, self._shared(asking), asking.changes, asking.watch)
             except Downgraded:
                 continue
-            self._keep(account, ran)
+            self._keep(account, asking.watch, ran)
             if ran.failed is None:
                 strikes = ran.seen.get((LASTING, f"strikes {model}"), 0)
                 given = asking.reservation
@@ -124,9 +124,11 @@ class Ledger:
             strike: the words of a refusal without a reason.
             at: when the service sent the reply, seconds since the epoch, by its own clock.
         """
+        closing = {"charged": charged, "park": park, "strike": strike, "allowance": allowance}
+        if self.put_off(reservation, **closing, at=at):
+            return
         given, account = reservation, reservation.account
-        if at is not None:
-            self._clock_of(account).hear(at)
+        self._hear(account, at)
         changes = [] if charged is None else _settlement(given, charged=charged)
         if charged and given.strikes:
             changes += [Step("drop", LASTING, f"{word} {given.model}") for word in _STRIKES]
@@ -140,10 +142,23 @@ class Ledger:
             tests, more = of_headers(given, allowance, pages, now, charged=bool(charged))
             if self._run(account, tests, [*changes, *more]).failed is None:
                 return
-        if len(changes) <= 1 and charged is not False:
-            self._owed.setdefault(account, deque()).extend(changes)
-        else:
-            self._run(account, (), changes)
+        self._run(account, (), changes)
+
+    def put_off(self, reservation: Reservation, **closing: Any) -> bool:
+        """Settle without touching the store, where that can wait. False where it cannot.
+
+        A call that went well changes nothing for others: its end rides with the next reservation.
+        """
+        charged, account = closing["charged"], reservation.account
+        if any(closing.get(word) is not None for word in ("park", "strike", "allowance")):
+            return False
+        if charged is False or (charged and reservation.strikes):
+            return False
+        self._hear(account, closing.get("at"))
+        if charged:
+            step = _settlement(reservation, charged=True)
+            self._owed.setdefault(account, deque()).extend(step)
+        return True
 
     def parked(self, account: str, model: str) -> Park | None:
         """What forbids asking ``model`` now; costs nothing and reserves nothing."""
@@ -157,13 +172,14 @@ class Ledger:
 
     def quotas(self, account: str, budget: Budget | None = None) -> tuple[Quota, ...]:
         """The account's pool, then those of its models that were asked today or are spent."""
-        now = self._now(account)
-        pages = self._read(account, (LASTING, day_of(now)))
-        return quotas_of(pages, now, budget or _NO_BUDGET)
+        self._look(account)
+        now, day = self._today(account)
+        pages = self._read(account, (LASTING, day))
+        return quotas_of(pages, now, day, budget or _NO_BUDGET)
 
     def history(self, account: str, days: int = 14) -> tuple[DayUse, ...]:
         """What was spent on each of the last ``days`` days, oldest first, without idle days."""
-        today = dt.date.fromisoformat(day_of(self._now(account)))
+        today = dt.date.fromisoformat(self._today(account)[1])
         names = [(today - dt.timedelta(days=back)).isoformat() for back in range(days)]
         return history_of(self._read(account, names))
 
@@ -201,8 +217,24 @@ class Ledger:
     def _now(self, account: str) -> float:
         return self._clock() if self._clock is not None else self._clock_of(account)()
 
+    def _today(self, account: str) -> tuple[float, str]:
+        """The time, and the day of the allowance.
+
+        A day that has begun for one process has begun for all, whatever their clocks say, unless
+        the service itself has told the time.
+        """
+        now = self._now(account)
+        day, begun = day_of(now), self._seen.get(account, {}).get("day", "")
+        return now, day if self._clock is None and self._clock_of(account).is_sure else max(
+            day, begun
+        )
+
     def _clock_of(self, account: str) -> ServiceClock:
         return self._clocks.get(account) or self._clocks.setdefault(account, ServiceClock())
+
+    def _hear(self, account: str, at: float | None) -> None:
+        if at is not None:
+            self._clock_of(account).hear(at)
 
     def _bounded(self, budget: Budget | None) -> Budget:
         """The budget; while only a share of a limit may be used, there must be one."""
@@ -239,8 +271,11 @@ class Ledger:
             if watch:
                 raise
             ran = self._store.run(account, tests, [*paid, *changes], watch)
-        if ran.failed is not None and paid:
-            self._owed[account].extend(paid)
+        if ran.failed is not None:
+            self._owed.setdefault(account, deque()).extend(paid)
+            return ran
+        cells = self._seen.setdefault(account, {})
+        cells.update((step.cell, step.a) for step in changes if step[:2] == ("put", LASTING))
         return ran
 
     def _read(self, account: str, pages: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -258,11 +293,13 @@ class Ledger:
         self._seen[account] = cells
         return cells
 
-    def _keep(self, account: str, ran: Ran) -> None:
+    def _keep(self, account: str, watched: Sequence[Name], ran: Ran) -> None:
         cells = self._seen.setdefault(account, {})
-        for (page, cell), value in ran.seen.items():
-            if page == LASTING:
-                cells[cell] = value
+        for name in watched:
+            if name[0] == LASTING and name in ran.seen:
+                cells[name[1]] = ran.seen[name]
+            elif name[0] == LASTING:
+                cells.pop(name[1], None)
 
 
 class MemoryLedger(Ledger):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, convert
 
-from .allowance import day_of, granted_a_day, next_reset
+from .allowance import end_of, granted_a_day
 from .budget import Budget
 from .lots import Filled, filled
 from .reservation import Park
@@ -68,9 +68,9 @@ class DayUse(Struct, frozen=True):
     models: Mapping[str, int]
 
 
-def quotas_of(pages: Pages, now: float, budget: Budget) -> tuple[Quota, ...]:
+def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> tuple[Quota, ...]:
     """The account's pool, then those of its models that were asked today or are spent."""
-    lasting, today = pages.get(LASTING, {}), pages.get(day_of(now), {})
+    lasting, today = pages.get(LASTING, {}), pages.get(day, {})
     parked = {
         cell.removeprefix("until ")
         for cell, until in lasting.items()
@@ -79,15 +79,20 @@ def quotas_of(pages: Pages, now: float, budget: Budget) -> tuple[Quota, ...]:
     models = {cell.removeprefix("calls ") for cell in today if cell.startswith("calls ")}
     names = sorted((models | parked | set(budget.models)) - {""})
     return (
-        _account(lasting, today, now, budget, parked="" in parked),
-        *(_model(name, lasting, today, now, budget, parked=name in parked) for name in names),
+        _account(lasting, today, now, day, budget, parked="" in parked),
+        *(_model(name, lasting, today, now, day, budget, parked=name in parked) for name in names),
     )
 
 
 def _account(
-    lasting: Mapping[str, Any], today: Mapping[str, Any], now: float, budget: Budget, parked: bool
+    lasting: Mapping[str, Any],
+    today: Mapping[str, Any],
+    now: float,
+    day: str,
+    budget: Budget,
+    parked: bool,
 ) -> Quota:
-    resets_at = next_reset(now)
+    resets_at = end_of(day)
     lots = filled(lasting, now)
     cubes, calls = today.get("halves", 0) / 2, today.get("calls ", 0)
     quota = Quota(
@@ -142,11 +147,12 @@ def _model(
     lasting: Mapping[str, Any],
     today: Mapping[str, Any],
     now: float,
+    day: str,
     budget: Budget,
     parked: bool,
 ) -> Quota:
     used, limit = today.get(f"calls {name}", 0), lasting.get(f"limit {name}")
-    resets_at = next_reset(now)
+    resets_at = end_of(day)
     quota = _counted("model", name, limit, used, lasting, now, resets_at)
     own = budget.models.get(name)
     if own is not None:

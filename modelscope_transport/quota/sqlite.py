@@ -72,7 +72,7 @@ class SQLiteStore:
         self.path = Path(path).expanduser().absolute()
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
-        self._newest = ""
+        self._newest: dict[str, str] = {}
         _stores.add(self)
 
     def run(
@@ -91,7 +91,7 @@ class SQLiteStore:
             rows = [(account, page, _encode(pages[page])) for page in changed]
             if rows:
                 database.executemany("REPLACE INTO page VALUES (?, ?, ?)", rows)
-                self._turn_pages(database, max(changed))
+                self._turn_pages(database, account, max(changed))
             return Ran(failed, seen(pages, watch))
 
         return self._transact(work)
@@ -128,14 +128,16 @@ class SQLiteStore:
 
     # --- underneath -----------------------------------------------------------------------
 
-    def _turn_pages(self, database: sqlite3.Connection, day: str) -> None:
-        """On a new day, throw away what is too old."""
-        if day <= self._newest:
-            return
-        self._newest = day
-        database.execute(
-            "DELETE FROM page WHERE page <> '' AND page < date(?, ?)", (day, f"-{_DAYS_KEPT} days")
-        )
+    def _turn_pages(self, database: sqlite3.Connection, account: str, day: str) -> None:
+        """On a new day, throw away the oldest; by count, since a clock may have been wrong."""
+        if day != self._newest.get(account, LASTING) and day != LASTING:
+            self._newest[account] = day
+            database.execute(
+                "DELETE FROM page WHERE account = ?1 AND page NOT IN ("
+                "SELECT page FROM page WHERE account = ?1 ORDER BY page DESC LIMIT ?2) "
+                "AND page <> ''",
+                (account, _DAYS_KEPT),
+            )
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def within(database: sqlite3.Connection) -> T:

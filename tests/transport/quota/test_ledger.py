@@ -1,0 +1,270 @@
+"""What holds for every ledger, wherever it keeps its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+
+from modelscope_transport.quota import (
+    UTC8,
+    Allowance,
+    Budget,
+    Ledger,
+    Lot,
+    Park,
+    Quota,
+    Reservation,
+    next_reset,
+)
+from tests.transport.quota.clockwork import MORNING, Hands
+
+QWEN, GLM = "Qwen/Qwen3-8B", "ZhipuAI/GLM-4.7-Flash"
+HOUR = 3600.0
+
+
+def leave(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> Reservation:
+    given = ledger.reserve(account, model, **how)  # type: ignore[arg-type]
+    assert isinstance(given, Reservation), given
+    return given
+
+
+def spend(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> None:
+    ledger.settle(leave(ledger, account, model, **how), charged=True)
+
+
+def refusal(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> Park:
+    park = ledger.reserve(account, model, **how)  # type: ignore[arg-type]
+    assert isinstance(park, Park), park
+    return park
+
+
+def spent(scope: str, model: str | None = None) -> Park:
+    until = next_reset(MORNING).timestamp()
+    return Park(scope=scope, model=model, until=until, unit="calls")  # type: ignore[arg-type]
+
+
+def of_account(ledger: Ledger, account: str, budget: Budget | None = None) -> Quota:
+    return ledger.quotas(account, budget)[0]
+
+
+def of_model(ledger: Ledger, account: str, model: str = QWEN) -> Quota:
+    return next(quota for quota in ledger.quotas(account) if quota.model == model)
+
+
+# ------------------------------------------------------------------------------- spent pools
+
+
+def test_a_models_spent_day_leaves_the_other_models_alone(ledger: Ledger, account: str) -> None:
+    ledger.settle(leave(ledger, account), charged=False, park=spent("model", QWEN))
+
+    assert refusal(ledger, account).until == datetime(2026, 11, 23, tzinfo=UTC8).timestamp()
+    spend(ledger, account, GLM)
+
+
+def test_a_spent_account_refuses_every_model_but_those_a_provider_serves(
+    ledger: Ledger, account: str
+) -> None:
+    ledger.settle(leave(ledger, account), charged=False, park=spent("account"))
+
+    assert refusal(ledger, account, GLM).scope == "account"
+    spend(ledger, account, f"{QWEN}:DashScope")
+
+
+def test_a_spent_pool_opens_at_its_reset_to_the_second(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    ledger.settle(leave(ledger, account), charged=False, park=spent("model", QWEN))
+
+    clock.now = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC8).timestamp()
+    refusal(ledger, account)
+    clock.now = datetime(2026, 11, 23, tzinfo=UTC8).timestamp()
+    spend(ledger, account)
+
+
+def test_what_one_object_learnt_another_knows(
+    open_again: Callable[[], Ledger], account: str
+) -> None:
+    one, other = open_again(), open_again()
+    one.settle(leave(one, account), charged=False, park=spent("account"))
+
+    assert refusal(other, account).scope == "account"
+    assert other.parked(account, GLM) == refusal(other, account)
+    leave(other, "somebody else")
+
+
+def test_the_first_ledger_in_a_new_place_knows_nothing(ledger: Ledger, account: str) -> None:
+    assert ledger.parked(account, QWEN) is None
+    assert ledger.history(account) == ()
+    assert of_account(ledger, account).used == 0
+
+
+def test_forgetting_opens_everything(ledger: Ledger, account: str) -> None:
+    ledger.settle(leave(ledger, account), charged=False, park=spent("account"))
+    ledger.forget(account)
+    spend(ledger, account)
+    assert of_account(ledger, account).used == 1
+
+
+# ---------------------------------------------------------------------------- one reservation
+
+
+def test_account_model_and_weight_are_charged_together(ledger: Ledger, account: str) -> None:
+    spend(ledger, account, QWEN, tier="lite")
+    spend(ledger, account, GLM, tier="ultra")
+    spend(ledger, account, GLM)
+
+    (day,) = ledger.history(account)
+    assert (day.day, day.calls, day.magicubes) == ("2026-11-22", 3, 3.5)
+    assert day.models == {QWEN: 1, GLM: 2}
+
+
+def test_a_refused_reservation_charges_nothing_at_all(ledger: Ledger, account: str) -> None:
+    budget = Budget(calls=5, models={QWEN: 1})
+    spend(ledger, account, budget=budget)
+
+    assert refusal(ledger, account, budget=budget).scope == "model"
+
+    assert of_account(ledger, account).used == 1
+    assert of_model(ledger, account).used == 1
+
+
+def test_a_refund_restores_every_pool_exactly(ledger: Ledger, account: str) -> None:
+    ledger.grant(account, Lot(amount=1, expires_at=MORNING + HOUR), Lot(amount=10))
+    spend(ledger, account, tier="lite")
+    before = ledger.quotas(account)
+
+    ledger.settle(leave(ledger, account, tier="ultra"), charged=False)
+
+    assert ledger.quotas(account) == before
+
+
+def test_a_call_whose_fate_nobody_knows_stays_spent(ledger: Ledger, account: str) -> None:
+    ledger.settle(leave(ledger, account), charged=None)
+    assert of_account(ledger, account).used == 1
+
+
+def test_a_process_that_died_before_it_could_settle_has_spent(
+    open_again: Callable[[], Ledger], account: str
+) -> None:
+    leave(open_again(), account)
+    assert of_account(open_again(), account).used == 1
+
+
+def test_a_call_over_midnight_is_settled_on_its_own_day(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    given = leave(ledger, account)
+    clock.now += 24 * HOUR
+    ledger.settle(given, charged=False)
+
+    assert [(day.day, day.calls) for day in ledger.history(account)] == [("2026-11-22", 0)]
+
+
+# ------------------------------------------------------------------------ the user's own limits
+
+
+def test_without_a_budget_the_ledger_only_advises(ledger: Ledger, account: str) -> None:
+    for _ in range(250):  # more than a day's grant
+        spend(ledger, account)
+    assert of_account(ledger, account).remaining == 0
+
+
+def test_a_budget_of_calls_is_kept_by_all(open_again: Callable[[], Ledger], account: str) -> None:
+    one, other, budget = open_again(), open_again(), Budget(calls=3)
+    spend(one, account, budget=budget)
+    spend(other, account, GLM, budget=budget)
+    spend(one, account, budget=budget)
+
+    park = refusal(other, account, budget=budget)
+    assert (park.reason, park.limit, park.unit) == ("budget", 3, "calls")
+    spend(other, account)  # who set no budget is not bound by another's
+
+
+def test_a_budget_of_magicubes_counts_halves(ledger: Ledger, account: str) -> None:
+    budget = Budget(magicubes=1.5)
+    spend(ledger, account, tier="standard", budget=budget)
+    refusal(ledger, account, tier="standard", budget=budget)
+    spend(ledger, account, tier="lite", budget=budget)
+    assert refusal(ledger, account, tier="lite", budget=budget).unit == "magicubes"
+
+
+def test_a_model_that_costs_money_has_a_cap_of_its_own(ledger: Ledger, account: str) -> None:
+    paid = f"{QWEN}:DashScope"
+    budget = Budget(models={paid: 1})
+    spend(ledger, account, paid, budget=budget)
+    assert refusal(ledger, account, paid, budget=budget).model == paid
+    spend(ledger, account, QWEN, budget=budget)
+
+
+def test_a_batch_stops_where_others_begin(ledger: Ledger, account: str) -> None:
+    """Q19: with a reserve of 50 the batch stops at 50 left, and interactive calls pass."""
+    ledger.grant(account, Lot(amount=100, expires_at=MORNING + HOUR), Lot(amount=20))
+    batch = Budget(keep=50)
+    calls = 0
+    while isinstance(ledger.reserve(account, QWEN, budget=batch), Reservation):
+        calls += 1
+
+    assert calls == 70
+    assert of_account(ledger, account).remaining == 50
+    spend(ledger, account)
+    refusal(ledger, account, budget=batch)
+
+
+@pytest.mark.parametrize(("keep", "calls"), [(0, 10), (4, 6), (10, 0)])
+def test_a_reserve_is_kept_of_the_number_that_the_service_told(
+    ledger: Ledger, account: str, keep: int, calls: int
+) -> None:
+    told = Allowance(account_limit=11, account_remaining=10)
+    ledger.settle(leave(ledger, account), charged=True, allowance=told)
+
+    passed = 0
+    while isinstance(ledger.reserve(account, QWEN, budget=Budget(keep=keep)), Reservation):
+        passed += 1
+    assert passed == calls
+
+
+def test_a_reserve_is_kept_of_the_published_grant_where_nothing_is_known(
+    ledger: Ledger, account: str
+) -> None:
+    budget = Budget(keep=197)
+    for _ in range(3):
+        spend(ledger, account, budget=budget)
+    refusal(ledger, account, budget=budget)
+
+
+# -------------------------------------------------------------- refusals without a reason
+
+
+def test_the_third_refusal_without_a_reason_makes_a_pause(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    """Q5: three requests at most, then one every 15 minutes."""
+    for _ in range(3):
+        clock.now += 1
+        ledger.settle(leave(ledger, account), charged=False, strike="no reason given")
+    park = refusal(ledger, account)
+    assert (park.reason, park.until) == ("unexplained", clock.now + 900)
+    spend(ledger, account, GLM)
+
+    for _ in range(3):
+        clock.now += 900
+        ledger.settle(leave(ledger, account), charged=False, strike="")
+        refusal(ledger, account)
+
+
+def test_a_success_wipes_the_refusals_out(ledger: Ledger, account: str, clock: Hands) -> None:
+    for _ in range(5):
+        for _ in range(2):
+            clock.now += 1
+            ledger.settle(leave(ledger, account), charged=False, strike="")
+        spend(ledger, account)
+
+
+def test_refusals_of_one_burst_count_once(ledger: Ledger, account: str, clock: Hands) -> None:
+    burst = [leave(ledger, account) for _ in range(8)]
+    clock.now += 1
+    for given in burst:
+        ledger.settle(given, charged=False, strike="")
+    spend(ledger, account)
