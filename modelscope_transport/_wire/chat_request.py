@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from ..errors import InvalidRequestError
@@ -26,11 +25,9 @@ from ..types import (
     ToolSpec,
     VideoPart,
 )
-from .checks import check_model, check_range
+from .checks import check_model, check_range, to_json
 
 __all__ = ["EncodedChat", "encode"]
-
-_encode = msgspec.json.Encoder().encode
 
 
 class EncodedChat(Struct, frozen=True):
@@ -85,7 +82,7 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
             body["stream_options"] = {"include_usage": True}
     if request.extra_body:
         body.update(request.extra_body)
-    return EncodedChat(_encode(body), streaming, tuple(adjustments), answer_tool)
+    return EncodedChat(to_json(body), streaming, tuple(adjustments), answer_tool)
 
 
 _PLAIN = (

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from ..errors import ConfigurationError, InvalidRequestError, ModelNotServedError
 from ..models import near_names
 
-__all__ = ["check_headers", "check_model", "check_range"]
+__all__ = ["check_headers", "check_model", "check_range", "to_json"]
+
+_encode = msgspec.json.Encoder().encode
 
 
 def check_model(model: str) -> None:
@@ -52,3 +57,15 @@ def check_headers(headers: Mapping[str, str] | None) -> None:
             raise ConfigurationError(
                 f"The header {name!r} cannot be sent: names and values are printable ASCII text."
             )
+
+
+def to_json(body: Mapping[str, Any]) -> bytes:
+    """Write a request's body.
+
+    Raises:
+        InvalidRequestError: half a character, an object of the caller's own, a circle.
+    """
+    try:
+        return _encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidRequestError(f"The request cannot be written as JSON: {error}.") from None

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ..models import ModelProfile
 from ..types import EmbeddingRequest, EmbeddingResult, Usage
-from .checks import check_range
+from .checks import check_range, to_json
 from .encoded import Encoded
 from .outcomes import Failure, Reply, describe, read_failure
 
@@ -79,7 +79,7 @@ def encode(request: EmbeddingRequest, profile: ModelProfile) -> bytes:
         body["dimensions"] = request.dimensions
     if request.extra_body:
         body.update(request.extra_body)
-    return msgspec.json.encode(body)
+    return to_json(body)
 
 
 def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
@@ -88,6 +88,8 @@ def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     A vector too few or too many, of another length, or with a number that is none counts as a
     failure: stored, it would spoil an index without a sign.
     """
+    if not body.strip():
+        return Failure("", empty=True)
     try:
         envelope = _envelope.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
