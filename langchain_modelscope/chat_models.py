@@ -19,9 +19,10 @@ from pydantic import BaseModel, Field, model_validator
 
 from modelscope_transport.types import ChatRequest
 
+from ._answers import PROVIDER, ChunkMaker, to_result
 from ._blocks import register_blocks
 from ._connection import Connection
-from ._convert import PROVIDER, ChunkMaker, read_tool_choice, to_request, to_result
+from ._convert import read_tool_choice, to_request
 from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
 from ._structured import Method, structured_output
 from .errors import native_errors

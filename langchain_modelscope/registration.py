@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ._convert import PROVIDER
+from ._answers import PROVIDER
 from .errors import ModelScopeConfigurationError
 
 __all__ = ["register"]
