@@ -11,21 +11,24 @@ import threading
 import time
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct, field
 
 from ._batches import Batches
-from ._flow import Flow, call_flow
+from ._flow import Flow, Request, call_flow
+from ._gate import Gate
 from ._io import Line
+from ._poll import poll_flow
 from ._wire.checks import check_headers, check_model
 from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile, ProfileBook
 from .quota import Ledger, MemoryLedger
 from .retry import RetryBudget, RetryPolicy
 from .settings import Secret, Settings, resolve_proxy, resolve_token
+from .task_types import ImageRequest
 from .tasks import check_task
-from .types import ChatRequest, EmbeddingRequest
+from .types import EmbeddingRequest
 
 __all__ = ["Core", "Options", "checked_timeout"]
 
@@ -36,6 +39,7 @@ class Account(Struct):
     ledger: Ledger = field(default_factory=MemoryLedger)
     book: ProfileBook = field(default_factory=ProfileBook)
     budget: RetryBudget = field(default_factory=RetryBudget)
+    image_gates: dict[int, Gate] = field(default_factory=dict)
 
 
 _accounts: dict[tuple[str, str], Account] = {}
@@ -61,6 +65,7 @@ class Options(Struct, frozen=True, kw_only=True):
     max_retries: int = 2
     proxy: str | None = None
     default_headers: Mapping[str, str] | None = None
+    image_tasks: int = 1
 
 
 class Core:
@@ -106,9 +111,7 @@ class Core:
         headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
         return Line(self.settings, self.ledger, headers, *self._http)
 
-    def begin(
-        self, request: ChatRequest | EmbeddingRequest, task: str, *, stream: bool
-    ) -> tuple[Flow, float]:
+    def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""
         row = check_task(self.profile(request.model), task)
         for model in request.fallback_models:
@@ -117,16 +120,21 @@ class Core:
         check_headers(request.extra_headers)
         timeout = self.options.timeout if request.timeout is None else request.timeout
         deadline = time.monotonic() + checked_timeout(timeout)
-        flow = call_flow(
-            row,
-            request,
-            stream=stream,
-            book=self.account.book,
-            policy=self.policy,
-            budget=self.account.budget,
-            deadline=deadline,
-        )
-        return flow, deadline
+        known: dict[str, Any] = {
+            "book": self.account.book,
+            "policy": self.policy,
+            "budget": self.account.budget,
+            "deadline": deadline,
+        }
+        if row.flow == "poll":
+            return poll_flow(row, cast("ImageRequest", request), **known), deadline
+        return call_flow(row, request, stream=stream, **known), deadline
+
+    @property
+    def image_gate(self) -> Gate:
+        """Where image tasks wait for their turn: those of all clients of this account."""
+        places = self.options.image_tasks
+        return self.account.image_gates.setdefault(places, Gate(places))
 
     def profile(self, model: str) -> ModelProfile:
         return self.account.book.look_up(model)

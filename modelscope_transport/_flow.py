@@ -19,13 +19,16 @@ from msgspec.structs import replace
 from ._wire.encoded import Encoded
 from ._wire.failure_table import Kind
 from ._wire.failures import Verdict, judge
-from ._wire.outcomes import Failure, Outcome, Refused, Reply, read_request_id
+from ._wire.outcomes import Failure, NoReply, Outcome, Refused, Reply, read_request_id
 from .models import ModelProfile, ProfileBook, near_names, profile_for
 from .retry import RetryBudget, RetryPolicy
+from .task_types import ImageRequest, PipelineRequest, RerankRequest
 from .tasks import Task
 from .types import ChatRequest, EmbeddingRequest, NamedTool, Origin
 
-__all__ = ["Attempt", "Flow", "Handover", "call_flow"]
+__all__ = ["Attempt", "Flow", "Handover", "Request", "call_flow", "read_outcome"]
+
+Request = ChatRequest | EmbeddingRequest | ImageRequest | PipelineRequest | RerankRequest
 
 
 class Attempt(Struct):
@@ -72,9 +75,10 @@ Flow = Generator[Attempt, Outcome, Handover]
 
 def call_flow(
     task: Task,
-    request: ChatRequest | EmbeddingRequest,
+    request: Request,
     *,
     stream: bool,
+    repeatable: bool = True,
     book: ProfileBook,
     policy: RetryPolicy,
     budget: RetryBudget,
@@ -88,6 +92,7 @@ def call_flow(
         task: row of the task registry.
         request: what the user asks.
         stream: whether the user wants a stream.
+        repeatable: whether a request that may have reached the service may be sent again.
         book: profiles, and where lessons are kept.
         policy: when to try again.
         budget: retries left to all calls together.
@@ -107,7 +112,7 @@ def call_flow(
         retries, delay = 0, 0.0
         while True:
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
-            encoded = task.carrier.prepare(request, profile, stream=stream)
+            encoded = task.prepare(request, profile, stream=stream)
             attempt = Attempt(
                 encoded.path or task.carrier.PATH,
                 encoded.body,
@@ -134,7 +139,7 @@ def call_flow(
                 # Another form of the same request: no fault of the service, so no retry is counted.
                 trial, delay = {**trial, **lesson}, 0.0
                 continue
-            if verdict.kind is not Kind.AGAIN:
+            if verdict.kind is not Kind.AGAIN or not (repeatable or _turned_away(outcome, failure)):
                 break
             wait = policy.delay(
                 retries,
@@ -155,6 +160,16 @@ def call_flow(
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
 _NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+
+
+def _turned_away(outcome: Outcome, failure: Failure | None) -> bool:
+    """Whether the request was surely not accepted. A server that failed may have done so before."""
+    if isinstance(outcome, NoReply):
+        return not outcome.sent
+    if isinstance(outcome, Refused):
+        return True
+    said_so = failure is not None and not (failure.empty or failure.unreadable)
+    return outcome.status in (429, 503) or (outcome.status == 200 and said_so)
 
 
 def read_outcome(outcome: Outcome, encoded: Encoded) -> Any:
@@ -178,7 +193,7 @@ def _origin(
 
 def _lesson(
     verdict: Verdict,
-    request: ChatRequest | EmbeddingRequest,
+    request: Request,
     profile: ModelProfile,
     *,
     streaming: bool,

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from ._batches import Batches
 from ._core import Core, Options, checked_timeout
 from ._stream import StreamReader
+from ._task_calls import AsyncTaskCalls, TaskCalls
 from ._wire.chat import Opening
 from ._wire.checks import check_headers
 from .chat_stream import AsyncChatStream, ChatStream
@@ -45,12 +46,15 @@ class _BaseClient:
         max_retries: int = 2,
         proxy: str | None = None,
         default_headers: Mapping[str, str] | None = None,
+        image_tasks: int = 1,
         ledger: Ledger | type[MemoryLedger] | None = MemoryLedger,
         http_client: Any = None,
         http_async_client: Any = None,
     ) -> None:
         if max_retries < 0:
             raise ConfigurationError(f"max_retries must be at least 0, and is {max_retries!r}.")
+        if image_tasks < 1:
+            raise ConfigurationError(f"image_tasks must be at least 1, and is {image_tasks!r}.")
         check_headers(default_headers)
         checked_timeout(timeout)
         options = Options(
@@ -59,6 +63,7 @@ class _BaseClient:
             max_retries=max_retries,
             proxy=proxy,
             default_headers=dict(default_headers) if default_headers else None,
+            image_tasks=image_tasks,
         )
         shared = ledger is MemoryLedger
         self._core = Core(
@@ -107,7 +112,7 @@ def _revive(cls: type[_BaseClient], options: Options) -> _BaseClient:
     return client
 
 
-class Client(_BaseClient):
+class Client(_BaseClient, TaskCalls):
     """A client of ModelScope API-Inference. Threads may share it.
 
     Args:
@@ -119,6 +124,8 @@ class Client(_BaseClient):
         max_retries: further attempts after the first, for what a moment may heal.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
         default_headers: further headers of every request.
+        image_tasks: images in the making at once; the service has been seen to refuse a second
+            (piexian/astrbot_plugin_gemini_image_generation#99).
         ledger: where spent pools are remembered; by default in memory, shared by every client of
             this token and address; ``None`` switches it off.
         http_client: an ``httpx.Client`` to send through instead of the shared connections.
@@ -239,7 +246,7 @@ class Client(_BaseClient):
         self.close()
 
 
-class AsyncClient(_BaseClient):
+class AsyncClient(_BaseClient, AsyncTaskCalls):
     """`Client` for event loops: the same arguments, errors and shared state.
 
     One object serves any number of event loops, one after another or in several threads.

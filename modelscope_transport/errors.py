@@ -82,6 +82,7 @@ class ErrorDetails(Struct, frozen=True, kw_only=True):
         alternatives: model IDs that may still serve.
         attempts: HTTP requests this call has taken.
         partial: what had arrived of a stream.
+        task_id: the image task that had been accepted, to be looked after later.
     """
 
     reason: str | None = None
@@ -100,6 +101,7 @@ class ErrorDetails(Struct, frozen=True, kw_only=True):
     alternatives: tuple[str, ...] = ()
     attempts: int = 0
     partial: ChatResult | None = None
+    task_id: str | None = None
 
 
 class ModelScopeError(Exception):

@@ -43,6 +43,8 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
         fixed_temperature: the only temperature it accepts, or ``None``.
         dimensions: length of an embedding model's vectors.
         embedding_batch: most texts in one embedding request.
+        image_sides: shortest and longest side of the images it draws, in pixels.
+        image_references: most images it starts from; 0 where it takes none.
         tier: price class: ``"lite"``, ``"standard"`` or ``"ultra"``.
         source: where these facts come from.
         checked: date of the facts, ISO.
@@ -64,6 +66,8 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     # 20 texts in one request are on record as working (2026-04-06); the true limit is not known.
     embedding_batch: int = 20
+    image_sides: tuple[int, int] | None = None
+    image_references: int | None = None
     tier: Literal["lite", "standard", "ultra"] | None = None
     source: str | None = None
     checked: str | None = None

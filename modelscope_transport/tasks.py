@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 import msgspec
 from msgspec import Struct
 
-from ._wire.encoded import Wire
+from ._wire.encoded import Encoded, Form, Wire
 from .errors import ConfigurationError, UnsupportedTaskError
 from .models import ModelProfile
 
@@ -38,9 +38,7 @@ class Task(Struct, frozen=True, kw_only=True):
         llamaindex: class that serves it in LlamaIndex.
         status: whether the service serves it, does so without saying, or does not.
         instead: what to do where it is not offered.
-        takes: what a pipeline takes.
-        gives: what it gives.
-        key: field of the answer that holds it.
+        form: what it takes and gives.
         source: where the status is known from.
         checked: date of that, ISO.
     """
@@ -56,14 +54,20 @@ class Task(Struct, frozen=True, kw_only=True):
     checked: str
     flow: Literal["call", "poll"] = "call"
     instead: str = ""
-    takes: Literal["text", "sentences", "pair", "audio", "image", "object"] = "object"
-    gives: Literal["text", "labels", "entities", "scores", "vectors", "audio", "output"] = "output"
-    key: str = ""
+    form: Form = Form()
 
     @property
     def carrier(self) -> Wire:
         """The file that encodes and decodes it, imported at its first use."""
         return _carrier(self.wire)
+
+    def prepare(self, request: Any, profile: ModelProfile, *, stream: bool = False) -> Encoded:
+        """Check and encode a request of this task.
+
+        Raises:
+            ModelScopeError: the request cannot be sent.
+        """
+        return self.carrier.prepare(request, profile, stream=stream, form=self.form)
 
 
 @functools.cache
@@ -82,7 +86,8 @@ def _rows() -> tuple[dict[str, Task], dict[str, str]]:
             facts = {**tables[kind], "in_ids": [], **facts}
         for word in (name, *facts.pop("in_ids", ())):
             words[word] = name
-        rows[name] = msgspec.convert({**facts, "name": name, "kind": kind}, Task)
+        form = {part: facts.pop(part) for part in Form.__struct_fields__ if part in facts}
+        rows[name] = msgspec.convert({**facts, "name": name, "kind": kind, "form": form}, Task)
     return rows, words
 
 
@@ -132,25 +137,32 @@ def check_task(profile: ModelProfile, wanted: str) -> Task:
 
     Args:
         profile: the model.
-        wanted: kind of work that the caller's class does.
+        wanted: task that is asked for, or the kind of work that the caller's class does.
 
     Raises:
-        UnsupportedTaskError: the model does another kind of work; names the class that serves it.
+        ConfigurationError: there is no such task.
+        UnsupportedTaskError: the model does another kind of work (the message names the class that
+            serves it), or nobody serves that work.
     """
-    row = known_task(profile)
-    if row is None:
-        return TASKS[wanted]
-    if row.kind == wanted:
-        return row
-    raise UnsupportedTaskError(
-        f"Model {profile.id!r} {row.does}; here one is needed that {TASKS[wanted].does}. "
-        + remedy(row)
-    )
-
-
-def remedy(row: Task) -> str:
-    """What serves a task instead, in a sentence."""
+    asked, known = task_named(wanted), known_task(profile)
+    if known is not None and known.kind != asked.kind:
+        raise UnsupportedTaskError(
+            f"Model {profile.id!r} {known.does}; here one is needed that {asked.does}. "
+            + (_not_offered(known) or _served_by(known))
+        )
+    row = known if known is not None and asked.name == asked.kind else asked
     if row.status == "not offered":
-        what = f"; {row.instead}" if row.instead else ""
-        return f"The service does not offer the task {row.name}{what}."
+        raise UnsupportedTaskError(f"Model {profile.id!r} {row.does}. {_not_offered(row)}")
+    return row
+
+
+def _served_by(row: Task) -> str:
     return f"For this model use {row.langchain} in LangChain or {row.llamaindex} in LlamaIndex."
+
+
+def _not_offered(row: Task) -> str:
+    if row.status != "not offered":
+        return ""
+    return f"The service does not offer the task {row.name}" + (
+        f"; {row.instead}." if row.instead else "."
+    )

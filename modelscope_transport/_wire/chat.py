@@ -12,52 +12,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..models import ModelProfile
 from ..types import (
     ChatChoice,
     ChatDelta,
-    ChatRequest,
     ChatResult,
     ToolCall,
     ToolCallDelta,
     Usage,
 )
-from . import chat_request
-from .encoded import Encoded
-from .outcomes import Failure, Reply, describe, read_failure
+from .outcomes import Failure, describe, read_failure
 
-__all__ = ["PATH", "ChatDecoder", "Opening", "decode", "prepare"]
-
-PATH = "/chat/completions"
-
-
-def prepare(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Encoded:
-    """Check and encode a request; its reply reads as a `ChatResult` or an `Opening`.
-
-    Raises:
-        ModelScopeError: the request cannot be sent.
-    """
-    encoded = chat_request.encode(request, profile, stream=stream)
-
-    def read(reply: Reply) -> ChatResult | Opening | Failure:
-        if not reply.body.strip():
-            return Failure("", empty=True)
-        if not reply.streaming:
-            return decode(reply.body, encoded.answer_tool)
-        decoder = ChatDecoder(encoded.answer_tool)
-        first = decoder.feed(reply.body)
-        if isinstance(first, Failure):
-            return first
-        if decoder.done:
-            return Failure("", empty=True)
-        return Opening(decoder, first)
-
-    return Encoded(
-        body=encoded.body,
-        streaming=encoded.streaming,
-        adjustments=encoded.adjustments,
-        read=read,
-    )
+__all__ = ["ChatDecoder", "Opening", "decode"]
 
 
 class _Function(Struct):

@@ -1,4 +1,4 @@
-"""A chat request on the wire, as this one model can take it.
+"""A chat request on the wire, as this one model can take it: ``POST /chat/completions``.
 
 What a model cannot take is said here, before any request, or sent in the form it can take; each
 such change is a sentence in ``Encoded.adjustments``, which the answer carries to the user.
@@ -16,6 +16,7 @@ from ..models import ModelProfile
 from ..types import (
     AudioPart,
     ChatRequest,
+    ChatResult,
     ImagePart,
     Message,
     NamedTool,
@@ -25,9 +26,45 @@ from ..types import (
     ToolSpec,
     VideoPart,
 )
+from .chat import ChatDecoder, Opening, decode
 from .checks import check_model, check_range, to_json
+from .encoded import Encoded, Form
+from .outcomes import Failure, Reply
 
-__all__ = ["EncodedChat", "encode"]
+__all__ = ["PATH", "EncodedChat", "encode", "prepare"]
+
+PATH = "/chat/completions"
+
+
+def prepare(
+    request: ChatRequest, profile: ModelProfile, *, stream: bool, form: Form | None = None
+) -> Encoded:
+    """Check and encode a request; its reply reads as a `ChatResult` or an `Opening`.
+
+    Raises:
+        ModelScopeError: the request cannot be sent.
+    """
+    encoded = encode(request, profile, stream=stream)
+
+    def read(reply: Reply) -> ChatResult | Opening | Failure:
+        if not reply.body.strip():
+            return Failure("", empty=True)
+        if not reply.streaming:
+            return decode(reply.body, encoded.answer_tool)
+        decoder = ChatDecoder(encoded.answer_tool)
+        first = decoder.feed(reply.body)
+        if isinstance(first, Failure):
+            return first
+        if decoder.done:
+            return Failure("", empty=True)
+        return Opening(decoder, first)
+
+    return Encoded(
+        body=encoded.body,
+        streaming=encoded.streaming,
+        adjustments=encoded.adjustments,
+        read=read,
+    )
 
 
 class EncodedChat(Struct, frozen=True):

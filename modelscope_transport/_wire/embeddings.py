@@ -20,7 +20,7 @@ from msgspec import Struct
 from ..models import ModelProfile
 from ..types import EmbeddingRequest, EmbeddingResult, Usage
 from .checks import check_range, to_json
-from .encoded import Encoded
+from .encoded import Encoded, Form
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "decode", "encode", "prepare"]
@@ -28,7 +28,9 @@ __all__ = ["PATH", "decode", "encode", "prepare"]
 PATH = "/embeddings"
 
 
-def prepare(request: EmbeddingRequest, profile: ModelProfile, *, stream: bool) -> Encoded:
+def prepare(
+    request: EmbeddingRequest, profile: ModelProfile, *, stream: bool, form: Form | None = None
+) -> Encoded:
     """Check and encode a request; its reply reads as an `EmbeddingResult`.
 
     Raises:

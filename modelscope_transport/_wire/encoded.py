@@ -1,7 +1,7 @@
 """What every file of this room that carries a kind of work gives: a request ready to send.
 
-Such a file has a ``PATH`` and a function ``prepare(request, profile, *, stream)`` that returns an
-`Encoded`; a row of ``data/tasks.toml`` names the file.
+Such a file is a `Wire`: it has a ``PATH`` and a function ``prepare``. A row of ``data/tasks.toml``
+names it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from ..models import ModelProfile
+from ..types import Origin
 from .outcomes import Failure, Reply, read_failure
 
-__all__ = ["Encoded", "Wire"]
+__all__ = ["Done", "Encoded", "Ended", "Form", "Pending", "PollWire", "Waiting", "Wire"]
 
 
 def _refused(reply: Reply) -> Failure:
@@ -43,15 +44,71 @@ class Encoded(Struct, frozen=True, kw_only=True):
     refused: Callable[[Reply], Failure] = _refused
 
 
+class Form(Struct, frozen=True):
+    """What a task takes and gives, where tasks that travel alike differ in it.
+
+    Attributes:
+        takes: what goes in: ``"text"``, ``"audio"`` and so on, see ``data/tasks.toml``.
+        gives: what comes out.
+        key: field of the answer that holds it; empty for the usual one.
+    """
+
+    takes: str = "object"
+    gives: str = "output"
+    key: str = ""
+
+
 class Wire(Protocol):
     """A file of this room that carries a kind of work."""
 
     PATH: str
     """Address under the base URL."""
 
-    def prepare(self, request: Any, profile: ModelProfile, *, stream: bool) -> Encoded:
+    def prepare(self, request: Any, profile: ModelProfile, *, stream: bool, form: Form) -> Encoded:
         """Check and encode a request.
 
         Raises:
             ModelScopeError: the request cannot be sent.
         """
+
+
+# --- work that takes its time -----------------------------------------------------------------
+
+
+class Pending(Struct, frozen=True):
+    """The service has taken a task and goes on with it by itself."""
+
+    task_id: str
+
+
+class Waiting(Struct, frozen=True):
+    """The task is not done yet."""
+
+
+class Done(Struct, frozen=True):
+    """The task is done, and its products lie at these addresses."""
+
+    urls: tuple[str, ...]
+    task_id: str = ""
+
+
+class Ended(Struct, frozen=True):
+    """The task has failed."""
+
+    failure: Failure
+
+
+class PollWire(Wire, Protocol):
+    """A file of this room for work that takes its time.
+
+    A good reply to what ``prepare`` made reads as `Pending`, or as `Done` at once.
+    """
+
+    def look(self, task_id: str) -> Encoded:
+        """How to ask after a task; a good reply reads as `Waiting`, `Done` or `Ended`."""
+
+    def fetch(self, url: str) -> Encoded:
+        """How to get a product; a good reply reads as that product."""
+
+    def finish(self, products: tuple[Any, ...], task_id: str, origin: Origin) -> Any:
+        """The result, of all products, or of their addresses where they were not wanted."""

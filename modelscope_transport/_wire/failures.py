@@ -217,6 +217,8 @@ def _message(row: Row, details: ErrorDetails) -> str:
         sentences.append(f"It points to {details.headers['location']!r}.")
     if details.retry_after is not None:
         sentences.append(f"It asks to wait {details.retry_after:.10g} s.")
+    if details.task_id is not None:
+        sentences.append(f"Its task is {details.task_id!r}.")
     if row.remedy:
         sentences.append(row.remedy)
     if details.alternatives:

@@ -49,6 +49,9 @@ WITHOUT_SAMPLE = {
     "unreadable": "made by whatever stands between: proxies, captive portals",
     "no_connection": "no reply, so nothing to record",
     "timed_out": "no reply, so nothing to record",
+    "undocumented": "what the address of classic pipelines answers today is on no record",
+    "unfinished": "a task that takes too long for its caller, not a reply",
+    "no_turn": "a call that was never made",
 }
 
 

@@ -1,0 +1,243 @@
+"""Images on the wire: ``POST /images/generations``, then ``GET /tasks/{task_id}`` until it is done.
+
+Answers at once are a thing of the past: without the header that asks for a task the service
+refuses (CherryHQ/cherry-studio#14907, 2026-04). A task that was accepted is said to be
+``SUCCEED``, which means nothing yet (recorded 2026-04-17); a task that failed is said so with
+status 200.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..errors import InvalidRequestError
+from ..media import media_type_of
+from ..models import ModelProfile
+from ..settings import is_safe_url
+from ..task_types import Image, ImageRequest, ImageResult
+from ..types import Origin
+from .checks import check_model, check_range, to_json
+from .encoded import Done, Encoded, Ended, Form, Pending, Waiting
+from .outcomes import Failure, Reply, describe, read_failure
+
+__all__ = ["PATH", "fetch", "finish", "look", "prepare"]
+
+PATH = "/images/generations"
+_ASYNC = {"x-modelscope-async-mode": "true"}
+_TASK_TYPE = {"x-modelscope-task-type": "image_generation"}
+
+# The ranges of the official documentation (API-Inference introduction, 2026-08-22). Another
+# revision of that page gives negative_prompt 4000 characters; the narrower one is safe in both.
+_LONGEST_PROMPT = 1999
+_LARGEST_SEED = 2**31 - 1
+_MOST_LORAS = 6
+_MOST_IMAGES = 4  # of Qwen-Image-2.1 (public client, recorded 2026-09)
+_SIDES = (64, 2048)  # the widest range of any model
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+
+
+class _Picture(Struct):
+    url: str | None = None
+
+
+class _Envelope(Struct):
+    task_status: str | None = None
+    task_id: str | None = None
+    output_images: list[str] | None = None
+    images: list[_Picture] | None = None
+    error: Any = None
+    errors: Any = None
+    message: Any = None
+    request_id: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope, strict=False)
+
+
+# --- the request ------------------------------------------------------------------------------
+
+
+def prepare(
+    request: ImageRequest, profile: ModelProfile, *, stream: bool, form: Form | None = None
+) -> Encoded:
+    """Check and encode a request; its reply reads as `Pending`, or as `Done` at once.
+
+    Raises:
+        ModelScopeError: a parameter outside its range; nothing was sent.
+    """
+    check_model(request.model)
+    _check_words(request)
+    _check_numbers(request)
+    _check_size(request.size, profile)
+    _check_images(request.images, profile)
+    body: dict[str, Any] = {"model": profile.id, "prompt": request.prompt}
+    for name in ("negative_prompt", "size", "seed", "steps", "guidance"):
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.images:
+        body["image_url"] = list(request.images)
+    if request.loras is not None:
+        body["loras"] = _loras(request.loras)
+    if request.extra_body:
+        body.update(request.extra_body)
+    return Encoded(body=to_json(body), headers=_ASYNC, read=_read_accepted)
+
+
+def _check_words(request: ImageRequest) -> None:
+    if not request.prompt.strip():
+        raise InvalidRequestError("There is no prompt. Say what to draw.")
+    for name in ("prompt", "negative_prompt"):
+        length = len(getattr(request, name) or "")
+        if length > _LONGEST_PROMPT:
+            raise InvalidRequestError(
+                f"{name} must be below {_LONGEST_PROMPT + 1} characters, and has {length}."
+            )
+
+
+def _check_numbers(request: ImageRequest) -> None:
+    for name in ("seed", "steps"):
+        value = getattr(request, name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise InvalidRequestError(f"{name} must be a whole number, and is {value!r}.")
+    check_range("seed", request.seed, 0, _LARGEST_SEED)
+    check_range("steps", request.steps, 1, 100)
+    check_range("guidance", request.guidance, 1.5, 20)
+
+
+def _check_size(size: str | None, profile: ModelProfile) -> None:
+    if size is None:
+        return
+    found = _SIZE.fullmatch(size)
+    least, most = profile.image_sides or _SIDES
+    if found is None or not all(least <= int(side) <= most for side in found.groups()):
+        raise InvalidRequestError(
+            f"size must be WIDTHxHEIGHT, for model {profile.id!r} each from {least} to {most} "
+            f"pixels, and is {size!r}."
+        )
+
+
+def _check_images(images: tuple[str, ...], profile: ModelProfile) -> None:
+    most = _MOST_IMAGES if profile.image_references is None else profile.image_references
+    if len(images) > most:
+        raise InvalidRequestError(
+            f"Model {profile.id!r} takes {most or 'no'} image{'s' if most != 1 else ''} to start "
+            f"from, and {len(images)} came. "
+            + ("Choose a model that edits images." if not most else "Leave some out.")
+        )
+    if not images and profile.task == "image-to-image":
+        raise InvalidRequestError(
+            f"Model {profile.id!r} edits images. Pass images=(…), at least one."
+        )
+    for image in images:
+        if not image.startswith(("https://", "http://", "data:image/")):
+            raise InvalidRequestError(
+                f"{image[:80]!r} is no address of an image. It must begin with https:// or "
+                "data:image/; modelscope_transport.media.media_url makes one of a file."
+            )
+
+
+def _loras(loras: str | Mapping[str, float]) -> str | dict[str, float]:
+    if isinstance(loras, str):
+        check_model(loras)
+        return loras
+    for lora in loras:
+        check_model(lora)
+    if not 1 <= len(loras) <= _MOST_LORAS:
+        raise InvalidRequestError(f"loras must be from one to {_MOST_LORAS}, and are {len(loras)}.")
+    total = math.fsum(loras.values())
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise InvalidRequestError(f"The weights of loras must sum to 1, and sum to {total:g}.")
+    return dict(loras)
+
+
+# --- what comes back --------------------------------------------------------------------------
+
+
+def _read_accepted(reply: Reply) -> Pending | Done | Failure:
+    envelope = _open(reply)
+    if isinstance(envelope, Failure):
+        return envelope
+    if envelope.error or envelope.errors or _is_over(envelope, "FAIL"):
+        return _complaint(envelope)
+    if envelope.task_id:
+        return Pending(envelope.task_id)
+    done = _done(envelope)  # as the service answered until the end of 2025
+    return Failure("", empty=True) if done is None else done
+
+
+def look(task_id: str) -> Encoded:
+    """How to ask after a task; the reply reads as `Waiting`, `Done` or `Ended`."""
+    if not re.fullmatch(r"[\w.:-]+", task_id):
+        raise InvalidRequestError(f"{task_id[:80]!r} is no ID of a task.")
+    return Encoded(body=b"", path=f"/tasks/{task_id}", headers=_TASK_TYPE, read=_read_task)
+
+
+def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
+    envelope = _open(reply)
+    if isinstance(envelope, Failure):
+        return envelope
+    if _is_over(envelope, "FAIL", "CANCEL", "REVOKED", "ERROR"):
+        return Ended(_complaint(envelope))
+    if envelope.error or envelope.errors:
+        return _complaint(envelope)
+    if _is_over(envelope, "SUCC"):
+        return _done(envelope) or Ended(Failure("", empty=True))
+    # Names of states beyond these are only known from clients: PENDING, RUNNING, QUEUED.
+    return Waiting() if envelope.task_status else Failure("", empty=True)
+
+
+def fetch(url: str) -> Encoded:
+    """How to get an image; the reply reads as an `Image`."""
+
+    def read(reply: Reply) -> Image | Failure:
+        media_type = media_type_of(reply.body)
+        if media_type is None or not media_type.startswith("image/"):
+            return Failure(
+                f"no image: {reply.body[:80].decode('utf-8', 'replace')}", unreadable=True
+            )
+        return Image(url, reply.body, media_type)
+
+    return Encoded(body=b"", path=url, read=read)
+
+
+def finish(products: tuple[Image | str, ...], task_id: str, origin: Origin) -> ImageResult:
+    """What a task made: images, or their addresses."""
+    images = tuple(Image(it) if isinstance(it, str) else it for it in products)
+    return ImageResult(images, task_id, origin)
+
+
+def _open(reply: Reply) -> _Envelope | Failure:
+    if not reply.body.strip():
+        return Failure("", empty=True)
+    try:
+        return _envelope.decode(reply.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return replace(read_failure(reply.body), unreadable=True)
+
+
+def _is_over(envelope: _Envelope, *states: str) -> bool:
+    return (envelope.task_status or "").upper().startswith(states)
+
+
+def _done(envelope: _Envelope) -> Done | Failure | None:
+    pictures = [picture.url for picture in envelope.images or ()]
+    urls = tuple(url for url in envelope.output_images or pictures if url)
+    if not urls:
+        return None
+    for url in urls:
+        if not is_safe_url(url):
+            return Failure(f"an image at {url[:80]!r}, which is not fetched", unreadable=True)
+    return Done(urls, envelope.task_id or "")
+
+
+def _complaint(envelope: _Envelope) -> Failure:
+    said = envelope.errors or envelope.error or {"message": envelope.message}
+    return describe(said, request_id=envelope.request_id)

@@ -1,0 +1,77 @@
+"""Ranking on the wire: ``POST /rerank``, which this service does not have.
+
+The form is the one that servers of reranker models share (vLLM, Jina, Cohere). It is used from the
+day on which ``data/tasks.toml`` says that the service offers it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..models import ModelProfile
+from ..task_types import Rank, RerankRequest, RerankResult
+from .checks import check_model, to_json
+from .encoded import Encoded, Form
+from .outcomes import Failure, Reply, describe, read_failure
+
+__all__ = ["PATH", "prepare"]
+
+PATH = "/rerank"
+
+
+class _Found(Struct):
+    index: int
+    relevance_score: float
+
+
+class _Envelope(Struct):
+    results: list[_Found] | None = None
+    error: Any = None
+    errors: Any = None
+    request_id: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope, strict=False)
+
+
+def prepare(
+    request: RerankRequest, profile: ModelProfile, *, stream: bool, form: Form | None = None
+) -> Encoded:
+    """Encode a request; its reply reads as a `RerankResult`."""
+    check_model(request.model)
+    shown = request.documents[: request.max_documents]
+    body: dict[str, Any] = {
+        "model": profile.id,
+        "query": request.query,
+        "documents": [text[: request.max_characters] for text in shown],
+    }
+    if request.top_n is not None:
+        body["top_n"] = request.top_n
+    if request.extra_body:
+        body.update(request.extra_body)
+
+    def read(reply: Reply) -> RerankResult | Failure:
+        return _decode(reply.body, len(shown))
+
+    return Encoded(body=to_json(body), read=read)
+
+
+def _decode(body: bytes, count: int) -> RerankResult | Failure:
+    try:
+        envelope = _envelope.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return replace(read_failure(body), unreadable=True)
+    if envelope.error or envelope.errors:
+        return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+    if not envelope.results:
+        return Failure("", empty=True)
+    found = sorted(envelope.results, key=lambda each: -each.relevance_score)
+    sound = all(0 <= each.index < count and math.isfinite(each.relevance_score) for each in found)
+    if not sound or len({each.index for each in found}) != len(found):
+        return Failure("places of documents that were not sent, or twice the same", unreadable=True)
+    return RerankResult(tuple(Rank(each.index, each.relevance_score) for each in found))
