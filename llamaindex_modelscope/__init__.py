@@ -9,6 +9,10 @@ except ModuleNotFoundError as error:  # what is missing is not of this package: 
         name=error.name,
     ) from error
 
+from types import ModuleType
+
+import wrapt
+
 from .embeddings import ModelScopeEmbedding
 from .errors import (
     ErrorDetails,
@@ -27,6 +31,7 @@ from .errors import (
     ModelScopeModelNotServedError,
     ModelScopeQuotaExceededError,
     ModelScopeRateLimitError,
+    ModelScopeRetryPolicy,
     ModelScopeServerError,
     ModelScopeStreamInterruptedError,
     ModelScopeUnexpectedReplyError,
@@ -34,6 +39,7 @@ from .errors import (
     errors_to_retry,
 )
 from .llms import ModelScope
+from .pacing import ModelScopeRateLimiter
 
 __all__ = [
     "ErrorDetails",
@@ -54,9 +60,23 @@ __all__ = [
     "ModelScopeModelNotServedError",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
+    "ModelScopeRateLimiter",
+    "ModelScopeRetryPolicy",
     "ModelScopeServerError",
     "ModelScopeStreamInterruptedError",
     "ModelScopeUnexpectedReplyError",
     "ModelScopeUnsupportedTaskError",
     "errors_to_retry",
 ]
+
+
+@wrapt.when_imported("llama_index.core.llms.loading")
+def _recognise_llm(module: ModuleType) -> None:
+    # ``load_llm`` knows the classes in a table of its module. That module imports the OpenAI
+    # package where there is one, so it is not imported for this entry's sake.
+    module.RECOGNIZED_LLMS[ModelScope.class_name()] = ModelScope
+
+
+@wrapt.when_imported("llama_index.core.embeddings.loading")
+def _recognise_embedding(module: ModuleType) -> None:
+    module.RECOGNIZED_EMBEDDINGS[ModelScopeEmbedding.class_name()] = ModelScopeEmbedding

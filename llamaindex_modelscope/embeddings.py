@@ -159,11 +159,11 @@ class ModelScopeEmbedding(BaseEmbedding):
         )
 
     def _embed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
-        with native_errors():
+        with native_errors(self.rate_limiter):
             return list(self.client.embed(self._request(texts, instruction)).vectors)
 
     async def _aembed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
-        with native_errors():
+        with native_errors(self.rate_limiter):
             result = await self.client.aio.embed(self._request(texts, instruction))
             return list(result.vectors)
 

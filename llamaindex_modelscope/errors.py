@@ -12,6 +12,7 @@ would pass for a bad answer. For the same reason `native_errors` lets none of th
 
 from __future__ import annotations
 
+import random
 from types import TracebackType
 from typing import Final
 
@@ -40,6 +41,9 @@ from modelscope_transport.errors import (
     UnexpectedReplyError,
     UnsupportedTaskError,
 )
+from modelscope_transport.retry import RetryPolicy
+
+from .pacing import ModelScopeRateLimiter
 
 __all__ = [
     "NATIVE",
@@ -59,6 +63,7 @@ __all__ = [
     "ModelScopeModelNotServedError",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
+    "ModelScopeRetryPolicy",
     "ModelScopeServerError",
     "ModelScopeStreamInterruptedError",
     "ModelScopeUnexpectedReplyError",
@@ -172,11 +177,17 @@ _MISREAD = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 class native_errors:
     """Everything raised inside leaves as an error of this module, the original as its cause.
 
-    For sync code, coroutines and generators alike: it holds nothing. An instance is made anew for
-    each error, since LlamaIndex marks the instances that it has reported.
+    For sync code, coroutines and generators alike. An instance of an error is made anew each
+    time, since LlamaIndex marks the instances that it has reported.
+
+    Args:
+        limiter: the object's rate limiter; one of ours is told of calls that were too fast.
     """
 
-    __slots__ = ()
+    __slots__ = ("_limiter",)
+
+    def __init__(self, limiter: object = None) -> None:
+        self._limiter = limiter
 
     def __enter__(self) -> None:
         """Nothing to do before."""
@@ -191,6 +202,10 @@ class native_errors:
         if error is None:
             return
         if isinstance(error, ModelScopeError):
+            if isinstance(error, RateLimitError) and isinstance(
+                self._limiter, ModelScopeRateLimiter
+            ):
+                self._limiter.hold(error.retry_after)
             native = NATIVE.get(type(error))
             if native is not None:
                 raise native(str(error), details=error.details) from error
@@ -200,14 +215,52 @@ class native_errors:
             ) from error
 
 
-def errors_to_retry() -> list[ErrorToRetry]:
-    """The errors that a new try may heal, for core's ``retry_on_exceptions_with_backoff``.
+# What a new try may heal. A spent allowance is not among them.
+_MAY_HEAL = (
+    ModelScopeRateLimitError,
+    ModelScopeServerError,
+    ModelScopeEmptyReplyError,
+    ModelScopeAPIConnectionError,
+)
 
-    A spent allowance is not among them.
+
+def errors_to_retry() -> list[ErrorToRetry]:
+    """The errors that a new try may heal, for core's ``retry_on_exceptions_with_backoff``."""
+    return [ErrorToRetry(error) for error in _MAY_HEAL]
+
+
+class ModelScopeRetryPolicy:
+    """When a workflow's step tries again: ``@step(retry_policy=ModelScopeRetryPolicy())``.
+
+    After the wait that the service asks for, else after 2 seconds, doubled each time up to 30,
+    spread at random. Never when the allowance is spent or the request is wrong. Each call inside
+    the step has already tried as often as its ``max_retries`` says.
+
+    Args:
+        max_retries: further tries of the step.
+        timeout: seconds since the first failure after which it gives up.
     """
-    return [
-        ErrorToRetry(ModelScopeRateLimitError),
-        ErrorToRetry(ModelScopeServerError),
-        ErrorToRetry(ModelScopeEmptyReplyError),
-        ErrorToRetry(ModelScopeAPIConnectionError),
-    ]
+
+    def __init__(self, max_retries: int = 3, timeout: float = 300.0) -> None:
+        self.timeout = timeout
+        self._policy = RetryPolicy(max_retries, first_delay=2.0, longest_delay=30.0)
+
+    def next(
+        self, elapsed_time: float, attempts: int, error: Exception, *, seed: int | None = None
+    ) -> float | None:
+        """Seconds to wait before the next try; ``None`` to give up.
+
+        Args:
+            elapsed_time: seconds since the first failure.
+            attempts: failures so far.
+            error: the last failure.
+            seed: seed of the random part of the wait.
+        """
+        if not isinstance(error, _MAY_HEAL):
+            return None
+        return self._policy.delay(
+            attempts - 1,
+            retry_after=error.details.retry_after,
+            remaining=self.timeout - elapsed_time,
+            chance=random.Random(seed).random,
+        )

@@ -260,19 +260,19 @@ class ModelScope(StructuredOutputLLM):
         Raises:
             ModelScopeError: one of `llamaindex_modelscope.errors`.
         """
-        with native_errors():
+        with native_errors(self.rate_limiter):
             return self._chat(self._messages(messages), kwargs)
 
     @_chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """`chat`, as it comes. The last response holds the whole message and its token usage."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             return self._stream(self._messages(messages), kwargs)
 
     @_chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, for event loops."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             return await self._achat(self._messages(messages), kwargs)
 
     @_chat_events
@@ -280,13 +280,13 @@ class ModelScope(StructuredOutputLLM):
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """`stream_chat`, for event loops."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             return await self._astream(self._messages(messages), kwargs)
 
     @_completion_events
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt, sent as one user message. Otherwise as `chat`."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             return to_completion_response(self._chat(self._prompt(prompt, formatted), kwargs))
 
     @_completion_events
@@ -294,7 +294,7 @@ class ModelScope(StructuredOutputLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
         """`complete`, as it comes."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             stream = self._stream(self._prompt(prompt, formatted), kwargs)
         return (to_completion_response(response) for response in stream)
 
@@ -303,7 +303,7 @@ class ModelScope(StructuredOutputLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """`complete`, for event loops."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             response = await self._achat(self._prompt(prompt, formatted), kwargs)
             return to_completion_response(response)
 
@@ -312,7 +312,7 @@ class ModelScope(StructuredOutputLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
         """`stream_complete`, for event loops."""
-        with native_errors():
+        with native_errors(self.rate_limiter):
             stream = await self._astream(self._prompt(prompt, formatted), kwargs)
         return (to_completion_response(response) async for response in stream)
 
