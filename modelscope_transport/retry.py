@@ -52,7 +52,7 @@ class RetryPolicy(Struct, frozen=True):
             wait = retry_after
         else:
             # Full jitter: many callers refused together must not come back together.
-            bound: float = min(self.longest_delay, self.first_delay * 2**retries)
+            bound: float = min(self.longest_delay, self.first_delay * 2.0 ** min(retries, 60))
             wait = bound * chance()
         return wait if wait < remaining else None
 
