@@ -153,6 +153,7 @@ class ModelScopeEmbedding(BaseEmbedding):
             model=self.model_name,
             texts=tuple([instruction + text for text in texts] if instruction else texts),
             dimensions=self.dimensions,
+            batch_size=self.embed_batch_size,
             extra_body=self.extra_body,
             timeout=self.timeout,
             fallback_models=tuple(self.fallback_models),

@@ -20,9 +20,9 @@ from ._flow import Flow, Request, call_flow
 from ._gate import Gate
 from ._io import Line
 from ._poll import poll_flow
-from ._wire.checks import check_headers, check_model
+from ._wire.checks import check_headers, check_model, check_range
 from .errors import ConfigurationError, InvalidRequestError
-from .models import ModelProfile, ProfileBook
+from .models import ModelProfile, ProfileBook, profile_for
 from .quota import Ledger, MemoryLedger
 from .retry import RetryBudget, RetryPolicy
 from .settings import Secret, Settings, resolve_proxy, resolve_token
@@ -149,7 +149,15 @@ class Core:
                     f"{model!r} cannot stand in for {request.model!r}: vectors of two models do "
                     "not fit one index. Use another way to the same model, owner/name:Provider."
                 )
-        return Batches(request.texts, self.profile(request.model).embedding_batch)
+        check_range("batch_size", request.batch_size, 1)
+        return Batches(request.texts, self._batch_size(request))
+
+    def _batch_size(self, request: EmbeddingRequest) -> int:
+        known = self.profile(request.model).embedding_batch
+        learnt = known != profile_for(request.model).embedding_batch
+        if request.batch_size is None:
+            return known
+        return min(known, request.batch_size) if learnt else request.batch_size
 
     def too_large(
         self, error: InvalidRequestError, request: EmbeddingRequest, batch: tuple[str, ...]

@@ -211,6 +211,8 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True):
         model: model ID, ``owner/name``.
         texts: texts to embed, none of them empty.
         dimensions: length of the vectors; ``None`` is the model's own.
+        batch_size: most texts in one HTTP request; ``None`` is the model's own. What the service
+            has refused since goes before either.
         extra_body: further fields of the request, merged in last.
         extra_headers: further HTTP headers.
         timeout: total deadline of this call in seconds, instead of the client's.
@@ -221,6 +223,7 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True):
     model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
+    batch_size: int | None = None
     extra_body: Mapping[str, Any] | None = None
     extra_headers: Mapping[str, str] | None = None
     timeout: float | None = None
