@@ -51,6 +51,8 @@ class _BaseClient:
         http_client: Any = None,
         http_async_client: Any = None,
     ) -> None:
+        token = resolve_token(api_key)
+        del api_key  # a traceback that shows locals must not show it
         if max_retries < 0:
             raise ConfigurationError(f"max_retries must be at least 0, and is {max_retries!r}.")
         if image_tasks < 1:
@@ -68,7 +70,7 @@ class _BaseClient:
         shared = ledger is MemoryLedger
         self._core = Core(
             options,
-            resolve_token(api_key),
+            token,
             None if isinstance(ledger, type) else ledger,
             not shared,
             http_client,
@@ -90,8 +92,9 @@ class _BaseClient:
         return self._core.profile(model)
 
     def __repr__(self) -> str:
-        """Show the address, never the token."""
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        """Show the address, never the token. A client that was refused has none."""
+        made = f"base_url={self.base_url!r}" if "_core" in vars(self) else ""
+        return f"{type(self).__name__}({made})"
 
     def __copy__(self) -> Self:
         """A client has no state of its own to copy."""

@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import os
 import posixpath
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
@@ -120,6 +121,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         return {"connect": connect, "pool": connect, "read": wait, "write": wait}
 
 
+_TOKEN = re.compile(r"[!-~]+")
+# Plain ASCII: a look-alike of the service's host in other letters must not get the token.
+_ADDRESS = re.compile(
+    r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*)(:\d+)?(/[\w.~-]*)*",
+    re.I | re.A,
+)
+
+
 def _first_set(names: tuple[str, ...]) -> str | None:
     for name in names:
         value = os.environ.get(name, "").strip()
@@ -137,19 +146,20 @@ def resolve_token(api_key: str | None = None) -> Secret:
     Raises:
         ConfigurationError: no token, or one that cannot be sent in a header.
     """
-    token = (api_key or "").strip() or _first_set(TOKEN_VARIABLES)
-    if not token:
+    secret = Secret((api_key or "").strip() or _first_set(TOKEN_VARIABLES) or "")
+    del api_key  # a traceback that shows locals must not show it
+    if not secret.reveal():
         raise ConfigurationError(
             "There is no ModelScope token. Create one at "
             f"{TOKEN_PAGE} and pass api_key=… or set {TOKEN_VARIABLES[0]}."
         )
     # The value is not shown: h11 would print it whole in its own complaint.
-    if any(not "!" <= character <= "~" for character in token):
+    if not _TOKEN.fullmatch(secret.reveal()):
         raise ConfigurationError(
             "The ModelScope token holds a space, a line break, a full-width or another character "
             f"that no token has. Copy it again from {TOKEN_PAGE}."
         )
-    return Secret(token)
+    return secret
 
 
 def _is_loopback(host: str) -> bool:
@@ -174,22 +184,23 @@ def resolve_base_url(base_url: str | None = None) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         parts, host, port = urllib.parse.urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(
-            f"The base URL {_shown(url)!r} is no web address. Use one such as {BASE_URL}."
-        )
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
-            f"The base URL of {host} holds a user name or password. Leave them out; "
+            f"The base URL {_shown(url)} holds a user name or password. Leave them out; "
             "the token goes into api_key."
         )
-    if parts.query or parts.fragment or not url.isprintable() or " " in url:
+    if host and (parts.query or parts.fragment):
         raise ConfigurationError(
-            f"The base URL {_shown(url)!r} must end with its path, such as {BASE_URL}."
+            f"The base URL {_shown(url)} must end with its path, such as {BASE_URL}."
+        )
+    strays = {".", ".."} & set(parts.path.split("/"))
+    if not host or len(host) > 253 or strays or not _ADDRESS.fullmatch(url):
+        raise ConfigurationError(
+            f"The base URL {_shown(url)} is no web address. Use one such as {BASE_URL}."
         )
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError(
-            f"The base URL {_shown(url)!r} would send the token unencrypted. Use https; "
+            f"The base URL {_shown(url)} would send the token unencrypted. Use https; "
             "http is for this machine's own addresses (127.0.0.1, localhost) only."
         )
     del port  # reading it above was the check
@@ -242,9 +253,11 @@ def resolve_address(base_url: str, path: str) -> tuple[str, bool]:
 
 
 def _shown(url: str) -> str:
-    """An address fit for a message: without a user's password."""
-    head, separator, tail = url.rpartition("@")
-    return "…@" + tail if separator and head else url
+    """An address fit for a message: without a password or a query, a look-alike as what it is."""
+    if not any(sign in url for sign in "./:"):
+        return "that was given"  # a token in the wrong place, perhaps
+    head = re.split("[?#]", url)[0].rpartition("@")[2]
+    return ascii(head if head == url else f"...{head}")
 
 
 def resolve_proxy(base_url: str, proxy: str | None = None) -> str | None:
@@ -254,12 +267,17 @@ def resolve_proxy(base_url: str, proxy: str | None = None) -> str | None:
     ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed; a proxy is never
     used for this machine's own addresses unless it is passed.
     """
-    if proxy:
-        return None if proxy.lower() == "none" else proxy
-    parts = urllib.parse.urlsplit(base_url)
-    host = parts.hostname or ""
-    proxies: Mapping[str, str] = urllib.request.getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
-    if not found or _is_loopback(host) or urllib.request.proxy_bypass(host):
+    found = None if proxy and proxy.lower() == "none" else proxy or _proxy_for(base_url)
+    if found is None:
         return None
     return found if "://" in found else f"http://{found}"
+
+
+def _proxy_for(base_url: str) -> str | None:
+    parts = urllib.parse.urlsplit(base_url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    proxies: Mapping[str, str] = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or _is_loopback(host) or urllib.request.proxy_bypass(f"{host}:{port}"):
+        return None
+    return found
