@@ -9,7 +9,7 @@ Run it with a token from https://modelscope.cn/my/myaccesstoken:
 from typing import Literal
 
 from langchain.agents import create_agent
-from langchain_core.messages import AnyMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.tools import tool
 
 from langchain_modelscope import ChatModelScope
@@ -29,7 +29,7 @@ def main() -> list[AnyMessage]:
     model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
     agent = create_agent(model, tools=[affordable_calls])
 
-    messages: list[AnyMessage] = agent.invoke({"messages": [("user", QUESTION)]})["messages"]
+    messages: list[AnyMessage] = agent.invoke({"messages": [HumanMessage(QUESTION)]})["messages"]
     for message in messages:
         message.pretty_print()
     return messages

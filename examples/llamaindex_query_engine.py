@@ -12,6 +12,7 @@ from pathlib import Path
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.node_parser import MarkdownNodeParser, SentenceSplitter
+from llama_index.core.schema import TransformComponent
 
 from llamaindex_modelscope import ModelScope, ModelScopeEmbedding
 
@@ -35,7 +36,10 @@ def main(*folders: Path) -> list[RESPONSE_TYPE]:
     embed_model = ModelScopeEmbedding(model_name="Qwen/Qwen3-Embedding-0.6B")
 
     documents = [document for folder in folders for document in read(folder)]
-    splitters = [MarkdownNodeParser(), SentenceSplitter(chunk_size=512, chunk_overlap=0)]
+    splitters: list[TransformComponent] = [
+        MarkdownNodeParser(),
+        SentenceSplitter(chunk_size=512, chunk_overlap=0),
+    ]
     index = VectorStoreIndex.from_documents(
         documents, embed_model=embed_model, transformations=splitters
     )
