@@ -1,4 +1,4 @@
-"""How many texts one embedding request holds: the model's number, the caller's, or what was learnt."""
+"""How many texts one embedding request holds: the model's number, the caller's, or a lesson."""
 
 from __future__ import annotations
 
