@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from .allowance import cost_in_halves, end_of, granted_a_day
 from .budget import Budget
 from .evidence import bucket_of
-from .lots import LOTS, draw, filled, held_back
+from .lots import draw, filled, held_back
 from .reservation import Park, Reservation, pools_of
-from .steps import LASTING, Name, Ran, Step
+from .steps import LASTING, Ran, Step
 
 __all__ = ["Asking", "ask"]
 
@@ -32,14 +32,12 @@ class Asking(Struct):
         reservation: what is given when none fails.
         tests: what must hold.
         changes: what is taken.
-        watch: cells to bring along.
         refusals: by test, the refusal; ``None`` for one that has to look again first.
     """
 
     reservation: Reservation
     tests: list[Step]
     changes: list[Step]
-    watch: list[Name]
     refusals: list[Park | None]
 
     def require(self, test: Step, refusal: Park | None) -> None:
@@ -52,7 +50,7 @@ class Asking(Struct):
         assert ran.failed is not None
         step = self.tests[ran.failed]
         if step.word == "shut":
-            return convert(ran.seen[LASTING, step.cell.replace("until ", "park ", 1)], Park)
+            return convert(ran.pages[LASTING][step.cell.replace("until ", "park ", 1)], Park)
         return self.refusals[ran.failed]
 
 
@@ -85,22 +83,15 @@ def ask(
         bucket=bucket_of(now),
         reserved_at=now,
         halves=halves,
+        strikes=cells.get(f"strikes {model}", 0),
     )
-    asking = Asking(
-        reservation,
-        [],
-        [],
-        [(LASTING, f"strikes {model}"), (LASTING, LOTS), (LASTING, "limit "), (LASTING, "day")],
-        [],
-    )
+    asking = Asking(reservation, [], [], [])
     for pool in pools:
-        asking.require(Step("shut", LASTING, f"until {pool}", now), None)
-        asking.watch += [(LASTING, f"park {pool}"), (day, f"calls {pool}")]
+        asking.require(Step("shut", LASTING, f"until {pool}"), None)
         asking.changes.append(Step("add", day, f"calls {pool}", 1))
     asking.changes.append(Step("add", day, f"unsure {reservation.bucket} {model}", 1))
     if halves:
         asking.changes.append(Step("add", day, "halves", halves))
-        asking.watch.append((day, "halves"))
     if cells.get("day") != day:
         asking.changes.append(Step("put", LASTING, "day", day))
     until = end_of(day).timestamp()
@@ -140,7 +131,6 @@ def _draw(
     """Take the call's weight out of the lots, and leave to others what is to be left."""
     given = asking.reservation
     lots = filled(cells, now)
-    asking.watch += [(LASTING, f"lot {lot.name}") for lot in lots]
     keep = budget.keep
     refusal = Park(
         scope="account",

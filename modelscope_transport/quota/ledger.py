@@ -24,13 +24,13 @@ from .allowance import Allowance, day_of, granted_a_day
 from .asking import Asking, ask
 from .budget import Budget
 from .clock import ServiceClock
-from .evidence import of_headers, of_park, of_strike
-from .lots import Lot, granted, reported
+from .evidence import bucket_of, of_headers, of_park, of_strike
+from .lots import LOTS, Lot, granted, reported
 from .memory import MemoryStore
 from .outage import Downgraded, StandIn
 from .reservation import Park, Reservation, pools_of
 from .snapshot import DayUse, Quota, history_of, quotas_of
-from .steps import LASTING, Name, Ran, Step, Store, StoreError
+from .steps import LASTING, Ran, Step, Store, StoreError
 
 __all__ = ["Ledger", "MemoryLedger"]
 
@@ -54,6 +54,7 @@ class Ledger:
         self._clocks: dict[str, ServiceClock] = {}
         # The lasting cells of each account as last seen: which lots there are, for the most part.
         self._seen: dict[str, dict[str, Any]] = {}
+        self._programs: dict[tuple[str, str, str | None], tuple[tuple[Any, ...], Asking]] = {}
         # Settlements that change nothing for others ride with the next reservation.
         self._owed: dict[str, deque[Step]] = {}
 
@@ -83,8 +84,8 @@ class Ledger:
         if looked:
             self._look(account)
         while True:
-            seen, bounds = self._seen.setdefault(account, {}), self._bounded(budget)
-            asking = ask(account, model, tier, bounds, seen, *self._today(account))
+            now, day = self._today(account)
+            asking = self._asking(account, model, tier, self._bounded(budget), now, day)
             if isinstance(asking, Park):
                 if looked:
                     return asking
@@ -92,14 +93,12 @@ class Ledger:
                 looked = True
                 continue
             try:
-                ran = self._run(account, self._shared(asking), asking.changes, asking.watch)
+                ran = self._run(account, self._shared(asking), asking.changes, now=now)
             except Downgraded:
                 continue
-            self._keep(account, asking.watch, ran)
             if ran.failed is None:
-                strikes = ran.seen.get((LASTING, f"strikes {model}"), 0)
-                given = asking.reservation
-                return replace(given, strikes=strikes) if strikes else given
+                strikes = ran.pages[LASTING].get(f"strikes {model}", 0)
+                return replace(asking.reservation, reserved_at=now, strikes=strikes)
             refusal = asking.refusal(ran)
             if refusal is not None:
                 return refusal
@@ -254,33 +253,47 @@ class Ledger:
             for step, refusal in zip(asking.tests, asking.refusals, strict=True)
         ]
 
+    def _asking(
+        self, account: str, model: str, tier: str | None, budget: Budget, now: float, day: str
+    ) -> Asking | Park:
+        """The program of a reservation; the last one again where it still holds."""
+        cells = self._seen.setdefault(account, {})
+        rests_on = (budget, day, bucket_of(now), cells.get("day"), cells.get(LOTS))
+        key = (account, model, tier)
+        last = self._programs.get(key)
+        if last is not None and last[0] == rests_on:
+            return last[1]
+        asking = ask(account, model, tier, budget, cells, now, day)
+        if isinstance(asking, Asking) and not cells.get(LOTS) and budget.keep is None:
+            self._programs[key] = rests_on, asking
+        return asking
+
     def _run(
         self,
         account: str,
         tests: Sequence[Step],
         changes: Sequence[Step],
-        watch: Sequence[Name] = (),
+        *,
+        now: float | None = None,
     ) -> Ran:
         owed = self._owed.get(account)
         paid = [owed.popleft() for _ in range(len(owed))] if owed else []
+        moment = self._now(account) if now is None else now
         try:
-            ran = self._store.run(account, tests, [*paid, *changes], watch)
+            ran = self._store.run(account, moment, tests, [*paid, *changes])
         except StoreError as error:
             raise _unusable(error) from None
         except Downgraded:
-            if watch:
+            if now is not None:
                 raise
-            ran = self._store.run(account, tests, [*paid, *changes], watch)
-        if ran.failed is not None:
-            self._owed.setdefault(account, deque()).extend(paid)
-            return ran
-        cells = self._seen.setdefault(account, {})
-        cells.update((step.cell, step.a) for step in changes if step[:2] == ("put", LASTING))
+            ran = self._store.run(account, moment, tests, [*paid, *changes])
+        if ran.failed is not None and paid:
+            self._owed[account].extend(paid)
+        self._seen[account] = ran.pages.setdefault(LASTING, {})
         return ran
 
     def _read(self, account: str, pages: Sequence[str]) -> dict[str, dict[str, Any]]:
-        owed = self._owed.get(account)
-        if owed:
+        if self._owed.get(account):
             self._run(account, (), ())
         try:
             return self._store.read(account, pages)
@@ -292,14 +305,6 @@ class Ledger:
         cells = self._read(account, (LASTING,)).get(LASTING, {})
         self._seen[account] = cells
         return cells
-
-    def _keep(self, account: str, watched: Sequence[Name], ran: Ran) -> None:
-        cells = self._seen.setdefault(account, {})
-        for name in watched:
-            if name[0] == LASTING and name in ran.seen:
-                cells[name[1]] = ran.seen[name]
-            elif name[0] == LASTING:
-                cells.pop(name[1], None)
 
 
 class MemoryLedger(Ledger):

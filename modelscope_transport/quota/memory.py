@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from .steps import Name, Pages, Ran, Step, run, seen
+from .steps import Pages, Ran, Step, run
 
 __all__ = ["MemoryStore"]
 
@@ -23,18 +23,12 @@ class MemoryStore:
         self._accounts: dict[str, Pages] = pages or {}
         self._lock = threading.Lock()
 
-    def run(
-        self,
-        account: str,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        watch: Iterable[Name] = (),
-    ) -> Ran:
+    def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program atomically."""
         with self._lock:
             pages = self._accounts.setdefault(account, {})
-            failed, _ = run(pages, tests, changes)
-            return Ran(failed, seen(pages, watch))
+            failed, _ = run(pages, now, tests, changes)
+            return Ran(failed, pages)
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""

@@ -6,10 +6,10 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from .memory import MemoryStore
-from .steps import LASTING, Name, Pages, Ran, Step, Store, StoreError
+from .steps import Pages, Ran, Step, Store, StoreError
 
 __all__ = ["Downgraded", "StandIn"]
 
@@ -58,41 +58,32 @@ class StandIn:
         """Whether only a share of every limit may be used now."""
         return self._memory is not None and self._share is not None
 
-    def run(
-        self,
-        account: str,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        watch: Iterable[Name] = (),
-    ) -> Ran:
+    def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program where it can be run.
 
         Raises:
             Downgraded: the store has just gone down; nothing was changed.
         """
-        self._try_again()
+        self._try_again(now)
         if self._memory is not None:
-            return self._memory.run(account, tests, changes, watch)
+            return self._memory.run(account, now, tests, changes)
         try:
-            ran = self._store.run(account, tests, changes, watch)
+            ran = self._store.run(account, now, tests, changes)
         except StoreError as error:
             self._go_down(error)
             raise Downgraded from None
-        known = self._known.setdefault(account, {})
-        for (page, cell), value in ran.seen.items():
-            known.setdefault(page, {})[cell] = value
+        self._known.setdefault(account, {}).update(ran.pages)
         return ran
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, from where they can be read."""
-        self._try_again()
         if self._memory is None:
             try:
                 found = self._store.read(account, pages)
             except StoreError as error:
                 self._go_down(error)
             else:
-                self._known.setdefault(account, {}).update(copy.deepcopy(found))
+                self._known.setdefault(account, {}).update(found)
                 return found
         assert self._memory is not None
         return self._memory.read(account, pages)
@@ -109,10 +100,6 @@ class StandIn:
         self._store.close()
 
     def _go_down(self, error: StoreError) -> None:
-        for pages in self._known.values():
-            cells = pages.get(LASTING, {})
-            for park in [cell for cell in cells if cell.startswith("park ")]:
-                cells[park.replace("park ", "until ", 1)] = cells[park]["until"]
         self._memory = MemoryStore(copy.deepcopy(self._known))
         self._asked = time.monotonic()
         meanwhile = (
@@ -122,7 +109,7 @@ class StandIn:
         )
         warnings.warn(f"The ledger: {error}. {meanwhile}", RuntimeWarning, stacklevel=2)
 
-    def _try_again(self) -> None:
+    def _try_again(self, now: float) -> None:
         """Go back to the store when it answers, and tell it what was spent meanwhile."""
         memory = self._memory
         if memory is None or self._share is None or time.monotonic() - self._asked < _PATIENCE:
@@ -130,7 +117,7 @@ class StandIn:
         self._asked = time.monotonic()
         try:
             for account, pages in memory.accounts():
-                self._store.run(account, (), list(self._spent_meanwhile(account, pages)))
+                self._store.run(account, now, (), list(self._spent_meanwhile(account, pages)))
         except StoreError:
             return
         self._memory = None

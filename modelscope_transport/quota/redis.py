@@ -11,13 +11,13 @@ import os
 import threading
 import urllib.parse
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 import msgspec
 
-from .steps import LASTING, Name, Pages, Ran, Step, StoreError
+from .steps import LASTING, Pages, Ran, Step, StoreError
 
 __all__ = ["RedisStore", "shown"]
 
@@ -69,36 +69,34 @@ class RedisStore:
         self._lock = threading.Lock()
         _stores.add(self)
 
-    def run(
-        self,
-        account: str,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        watch: Iterable[Name] = (),
-    ) -> Ran:
+    def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one script."""
         pages = [LASTING]
         for step in (*tests, *changes):
             if step.page not in pages:
                 pages.append(step.page)
-        names = [name for name in watch if name[0] in pages]
 
-        def lines(steps: Sequence[Step]) -> bytes:
+        def text(steps: Sequence[Step]) -> bytes:
             return _encode(
                 [
-                    (word, pages.index(page) + 1, cell, _encode(a).decode(), b)
-                    if word == "put"
-                    else (word, pages.index(page) + 1, cell, a, b)
+                    (
+                        word,
+                        pages.index(page) + 1,
+                        cell,
+                        _encode(a).decode() if word == "put" else a,
+                        b,
+                    )
                     for word, page, cell, a, b in steps
                 ]
             )
 
         keys = [self._key(account, page) for page in pages]
-        places = _encode([(pages.index(page) + 1, cell) for page, cell in names])
-        arguments = [lines(tests), lines(changes), places, _DAYS_KEPT * 86400]
-        failed, *told = self._ask(lambda: self._run(keys=keys, args=arguments))
-        seen = {name: _decode(cell) for name, cell in zip(names, told, strict=False) if cell}
-        return Ran(None if failed < 0 else failed, seen)
+        arguments = [now, text(tests), text(changes), _DAYS_KEPT * 86400]
+        failed, *found = self._ask(lambda: self._run(keys=keys, args=arguments))
+        return Ran(
+            None if failed < 0 else failed,
+            {page: _table(cells) for page, cells in zip(pages, found, strict=True)},
+        )
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
@@ -163,6 +161,11 @@ class RedisStore:
         except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
             reason = type(error).__name__
             raise StoreError(f"the Redis at {shown(self.url)} cannot be used ({reason})") from None
+
+
+def _table(flat: Sequence[bytes]) -> dict[str, Any]:
+    """The cells of a hash, as a script returns it: name, value, name, value."""
+    return {flat[at].decode(): _decode(flat[at + 1]) for at in range(0, len(flat), 2)}
 
 
 def _without_ours(url: str) -> str:

@@ -13,13 +13,13 @@ import sqlite3
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from .steps import LASTING, Name, Pages, Ran, Step, StoreError, run, seen
+from .steps import LASTING, Pages, Ran, Step, StoreError, run
 
 __all__ = ["SQLiteStore", "default_path"]
 
@@ -75,30 +75,26 @@ class SQLiteStore:
         self._newest: dict[str, str] = {}
         _stores.add(self)
 
-    def run(
-        self,
-        account: str,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        watch: Iterable[Name] = (),
-    ) -> Ran:
+    def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one transaction."""
 
         def work(database: sqlite3.Connection) -> Ran:
-            wanted = {LASTING, *(step.page for step in tests), *(step.page for step in changes)}
-            pages = _load(database, account, tuple(wanted))
-            failed, changed = run(pages, tests, changes)
-            rows = [(account, page, _encode(pages[page])) for page in changed]
-            if rows:
-                database.executemany("REPLACE INTO page VALUES (?, ?, ?)", rows)
-                self._turn_pages(database, account, max(changed))
-            return Ran(failed, seen(pages, watch))
+            wanted = {LASTING}
+            wanted.update(step.page for step in tests)
+            wanted.update(step.page for step in changes)
+            pages = _load(database, account, wanted)
+            failed, changed = run(pages, now, tests, changes)
+            for page in changed:
+                row = (account, page, _encode(pages[page]))
+                database.execute("REPLACE INTO page VALUES (?, ?, ?)", row)
+                self._turn_pages(database, account, page)
+            return Ran(failed, pages)
 
         return self._transact(work)
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
-        return self._guarded(lambda database: _load(database, account, tuple(pages)))
+        return self._guarded(lambda database: _load(database, account, pages))
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
@@ -130,14 +126,14 @@ class SQLiteStore:
 
     def _turn_pages(self, database: sqlite3.Connection, account: str, day: str) -> None:
         """On a new day, throw away the oldest; by count, since a clock may have been wrong."""
-        if day != self._newest.get(account, LASTING) and day != LASTING:
-            self._newest[account] = day
-            database.execute(
-                "DELETE FROM page WHERE account = ?1 AND page NOT IN ("
-                "SELECT page FROM page WHERE account = ?1 ORDER BY page DESC LIMIT ?2) "
-                "AND page <> ''",
-                (account, _DAYS_KEPT),
-            )
+        if day == LASTING or day == self._newest.get(account):
+            return
+        self._newest[account] = day
+        database.execute(
+            "DELETE FROM page WHERE account = ?1 AND page <> '' AND page NOT IN ("
+            "SELECT page FROM page WHERE account = ?1 ORDER BY page DESC LIMIT ?2)",
+            (account, _DAYS_KEPT),
+        )
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def within(database: sqlite3.Connection) -> T:
@@ -219,7 +215,7 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _load(database: sqlite3.Connection, account: str, pages: tuple[str, ...]) -> Pages:
+def _load(database: sqlite3.Connection, account: str, pages: Collection[str]) -> Pages:
     marks = ", ".join("?" * len(pages))
     rows = database.execute(
         f"SELECT page, cells FROM page WHERE account = ? AND page IN ({marks})", (account, *pages)

@@ -7,7 +7,7 @@ interpreter of the seven words below.
 
 ========  ==================================================================
 test      fails when
-``shut``  cell > ``a`` (a time: the pool is shut until then)
+``shut``  cell > now (a time: the pool is shut until then)
 ``room``  cell + ``a`` > ``b``
 ``least`` cell < ``a``
 ========  ==================================================================
@@ -21,13 +21,12 @@ change    does
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["LASTING", "Name", "Pages", "Ran", "Step", "Store", "StoreError", "run", "seen"]
+__all__ = ["LASTING", "Pages", "Ran", "Step", "Store", "StoreError", "run"]
 
 LASTING = ""
-Name = tuple[str, str]
 Pages = dict[str, dict[str, Any]]
 
 
@@ -46,11 +45,11 @@ class Ran(NamedTuple):
 
     Attributes:
         failed: place of the test that failed, if one did.
-        seen: the cells asked for, as they are now, by page and name; without those that are not.
+        pages: the lasting page and those of the program, as they are now; not to be changed.
     """
 
     failed: int | None
-    seen: Mapping[Name, Any]
+    pages: Pages
 
 
 class StoreError(Exception):
@@ -64,14 +63,8 @@ class Store(Protocol):
     def blocking(self) -> bool:
         """Whether the methods do I/O; an event loop then keeps them in a thread."""
 
-    def run(
-        self,
-        account: str,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        watch: Iterable[Name] = (),
-    ) -> Ran:
-        """Run a program atomically, and tell the cells named in ``watch``.
+    def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
+        """Run a program atomically, at a time (seconds since the epoch).
 
         Raises:
             StoreError: the store cannot be read or written; nothing was changed.
@@ -96,7 +89,7 @@ class Store(Protocol):
 
 
 def run(
-    pages: Pages, tests: Sequence[Step], changes: Sequence[Step]
+    pages: Pages, now: float, tests: Sequence[Step], changes: Sequence[Step]
 ) -> tuple[int | None, set[str]]:
     """Run a program on pages in memory.
 
@@ -104,9 +97,9 @@ def run(
         The place of the test that failed, or ``None``, and the pages that have changed.
     """
     for place, (word, page, name, a, b) in enumerate(tests):
-        cell = pages.get(page, {}).get(name, 0)
+        cell = pages.get(page, _EMPTY).get(name, 0)
         if (
-            (word == "shut" and cell > a)
+            (word == "shut" and cell > now)
             or (word == "room" and cell + a > b)
             or (word == "least" and cell < a)
         ):
@@ -126,10 +119,4 @@ def run(
     return None, changed
 
 
-def seen(pages: Pages, watch: Iterable[Name]) -> dict[Name, Any]:
-    """The cells asked for, as far as they are there."""
-    return {
-        (page, cell): pages[page][cell]
-        for page, cell in watch
-        if page in pages and cell in pages[page]
-    }
+_EMPTY: dict[str, Any] = {}

@@ -1,0 +1,63 @@
+"""Processes that race for a ledger or die over it: run as ``python workers.py WORK NAME …``."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+
+from modelscope_transport.quota import Budget, Reservation, open_ledger
+
+MODEL = "Qwen/Qwen3-8B"
+
+
+def race(name: str, rounds: int, attempts: int, limit: int) -> None:
+    """Reserve and settle, round after round; each begins when a line comes. Print the grants."""
+    ledger = open_ledger(name)
+    assert ledger is not None
+    ledger.quotas("warm")
+    print("ready", flush=True)
+    for number in range(rounds):
+        sys.stdin.readline()
+        granted = 0
+        for _ in range(attempts):
+            leave = ledger.reserve(f"round-{number}", MODEL, budget=Budget(calls=limit))
+            if isinstance(leave, Reservation):
+                granted += 1
+                ledger.settle(leave, charged=True)
+        print(granted, flush=True)
+
+
+def kill(name: str, kills: int, limit: int) -> None:
+    """Have ``kills`` children killed while they reserve. Print what they were granted in all."""
+    ledger = open_ledger(name)
+    assert ledger is not None
+    ledger.quotas("me")  # the children begin with a connection that is their parent's
+    granted = 0
+    for _ in range(kills):
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            while True:
+                leave = ledger.reserve("me", MODEL, budget=Budget(calls=limit))
+                if isinstance(leave, Reservation):
+                    os.write(write, b"+")
+                    ledger.settle(leave, charged=True)
+        os.close(write)
+        time.sleep(random.uniform(0.001, 0.02))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while data := os.read(read, 65_536):
+            granted += len(data)
+        os.close(read)
+    print(granted, flush=True)
+
+
+if __name__ == "__main__":
+    work, name, *numbers = sys.argv[1:]
+    if work == "race":
+        race(name, *map(int, numbers))
+    else:
+        kill(name, *map(int, numbers))
