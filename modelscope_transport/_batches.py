@@ -31,6 +31,10 @@ class Batches:
 
     def __init__(self, texts: Sequence[str], size: int) -> None:
         for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InvalidRequestError(
+                    f"Text {place} is of type {type(text).__name__}; only text has an embedding."
+                )
             if not text:
                 raise InvalidRequestError(
                     f"Text {place} is empty; only text that is not has an embedding."

@@ -7,14 +7,17 @@ can stand for gigabytes: both ends of the decompressor are bounded here.
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 __all__ = ["LONGEST_BODY", "Inflater", "UnreadableBodyError"]
 
 LONGEST_BODY = 32 << 20
+# What one read, 64 KiB of gzip at most, may stand for: two hundred times what text is packed by.
+_LONGEST_PIECE = 8 << 20
 
 
 class UnreadableBodyError(Exception):
-    """A body passes `LONGEST_BODY` bytes, or its compression cannot be read."""
+    """A body is too long, or its compression cannot be read."""
 
 
 class Inflater:
@@ -22,31 +25,41 @@ class Inflater:
 
     Args:
         encoding: the reply's ``content-encoding``.
+        most: how many plain bytes the body may have.
     """
 
-    __slots__ = ("_inflate", "_total")
+    __slots__ = ("_inflate", "_most", "_room")
 
-    def __init__(self, encoding: str) -> None:
-        self._total = 0
+    def __init__(self, encoding: str, most: int = LONGEST_BODY) -> None:
+        self._most = self._room = most
         self._inflate = None
-        if encoding in ("gzip", "deflate"):
+        name = encoding.strip().lower().removeprefix("x-")
+        if name in ("gzip", "deflate"):
             self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-        elif encoding not in ("", "identity"):
+        elif name not in ("", "identity"):
             raise UnreadableBodyError(f"compressed as {encoding!r}, which was not asked for")
 
     def feed(self, data: bytes) -> bytes:
         """The plain bytes of ``data``.
 
         Raises:
-            UnreadableBodyError: the body is too large or is not what its header says.
+            UnreadableBodyError: the body is too long or is not what its header says.
         """
         if self._inflate is not None:
-            room = LONGEST_BODY - self._total
-            try:
-                data = self._inflate.decompress(data, room + 1)
-            except zlib.error as error:
-                raise UnreadableBodyError(f"broken compression: {error}") from None
-        self._total += len(data)
-        if self._total > LONGEST_BODY:
-            raise UnreadableBodyError(f"more than {LONGEST_BODY >> 20} MiB")
+            data = self._unpacked(self._inflate, data)
+        self._room -= len(data)
+        if self._room < 0:
+            raise UnreadableBodyError(f"more than {self._most >> 20} MiB")
         return data
+
+    def _unpacked(self, inflate: Any, data: bytes) -> bytes:
+        if inflate.eof:  # nothing may follow, and what follows all the same is bounded
+            self._room -= len(data)
+            return b""
+        try:
+            plain: bytes = inflate.decompress(data, _LONGEST_PIECE)
+        except zlib.error as error:
+            raise UnreadableBodyError(f"broken compression: {error}") from None
+        if inflate.unconsumed_tail:
+            raise UnreadableBodyError(f"more than {_LONGEST_PIECE >> 20} MiB in one piece")
+        return plain

@@ -20,17 +20,25 @@ __all__ = ["Watch", "shut", "watch"]
 
 
 class Watch:
-    """One socket and its deadline; ``cancel`` when the reply is whole."""
+    """One socket and its deadline; ``cancel`` when the reply is whole.
 
-    __slots__ = ("deadline", "sock")
+    Attributes:
+        deadline: when to cut it, on the monotonic clock.
+        sock: the socket, until it was cut or cancelled.
+        cut: whether it was cut.
+    """
 
-    def __init__(self, sock: Any, deadline: float) -> None:
+    __slots__ = ("_watchdog", "cut", "deadline", "sock")
+
+    def __init__(self, watchdog: _Watchdog, sock: Any, deadline: float) -> None:
+        self._watchdog = watchdog
         self.sock: Any | None = sock
         self.deadline = deadline
+        self.cut = False
 
     def cancel(self) -> None:
-        """Let the socket live."""
-        self.sock = None
+        """Let the socket live: once this returns it will not be cut."""
+        self._watchdog.cancel(self)
 
 
 def shut(sock: Any) -> None:
@@ -40,25 +48,49 @@ def shut(sock: Any) -> None:
             # Not the TLS socket's own method: that one also takes away the session which a
             # reader in another thread is using.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        else:
-            sock.shutdown(socket.SHUT_RDWR)
+            return
+        # What an event loop shows is no socket, and uvloop's refuses to be shut down.
+        with socket.fromfd(sock.fileno(), sock.family, sock.type) as twin:
+            twin.shutdown(socket.SHUT_RDWR)
 
 
 class _Watchdog:
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Watch]] = []
         self._ticket = itertools.count()
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew: in a forked child there is no thread, and the lock may be held for ever."""
+        self._heap: list[tuple[float, int, Watch]] = []
+        self._cancelled = 0
         self._wake = threading.Condition()
         self._started = False
 
-    def add(self, entry: Watch) -> None:
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, sock: Any, deadline: float) -> Watch:
+        entry = Watch(self, sock, deadline)
         with self._wake:
-            heapq.heappush(self._heap, (entry.deadline, next(self._ticket), entry))
+            heapq.heappush(self._heap, (deadline, next(self._ticket), entry))
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._run, name="modelscope-deadlines", daemon=True).start()
             elif self._heap[0][2] is entry:
                 self._wake.notify()
+        return entry
+
+    def cancel(self, entry: Watch) -> None:
+        # Under the lock, so that a socket which goes to the next call is not cut for the last one.
+        with self._wake:
+            if entry.sock is None:
+                return
+            entry.sock = None
+            self._cancelled += 1
+            if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):
+                self._heap = [item for item in self._heap if item[2].sock is not None]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
 
     def _run(self) -> None:
         while True:
@@ -66,25 +98,21 @@ class _Watchdog:
                 now = time.monotonic()
                 while self._heap and (self._heap[0][0] <= now or self._heap[0][2].sock is None):
                     entry = heapq.heappop(self._heap)[2]
-                    if entry.sock is not None:
+                    if entry.sock is None:
+                        self._cancelled -= 1
+                    else:
+                        entry.cut = True
                         shut(entry.sock)
+                        entry.sock = None
                 self._wake.wait(self._heap[0][0] - now if self._heap else None)
 
 
 _watchdog = _Watchdog()
 
-
-def _after_fork() -> None:
-    global _watchdog
-    _watchdog = _Watchdog()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_watchdog.forget)
 
 
 def watch(sock: Any, deadline: float) -> Watch:
     """Shut ``sock`` down at ``deadline``, on the monotonic clock, unless cancelled before."""
-    entry = Watch(sock, deadline)
-    _watchdog.add(entry)
-    return entry
+    return _watchdog.add(sock, deadline)
