@@ -46,28 +46,62 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
 
 
 def _message(message: BaseMessage) -> Message:
-    content = message.content
-    if isinstance(message, HumanMessage):
-        return Message("user", _content(content, "user"), message.name)
-    if isinstance(message, AIMessage):
-        return Message(
-            "assistant", _content(content, "assistant"), message.name, _tool_calls(message)
-        )
-    if isinstance(message, ToolMessage):
-        call_id = message.tool_call_id
-        return Message("tool", _content(content, "tool"), tool_call_id=call_id)
-    if isinstance(message, SystemMessage):
-        return Message("system", _content(content, "system"), message.name)
-    role = message.role if isinstance(message, ChatMessage) else message.type
-    if role in ("system", "developer", "user", "assistant"):
-        return Message(cast("Role", role), _content(content, role), message.name)
-    raise InvalidRequestError(
+    turn = _TURNS.get(type(message)) or _turn_of_subclass(message)
+    return turn(message)
+
+
+def _human(message: HumanMessage) -> Message:
+    return Message("user", _content(message.content, "user"), message.name)
+
+
+def _ai(message: AIMessage) -> Message:
+    content = _content(message.content, "assistant")
+    return Message("assistant", content, message.name, _tool_calls(message))
+
+
+def _tool(message: ToolMessage) -> Message:
+    content = _content(message.content, "tool")
+    return Message("tool", content, tool_call_id=message.tool_call_id)
+
+
+def _system(message: SystemMessage) -> Message:
+    return Message("system", _content(message.content, "system"), message.name)
+
+
+def _of_any_role(message: ChatMessage) -> Message:
+    role = message.role
+    if role not in ("system", "developer", "user", "assistant"):
+        raise _no_place(message, role)
+    return Message(cast("Role", role), _content(message.content, role), message.name)
+
+
+_TURNS: dict[type[BaseMessage], Callable[[Any], Message]] = {
+    HumanMessage: _human,
+    AIMessage: _ai,
+    ToolMessage: _tool,
+    SystemMessage: _system,
+    ChatMessage: _of_any_role,
+}
+
+
+def _turn_of_subclass(message: BaseMessage) -> Callable[[Any], Message]:
+    """The same for chunks and other subclasses."""
+    for kind, turn in _TURNS.items():
+        if isinstance(message, kind):
+            return turn
+    raise _no_place(message, message.type)
+
+
+def _no_place(message: BaseMessage, role: str) -> InvalidRequestError:
+    return InvalidRequestError(
         f"A {type(message).__name__} (role {role!r}) cannot be sent. Use system, user, assistant "
         "and tool messages."
     )
 
 
 def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
+    if not message.tool_calls and not message.invalid_tool_calls:
+        return ()
     calls = [
         ToolCall(call["id"] or "", call["name"], json.dumps(call["args"], ensure_ascii=False))
         for call in message.tool_calls
