@@ -58,12 +58,12 @@ def real_model(weights: Path, *, seconds: float = 60) -> Iterator[RealModel]:
     """
     if missing := missing_engines():
         raise ModelUnavailableError(f"not installed: {', '.join(missing)}")
-    cores = os.cpu_count() or 2
+    # one core stays free for the client and the local service: with all of them both engines stall
+    threads = str(max(1, (os.cpu_count() or 2) - 1))
     with ExitStack() as stack:
         started = [
-            # one core stays free for the client and the local service: with all, llama.cpp stalls
-            stack.enter_context(_engine("chat", max(1, cores - 1), "--weights", str(weights))),
-            stack.enter_context(_engine("embeddings", cores)),
+            stack.enter_context(_engine("chat", "--threads", threads, "--weights", str(weights))),
+            stack.enter_context(_engine("embeddings", "--threads", threads)),
         ]
         for engine in started:
             engine.wait_until_ready(seconds)
@@ -99,10 +99,9 @@ class _Engine:
 
 
 @contextmanager
-def _engine(kind: str, threads: int, *options: str) -> Iterator[_Engine]:
+def _engine(kind: str, *options: str) -> Iterator[_Engine]:
     port = _free_port()
-    command = [sys.executable, "-m", "demo.engine", kind, "--port", str(port)]
-    command += ["--threads", str(threads), *options]
+    command = [sys.executable, "-m", "demo.engine", kind, "--port", str(port), *options]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, f"{kind}.log")
         with log.open("wb") as written:

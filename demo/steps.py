@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, ToolMessage
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (Path(__file__).with_name("documents"), ROOT, ROOT / "docs")
+DOCUMENTS = (Path(__file__).with_name("documents"), ROOT / "README.md", ROOT / "docs")
 
 
 class StepFailedError(Exception):

@@ -1,9 +1,9 @@
 """Index Markdown files with LlamaIndex and ask them questions; answers come with their sources.
 
-Run it with a token from https://modelscope.cn/my/myaccesstoken, on any folders:
+Run it with a token from https://modelscope.cn/my/myaccesstoken, on any files and folders:
 
     export MODELSCOPE_API_KEY=ms-...
-    python examples/llamaindex_query_engine.py docs
+    python examples/llamaindex_query_engine.py README.md docs
 """
 
 import sys
@@ -22,20 +22,21 @@ QUESTIONS = [
 ]
 
 
-def read(folder: Path) -> list[Document]:
-    """Read the Markdown files of a folder."""
+def read(place: Path) -> list[Document]:
+    """Read a Markdown file, or all those of a folder."""
+    files = sorted(place.glob("*.md")) if place.is_dir() else [place]
     return [
-        Document(text=path.read_text(encoding="utf-8"), metadata={"file": path.name})
-        for path in sorted(folder.glob("*.md"))
+        Document(text=file.read_text(encoding="utf-8"), metadata={"file": file.name})
+        for file in files
     ]
 
 
-def main(*folders: Path) -> list[RESPONSE_TYPE]:
-    """Index the files of some folders, answer the questions, show where the answers come from."""
+def main(*places: Path) -> list[RESPONSE_TYPE]:
+    """Index files and folders, answer the questions, show where the answers come from."""
     llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
     embed_model = ModelScopeEmbedding(model_name="Qwen/Qwen3-Embedding-0.6B")
 
-    documents = [document for folder in folders for document in read(folder)]
+    documents = [document for place in places for document in read(place)]
     splitters: list[TransformComponent] = [
         MarkdownNodeParser(),
         SentenceSplitter(chunk_size=512, chunk_overlap=0),
