@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -40,6 +41,7 @@ _LARGEST_SEED = 2**31 - 1
 _MOST_LORAS = 6
 _MOST_IMAGES = 4  # of Qwen-Image-2.1 (public client, recorded 2026-09)
 _SIDES = (64, 2048)  # the widest range of any model
+_NOT_THERE = "image not there"
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
@@ -175,9 +177,8 @@ def _read_accepted(reply: Reply) -> Pending | Done | Failure:
 
 def look(task_id: str) -> Encoded:
     """How to ask after a task; the reply reads as `Waiting`, `Done` or `Ended`."""
-    if not re.fullmatch(r"[\w.:-]+", task_id):
-        raise InvalidRequestError(f"{task_id[:80]!r} is no ID of a task.")
-    return Encoded(body=b"", path=f"/tasks/{task_id}", headers=_TASK_TYPE, read=_read_task)
+    path = f"/tasks/{quote(task_id, safe='')}"
+    return Encoded(body=b"", path=path, headers=_TASK_TYPE, read=_read_task)
 
 
 def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
@@ -200,12 +201,15 @@ def fetch(url: str) -> Encoded:
     def read(reply: Reply) -> Image | Failure:
         media_type = media_type_of(reply.body)
         if media_type is None or not media_type.startswith("image/"):
-            return Failure(
-                f"no image: {reply.body[:80].decode('utf-8', 'replace')}", unreadable=True
-            )
+            return missing(reply)
         return Image(url, reply.body, media_type)
 
-    return Encoded(body=b"", path=url, read=read)
+    def missing(reply: Reply) -> Failure:
+        # Not the service's words: they say nothing of the token or the model.
+        said = reply.body[:80].decode("utf-8", "replace")
+        return Failure(f"{said} ({reply.status} of {url[:200]})", code=_NOT_THERE)
+
+    return Encoded(body=b"", path=url, read=read, refused=missing)
 
 
 def finish(products: tuple[Image | str, ...], task_id: str, origin: Origin) -> ImageResult:

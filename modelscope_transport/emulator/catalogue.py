@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["chat", "embedding", "image"]
+Kind = Literal["chat", "embedding", "image", "pipeline"]
 Tier = Literal["lite", "standard", "ultra"]
 Thinking = Literal["none", "hybrid", "always"]
 Switch = Literal["enable_thinking", "chat_template_kwargs"]
@@ -45,6 +45,10 @@ class Model:
         fixed_temperature: The only temperature it takes.
         tiny_max_tokens: With ``max_tokens`` at or below this it answers with an empty shell.
         listed: Appears in ``GET /v1/models``.
+        edits: An image model that needs a picture to start from.
+        references: Most pictures it starts from.
+        sides: Shortest and longest side of the pictures it draws, in pixels.
+        task: What a pipeline does, by ModelScope's name of the task.
     """
 
     id: str
@@ -63,6 +67,17 @@ class Model:
     fixed_temperature: float | None = None
     tiny_max_tokens: int = 0
     listed: bool = True
+    edits: bool = False
+    references: int = 0
+    sides: tuple[int, int] = (64, 2048)
+    task: str = ""
+
+    @property
+    def hub_task(self) -> str:
+        """The task that the hub gives the model."""
+        chat = "image-text-to-text" if self.vision else "text-generation"
+        image = "image-to-image" if self.edits else "text-to-image-synthesis"
+        return self.task or {"embedding": "sentence-embedding", "image": image}.get(self.kind, chat)
 
     @property
     def cost(self) -> float:
@@ -120,8 +135,34 @@ MODELS: tuple[Model, ...] = (
     Model(
         "Qwen/Qwen3-Embedding-8B", "embedding", "lite", dimensions=4096, window=32_768, listed=False
     ),
-    Model("Qwen/Qwen-Image", "image", "ultra", listed=False),
-    Model("Qwen/Qwen-Image-Edit", "image", "ultra"),
+    # sizes: official documentation, API-Inference introduction (2026-08-22)
+    Model("Qwen/Qwen-Image", "image", "ultra", listed=False, sides=(64, 1664)),
+    Model("Qwen/Qwen-Image-2.1", "image", "ultra", listed=False, sides=(64, 1664), references=4),
+    Model("Qwen/Qwen-Image-Edit", "image", "ultra", sides=(64, 1664), edits=True, references=4),
+    Model("Tongyi-MAI/Z-Image-Turbo", "image", listed=False, sides=(512, 2048)),
+    # classic pipelines, as public clients used them until the middle of 2025
+    *(
+        Model(name, "pipeline", "lite", listed=False, task=task)
+        for name, task in (
+            (
+                "damo/nlp_structbert_sentiment-classification_chinese-base",
+                "sentiment-classification",
+            ),
+            (
+                "damo/nlp_raner_named-entity-recognition_chinese-base-news",
+                "named-entity-recognition",
+            ),
+            ("damo/nlp_structbert_siamese-uie_chinese-base", "siamese-uie"),
+            ("damo/nlp_csanmt_translation_zh2en", "translation"),
+            ("iic/nlp_csanmt_translation_en2zh", "translation"),
+            ("damo/nlp_corom_sentence-embedding_chinese-base", "sentence-embedding"),
+            ("iic/speech_sambert-hifigan_tts_zh-cn_16k", "text-to-speech"),
+            (
+                "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
+                "auto-speech-recognition",
+            ),
+        )
+    ),
 )
 
 

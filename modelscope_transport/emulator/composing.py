@@ -112,6 +112,15 @@ def _react_action(name: str, schema: dict[str, object], question: str) -> str:
     return f"Thought: {thought}\nAction: {name}\nAction Input: {given}"
 
 
+def seen(talk: Talk) -> str | None:
+    """With pictures that were drawn here: what they show."""
+    captions = talk.captions()
+    if not captions:
+        return None
+    joined = "; ".join(captions)
+    return f"图中是：{joined}" if is_chinese(talk.prompt) else f"The picture shows: {joined}"
+
+
 def result_of_tools(talk: Talk) -> str | None:
     """After tools have run: what they returned."""
     results = talk.results()
@@ -178,6 +187,7 @@ def remembered(talk: Talk) -> str | None:
 
 FORMS: tuple[Callable[[Talk], str | None], ...] = (
     react,
+    seen,
     result_of_tools,
     judging.choice,
     judging.documents,

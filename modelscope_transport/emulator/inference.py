@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from modelscope_transport.emulator import protocol
 from modelscope_transport.emulator.answers import Answer, Event, Reply, Stream
@@ -28,12 +29,14 @@ class Backend:
         meter: What is spent.
         engine: Finds the words.
         clock: The time, in seconds since the epoch.
+        tasks: The tasks that were accepted, by id.
     """
 
     models: Mapping[str, Model]
     meter: Meter
     engine: Engine
     clock: Callable[[], float]
+    tasks: dict[str, Any] = field(default_factory=dict)
 
 
 async def chat(backend: Backend, request: Request) -> Answer:

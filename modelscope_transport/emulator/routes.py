@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from modelscope_transport.emulator import hub, inference
+from modelscope_transport.emulator import classic, hub, images, inference, library
 from modelscope_transport.emulator.answers import Answer, Reply
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
@@ -61,11 +61,19 @@ def _unauthenticated() -> Reply:
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/chat/completions", inference.chat, _unauthenticated, paid=True),
     Route("POST", "/v1/embeddings", inference.embeddings, _unauthenticated, paid=True),
+    Route("POST", "/v1/images/generations", images.generate, _unauthenticated, paid=True),
+    Route("GET", "/v1/tasks/{}", images.look, _unauthenticated),
+    Route("GET", "/images/{}", images.file),
+    Route("POST", "/api-inference/v1/models/{}", classic.run, _unauthenticated, paid=True),
+    Route("GET", "/sounds/{}", classic.sound),
     Route("GET", "/v1/models", inference.models),
     Route("GET", "/", inference.welcome),
     Route("GET", "/openapi/v1/magicubes/balance", hub.balance, hub.unauthenticated),
     Route("GET", "/openapi/v1/users/me", hub.me, hub.unauthenticated),
     Route("GET", "/api/v1/inference/list_model_providers", hub.model_providers),
+    Route("GET", "/api/v1/models/{}", library.model),
+    Route("GET", "/openapi/v1/models", library.search),
+    Route("PUT", "/api/v1/dolphin/models", library.filtered),
 )
 
 

@@ -145,6 +145,7 @@ class LocalService:
         self.token = f"ms-{uuid.uuid4()}"
         self.requests.clear()
         self._queue.clear()
+        self._backend.tasks.clear()
         self.meter.reset()
 
     async def _answer(self, request: Request) -> Answer:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from modelscope_transport.emulator.drawing import caption_of
 from modelscope_transport.emulator.words import TOOLISH, content, with_synonyms, words
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -47,6 +48,17 @@ class Talk:
     def system(self) -> str:
         """The system's texts."""
         return "\n".join(text for role, text in self.messages if role == "system")
+
+    def captions(self) -> list[str]:
+        """What the pictures show that were drawn here and came with the last question or since."""
+        parts = [
+            part
+            for message in self._raw[self._asked_at() :]
+            for part in message.get("content") or ()
+            if isinstance(part, Mapping) and isinstance(part.get("image_url"), Mapping)
+        ]
+        found = [caption_of(str(part["image_url"].get("url"))) for part in parts]
+        return [caption for caption in found if caption]
 
     def results(self) -> list[str]:
         """What tools returned since the last user message."""

@@ -50,6 +50,7 @@ WITHOUT_SAMPLE = {
     "no_connection": "no reply, so nothing to record",
     "timed_out": "no reply, so nothing to record",
     "undocumented": "what the address of classic pipelines answers today is on no record",
+    "image_not_there": "a reply of whoever keeps the images",
     "unfinished": "a task that takes too long for its caller, not a reply",
     "no_turn": "a call that was never made",
 }

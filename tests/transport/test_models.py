@@ -119,7 +119,7 @@ class TestLookUp:
             ("moonshotai/Kimi-K2.5", "fixed_temperature", 1),
             ("Qwen-Ambassador/Qwen3.7-Max", "forced_tools", "without_thinking"),
             ("Qwen/QwQ-32B", "stream_only", True),
-            ("MusePublic/Qwen-Image-Edit", "task", "image"),
+            ("MusePublic/Qwen-Image-Edit", "task", "image-to-image"),
             ("nex-agi/Nex-N2.5-mini", "tier", "lite"),
         ],
     )

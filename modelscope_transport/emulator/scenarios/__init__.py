@@ -15,7 +15,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modelscope_transport.emulator.answers import Answer
-from modelscope_transport.emulator.scenarios import connections, replies, streams, tools, vectors
+from modelscope_transport.emulator.scenarios import (
+    connections,
+    images,
+    replies,
+    streams,
+    tools,
+    vectors,
+)
 from modelscope_transport.emulator.scenarios.kinds import Scenario, instead
 
 SCENARIOS: dict[str, Scenario] = {
@@ -26,6 +33,7 @@ SCENARIOS: dict[str, Scenario] = {
         *streams.ROWS,
         *tools.ROWS,
         *vectors.ROWS,
+        *images.ROWS,
     )
 }
 
