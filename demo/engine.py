@@ -31,9 +31,8 @@ def serve_chat(port: int, threads: int, weights: str) -> None:
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = threads
     options.chat_template = TEMPLATE.read_text(encoding="utf-8")
     options.fit_params = options.warmup = False  # the first call is warm-up enough
-    server = xllamacpp.Server(options)
+    _server = xllamacpp.Server(options)  # serves from threads of its own, as long as it lives
     threading.Event().wait()
-    del server
 
 
 def serve_embeddings(port: int, threads: int) -> None:

