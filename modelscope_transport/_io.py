@@ -141,10 +141,8 @@ class Line:
         return place
 
     def _reply(self, exchange: _Open, body: bytes, *, streaming: bool = False) -> Reply:
-        # A server that echoes the token would spread it, in errors above all. A short one is a
-        # placeholder for a server of one's own, and a word of its answers.
         if self._token in body and (len(self._token) >= 16 or not exchange.response.is_success):
-            body = body.replace(self._token, b"***")
+            body = body.replace(self._token, b"***")  # else a short one, found by chance
         return Reply(exchange.response.status_code, exchange.headers(), body, streaming)
 
     @staticmethod

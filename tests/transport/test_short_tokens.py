@@ -11,7 +11,7 @@ from modelscope_transport import ChatRequest, Client, Message, ModelScopeError
 from modelscope_transport.emulator import LocalService, Reply
 
 ANSWER = {
-    "choices": [{"message": {"content": "EMPTY is a word."}, "finish_reason": "stop"}],
+    "choices": [{"message": {"content": "ms-1 is a word."}, "finish_reason": "stop"}],
 }
 REQUEST = ChatRequest(model="a/b", messages=(Message("user", "hi"),))
 
@@ -19,20 +19,19 @@ REQUEST = ChatRequest(model="a/b", messages=(Message("user", "hi"),))
 @pytest.fixture
 def service() -> Iterator[LocalService]:
     with LocalService() as service:
-        service.token = "EMPTY"
         yield service
 
 
 def test_an_answer_keeps_words_that_are_the_token(service: LocalService) -> None:
-    client = Client("EMPTY", base_url=service.base_url)
+    client = Client("ms-1", base_url=service.base_url)
     service.next(Reply(200, ANSWER), Reply(200, ANSWER))
-    assert client.chat(REQUEST).text == "EMPTY is a word."
-    assert asyncio.run(client.aio.chat(REQUEST)).text == "EMPTY is a word."
+    assert client.chat(REQUEST).text == "ms-1 is a word."
+    assert asyncio.run(client.aio.chat(REQUEST)).text == "ms-1 is a word."
 
 
 def test_a_refusal_that_repeats_the_token_is_masked(service: LocalService) -> None:
-    client = Client("EMPTY", base_url=service.base_url)
+    client = Client("ms-1", base_url=service.base_url)
     service.next("echo_token")
     with pytest.raises(ModelScopeError) as caught:
         client.chat(REQUEST)
-    assert "EMPTY" not in str(caught.value)
+    assert "ms-1" not in str(caught.value)
