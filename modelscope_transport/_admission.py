@@ -21,6 +21,7 @@ from msgspec import Struct
 from ._exchange import finish_anyway
 from ._flow import Attempt
 from ._gate import Gate, Place
+from ._wire.failure_table import Kind
 from ._wire.outcomes import NoReply, Refused
 from .quota import Budget, Ledger, Park, Reservation
 
@@ -39,7 +40,7 @@ class Gates:
     """
 
     def __init__(self, concurrency: Concurrency) -> None:
-        self._size = {"adaptive": None, None: math.inf}.get(concurrency, concurrency)
+        self._size = _size(concurrency)
         self._gates: dict[str, Gate] = {}
         self._lock = threading.Lock()
 
@@ -50,6 +51,12 @@ class Gates:
             with self._lock:
                 gate = self._gates.setdefault(model, Gate(self._size))
         return gate
+
+
+def _size(concurrency: Concurrency) -> float | None:
+    if concurrency is None:
+        return math.inf
+    return None if isinstance(concurrency, str) else concurrency
 
 
 class Ticket(Struct):
@@ -225,7 +232,7 @@ def _learn(ticket: Ticket, attempt: Attempt) -> dict[str, Any]:
         if not place.is_alone:
             closing.pop("strike", None)
         place.was_too_fast()
-    elif attempt.verdict is not None and attempt.verdict.good:
+    elif attempt.verdict is not None and attempt.verdict.kind is Kind.GOOD:
         place.succeeded()
     return closing
 

@@ -44,6 +44,8 @@ class Attempt(Struct):
         verdict: what the flow made of its outcome; the driver settles the ledger by it.
         headers: further headers of this request.
         free: whether it costs nothing of the allowance, so that the ledger is not asked.
+        tier: price class of the model.
+        platform: place among the client's platforms; ``None`` for the service itself.
     """
 
     path: str
@@ -54,13 +56,22 @@ class Attempt(Struct):
     verdict: Verdict | None = None
     headers: Mapping[str, str] | None = None
     free: bool = False
+    tier: str | None = None
+    platform: int | None = None
 
     def settlement(self) -> dict[str, Any]:
-        """What the ledger is told; without a verdict (cancelled) nobody knows of a charge."""
+        """What the ledger is told. Without a verdict the user has cancelled the call."""
         verdict = self.verdict
         if verdict is None:
-            return {"charged": None}
-        return {"charged": verdict.charged, "allowance": verdict.allowance, "park": verdict.park}
+            # What its user cancels is refunded (official documentation, Magicube introduction).
+            return {"charged": False}
+        return {
+            "charged": verdict.charged,
+            "allowance": verdict.allowance,
+            "park": verdict.park,
+            "strike": verdict.strike,
+            "at": verdict.at,
+        }
 
 
 class Handover(Struct, frozen=True):

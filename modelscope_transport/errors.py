@@ -76,6 +76,7 @@ class ErrorDetails(Struct, frozen=True, kw_only=True):
         retry_after: seconds after which a new try makes sense.
         scope: which pool is spent, ``"account"`` or ``"model"``.
         limit: size of that pool, in ``unit``.
+        used: what is used of it, in ``unit``.
         remaining: what is left of it.
         unit: ``"calls"`` or ``"magicubes"``.
         resets_at: when it comes back, with a time zone.
@@ -95,6 +96,7 @@ class ErrorDetails(Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     scope: Literal["account", "model"] | None = None
     limit: float | None = None
+    used: float | None = None
     remaining: float | None = None
     unit: Literal["calls", "magicubes"] | None = None
     resets_at: dt.datetime | None = None

@@ -14,6 +14,7 @@ import re
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ from .errors import ConfigurationError
 __all__ = [
     "BASE_URL",
     "BASE_URL_VARIABLES",
+    "LANGUAGE_VARIABLE",
+    "LEDGER_VARIABLE",
     "TOKEN_PAGE",
     "TOKEN_VARIABLES",
     "Secret",
@@ -30,8 +33,11 @@ __all__ = [
     "is_safe_url",
     "resolve_address",
     "resolve_base_url",
+    "resolve_language",
+    "resolve_ledger",
     "resolve_proxy",
     "resolve_token",
+    "speak",
 ]
 
 BASE_URL = "https://api-inference.modelscope.cn/v1"
@@ -45,6 +51,8 @@ TOKEN_VARIABLES = (
     "MODELSCOPE_ACCESS_TOKEN",
 )
 BASE_URL_VARIABLES = ("MODELSCOPE_API_BASE", "MODELSCOPE_BASE_URL")
+LEDGER_VARIABLE = "MODELSCOPE_LEDGER"
+LANGUAGE_VARIABLE = "MODELSCOPE_LANG"
 
 
 class Secret:
@@ -160,6 +168,29 @@ def resolve_token(api_key: str | None = None) -> Secret:
             f"that no token has. Copy it again from {TOKEN_PAGE}."
         )
     return secret
+
+
+def resolve_ledger(name: str = "auto") -> str:
+    """The ledger's name: ``name``; for ``"auto"`` what the environment says, if it does."""
+    return (_first_set((LEDGER_VARIABLE,)) or "auto") if name == "auto" else name
+
+
+_spoken: Literal["en", "zh"] | None = None
+
+
+def speak(language: Literal["en", "zh"] | None) -> None:
+    """Choose the language of messages for this process; ``None`` leaves it to the environment."""
+    global _spoken
+    _spoken = language
+
+
+def resolve_language() -> Literal["en", "zh"]:
+    """The language of messages: what was chosen, then ``MODELSCOPE_LANG``, then the locale."""
+    if _spoken is not None:
+        return _spoken
+    # The order of POSIX; a locale that names no language ("C", "POSIX") is English.
+    found = _first_set((LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")) or ""
+    return "zh" if found.lower().startswith("zh") else "en"
 
 
 def _is_loopback(host: str) -> bool:

@@ -37,6 +37,9 @@ class Row(Struct, frozen=True):
         error: class of the error.
         happened: first sentence of the error's message; may name ``{model}``.
         remedy: last sentence: what the user can do.
+        happened_zh: ``happened`` in Chinese.
+        remedy_zh: ``remedy`` in Chinese.
+        persists: whether it is a refusal without a reason, which the ledger counts.
         healed: what is tried before the error is raised, for the table of the README.
         pattern: what the text or code must contain; ``None`` fits any.
         statuses: first and last HTTP status it is limited to; ``None`` fits any.
@@ -49,6 +52,9 @@ class Row(Struct, frozen=True):
     error: type[ModelScopeError]
     happened: str
     remedy: str = ""
+    happened_zh: str = ""
+    remedy_zh: str = ""
+    persists: bool = False
     healed: str = ""
     pattern: re.Pattern[str] | None = None
     statuses: tuple[int, int] | None = None
@@ -77,6 +83,9 @@ def _row(facts: dict[str, Any]) -> Row:
         error=getattr(errors, facts["error"]),
         happened=facts["happened"],
         remedy=facts.get("remedy", ""),
+        happened_zh=facts["happened_zh"],
+        remedy_zh=facts["remedy_zh"],
+        persists=facts.get("persists", False),
         healed=facts.get("healed", ""),
         pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
         statuses=(statuses[0], statuses[1]) if statuses else None,

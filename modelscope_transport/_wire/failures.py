@@ -13,9 +13,8 @@ import time
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..errors import ErrorDetails, ModelScopeError
+from ..errors import ErrorDetails, ModelScopeError, RateLimitError
 from ..quota import Allowance, Park, next_reset
-from ..quota.allowance import UTC8
 from ..types import ChatResult
 from .failure_table import Kind, Row, failure_rows, shape_rows
 from .outcomes import (
@@ -25,10 +24,12 @@ from .outcomes import (
     Refused,
     Reply,
     read_allowance,
+    read_date,
     read_request_id,
     read_retry_after,
     telling_headers,
 )
+from .wording import message_of
 
 __all__ = ["Verdict", "judge"]
 
@@ -43,6 +44,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         park: the pool to leave alone from now on.
         allowance: what the reply said of the pools.
         charged: whether the service counted the request; ``None``: nobody can know.
+        at: when the service sent its reply, by its own clock; seconds since the epoch.
     """
 
     kind: Kind
@@ -51,6 +53,20 @@ class Verdict(Struct, frozen=True, kw_only=True):
     park: Park | None = None
     allowance: Allowance | None = None
     charged: bool | None = True
+    at: float | None = None
+
+    @property
+    def too_fast(self) -> bool:
+        """Whether the service asked for fewer calls at once."""
+        throttled = self.row is not None and self.row.error is RateLimitError
+        return throttled and self.details.status_code is not None
+
+    @property
+    def strike(self) -> str | None:
+        """The words of a refusal without a reason; ``None`` where it has one."""
+        if self.row is None or not self.row.persists:
+            return None
+        return self.details.server_message or ""
 
     def error(
         self,
@@ -70,7 +86,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         details = replace(
             self.details, attempts=attempts, alternatives=alternatives, partial=partial
         )
-        return row.error(_message(row, details), details=details)
+        return row.error(message_of(row, details), details=details)
 
 
 def judge(
@@ -84,22 +100,24 @@ def judge(
         model: model ID that was asked.
         now: seconds since the epoch; the present by default.
     """
-    now = time.time() if now is None else now
     if isinstance(outcome, Refused):
-        return _refusal(outcome.park, model)
+        return _refusal(outcome.park, model, time.time() if now is None else now)
     if isinstance(outcome, NoReply):
-        again = outcome.cause == "connection" or not outcome.sent
-        row = shape_rows()["timed_out" if outcome.cause == "timeout" else "no_connection"]
-        return Verdict(
-            kind=Kind.AGAIN if again else Kind.FINAL,
-            row=row,
-            details=ErrorDetails(reason=row.name, model=model, server_message=outcome.message),
-            charged=None if outcome.sent else False,
-        )
+        return _silence(outcome, model)
+    at = read_date(outcome.headers)
+    # A reset is a matter of the service's clock, not of the host's.
+    now = (time.time() if at is None else at) if now is None else now
     allowance = read_allowance(outcome.headers)
     if failure is None:
-        return Verdict(kind=Kind.GOOD, allowance=allowance)
+        return Verdict(kind=Kind.GOOD, allowance=allowance, at=at)
     row = _row_for(outcome, failure)
+    park = None
+    if row.kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
+        if _has_rest(failure, allowance):
+            row = next(row for row in failure_rows() if row.name == "too_fast_unnamed")
+        else:
+            park = _park(row, failure, allowance, model, now)
+            row = row if row.name == "free_tier_spent" else _spent_row(park)
     details = ErrorDetails(
         reason=row.name,
         status_code=outcome.status,
@@ -110,15 +128,30 @@ def judge(
         headers=telling_headers(outcome.headers),
         retry_after=read_retry_after(outcome.headers, now),
     )
-    park = None
-    if row.kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
-        park = _park(row.kind, failure, allowance, model, now)
-        row = _spent_row(park)
-        details = _with_park(replace(details, reason=row.name), park, allowance)
+    if park is not None:
+        details = _with_park(details, park, allowance)
     # Whether the service counts a refusal is not on record; a system failure is refunded
     # (official documentation, Magicube introduction).
     return Verdict(
-        kind=row.kind, row=row, details=details, park=park, allowance=allowance, charged=False
+        kind=row.kind,
+        row=row,
+        details=details,
+        park=park,
+        allowance=allowance,
+        charged=False,
+        at=at,
+    )
+
+
+def _silence(outcome: NoReply, model: str) -> Verdict:
+    names = {"timeout": "timed_out", "queue": "no_place", "connection": "no_connection"}
+    row = shape_rows()[names[outcome.cause]]
+    again = outcome.cause == "connection" or (outcome.cause == "timeout" and not outcome.sent)
+    return Verdict(
+        kind=Kind.AGAIN if again else Kind.FINAL,
+        row=row,
+        details=ErrorDetails(reason=row.name, model=model, server_message=outcome.message),
+        charged=None if outcome.sent else False,
     )
 
 
@@ -149,8 +182,19 @@ def _spent_row(park: Park) -> Row:
     return next(row for row in failure_rows() if row.name == name)
 
 
+def _has_rest(failure: Failure, allowance: Allowance | None) -> bool:
+    """Whether the headers deny what the words say.
+
+    A refusal was seen at a quarter of the allowance too (QwenLM/qwen-code#220).
+    """
+    if allowance is None or not failure.message.lower().startswith("request limit exceeded"):
+        return False
+    left = (allowance.account_remaining, allowance.model_remaining)
+    return None not in left and 0 not in left
+
+
 def _park(
-    kind: Kind,
+    row: Row,
     failure: Failure,
     allowance: Allowance | None,
     model: str,
@@ -159,7 +203,7 @@ def _park(
     # ``owner/name:Provider`` is paid by the provider's own key, so it can spend no pool but its
     # own. "Request limit exceeded." names no pool; where the headers do, they decide.
     of_model = (
-        kind is Kind.MODEL_SPENT
+        row.kind is Kind.MODEL_SPENT
         or ":" in model
         or (
             allowance is not None
@@ -181,10 +225,17 @@ def _park(
     )
 
 
-def _refusal(park: Park, model: str) -> Verdict:
-    row = _spent_row(park)
+def _refusal(park: Park, model: str, now: float) -> Verdict:
+    """What it means that the ledger refuses."""
+    names = {"unexplained": "paused", "budget": "budget_spent", "kept": "budget_kept"}
+    row = shape_rows()[names[park.reason]] if park.reason in names else _spent_row(park)
     details = ErrorDetails(reason=row.name, model=model, server_message=park.server_message)
-    return Verdict(kind=row.kind, row=row, details=_with_park(details, park, None), charged=False)
+    if park.reason == "unexplained":
+        details = replace(details, scope="model", retry_after=round(max(0.0, park.until - now), 3))
+    else:
+        details = _with_park(details, park, None)
+    kind = Kind.MODEL_SPENT if park.scope == "model" else Kind.ACCOUNT_SPENT
+    return Verdict(kind=kind, row=row, details=details, charged=False)
 
 
 def _with_park(details: ErrorDetails, park: Park, allowance: Allowance | None) -> ErrorDetails:
@@ -193,46 +244,15 @@ def _with_park(details: ErrorDetails, park: Park, allowance: Allowance | None) -
         remaining = (
             allowance.model_remaining if park.scope == "model" else allowance.account_remaining
         )
+    used = park.used
+    if used is None and park.limit is not None and remaining is not None:
+        used = max(0.0, park.limit - remaining)
     return replace(
         details,
         scope=park.scope,
         limit=park.limit,
+        used=used,
         remaining=remaining,
         unit=park.unit,
         resets_at=dt.datetime.fromtimestamp(park.until, dt.UTC).astimezone(),
     )
-
-
-def _message(row: Row, details: ErrorDetails) -> str:
-    """What happened, then what to do."""
-    sentences = [row.happened.format(model=repr(details.model))]
-    if details.resets_at is not None:
-        # The service's own words are left out here: callers sniff error texts for "429" and
-        # "rate limit" and would wait a minute at a time for a pool that opens tomorrow.
-        sentences += _pool(details)
-    elif details.server_message:
-        speaker = "The cause" if details.status_code is None else "The service said"
-        sentences.append(f"{speaker}: {details.server_message[:200]!r}.")
-    if "location" in details.headers:
-        sentences.append(f"It points to {details.headers['location']!r}.")
-    if details.retry_after is not None:
-        sentences.append(f"It asks to wait {details.retry_after:.10g} s.")
-    if details.task_id is not None:
-        sentences.append(f"Its task is {details.task_id!r}.")
-    if row.remedy:
-        sentences.append(row.remedy)
-    if details.alternatives:
-        sentences.append("Perhaps: " + ", ".join(details.alternatives) + ".")
-    return " ".join(sentences)
-
-
-def _pool(details: ErrorDetails) -> list[str]:
-    assert details.resets_at is not None
-    sentences = []
-    if details.limit is not None:
-        sentences.append(f"It is {details.limit:g} {details.unit or 'calls'} a day.")
-    there = details.resets_at.astimezone(UTC8)
-    sentences.append(
-        f"It comes back at {there:%Y-%m-%d %H:%M} UTC+8 ({details.resets_at:%Y-%m-%d %H:%M} here)."
-    )
-    return sentences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import time
 import urllib.parse
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ __all__ = [
     "Refused",
     "Reply",
     "read_allowance",
+    "read_date",
     "read_failure",
     "read_request_id",
     "read_retry_after",
@@ -49,18 +51,19 @@ class NoReply(Struct, frozen=True):
     """Nobody answered.
 
     Attributes:
-        cause: ``"connection"``, ``"timeout"`` (silence or the deadline), ``"redirect"`` never.
+        cause: ``"connection"``, ``"timeout"`` (silence or the deadline), ``"queue"`` (other calls
+            held every place; nothing was sent).
         message: what the HTTP library said, without secrets.
         sent: whether the request may have reached the service, so that it may be charged.
     """
 
-    cause: Literal["connection", "timeout"]
+    cause: Literal["connection", "timeout", "queue"]
     message: str
     sent: bool
 
 
 class Refused(Struct, frozen=True):
-    """The ledger knows that the pool is spent: nothing was sent."""
+    """The ledger knows that the pool is spent, or that a budget is: nothing was sent."""
 
     park: Park
 
@@ -165,12 +168,24 @@ def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> fl
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value).timestamp()
-        except (ValueError, OverflowError):
+        date = _epoch(value)
+        if date is None:
             return None
         seconds = date - (time.time() if now is None else now)
     return max(0.0, seconds) if seconds < float("inf") else None
+
+
+@functools.lru_cache(maxsize=8)
+def _epoch(date: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_date(headers: Mapping[str, str]) -> float | None:
+    """When the service sent a reply, by its own clock: seconds since the epoch."""
+    return _epoch(headers.get("date", "")) if "date" in headers else None
 
 
 def read_request_id(headers: Mapping[str, str]) -> str | None:

@@ -49,9 +49,16 @@ class Asking(Struct):
         """What the failed test means; ``None``: the cells have changed, ask anew."""
         assert ran.failed is not None
         step = self.tests[ran.failed]
+        park = self.refusals[ran.failed]
         if step.word == "shut":
-            return convert(ran.pages[LASTING][step.cell.replace("until ", "park ", 1)], Park)
-        return self.refusals[ran.failed]
+            park = convert(ran.pages[LASTING][step.cell.replace("until ", "park ", 1)], Park)
+        return park and replace(park, used=self._used(park, ran))
+
+    def _used(self, park: Park, ran: Ran) -> float:
+        """What was counted of a pool today."""
+        cells = ran.pages.get(self.reservation.day, {})
+        used: int = cells.get("halves" if park.unit == "magicubes" else f"calls {park.pool}", 0)
+        return used / 2 if park.unit == "magicubes" else used
 
 
 def ask(
@@ -136,7 +143,7 @@ def _draw(
         scope="account",
         model=None,
         until=until,
-        reason="budget",
+        reason="kept",
         unit="calls" if "limit " in cells and not lots else "magicubes",
     )
     if lots:

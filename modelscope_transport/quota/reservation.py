@@ -17,8 +17,10 @@ class Park(Struct, frozen=True, kw_only=True):
         model: model ID, where the pool is a model's.
         until: seconds since the epoch.
         reason: ``"spent"``: the service said so; ``"unexplained"``: it keeps refusing without a
-            reason, and is asked again now and then; ``"budget"``: the user's own limit.
+            reason, and is asked again now and then; ``"budget"``: the user's own limit;
+            ``"kept"``: what the user's budget leaves to others.
         limit: size of the pool, where known, in ``unit``.
+        used: what was counted of it, in ``unit``.
         unit: ``"calls"`` or ``"magicubes"``.
         server_message: the words in which the service refused.
     """
@@ -26,8 +28,9 @@ class Park(Struct, frozen=True, kw_only=True):
     scope: Literal["account", "model"]
     model: str | None
     until: float
-    reason: Literal["spent", "unexplained", "budget"] = "spent"
+    reason: Literal["spent", "unexplained", "budget", "kept"] = "spent"
     limit: float | None = None
+    used: float | None = None
     unit: Literal["calls", "magicubes"] | None = None
     server_message: str | None = None
 

@@ -53,6 +53,11 @@ WITHOUT_SAMPLE = {
     "image_not_there": "a reply of whoever keeps the images",
     "unfinished": "a task that takes too long for its caller, not a reply",
     "no_turn": "a call that was never made",
+    "free_tier_spent": "a reply of another platform; its code alone is on record",
+    "no_place": "a call that was never made",
+    "paused": "a call that was never made",
+    "budget_spent": "a call that was never made",
+    "budget_kept": "a call that was never made",
 }
 
 

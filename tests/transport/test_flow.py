@@ -449,8 +449,8 @@ def test_each_attempt_bears_its_verdict() -> None:
     assert (spent["charged"], spent["park"].model) == (False, MODEL)
 
 
-def test_an_attempt_that_was_never_judged_may_have_been_charged() -> None:
-    assert Attempt("", b"", MODEL, False).settlement() == {"charged": None}
+def test_an_attempt_that_its_user_cancelled_is_refunded() -> None:
+    assert Attempt("", b"", MODEL, False).settlement() == {"charged": False}
 
 
 # --- lessons
