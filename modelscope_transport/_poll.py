@@ -15,12 +15,13 @@ from typing import Any, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ._flow import Attempt, Flow, Handover, call_flow, read_outcome
+from ._ask import ask
+from ._flow import Attempt, Flow, Handover, call_flow
 from ._wire.checks import check_range
-from ._wire.encoded import Done, Encoded, Ended, Pending, PollWire
+from ._wire.encoded import Done, Encoded, Pending, PollWire
 from ._wire.failure_table import Kind, shape_rows
-from ._wire.failures import Verdict, judge
-from ._wire.outcomes import Failure, NoReply, Outcome
+from ._wire.failures import Verdict
+from ._wire.outcomes import Outcome
 from .errors import ErrorDetails
 from .models import ProfileBook
 from .retry import RetryBudget, RetryPolicy
@@ -109,40 +110,22 @@ class _Watch(Struct):
             wait = min(wait * _GROWTH, longest)
 
     def get(self, encoded: Encoded, delay: float = 0.0) -> Generator[Attempt, Outcome, Any]:
-        """One value by ``GET``: asking again is free and does no harm."""
-        retries = 0
-        while True:
-            attempt = Attempt(
-                encoded.path or "",
-                b"",
-                self.origin.model,
-                False,
-                delay,
-                headers=encoded.headers,
-                free=True,
-            )
-            outcome = yield attempt
-            self.origin = replace(self.origin, attempts=self.origin.attempts + 1)
-            value = read_outcome(outcome, encoded)
-            ended = isinstance(value, Ended)
-            failure = value.failure if isinstance(value, Ended) else value
-            failure = failure if isinstance(failure, Failure) else None
-            verdict = attempt.verdict = judge(outcome, failure, model=self.origin.model)
-            if verdict.kind is Kind.GOOD:
-                return value
-            if self.clock() >= self.deadline:
-                raise self._unfinished()
-            wait = None
-            if not ended and (verdict.kind is Kind.AGAIN or isinstance(outcome, NoReply)):
-                wait = self.policy.delay(
-                    retries,
-                    retry_after=verdict.details.retry_after,
-                    remaining=self.deadline - self.clock(),
-                    chance=self.chance,
-                )
-            if wait is None:
-                raise self._named(verdict).error(attempts=self.origin.attempts)
-            retries, delay = retries + 1, wait
+        """One value about it, or of it."""
+        asked = yield from ask(
+            encoded,
+            self.origin.model,
+            policy=self.policy,
+            deadline=self.deadline,
+            clock=self.clock,
+            chance=self.chance,
+            delay=delay,
+        )
+        self.origin = replace(self.origin, attempts=self.origin.attempts + asked.attempts)
+        if asked.verdict.kind is Kind.GOOD:
+            return asked.value
+        if self.clock() >= self.deadline:
+            raise self._unfinished()
+        raise self._named(asked.verdict).error(attempts=self.origin.attempts)
 
     def _unfinished(self) -> Exception:
         row = shape_rows()["unfinished"]

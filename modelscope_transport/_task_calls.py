@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ._core import Core
+from ._task_choice import choose, hub_flow, settle
 from ._wire.failure_table import Kind, shape_rows
 from ._wire.failures import Verdict
 from .errors import ErrorDetails, ModelScopeError
@@ -23,7 +24,7 @@ from .task_types import (
     RerankRequest,
     RerankResult,
 )
-from .tasks import known_task
+from .tasks import TASKS, Task, known_task
 from .types import ChatRequest, ChatResult
 
 __all__ = ["AsyncTaskCalls", "TaskCalls"]
@@ -103,6 +104,32 @@ class TaskCalls:
             return self._call(request, "rerank")  # type: ignore[no-any-return]
         return read_ranking(request, self.chat(to_chat(request)))
 
+    def task_of(self, model: str, task: str | None = None, *, look_up: bool = True) -> Task:
+        """Which kind of work a model does.
+
+        Args:
+            model: model ID, ``owner/name``.
+            task: ModelScope's name of it, where it is known; else it comes from the model data,
+                from the ID's own words (``nlp_structbert_sentiment-classification_…``) or from the
+                hub, in this order. A model that nobody knows is taken to chat.
+            look_up: whether the hub may be asked. What it says is kept for later.
+
+        Raises:
+            ConfigurationError: there is no such task.
+            ModelNotServedError: there is no such model; near names are in the message.
+            UnsupportedTaskError: the model does another kind of work, or nobody serves that work.
+        """
+        core = self._core
+        row = choose(core, model, task)
+        asked = hub_flow(core, model) if row is None and look_up else None
+        if row is not None or asked is None:
+            return row or TASKS["chat"]
+        try:
+            found: Any = core.line.drive(*asked)[0].value
+        except ModelScopeError as error:
+            found = error
+        return settle(core, model, found)
+
     def _call(self, request: PipelineRequest | RerankRequest, task: str) -> Any:
         core = self._core
         flow, deadline = core.begin(request, task)
@@ -146,6 +173,19 @@ class AsyncTaskCalls:
         if _has_own_endpoint(self._core, request.model):
             return await self._call(request, "rerank")  # type: ignore[no-any-return]
         return read_ranking(request, await self.chat(to_chat(request)))
+
+    async def task_of(self, model: str, task: str | None = None, *, look_up: bool = True) -> Task:
+        """As `TaskCalls.task_of`."""
+        core = self._core
+        row = choose(core, model, task)
+        asked = hub_flow(core, model) if row is None and look_up else None
+        if row is not None or asked is None:
+            return row or TASKS["chat"]
+        try:
+            found: Any = (await core.line.adrive(*asked))[0].value
+        except ModelScopeError as error:
+            found = error
+        return settle(core, model, found)
 
     async def _call(self, request: PipelineRequest | RerankRequest, task: str) -> Any:
         core = self._core

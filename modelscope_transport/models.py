@@ -12,13 +12,23 @@ import fnmatch
 import functools
 import threading
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-__all__ = ["ModelProfile", "ProfileBook", "known_models", "near_names", "profile_for"]
+from . import model_cache
+
+__all__ = [
+    "ModelProfile",
+    "ProfileBook",
+    "known_models",
+    "near_names",
+    "profile_for",
+    "remember_models",
+]
 
 
 class ModelProfile(Struct, frozen=True, kw_only=True):
@@ -87,9 +97,10 @@ def known_models() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def profile_for(model: str) -> ModelProfile:
-    """Profile of a model: its own table over those of its families over the defaults.
+    """Profile of a model: its own table over what the hub said over its families' tables.
 
-    ``owner/name:Provider`` has the profile of ``owner/name`` unless it has a table of its own.
+    ``owner/name:Provider`` has the profile of ``owner/name`` unless it has a table of its own. A
+    price that was looked up counts more than one in a table: it is newer.
     """
     models, families = _catalogue()
     name = model if model in models else model.rpartition(":")[0] or model
@@ -97,14 +108,29 @@ def profile_for(model: str) -> ModelProfile:
     for family in families:
         if fnmatch.fnmatchcase(name, family["pattern"]):
             facts |= {key: value for key, value in family.items() if key != "pattern"}
-    facts |= models.get(name, {})
-    return msgspec.convert({**facts, "id": model}, ModelProfile)
+    seen = model_cache.read().get(name, {})
+    facts |= {**seen, **models.get(name, {})}
+    facts["tier"] = seen.get("tier") or facts.get("tier")
+    try:
+        return msgspec.convert({**facts, "id": model}, ModelProfile)
+    except msgspec.ValidationError:  # a file of another version, or spoilt
+        return msgspec.convert({**models.get(name, {}), "id": model}, ModelProfile)
+
+
+def remember_models(facts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep what the service or its hub said of models, for this user and all later processes.
+
+    Args:
+        facts: fields of `ModelProfile` by model ID; ``source`` and ``checked`` among them.
+    """
+    model_cache.remember(facts)
+    profile_for.cache_clear()
 
 
 def near_names(model: str) -> tuple[str, ...]:
     """Up to three known IDs that look like a misspelt one, best first."""
     wanted = model.lower()
-    by_lower = {known.lower(): known for known in known_models()}
+    by_lower = {known.lower(): known for known in (*model_cache.read(), *known_models())}
     by_name = {lower.rpartition("/")[2]: known for lower, known in by_lower.items()}
     near = difflib.get_close_matches(wanted, by_lower, n=3, cutoff=0.75)
     near_short = difflib.get_close_matches(wanted.rpartition("/")[2], by_name, n=3, cutoff=0.75)

@@ -22,7 +22,15 @@ from ._wire.encoded import Encoded, Form, Wire
 from .errors import ConfigurationError, UnsupportedTaskError
 from .models import ModelProfile
 
-__all__ = ["TASKS", "Task", "check_task", "known_task", "task_in_id", "task_named"]
+__all__ = [
+    "TASKS",
+    "Task",
+    "check_offered",
+    "check_task",
+    "known_task",
+    "task_in_id",
+    "task_named",
+]
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -39,6 +47,7 @@ class Task(Struct, frozen=True, kw_only=True):
         status: whether the service serves it, does so without saying, or does not.
         instead: what to do where it is not offered.
         form: what it takes and gives.
+        in_ids: words in model IDs of the classic form that stand for it.
         source: where the status is known from.
         checked: date of that, ISO.
     """
@@ -54,6 +63,7 @@ class Task(Struct, frozen=True, kw_only=True):
     checked: str
     flow: Literal["call", "poll"] = "call"
     instead: str = ""
+    in_ids: tuple[str, ...] = ()
     form: Form = Form()
 
     @property
@@ -84,7 +94,7 @@ def _rows() -> tuple[dict[str, Task], dict[str, str]]:
         while "like" in facts:
             kind = facts.pop("like")
             facts = {**tables[kind], "in_ids": [], **facts}
-        for word in (name, *facts.pop("in_ids", ())):
+        for word in (name, *facts.get("in_ids", ())):
             words[word] = name
         form = {part: facts.pop(part) for part in Form.__struct_fields__ if part in facts}
         rows[name] = msgspec.convert({**facts, "name": name, "kind": kind, "form": form}, Task)
@@ -151,8 +161,17 @@ def check_task(profile: ModelProfile, wanted: str) -> Task:
             + (_not_offered(known) or _served_by(known))
         )
     row = known if known is not None and asked.name == asked.kind else asked
+    return check_offered(profile.id, row)
+
+
+def check_offered(model: str, row: Task) -> Task:
+    """The row itself, if the service serves it.
+
+    Raises:
+        UnsupportedTaskError: it does not; says what to do instead.
+    """
     if row.status == "not offered":
-        raise UnsupportedTaskError(f"Model {profile.id!r} {row.does}. {_not_offered(row)}")
+        raise UnsupportedTaskError(f"Model {model!r} {row.does}. {_not_offered(row)}")
     return row
 
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 for _name in list(os.environ):
     if _name.startswith(_PRIVATE) or _name.lower() in _PROXIES:
         del os.environ[_name]
+
+# What hubs said of models stays out of the tests, and what tests' hubs say out of the developer's.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="modelscope-adapters-tests-")
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ WITHOUT_SAMPLE = {
     "timed_out": "no reply, so nothing to record",
     "undocumented": "what the address of classic pipelines answers today is on no record",
     "image_not_there": "a reply of whoever keeps the images",
+    "unknown_model": "the hub's words are on no record",
     "unfinished": "a task that takes too long for its caller, not a reply",
     "no_turn": "a call that was never made",
     "free_tier_spent": "a reply of another platform; its code alone is on record",

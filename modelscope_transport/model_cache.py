@@ -1,0 +1,62 @@
+"""What the service and its hub said of models, in one file for all processes of a user.
+
+A convenience, not a record: what cannot be read or written counts as nothing there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import platformdirs
+
+__all__ = ["cache_path", "read", "remember"]
+
+Facts = dict[str, dict[str, Any]]
+
+_decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+
+
+def cache_path() -> Path:
+    """The file, in the folder of the platform for an application's cache."""
+    return platformdirs.user_cache_path("modelscope-adapters", appauthor=False) / "models.json"
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, stamp: float) -> Facts:
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode(path.read_bytes())
+    return {}
+
+
+def read() -> Facts:
+    """What is kept, by model ID."""
+    path = cache_path()
+    try:
+        return _read(path, path.stat().st_mtime)
+    except OSError:
+        return {}
+
+
+def remember(facts: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Add to what is kept; the last word on a fact counts. False where it cannot be kept."""
+    path = cache_path()
+    kept = {model: dict(known) for model, known in read().items()}
+    for model, known in facts.items():
+        kept[model] = {**kept.get(model, {}), **known}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside it and moved, so that nobody ever reads half of it.
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(kept, order="sorted"), indent=1))
+        os.replace(file.name, path)
+    except OSError:
+        return False
+    _read.cache_clear()
+    return True
