@@ -9,9 +9,11 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-__all__ = ["LONGEST_BODY", "Inflater", "UnreadableBodyError"]
+__all__ = ["LONGEST_BODY", "LONGEST_STREAM", "Inflater", "UnreadableBodyError"]
 
 LONGEST_BODY = 32 << 20
+# A streamed token is some 350 bytes on this wire, and answers of 131 072 tokens are on record.
+LONGEST_STREAM = 512 << 20
 # What one read, 64 KiB of gzip at most, may stand for: two hundred times what text is packed by.
 _LONGEST_PIECE = 8 << 20
 

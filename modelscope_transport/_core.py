@@ -16,10 +16,13 @@ from typing import Any, cast
 from msgspec import Struct, field
 
 from ._batches import Batches
+from ._exchange import AsyncExchange, Exchange
 from ._flow import Flow, Request, call_flow
 from ._gate import Gate
 from ._io import Line
 from ._poll import poll_flow
+from ._stream import StreamReader
+from ._wire.chat import Opening
 from ._wire.checks import check_headers, check_model, check_range
 from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile, ProfileBook, profile_for
@@ -28,7 +31,7 @@ from .retry import RetryBudget, RetryPolicy
 from .settings import Secret, Settings, resolve_proxy, resolve_token
 from .task_types import ImageRequest
 from .tasks import check_task
-from .types import EmbeddingRequest
+from .types import EmbeddingRequest, Origin
 
 __all__ = ["Core", "Options", "checked_timeout"]
 
@@ -129,6 +132,13 @@ class Core:
         if row.flow == "poll":
             return poll_flow(row, cast("ImageRequest", request), **known), deadline
         return call_flow(row, request, stream=stream, **known), deadline
+
+    def reader(
+        self, opening: Opening, exchange: Exchange | AsyncExchange, origin: Origin
+    ) -> StreamReader:
+        """What turns the rest of a handed-over stream into deltas."""
+        masked = self.settings.token.masked
+        return StreamReader(opening, exchange.events, exchange.pending, origin, masked)
 
     @property
     def image_gate(self) -> Gate:

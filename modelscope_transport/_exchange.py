@@ -9,32 +9,69 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import Any
 
-from ._body import Inflater, UnreadableBodyError
+from ._body import LONGEST_BODY, LONGEST_STREAM, Inflater, UnreadableBodyError
 from ._pool import Idle, LoopIdle
 from ._sse import EventDecoder, EventTooLongError
 from ._watchdog import Watch, shut, watch
 
-__all__ = ["AsyncExchange", "Exchange", "finish_anyway"]
+__all__ = ["AsyncExchange", "Exchange", "Wire", "finish_anyway"]
 
 # How long the end of a stream may take after its last word, for the connection's sake alone.
 _DRAIN = 0.5
 
 
+class Wire:
+    """One connection of the sync colour, and its socket, which a deadline cuts.
+
+    Args:
+        transport: what sends a request and gives the reply, its body unread.
+    """
+
+    __slots__ = ("_sock", "_transport")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._sock: Any | None = None
+
+    def send(self, request: Any, guard: Watch) -> Any:
+        """Send a request. The guard cuts it from here on, also while its headers drip in."""
+
+        def notice(event: str, info: Mapping[str, Any]) -> None:
+            if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+                self._sock = info["return_value"].get_extra_info("socket")
+                guard.follow(self._sock)
+
+        if self._sock is not None:
+            guard.follow(self._sock)
+        request.extensions["trace"] = notice
+        return self._transport.handle_request(request)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+
+Broken = tuple[type[Exception], ...]
+
+
 class _Reading:
     """What both colours do with bytes."""
 
-    def __init__(self, response: Any, pool: Any, connection: Any, deadline: float) -> None:
+    def __init__(
+        self, response: Any, pool: Any, connection: Any, deadline: float, broken: Broken
+    ) -> None:
         self.response = response
+        self.broken: Broken = (*broken, UnreadableBodyError)
         self.events = EventDecoder()
         self.pending: list[bytes] = []
         self.deadline = deadline
         self._pool = pool
         self._connection = connection
         self._closed = False
-        self._trouble: str | None = None
+        self._whole = False
 
     def headers(self) -> dict[str, str]:
         """The reply's headers, their names in lower case."""
@@ -52,19 +89,16 @@ class _Reading:
         """Why the bytes ended, where it was the deadline that ended them."""
         return "the deadline of the call has passed" if time.monotonic() >= self.deadline else None
 
-    def _inflater(self) -> Inflater | None:
-        try:
-            return Inflater(self.response.headers.get("content-encoding", ""))
-        except UnreadableBodyError as error:
-            self._trouble = f"({error})"
-            return None
+    def _inflater(self) -> Inflater:
+        most = LONGEST_STREAM if self.is_stream() else LONGEST_BODY
+        return Inflater(self.response.headers.get("content-encoding", ""), most)
 
     def _take(self, data: bytes) -> bytes | None:
         """The first payload, once ``data`` completes it; the others wait in ``pending``."""
         try:
             self.pending = self.events.feed(data)
         except EventTooLongError:
-            return b"(an event of more than one MiB)"
+            raise UnreadableBodyError("an event of more than one MiB") from None
         return self.pending.pop(0) if self.pending else None
 
     def _last(self) -> bytes:
@@ -84,29 +118,46 @@ class Exchange(_Reading):
         response: the reply, unread.
         pool: where its connection goes afterwards, or ``None`` for a client's own.
         connection: the connection.
-        deadline: end of the call on the monotonic clock.
+        guard: cuts the connection at the end of the call.
+        broken: what the HTTP library raises where the bytes break off.
 
     Attributes:
         chunks: the bytes still to come, uncompressed.
         pending: payloads that came together with the first.
+        broken: what ``chunks`` raises where the bytes break off or cannot be read.
     """
 
     def __init__(
-        self, response: Any, pool: Idle[Any] | None, connection: Any, deadline: float
+        self,
+        response: Any,
+        pool: Idle[Any] | None,
+        connection: Any,
+        guard: Watch,
+        broken: Broken = (),
     ) -> None:
-        super().__init__(response, pool, connection, deadline)
+        super().__init__(response, pool, connection, guard.deadline, broken)
         self.chunks: Iterator[bytes] = self._plain()
-        sock = self._socket()
-        self._watch: Watch | None = None if sock is None else watch(sock, deadline)
+        self._guard = guard
+        self._sock = self._socket()
+        if self._sock is not None:
+            guard.follow(self._sock)
 
     def _plain(self) -> Iterator[bytes]:
         inflater = self._inflater()
-        if inflater is not None:
-            for data in self.response.stream:
-                yield inflater.feed(data)
+        for data in self.response.stream:
+            yield inflater.feed(data)
+        self._whole = True
+
+    def cut(self) -> bool:
+        """Whether the deadline has ended the bytes."""
+        return self._guard.cut
 
     def first(self) -> bytes:
-        """The first payload of a stream; empty where it has none."""
+        """The first payload of a stream; empty where it has none.
+
+        Raises:
+            UnreadableBodyError: it is too long, or its compression cannot be read.
+        """
         for data in self.chunks:
             payload = self._take(data)
             if payload is not None:
@@ -114,30 +165,29 @@ class Exchange(_Reading):
         return self._last()
 
     def read(self) -> bytes:
-        """The whole body. One that is too large to read says so instead."""
-        try:
-            body = b"".join(self.chunks)
-        except UnreadableBodyError as error:
-            return f"({error})".encode()
-        return body if self._trouble is None else self._trouble.encode()
+        """The whole body.
+
+        Raises:
+            UnreadableBodyError: it is too long, or its compression cannot be read.
+        """
+        return b"".join(self.chunks)
 
     def drain(self) -> None:
         """Read a stream to its very end, so that its connection can serve again."""
-        sock = self._socket()
-        brief = None if sock is None else watch(sock, time.monotonic() + _DRAIN)
+        brief = watch(self._sock, time.monotonic() + _DRAIN)
         with contextlib.suppress(Exception):
             for _ in self.chunks:
                 pass
-        if brief is not None:
-            brief.cancel()
+        brief.cancel()
 
     def close(self) -> None:
         """Let go of the reply. A connection that was not read to its end is closed."""
         if self._closed:
             return
         self._closed = True
-        if self._watch is not None:
-            self._watch.cancel()
+        self._guard.cancel()
+        if not self._whole and self._sock is not None:
+            shut(self._sock)  # whoever waits for it in another thread is woken
         try:
             self.response.stream.close()
         finally:
@@ -149,11 +199,15 @@ class AsyncExchange(_Reading):
     """An open reply of the async colour, otherwise as `Exchange`."""
 
     def __init__(
-        self, response: Any, pool: LoopIdle[Any] | None, connection: Any, deadline: float
+        self,
+        response: Any,
+        pool: LoopIdle[Any] | None,
+        connection: Any,
+        deadline: float,
+        broken: Broken = (),
     ) -> None:
-        super().__init__(response, pool, connection, deadline)
+        super().__init__(response, pool, connection, deadline, broken)
         self.chunks: AsyncIterator[bytes] = self._plain()
-        self._whole = False
         sock = self._socket()
         loop = asyncio.get_running_loop()
         wait = deadline - time.monotonic()
@@ -161,13 +215,16 @@ class AsyncExchange(_Reading):
 
     async def _plain(self) -> AsyncIterator[bytes]:
         inflater = self._inflater()
-        if inflater is not None:
-            async for data in self.response.stream:
-                yield inflater.feed(data)
+        async for data in self.response.stream:
+            yield inflater.feed(data)
         self._whole = True
 
     async def first(self) -> bytes:
-        """The first payload of a stream; empty where it has none."""
+        """The first payload of a stream; empty where it has none.
+
+        Raises:
+            UnreadableBodyError: it is too long, or its compression cannot be read.
+        """
         async for data in self.chunks:
             payload = self._take(data)
             if payload is not None:
@@ -175,12 +232,12 @@ class AsyncExchange(_Reading):
         return self._last()
 
     async def read(self) -> bytes:
-        """The whole body. One that is too large to read says so instead."""
-        try:
-            body = b"".join([data async for data in self.chunks])
-        except UnreadableBodyError as error:
-            return f"({error})".encode()
-        return body if self._trouble is None else self._trouble.encode()
+        """The whole body.
+
+        Raises:
+            UnreadableBodyError: it is too long, or its compression cannot be read.
+        """
+        return b"".join([data async for data in self.chunks])
 
     async def drain(self) -> None:
         """Read a stream to its very end, so that its connection can serve again."""

@@ -11,22 +11,21 @@ import asyncio
 import functools
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 from msgspec import Struct
 
 from ._body import UnreadableBodyError
-from ._exchange import AsyncExchange, Exchange, finish_anyway
+from ._exchange import AsyncExchange, Exchange, Wire, finish_anyway
 from ._flow import Attempt, Flow, Handover
 from ._pool import Idle, LoopIdle
-from ._stream import StreamReader
+from ._watchdog import watch
 from ._wire.outcomes import NoReply, Outcome, Refused, Reply
 from .errors import ConfigurationError
 from .quota import Ledger, Park, Reservation
 from .settings import Settings, resolve_address
-from .types import ChatDelta
 
 __all__ = ["Line"]
 
@@ -44,7 +43,7 @@ def _no_tls() -> ssl.SSLContext:
 
 
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60.0)
-_Pools = tuple[Idle[httpx.HTTPTransport], LoopIdle[httpx.AsyncHTTPTransport]]
+_Pools = tuple[Idle[Wire], LoopIdle[httpx.AsyncHTTPTransport]]
 
 
 @functools.cache
@@ -55,16 +54,19 @@ def _pools(origin: str, proxy: str | None) -> _Pools:
     def make(transport: Any) -> Any:
         try:
             return transport(verify=context(), limits=_ONE, proxy=proxy, trust_env=False)
-        except (ImportError, ValueError) as error:
-            raise ConfigurationError(f"The proxy cannot be used: {error}.") from None
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise ConfigurationError(f"The proxy cannot be used: {error}") from None
 
     return (
-        Idle(functools.partial(make, httpx.HTTPTransport)),
+        Idle(lambda: Wire(make(httpx.HTTPTransport))),
         LoopIdle(functools.partial(make, httpx.AsyncHTTPTransport)),
     )
 
 
 _Open = Exchange | AsyncExchange
+_LATE = "the deadline of the call"
+# What a broken connection raises in the middle of a stream.
+_BROKEN = (httpx.HTTPError, httpx.StreamError)
 
 
 class _Place(Struct, frozen=True):
@@ -72,7 +74,7 @@ class _Place(Struct, frozen=True):
 
     url: httpx.URL
     trusted: bool
-    idle: Idle[httpx.HTTPTransport]
+    idle: Idle[Wire]
     loop_idle: LoopIdle[httpx.AsyncHTTPTransport]
 
 
@@ -97,15 +99,15 @@ class Line:
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._token = settings.token.reveal().encode()
+        self._token = settings.token
         self._account = settings.account()
         self._places: dict[str, _Place] = {}
         self._headers = httpx.Headers(
             {
-                "authorization": f"Bearer {settings.token.reveal()}",
+                "authorization": f"Bearer {self._token.reveal()}",
                 "content-type": "application/json",
                 "accept-encoding": "identity",
-                **headers,
+                **{name.lower(): value for name, value in headers.items()},
             }
         )
         self._home = self._place("")
@@ -118,12 +120,14 @@ class Line:
     def _request(
         self, attempt: Attempt, place: _Place, remaining: float, extra: Mapping[str, str] | None
     ) -> httpx.Request:
-        headers = self._headers if place.trusted else self._public
+        headers: Mapping[str, str] = self._headers if place.trusted else self._public
         more = {**((extra if place.trusted else None) or {}), **(attempt.headers or {})}
+        if more:
+            headers = {**headers, **{name.lower(): value for name, value in more.items()}}
         return httpx.Request(
             "POST" if attempt.body else "GET",
             place.url,
-            headers={**headers, **more} if more else headers,
+            headers=headers,
             content=attempt.body or None,
             extensions={"timeout": self._settings.time_limits(remaining)},
         )
@@ -141,17 +145,17 @@ class Line:
         return place
 
     def _reply(self, exchange: _Open, body: bytes, *, streaming: bool = False) -> Reply:
-        if self._token in body and (len(self._token) >= 16 or not exchange.response.is_success):
-            body = body.replace(self._token, b"***")  # else a short one, found by chance
-        return Reply(exchange.response.status_code, exchange.headers(), body, streaming)
+        masked = self._token.masked
+        found = masked(body, always=not exchange.response.is_success)
+        headers = {name: masked(value) for name, value in exchange.headers().items()}
+        return Reply(exchange.response.status_code, headers, found, streaming)
 
-    @staticmethod
-    def _no_reply(error: httpx.HTTPError, deadline: float) -> NoReply:
+    def _no_reply(self, error: httpx.HTTPError, deadline: float) -> NoReply:
         late = isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline
         unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
         return NoReply(
             "timeout" if late else "connection",
-            str(error) or type(error).__name__,
+            self._token.masked(str(error) or type(error).__name__),
             sent=not isinstance(error, unsent),
         )
 
@@ -201,50 +205,41 @@ class Line:
     ) -> tuple[Outcome, Exchange | None]:
         place = self._place(attempt.path)
         request = self._request(attempt, place, deadline - time.monotonic(), extra)
+        to_close: Exchange | None = None
         try:
-            exchange = self._open(request, place, deadline)
+            exchange = to_close = self._open(request, place, deadline)
+            try:
+                if exchange.is_stream():
+                    reply = self._reply(exchange, exchange.first(), streaming=True)
+                    to_close = None
+                    return reply, exchange
+                body = exchange.read()
+            except UnreadableBodyError as error:
+                body = f"({error})".encode()
+            if exchange.cut():
+                return NoReply("timeout", _LATE, sent=True), None
+            return self._reply(exchange, body), None
         except httpx.HTTPError as error:
             return self._no_reply(error, deadline), None
-        try:
-            if exchange.is_stream():
-                return self._reply(exchange, exchange.first(), streaming=True), exchange
-            body = exchange.read()
-        except httpx.HTTPError as error:
-            exchange.close()
-            return self._no_reply(error, deadline), None
-        except BaseException:
-            exchange.close()
-            raise
-        exchange.close()
-        return self._reply(exchange, body), None
+        finally:
+            if to_close is not None:
+                to_close.close()
 
     def _open(self, request: httpx.Request, place: _Place, deadline: float) -> Exchange:
-        if self._client is not None:
-            response = self._client.send(request, stream=True, follow_redirects=False)
-            return Exchange(response, None, None, deadline)
-        connection = place.idle.take()
+        guard = watch(None, deadline)
+        wire: Wire | None = None
         try:
-            response = connection.handle_request(request)
+            if self._client is not None:
+                response = self._client.send(request, stream=True, follow_redirects=False)
+                return Exchange(response, None, None, guard, _BROKEN)
+            wire = place.idle.take()
+            response = wire.send(request, guard)
         except BaseException:
-            connection.close()
+            guard.cancel()
+            if wire is not None:
+                wire.close()
             raise
-        return Exchange(response, place.idle, connection, deadline)
-
-    @staticmethod
-    def deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
-        """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
-        try:
-            yield from reader.begin()
-            broken = None
-            try:
-                while not reader.ended and (data := next(exchange.chunks, None)) is not None:
-                    yield from reader.feed(data)
-            except (httpx.HTTPError, UnreadableBodyError) as error:
-                broken = str(error) or type(error).__name__
-            yield from reader.finish(exchange.late() or broken)
-            exchange.drain()
-        finally:
-            exchange.close()
+        return Exchange(response, place.idle, wire, guard, _BROKEN)
 
     def close(self) -> None:
         """Close the idle connections of the sync colour."""
@@ -291,53 +286,38 @@ class Line:
     ) -> tuple[Outcome, AsyncExchange | None]:
         place = self._place(attempt.path)
         request = self._request(attempt, place, deadline - time.monotonic(), extra)
-        exchange: AsyncExchange | None = None
+        to_close: AsyncExchange | None = None
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                exchange = await self._aopen(request, place, deadline)
-                if exchange.is_stream():
-                    reply = self._reply(exchange, await exchange.first(), streaming=True)
-                    given, exchange = exchange, None
-                    return reply, given
-                return self._reply(exchange, await exchange.read()), None
+                exchange = to_close = await self._aopen(request, place, deadline)
+                try:
+                    if exchange.is_stream():
+                        reply = self._reply(exchange, await exchange.first(), streaming=True)
+                        to_close = None
+                        return reply, exchange
+                    body = await exchange.read()
+                except UnreadableBodyError as error:
+                    body = f"({error})".encode()
+                return self._reply(exchange, body), None
         except httpx.HTTPError as error:
             return self._no_reply(error, deadline), None
         except TimeoutError:
-            return NoReply("timeout", "the deadline of the call", sent=True), None
+            return NoReply("timeout", _LATE, sent=True), None
         finally:
-            if exchange is not None:
-                await exchange.aclose()
+            if to_close is not None:
+                await to_close.aclose()
 
     async def _aopen(self, request: httpx.Request, place: _Place, deadline: float) -> AsyncExchange:
         if self._async_client is not None:
             response = await self._async_client.send(request, stream=True, follow_redirects=False)
-            return AsyncExchange(response, None, None, deadline)
+            return AsyncExchange(response, None, None, deadline, _BROKEN)
         connection = await place.loop_idle.take()
         try:
             response = await connection.handle_async_request(request)
         except BaseException:
             await finish_anyway(connection.aclose())
             raise
-        return AsyncExchange(response, place.loop_idle, connection, deadline)
-
-    @staticmethod
-    async def adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterator[ChatDelta]:
-        """`deltas`, for an event loop."""
-        try:
-            for delta in reader.begin():
-                yield delta
-            broken = None
-            try:
-                while not reader.ended and (data := await anext(exchange.chunks, None)) is not None:
-                    for delta in reader.feed(data):
-                        yield delta
-            except (httpx.HTTPError, UnreadableBodyError) as error:
-                broken = str(error) or type(error).__name__
-            for delta in reader.finish(exchange.late() or broken):
-                yield delta
-            await exchange.drain()
-        finally:
-            await exchange.aclose()
+        return AsyncExchange(response, place.loop_idle, connection, deadline, _BROKEN)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""

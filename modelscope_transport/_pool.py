@@ -114,9 +114,10 @@ class LoopIdle(Generic[A]):
         loop = asyncio.get_running_loop()
         mine = self._loops.get(loop)
         if mine is None:
-            self._loops = {
-                other: idle for other, idle in self._loops.items() if not other.is_closed()
-            }
+            # In place, and over a copy: other threads' loops come and go here too.
+            for other in list(self._loops):
+                if other.is_closed():
+                    self._loops.pop(other, None)
             mine = self._loops[loop] = _OfLoop()
             mine.guard = mine.close_with_loop()
             await anext(mine.guard)

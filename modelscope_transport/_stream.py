@@ -6,6 +6,10 @@ finish mark. What breaks it becomes an error that carries what had arrived.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
 from ._sse import EventDecoder, EventTooLongError
 from ._wire.chat import ChatDecoder, Opening
 from ._wire.failures import judge
@@ -25,15 +29,22 @@ class StreamReader:
         events: the decoder that has already split the first bytes.
         pending: payloads that came together with the first.
         origin: where the answer comes from.
+        masked: takes the token out of what the service says.
 
     Attributes:
         ended: whether nothing more can come.
     """
 
     def __init__(
-        self, opening: Opening, events: EventDecoder, pending: list[bytes], origin: Origin
+        self,
+        opening: Opening,
+        events: EventDecoder,
+        pending: list[bytes],
+        origin: Origin,
+        masked: Callable[[str], str] = str,
     ) -> None:
         self.ended = False
+        self._masked = masked
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events
@@ -69,7 +80,7 @@ class StreamReader:
         return deltas
 
     def _fail(self, failure: Failure) -> None:
-        self._failure = failure
+        self._failure = replace(failure, message=self._masked(failure.message))
         self.ended = True
 
     def finish(self, broken: str | None = None) -> list[ChatDelta]:

@@ -20,21 +20,27 @@ __all__ = ["Watch", "shut", "watch"]
 
 
 class Watch:
-    """One socket and its deadline; ``cancel`` when the reply is whole.
+    """One connection and its deadline; ``cancel`` when the reply is whole.
 
     Attributes:
         deadline: when to cut it, on the monotonic clock.
-        sock: the socket, until it was cut or cancelled.
-        cut: whether it was cut.
+        sock: its socket, once there is one.
+        open: whether it may still be cut.
+        cut: whether it was.
     """
 
-    __slots__ = ("_watchdog", "cut", "deadline", "sock")
+    __slots__ = ("_watchdog", "cut", "deadline", "open", "sock")
 
-    def __init__(self, watchdog: _Watchdog, sock: Any, deadline: float) -> None:
+    def __init__(self, watchdog: _Watchdog, sock: Any | None, deadline: float) -> None:
         self._watchdog = watchdog
-        self.sock: Any | None = sock
+        self.sock = sock
         self.deadline = deadline
+        self.open = True
         self.cut = False
+
+    def follow(self, sock: Any) -> None:
+        """Watch another socket from now on: the connection has moved to it."""
+        self._watchdog.follow(self, sock)
 
     def cancel(self) -> None:
         """Let the socket live: once this returns it will not be cut."""
@@ -69,7 +75,7 @@ class _Watchdog:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def add(self, sock: Any, deadline: float) -> Watch:
+    def add(self, sock: Any | None, deadline: float) -> Watch:
         entry = Watch(self, sock, deadline)
         with self._wake:
             heapq.heappush(self._heap, (deadline, next(self._ticket), entry))
@@ -80,15 +86,23 @@ class _Watchdog:
                 self._wake.notify()
         return entry
 
+    def follow(self, entry: Watch, sock: Any) -> None:
+        with self._wake:
+            if entry.open:
+                entry.sock = sock
+            elif entry.cut:
+                shut(sock)
+
     def cancel(self, entry: Watch) -> None:
         # Under the lock, so that a socket which goes to the next call is not cut for the last one.
         with self._wake:
-            if entry.sock is None:
-                return
             entry.sock = None
+            if not entry.open:
+                return
+            entry.open = False
             self._cancelled += 1
             if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):
-                self._heap = [item for item in self._heap if item[2].sock is not None]
+                self._heap = [item for item in self._heap if item[2].open]
                 heapq.heapify(self._heap)
                 self._cancelled = 0
 
@@ -96,12 +110,13 @@ class _Watchdog:
         while True:
             with self._wake:
                 now = time.monotonic()
-                while self._heap and (self._heap[0][0] <= now or self._heap[0][2].sock is None):
+                while self._heap and (self._heap[0][0] <= now or not self._heap[0][2].open):
                     entry = heapq.heappop(self._heap)[2]
-                    if entry.sock is None:
+                    if not entry.open:
                         self._cancelled -= 1
-                    else:
-                        entry.cut = True
+                        continue
+                    entry.open, entry.cut = False, True
+                    if entry.sock is not None:
                         shut(entry.sock)
                         entry.sock = None
                 self._wake.wait(self._heap[0][0] - now if self._heap else None)
@@ -113,6 +128,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_watchdog.forget)
 
 
-def watch(sock: Any, deadline: float) -> Watch:
+def watch(sock: Any | None, deadline: float) -> Watch:
     """Shut ``sock`` down at ``deadline``, on the monotonic clock, unless cancelled before."""
     return _watchdog.add(sock, deadline)

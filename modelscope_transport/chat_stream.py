@@ -5,10 +5,60 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Self
 
+from ._exchange import AsyncExchange, Exchange
 from ._stream import StreamReader
 from .types import ChatDelta, ChatResult, Origin, ToolCallDelta
 
-__all__ = ["AsyncChatStream", "ChatStream"]
+__all__ = ["AsyncChatStream", "ChatStream", "adeltas", "deltas"]
+
+
+def deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
+    """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
+    begun = _deltas(exchange, reader)
+    next(begun)
+    return begun
+
+
+def _deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
+    try:
+        yield ChatDelta()  # begun: from here on it closes the exchange when it is dropped
+        yield from reader.begin()
+        broken = None
+        try:
+            while not reader.ended and (data := next(exchange.chunks, None)) is not None:
+                yield from reader.feed(data)
+        except exchange.broken as error:
+            broken = str(error) or type(error).__name__
+        yield from reader.finish(exchange.late() or broken)
+        exchange.drain()
+    finally:
+        exchange.close()
+
+
+async def adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterator[ChatDelta]:
+    """`deltas`, for an event loop."""
+    begun = _adeltas(exchange, reader)
+    await anext(begun)
+    return begun
+
+
+async def _adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterator[ChatDelta]:
+    try:
+        yield ChatDelta()
+        for delta in reader.begin():
+            yield delta
+        broken = None
+        try:
+            while not reader.ended and (data := await anext(exchange.chunks, None)) is not None:
+                for delta in reader.feed(data):
+                    yield delta
+        except exchange.broken as error:
+            broken = str(error) or type(error).__name__
+        for delta in reader.finish(exchange.late() or broken):
+            yield delta
+        await exchange.drain()
+    finally:
+        await exchange.aclose()
 
 
 class _Whole:

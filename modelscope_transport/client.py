@@ -16,11 +16,10 @@ from msgspec.structs import replace
 
 from ._batches import Batches
 from ._core import Core, Options, checked_timeout
-from ._stream import StreamReader
 from ._task_calls import AsyncTaskCalls, TaskCalls
 from ._wire.chat import Opening
 from ._wire.checks import check_headers
-from .chat_stream import AsyncChatStream, ChatStream
+from .chat_stream import AsyncChatStream, ChatStream, adeltas, deltas
 from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile
 from .quota import Ledger, MemoryLedger
@@ -158,8 +157,8 @@ class Client(_BaseClient, TaskCalls):
         handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
-            for _ in core.line.deltas(exchange, reader):
+            reader = core.reader(value, exchange, handover.origin)
+            for _ in deltas(exchange, reader):
                 pass
             return reader.result()
         answer: ChatResult = replace(value, origin=handover.origin)
@@ -176,8 +175,8 @@ class Client(_BaseClient, TaskCalls):
         handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
-            return ChatStream(core.line.deltas(exchange, reader), exchange.close, reader)
+            reader = core.reader(value, exchange, handover.origin)
+            return ChatStream(deltas(exchange, reader), exchange.close, reader)
         return ChatStream.of_whole(replace(value, origin=handover.origin))
 
     def embed(
@@ -262,8 +261,8 @@ class AsyncClient(_BaseClient, AsyncTaskCalls):
         handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
-            async for _ in core.line.adeltas(exchange, reader):
+            reader = core.reader(value, exchange, handover.origin)
+            async for _ in await adeltas(exchange, reader):
                 pass
             return reader.result()
         answer: ChatResult = replace(value, origin=handover.origin)
@@ -276,8 +275,8 @@ class AsyncClient(_BaseClient, AsyncTaskCalls):
         handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = StreamReader(value, exchange.events, exchange.pending, handover.origin)
-            return AsyncChatStream(core.line.adeltas(exchange, reader), exchange.aclose, reader)
+            reader = core.reader(value, exchange, handover.origin)
+            return AsyncChatStream(await adeltas(exchange, reader), exchange.aclose, reader)
         return AsyncChatStream.of_whole(replace(value, origin=handover.origin))
 
     async def embed(

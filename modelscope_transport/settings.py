@@ -14,7 +14,7 @@ import re
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import Literal
+from typing import AnyStr, Literal
 
 from msgspec import Struct
 
@@ -71,6 +71,20 @@ class Secret:
     def reveal(self) -> str:
         """The token itself."""
         return self._value
+
+    def masked(self, text: AnyStr, *, always: bool = True) -> AnyStr:
+        """A text of somebody else's without the token: a server that echoes it spreads it.
+
+        Args:
+            text: a text, or a body.
+            always: ``False`` leaves a short token, which is a placeholder for a server of one's
+                own and a word of its answers.
+        """
+        if not always and len(self._value) < 16:
+            return text
+        if isinstance(text, bytes):
+            return text.replace(self._value.encode(), b"***")
+        return text.replace(self._value, "***")
 
     def fingerprint(self) -> str:
         """A short name for the token that does not lead back to it."""
