@@ -93,7 +93,11 @@ class StreamReader:
             StreamInterruptedError: the stream broke, or ended without its finish mark.
             ModelScopeError: the service reported an error inside the stream.
         """
-        deltas = [] if self.ended or broken else self._decode(self._events.close())
+        deltas: list[ChatDelta] = []
+        if not self.ended and not broken:
+            deltas = self._decode(self._events.close())
+            if self._failure is not None and self._failure.unreadable:
+                self._failure = None  # half a last line: the stream was cut
         self.ended = True
         if self._failure is not None:
             raise self._reported(self._failure)

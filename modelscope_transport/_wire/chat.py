@@ -180,10 +180,13 @@ class ChatDecoder:
             return None
         try:
             envelope = _envelope.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             frame = payload.strip()
             if frame.startswith(b"{"):
-                return Failure("a payload that is no JSON of the service's", unreadable=True)
+                # A stream that ends within its first payload has given nothing yet.
+                nothing = str(error) == "Input data was truncated" and not self._introduced
+                said = "a payload that is no JSON of the service's"
+                return Failure(said, empty=nothing, unreadable=True)
             self.done = self.done or frame == b"[DONE]"
             return None  # a frame that is no object: one public client guards against them
         usage = envelope.usage
