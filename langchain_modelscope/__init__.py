@@ -1,5 +1,8 @@
 """LangChain's classes for ModelScope API-Inference."""
 
+import importlib
+import typing
+
 try:
     import langchain_core as _langchain_core  # noqa: F401
 except ModuleNotFoundError as _error:
@@ -39,6 +42,11 @@ from .registration import register
 ModelScopeChatEndpoint = ChatModelScope
 """The name of the class in the package ``langchain-modelscope-integration``."""
 
+if typing.TYPE_CHECKING:
+    from .loading import aload, load
+    from .rerank import ModelScopeRerank
+    from .tools import ModelScopeImageTool, ModelScopePipelineTool, ModelScopeToolError
+
 __all__ = [
     "ChatModelScope",
     "ModelScopeAPIConnectionError",
@@ -53,14 +61,38 @@ __all__ = [
     "ModelScopeEmbeddings",
     "ModelScopeEmptyReplyError",
     "ModelScopeError",
+    "ModelScopeImageTool",
     "ModelScopeInvalidRequestError",
     "ModelScopeModelNotServedError",
+    "ModelScopePipelineTool",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
+    "ModelScopeRerank",
     "ModelScopeServerError",
     "ModelScopeStreamInterruptedError",
+    "ModelScopeToolError",
     "ModelScopeUnexpectedReplyError",
     "ModelScopeUnsupportedTaskError",
+    "aload",
     "is_retryable",
+    "load",
     "register",
 ]
+
+# What not everybody uses is imported at its first use.
+_LATE = {
+    "ModelScopeImageTool": "tools",
+    "ModelScopePipelineTool": "tools",
+    "ModelScopeRerank": "rerank",
+    "ModelScopeToolError": "tools",
+    "aload": "loading",
+    "load": "loading",
+}
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Import a class of a task beyond chat and embeddings."""
+    room = _LATE.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{room}", __name__), name)

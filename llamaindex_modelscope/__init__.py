@@ -1,5 +1,8 @@
 """LlamaIndex's classes for ModelScope API-Inference: `ModelScope` and `ModelScopeEmbedding`."""
 
+import importlib
+import typing
+
 try:
     import llama_index.core as _core  # noqa: F401
 except ModuleNotFoundError as error:  # what is missing is not of this package: say whose it is
@@ -41,6 +44,11 @@ from .errors import (
 from .llms import ModelScope
 from .pacing import ModelScopeRateLimiter
 
+if typing.TYPE_CHECKING:
+    from .loading import aload, load
+    from .rerank import ModelScopeRerank
+    from .tools import ModelScopeImageToolSpec, ModelScopePipelineToolSpec
+
 __all__ = [
     "ErrorDetails",
     "ModelScope",
@@ -56,18 +64,40 @@ __all__ = [
     "ModelScopeEmbedding",
     "ModelScopeEmptyReplyError",
     "ModelScopeError",
+    "ModelScopeImageToolSpec",
     "ModelScopeInvalidRequestError",
     "ModelScopeModelNotServedError",
+    "ModelScopePipelineToolSpec",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
     "ModelScopeRateLimiter",
+    "ModelScopeRerank",
     "ModelScopeRetryPolicy",
     "ModelScopeServerError",
     "ModelScopeStreamInterruptedError",
     "ModelScopeUnexpectedReplyError",
     "ModelScopeUnsupportedTaskError",
+    "aload",
     "errors_to_retry",
+    "load",
 ]
+
+# What not everybody uses is imported at its first use.
+_LATE = {
+    "ModelScopeImageToolSpec": "tools",
+    "ModelScopePipelineToolSpec": "tools",
+    "ModelScopeRerank": "rerank",
+    "aload": "loading",
+    "load": "loading",
+}
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Import a class of a task beyond chat and embeddings."""
+    room = _LATE.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{room}", __name__), name)
 
 
 @wrapt.when_imported("llama_index.core.llms.loading")

@@ -191,6 +191,7 @@ FORMS: tuple[Callable[[Talk], str | None], ...] = (
     result_of_tools,
     judging.choice,
     judging.documents,
+    judging.ranking,
     judging.verdict,
     judging.score,
     judging.keywords,

@@ -17,6 +17,7 @@ _NUMBERED = re.compile(r"^\((\d+)\)\s*(.+?)(?=^\(\d+\)|^-{5,}|\Z)", re.MULTILINE
 _DOCUMENT = re.compile(
     r"^Document (\d+):\n(.+?)(?=^Document \d+:|^Question:|\Z)", re.MULTILINE | re.DOTALL
 )
+_BRACKETED = re.compile(r"^\[(\d+)\] (.*?)(?=^\[\d+\] |\Z)", re.MULTILINE | re.DOTALL)
 _FOLLOW_UP = re.compile(r"Follow Up (?:Message|Input|Question)\W+(.+)", re.IGNORECASE)
 _CLAIM = re.compile(
     r"(?:Information|Query and Response|context information):\s*(.+?)"
@@ -51,6 +52,16 @@ def documents(talk: Talk) -> str | None:
     question = task.rpartition("Question:")[2].partition("\nAnswer:")[0]
     found = [listed[text] for _, text in rank(question, listed)] or list(listed.values())[:1]
     return "\n".join(f"Doc: {each}, Relevance: {max(10 - at, 1)}" for at, each in enumerate(found))
+
+
+def ranking(talk: Talk) -> str | None:
+    """Numbers of documents in square brackets, the best first: ``[2, 1]``."""
+    if not re.search(r"list of the documents' numbers", talk.system + talk.prompt):
+        return None
+    query, _, shown = talk.prompt.rpartition("Query:")[2].partition("Documents:")
+    listed = {text.strip(): int(number) for number, text in _BRACKETED.findall(shown)}
+    best = [listed[text] for _, text in rank(query, listed)]
+    return json.dumps(best + [number for number in listed.values() if number not in best])
 
 
 def verdict(talk: Talk) -> str | None:

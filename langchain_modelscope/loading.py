@@ -1,0 +1,90 @@
+"""`load`: the right object for a model, whichever kind of work it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from modelscope_transport.client import Client
+from modelscope_transport.tasks import Task
+
+from .chat_models import ChatModelScope
+from .embeddings import ModelScopeEmbeddings
+from .errors import native_errors
+from .rerank import ModelScopeRerank
+from .tools import ModelScopeImageTool, ModelScopePipelineTool
+
+__all__ = ["aload", "load"]
+
+Loaded = (
+    ChatModelScope
+    | ModelScopeEmbeddings
+    | ModelScopeImageTool
+    | ModelScopePipelineTool
+    | ModelScopeRerank
+)
+
+# The classes that the rows of the task registry name.
+_CLASSES: dict[str, type[Loaded]] = {
+    served.__name__: served
+    for served in (
+        ChatModelScope,
+        ModelScopeEmbeddings,
+        ModelScopeImageTool,
+        ModelScopePipelineTool,
+        ModelScopeRerank,
+    )
+}
+_REACHING = ("api_key", "base_url", "proxy", "http_client", "http_async_client")
+
+
+def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any:
+    """The object that serves a model in LangChain.
+
+    Args:
+        model: model ID, ``owner/name``.
+        task: ModelScope's name of its task, for instance ``"text-to-image-synthesis"``. Without
+            it, it comes from the model data, from the ID's own words
+            (``nlp_structbert_sentiment-classification_…``) or from the hub, in this order; a model
+            that nobody knows is taken to chat.
+        look_up: whether the hub may be asked; what it says is kept.
+        arguments: those of the class, such as ``api_key``, ``timeout``, ``temperature``, ``size``.
+
+    Returns:
+        A `ChatModelScope`, `ModelScopeEmbeddings`, `ModelScopeImageTool` or
+        `ModelScopePipelineTool`.
+
+    Raises:
+        ModelScopeModelNotServedError: there is no such model; near names are in the message.
+        ModelScopeUnsupportedTaskError: it does another kind of work, or nobody serves that work.
+        ModelScopeConfigurationError: there is no such task, no token, an unknown argument.
+    """
+    with native_errors():
+        row = _client(arguments).task_of(model, task, look_up=look_up)
+    return _made(row, model, arguments)
+
+
+async def aload(
+    model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
+) -> Any:
+    """As `load`, without holding up the event loop while the hub is asked."""
+    with native_errors():
+        row = await _client(arguments).aio.task_of(model, task, look_up=look_up)
+    return _made(row, model, arguments)
+
+
+def _client(arguments: dict[str, Any]) -> Client:
+    client: Client | None = arguments.get("client")
+    if client is not None:
+        return client
+    reaching = {name: arguments[name] for name in _REACHING if name in arguments}
+    if isinstance(reaching.get("api_key"), SecretStr):
+        reaching["api_key"] = reaching["api_key"].get_secret_value()
+    return Client(**reaching)
+
+
+def _made(row: Task, model: str, arguments: dict[str, Any]) -> Loaded:
+    if row.kind == "pipeline":
+        arguments = {"task": row.name, **arguments}
+    return _CLASSES[row.langchain](model=model, **arguments)

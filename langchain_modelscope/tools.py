@@ -1,0 +1,326 @@
+"""Tools: `ModelScopeImageTool` draws and edits images, `ModelScopePipelineTool` runs pipelines.
+
+Laws of this file: a model that calls a tool writes text, and text is never a file of this machine.
+What the calling model can put right goes back to it as the tool's answer; everything else, a spent
+allowance above all, is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import BaseTool, ToolException
+from langchain_core.tools.base import ArgsSchema
+from pydantic import BaseModel, Field, SkipValidation, WithJsonSchema, model_validator
+
+from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.media import media_url
+from modelscope_transport.task_types import (
+    Image,
+    ImageRequest,
+    ImageResult,
+    PipelineRequest,
+    PipelineResult,
+)
+from modelscope_transport.tasks import TASKS, Task, known_task, task_named
+from modelscope_transport.types import ImagePart
+
+from ._connection import Connection
+from ._messages import to_messages
+from .errors import ModelScopeInvalidRequestError, native_errors
+
+__all__ = ["ModelScopeImageTool", "ModelScopePipelineTool", "ModelScopeToolError"]
+
+
+class ModelScopeToolError(ModelScopeInvalidRequestError, ToolException):
+    """A call of a tool that its caller can put right: a size, a wording that was refused.
+
+    The model that called gets to read it; with ``handle_tool_error=False`` it is raised.
+    """
+
+
+@contextmanager
+def _tool_errors() -> Iterator[None]:
+    try:
+        with native_errors():
+            yield
+    except ModelScopeInvalidRequestError as error:
+        raise ModelScopeToolError(str(error), details=error.details) from error
+
+
+# --- images -----------------------------------------------------------------------------------
+
+_Source = Annotated[
+    Any,
+    WithJsonSchema({"type": "string", "description": "https address of an image"}),
+]
+
+
+class DrawImage(BaseModel):
+    """What the calling model may say."""
+
+    prompt: str = Field(description="What the image shows, in detail. English works best.")
+    negative_prompt: str | None = Field(default=None, description="What it must not show.")
+    size: str | None = Field(
+        default=None, description="Width and height in pixels, such as 1024x1024."
+    )
+    seed: int | None = Field(default=None, description="The same seed draws the same again.")
+    images: list[_Source] | None = Field(
+        default=None, description="Images to start from or to change: their addresses, up to four."
+    )
+
+
+class ModelScopeImageTool(Connection, BaseTool):
+    """Draws an image, or changes some, with an image model of ModelScope API-Inference.
+
+    ``invoke`` returns the address of the image in a sentence; called by an agent, or with a
+    ``ToolCall``, it returns a ``ToolMessage`` whose ``artifact`` holds the images as standard
+    content blocks, ready for a message to a model that sees. An image costs one call; the account's
+    images are made one at a time.
+
+    Example:
+        >>> draw = ModelScopeImageTool(model="Qwen/Qwen-Image", size="1328x1328")
+        >>> agent = create_agent(model, [draw])
+    """
+
+    name: str = "draw_image"
+    description: str = ""
+    args_schema: Annotated[ArgsSchema | None, SkipValidation()] = DrawImage
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    handle_tool_error: Any = True
+
+    size: str | None = None
+    """Width and height in pixels, ``"1024x1024"``, unless the caller says otherwise."""
+
+    negative_prompt: str | None = None
+    """What no image may show, unless the caller says otherwise."""
+
+    seed: int | None = None
+    """0 to 2147483647."""
+
+    steps: int | None = None
+    """Sampling steps, 1 to 100."""
+
+    guidance: float | None = None
+    """How closely to follow the prompt, 1.5 to 20."""
+
+    loras: str | dict[str, float] | None = None
+    """Model ID of a LoRA, or up to six IDs with their weights, which sum to 1."""
+
+    shows_image: bool = False
+    """Whether the calling model gets to see the image, not its address alone: for models that see.
+    """
+
+    poll_interval: float = 1.0
+    """Seconds until the first look at a task; the wait grows up to five seconds."""
+
+    @model_validator(mode="after")
+    def _describe(self) -> Self:
+        if not self.description:
+            row = known_task(self._client.profile(self.model_name))
+            does = (row or TASKS["image"]).does
+            self.description = (
+                f"A tool that {does} with the model {self.model_name}. "
+                "It returns the address of the new image."
+            )
+        return self
+
+    def _request(self, given: Mapping[str, Any]) -> ImageRequest:
+        chosen = {name: value for name, value in given.items() if value is not None}
+        images = chosen.pop("images", ())
+        own = {name: getattr(self, name) for name in _DRAWING}
+        return ImageRequest(
+            **{**own, **chosen},
+            model=self.model_name,
+            images=tuple([_address(image) for image in images]),
+            extra_body=self.extra_body,
+            extra_headers=self.default_headers,
+            timeout=self.timeout,
+            fallback_models=self.fallback_models,
+        )
+
+    def _run(
+        self, *, run_manager: CallbackManagerForToolRun | None = None, **given: Any
+    ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
+        with _tool_errors():
+            return self._told(self._client.draw(self._request(given)))
+
+    async def _arun(
+        self, *, run_manager: AsyncCallbackManagerForToolRun | None = None, **given: Any
+    ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
+        with _tool_errors():
+            return self._told(await self._client.aio.draw(self._request(given)))
+
+    def _told(self, result: ImageResult) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
+        blocks = [_block(image) for image in result.images]
+        text = "The image is ready: " + " ".join(image.url for image in result.images)
+        if not self.shows_image:
+            return text, blocks
+        # By its address: the file itself would weigh on every later call of the conversation.
+        shown = [{"type": "image", "url": image.url} for image in result.images]
+        return [{"type": "text", "text": text}, *shown], blocks
+
+
+_DRAWING = (
+    "size",
+    "negative_prompt",
+    "seed",
+    "steps",
+    "guidance",
+    "loras",
+    "poll_interval",
+)
+
+
+def _address(image: Any) -> str:
+    """An image in any of LangChain's dialects, a file or its bytes, as an address."""
+    if not isinstance(image, dict):
+        return media_url(image)
+    content = to_messages([HumanMessage(content=[image])])[0].content
+    part = content[0] if isinstance(content, tuple) else None
+    if not isinstance(part, ImagePart):
+        raise InvalidRequestError(f"A block of type {image.get('type')!r} is no image.")
+    return part.url
+
+
+def _block(image: Image) -> dict[str, Any]:
+    """A standard image block: the file, and where it was."""
+    return {
+        "type": "image",
+        "base64": image.base64,
+        "mime_type": image.media_type,
+        "extras": {"url": image.url},
+    }
+
+
+# --- classic pipelines ------------------------------------------------------------------------
+
+
+class _Text(BaseModel):
+    input: str = Field(description="The text.")
+
+
+class _Address(BaseModel):
+    input: Annotated[
+        Any,
+        WithJsonSchema({"type": "string", "description": "https address of the file"}),
+    ]
+
+
+class _Texts(BaseModel):
+    input: list[str] = Field(description="A text, and the texts to compare with it.")
+
+
+class _Anything(BaseModel):
+    input: dict[str, Any] = Field(description="The input, as the model's page describes it.")
+
+
+_SCHEMAS: dict[str, type[BaseModel]] = {
+    "text": _Text,
+    "audio": _Address,
+    "image": _Address,
+    "sentences": _Texts,
+    "pair": _Texts,
+    "object": _Anything,
+}
+
+
+class ModelScopePipelineTool(Connection, BaseTool):
+    """Runs a classic pipeline: classification, names, translation, speech and so on.
+
+    A tool, and with that a Runnable: ``invoke("…")`` takes what the task takes. The answer's text
+    is what an agent gets to read; the typed answer is the ``artifact`` of a ``ToolMessage``
+    (`modelscope_transport.task_types` has its types), or what `run` returns.
+
+    The service does not document the address of pipelines any more. It answered in 2025; where it
+    does not, the error says so.
+
+    Example:
+        >>> mood = ModelScopePipelineTool(
+        ...     model="damo/nlp_structbert_sentiment-classification_chinese-base"
+        ... )
+        >>> mood.run_pipeline("今天很开心").output
+        (Label(label='正面', score=…), …)
+    """
+
+    name: str = ""
+    description: str = ""
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    handle_tool_error: Any = True
+
+    task: str | None = None
+    """ModelScope's name of the task; by default what the model's ID or the model data say."""
+
+    parameters: dict[str, Any] | None = None
+    """The pipeline's own parameters, for instance ``{"schema": …}``."""
+
+    @model_validator(mode="after")
+    def _describe(self) -> Self:
+        with native_errors():
+            row = self._row()
+        self.task = row.name
+        self.args_schema = self.args_schema or _SCHEMAS[row.form.takes]
+        self.name = self.name or row.name.replace("-", "_")
+        self.description = self.description or f"A tool that {row.does}."
+        return self
+
+    def _row(self) -> Task:
+        if self.task is not None:
+            return task_named(self.task)
+        return known_task(self._client.profile(self.model_name)) or TASKS["pipeline"]
+
+    def _request(self, given: Any) -> PipelineRequest:
+        row = self._row()
+        if row.form.takes in ("audio", "image"):
+            given = media_url(given, row.form.takes)
+        return PipelineRequest(
+            model=self.model_name,
+            task=row.name,
+            input=given,
+            parameters=self.parameters,
+            extra_body=self.extra_body,
+            extra_headers=self.default_headers,
+            timeout=self.timeout,
+            fallback_models=self.fallback_models,
+        )
+
+    def run_pipeline(self, input: Any) -> PipelineResult:
+        """The typed answer to one input.
+
+        Raises:
+            ModelScopeError: one of the classes in `langchain_modelscope.errors`.
+        """
+        with native_errors():
+            return self._client.run(self._request(input))
+
+    async def arun_pipeline(self, input: Any) -> PipelineResult:
+        """As `run_pipeline`."""
+        with native_errors():
+            return await self._client.aio.run(self._request(input))
+
+    def _run(
+        self, input: Any, run_manager: CallbackManagerForToolRun | None = None
+    ) -> tuple[str, Any]:
+        with _tool_errors():
+            return _read(self.run_pipeline(input))
+
+    async def _arun(
+        self, input: Any, run_manager: AsyncCallbackManagerForToolRun | None = None
+    ) -> tuple[str, Any]:
+        with _tool_errors():
+            return _read(await self.arun_pipeline(input))
+
+
+def _read(result: PipelineResult) -> tuple[str, Any]:
+    output = result.output
+    if isinstance(output, str):
+        return output, output
+    plain = msgspec.to_builtins(output)
+    if isinstance(output, Sequence) and not plain:
+        return "Nothing was found.", output
+    return msgspec.json.encode(plain).decode(), output
