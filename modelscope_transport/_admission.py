@@ -25,7 +25,7 @@ from ._wire.failure_table import Kind
 from ._wire.outcomes import NoReply, Refused
 from .quota import Budget, Ledger, Park, Reservation
 
-__all__ = ["Admission", "Gates", "Ticket"]
+__all__ = ["Admission", "Concurrency", "Gates", "Ticket"]
 
 T = TypeVar("T")
 Concurrency = int | None | Literal["adaptive"]

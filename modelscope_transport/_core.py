@@ -14,7 +14,9 @@ from importlib import metadata
 from typing import Any, cast
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from ._admission import Admission, Concurrency, Gates
 from ._batches import Batches
 from ._exchange import AsyncExchange, Exchange
 from ._flow import Flow, Request, call_flow
@@ -26,33 +28,33 @@ from ._wire.chat import Opening
 from ._wire.checks import check_headers, check_model, check_range
 from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile, ProfileBook, profile_for
-from .quota import Ledger, MemoryLedger
+from .platforms import Platform
+from .quota import Budget, Ledger, open_ledger
 from .retry import RetryBudget, RetryPolicy
-from .settings import Secret, Settings, resolve_proxy, resolve_token
+from .settings import Secret, Settings, resolve_ledger, resolve_proxy, resolve_token
 from .task_types import ImageRequest
 from .tasks import check_task
 from .types import EmbeddingRequest, Origin
 
-__all__ = ["Core", "Options", "checked_timeout"]
+__all__ = ["Core", "Options", "checked_concurrency", "checked_timeout", "name_of"]
 
 
 class Account(Struct):
     """What is known of one token at one address."""
 
-    ledger: Ledger = field(default_factory=MemoryLedger)
     book: ProfileBook = field(default_factory=ProfileBook)
     budget: RetryBudget = field(default_factory=RetryBudget)
     image_gates: dict[int, Gate] = field(default_factory=dict)
+    gates: dict[Concurrency, Gates] = field(default_factory=dict)
 
 
-_accounts: dict[tuple[str, str], Account] = {}
+_accounts: dict[str, Account] = {}
 _accounts_lock = threading.Lock()
 
 
-def account_of(base_url: str, token: Secret) -> Account:
-    key = (base_url, token.fingerprint())
+def account_of(settings: Settings) -> Account:
     with _accounts_lock:
-        return _accounts.setdefault(key, Account())
+        return _accounts.setdefault(settings.account(), Account())
 
 
 @functools.cache
@@ -69,6 +71,11 @@ class Options(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     default_headers: Mapping[str, str] | None = None
     image_tasks: int = 1
+    account: str | None = None
+    ledger: str = "auto"
+    budget: Budget | None = None
+    concurrency: Concurrency = "adaptive"
+    platforms: tuple[Platform, ...] = ()
 
 
 class Core:
@@ -78,14 +85,13 @@ class Core:
         self,
         options: Options,
         token: Secret | None,
-        ledger: Ledger | None,
-        own_ledger: bool,
-        http_client: Any,
-        http_async_client: Any,
+        ledger: Ledger | None = None,
+        http_client: Any = None,
+        http_async_client: Any = None,
     ) -> None:
         self.options = options
         self.token = token
-        self._ledger, self._own_ledger = ledger, own_ledger
+        self._ledger = ledger
         self._http = (http_client, http_async_client)
         self.policy = RetryPolicy(max_retries=options.max_retries)
 
@@ -99,20 +105,44 @@ class Core:
             proxy=resolve_proxy(options.base_url, options.proxy),
             timeout=options.timeout,
             max_retries=options.max_retries,
+            owner=options.account,
         )
 
     @functools.cached_property
     def account(self) -> Account:
-        return account_of(self.settings.base_url, self.settings.token)
+        return account_of(self.settings)
 
-    @property
+    @functools.cached_property
     def ledger(self) -> Ledger | None:
-        return self._ledger if self._own_ledger else self.account.ledger
+        return self._ledger or open_ledger(resolve_ledger(self.options.ledger))
 
     @functools.cached_property
     def line(self) -> Line:
-        headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
-        return Line(self.settings, self.ledger, headers, *self._http)
+        options = self.options
+        headers = {"user-agent": _user_agent(), **(options.default_headers or {})}
+        platforms = tuple(self._line_to(platform) for platform in options.platforms)
+        admission = self._admission(self.settings, self.ledger, options.budget)
+        return Line(self.settings, admission, headers, *self._http, platforms)
+
+    def _line_to(self, platform: Platform) -> Line:
+        """The way to another platform, whose calls are counted in any case: they cost money."""
+        settings = replace(
+            self.settings,
+            token=platform.key(),
+            base_url=platform.base_url,
+            proxy=resolve_proxy(platform.base_url, self.options.proxy),
+            owner=None,
+        )
+        ledger = self.ledger or open_ledger("memory")
+        admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
+        return Line(settings, admission, {"user-agent": _user_agent()})
+
+    def _admission(
+        self, settings: Settings, ledger: Ledger | None, budget: Budget | None
+    ) -> Admission:
+        concurrency = self.options.concurrency
+        gates = account_of(settings).gates.setdefault(concurrency, Gates(concurrency))
+        return Admission(settings.account(), ledger, gates, budget)
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""
@@ -131,7 +161,11 @@ class Core:
         }
         if row.flow == "poll":
             return poll_flow(row, cast("ImageRequest", request), **known), deadline
-        return call_flow(row, request, stream=stream, **known), deadline
+        stand_ins = tuple(
+            platform.stand_in(request.model, task) for platform in self.options.platforms
+        )
+        flow = call_flow(row, request, stream=stream, stand_ins=stand_ins, **known)
+        return flow, deadline
 
     def reader(
         self, opening: Opening, exchange: Exchange | AsyncExchange, origin: Origin
@@ -184,3 +218,20 @@ def checked_timeout(timeout: float) -> float:
     if not timeout > 0:
         raise ConfigurationError(f"timeout must be above 0 seconds, and is {timeout!r}.")
     return min(timeout, 7 * 86400.0)  # clocks of event loops refuse what is not finite
+
+
+def checked_concurrency(concurrency: Concurrency) -> Concurrency:
+    if concurrency not in (None, "adaptive") and not (
+        isinstance(concurrency, int) and concurrency >= 1
+    ):
+        raise ConfigurationError(
+            f"concurrency must be a number from 1 on, None or 'adaptive', and is {concurrency!r}."
+        )
+    return concurrency
+
+
+def name_of(ledger: Ledger | str | None) -> str:
+    """The name under which a ledger is found again in another process."""
+    if isinstance(ledger, str):
+        return ledger
+    return "off" if ledger is None else ledger.name

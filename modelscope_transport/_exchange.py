@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from ._body import LONGEST_BODY, LONGEST_STREAM, Inflater, UnreadableBodyError
@@ -72,6 +72,19 @@ class _Reading:
         self._connection = connection
         self._closed = False
         self._whole = False
+        self._afterwards: Callable[[], None] | None = None
+
+    def then(self, afterwards: Callable[[], None]) -> None:
+        """Call this once the exchange is closed."""
+        if self._closed:
+            afterwards()
+        else:
+            self._afterwards = afterwards
+
+    def _is_over(self) -> None:
+        afterwards, self._afterwards = self._afterwards, None
+        if afterwards is not None:
+            afterwards()
 
     def headers(self) -> dict[str, str]:
         """The reply's headers, their names in lower case."""
@@ -193,6 +206,7 @@ class Exchange(_Reading):
         finally:
             if self._pool is not None:
                 self._pool.give(self._connection)
+            self._is_over()
 
 
 class AsyncExchange(_Reading):
@@ -253,10 +267,13 @@ class AsyncExchange(_Reading):
         self._closed = True
         if self._watch is not None:
             self._watch.cancel()
-        if self._whole:
-            await self._let_go()
-        else:
-            await finish_anyway(self._let_go())
+        try:
+            if self._whole:
+                await self._let_go()
+            else:
+                await finish_anyway(self._let_go())
+        finally:
+            self._is_over()
 
     async def _let_go(self) -> None:
         try:

@@ -90,6 +90,7 @@ def call_flow(
     *,
     stream: bool,
     repeatable: bool = True,
+    stand_ins: tuple[str | None, ...] = (),
     book: ProfileBook,
     policy: RetryPolicy,
     budget: RetryBudget,
@@ -104,6 +105,7 @@ def call_flow(
         request: what the user asks.
         stream: whether the user wants a stream.
         repeatable: whether a request that may have reached the service may be sent again.
+        stand_ins: by platform, its model that stands in for the one asked; ``None`` for none.
         book: profiles, and where lessons are kept.
         policy: when to try again.
         budget: retries left to all calls together.
@@ -111,19 +113,52 @@ def call_flow(
         clock: seconds, monotonic.
         chance: source of numbers in [0, 1).
     """
-    attempts = 0
+    call = _Call(task, request, stream, repeatable, book, policy, budget, deadline, clock, chance)
     account_spent = False
     verdict: Verdict | None = None
-    for model in dict.fromkeys((request.model, *request.fallback_models)):
-        # The account's pool is every model's, but for those a provider's own key pays.
-        if account_spent and ":" not in model:
+    for model, platform in _ways(request, stand_ins):
+        # The account's pool is every model's, but for those that somebody else's key pays.
+        if account_spent and ":" not in model and platform is None:
             continue
         because = verdict.row.name if verdict is not None and verdict.row is not None else None
+        came = yield from call.ask(model, platform, because)
+        if isinstance(came, Handover):
+            return came
+        if platform is not None and verdict is not None and came.details.reason == "budget_spent":
+            continue  # its cap is reached; what is wrong is still what was wrong before
+        verdict = came
+        if verdict.kind not in _NEXT_MODEL:
+            break
+        account_spent = account_spent or verdict.kind is Kind.ACCOUNT_SPENT
+    assert verdict is not None
+    raise verdict.error(attempts=call.attempts, alternatives=_alternatives(verdict))
+
+
+class _Call(Struct):
+    """What the attempts of one call have in common; see `call_flow`."""
+
+    task: Task
+    request: Request
+    stream: bool
+    repeatable: bool
+    book: ProfileBook
+    policy: RetryPolicy
+    budget: RetryBudget
+    deadline: float
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+    attempts: int = 0
+
+    def ask(
+        self, model: str, platform: int | None, because: str | None
+    ) -> Generator[Attempt, Outcome, Handover | Verdict]:
+        """Ask one model in one place, and again while a moment or another form may heal it."""
+        task, request, book = self.task, self.request, self.book
         trial: dict[str, Any] = {}
         retries, delay = 0, 0.0
         while True:
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
-            encoded = task.prepare(request, profile, stream=stream)
+            encoded = task.prepare(request, profile, stream=self.stream)
             attempt = Attempt(
                 encoded.path or task.carrier.PATH,
                 encoded.body,
@@ -131,46 +166,66 @@ def call_flow(
                 encoded.streaming,
                 delay,
                 headers=encoded.headers,
+                tier=profile.tier,
+                platform=platform,
             )
             outcome = yield attempt
-            attempts += not isinstance(outcome, Refused)
+            self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
             verdict = attempt.verdict = judge(outcome, failure, model=model)
             if verdict.kind is Kind.GOOD:
-                budget.refill()
+                self.budget.refill()
                 if trial:
                     book.learn(model, **trial)
                 origin = _origin(outcome, verdict, request.model, model, because)
                 return Handover(
-                    value, replace(origin, adjustments=encoded.adjustments, attempts=attempts)
+                    value, replace(origin, adjustments=encoded.adjustments, attempts=self.attempts)
                 )
             lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
             if lesson and not lesson.items() <= trial.items():
                 # Another form of the same request: no fault of the service, so no retry is counted.
                 trial, delay = {**trial, **lesson}, 0.0
                 continue
-            if verdict.kind is not Kind.AGAIN or not (repeatable or _turned_away(outcome, failure)):
-                break
-            wait = policy.delay(
-                retries,
-                retry_after=verdict.details.retry_after,
-                remaining=deadline - clock(),
-                chance=chance,
+            wait = (
+                self._wait(verdict, retries) if self._may_heal(verdict, outcome, failure) else None
             )
-            if wait is None or not budget.spend(timed_out=verdict.details.reason == "timed_out"):
-                break
+            if wait is None:
+                return verdict
             retries, delay = retries + 1, wait
-        if verdict.kind not in _NEXT_MODEL:
-            break
-        account_spent = account_spent or verdict.kind is Kind.ACCOUNT_SPENT
-    assert verdict is not None
-    raise verdict.error(attempts=attempts, alternatives=_alternatives(verdict))
+
+    def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
+        repeatable = self.repeatable or _turned_away(outcome, failure)
+        return repeatable and verdict.kind is Kind.AGAIN
+
+    def _wait(self, verdict: Verdict, retries: int) -> float | None:
+        wait = self.policy.delay(
+            retries,
+            retry_after=verdict.details.retry_after,
+            remaining=self.deadline - self.clock(),
+            chance=self.chance,
+        )
+        timed_out = verdict.details.reason == "timed_out"
+        return wait if wait is not None and self.budget.spend(timed_out=timed_out) else None
 
 
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
 _NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+
+
+def _ways(request: Request, stand_ins: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
+    """The models to ask, and where: those of the service first."""
+    here = dict.fromkeys((request.model, *request.fallback_models))
+    ways: list[tuple[str, int | None]] = [(model, None) for model in here]
+    return ways + [(model, place) for place, model in enumerate(stand_ins) if model]
+
+
+def _was_made(outcome: Outcome) -> bool:
+    """Whether there was a request at all."""
+    if isinstance(outcome, NoReply):
+        return outcome.cause != "queue"
+    return not isinstance(outcome, Refused)
 
 
 def _turned_away(outcome: Outcome, failure: Failure | None) -> bool:

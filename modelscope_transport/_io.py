@@ -1,8 +1,8 @@
 """Drives a flow, sync and async.
 
 Laws of this file: the only one that imports httpx and, in a call's way, the only one that sleeps
-or awaits. It decides nothing: it waits as told, sends as told, and hands what came of it to the
-flow. Network failure enters the flow as a value.
+or awaits, but for leave to send. It decides nothing: it waits as told, sends as told, and hands
+what came of it to the flow. Network failure enters the flow as a value.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 import httpx
 from msgspec import Struct
 
+from ._admission import Admission
 from ._body import UnreadableBodyError
 from ._exchange import AsyncExchange, Exchange, Wire, finish_anyway
 from ._flow import Attempt, Flow, Handover
 from ._pool import Idle, LoopIdle
 from ._watchdog import watch
-from ._wire.outcomes import NoReply, Outcome, Refused, Reply
+from ._wire.outcomes import NoReply, Outcome, Reply
 from .errors import ConfigurationError
-from .quota import Ledger, Park, Reservation
 from .settings import Settings, resolve_address
 
 __all__ = ["Line"]
@@ -79,28 +79,30 @@ class _Place(Struct, frozen=True):
 
 
 class Line:
-    """The way to one service: addresses, headers, connections and the ledger to ask.
+    """The way to one service: addresses, headers, connections, and who may send.
 
     Args:
         settings: token, address, time limits.
-        ledger: where spent pools are remembered; ``None`` for nowhere.
+        admission: whom to ask before an attempt is sent.
         headers: further headers of every request.
         http_client: an ``httpx.Client`` to send through instead of the shared connections.
         http_async_client: an ``httpx.AsyncClient``, likewise.
+        platforms: the ways to other services that the user named, for attempts that are theirs.
     """
 
     def __init__(
         self,
         settings: Settings,
-        ledger: Ledger | None,
+        admission: Admission,
         headers: Mapping[str, str],
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
+        platforms: tuple[Line, ...] = (),
     ) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._admission = admission
+        self._platforms = platforms
         self._token = settings.token
-        self._account = settings.account()
         self._places: dict[str, _Place] = {}
         self._headers = httpx.Headers(
             {
@@ -116,6 +118,14 @@ class Line:
         self._client, self._async_client = http_client, http_async_client
 
     # --- both colours ---------------------------------------------------------------------
+
+    def _line_of(
+        self, attempt: Attempt, extra: Mapping[str, str] | None
+    ) -> tuple[Line, Mapping[str, str] | None]:
+        """The way of an attempt, and the caller's headers, which are for the service alone."""
+        if attempt.platform is None:
+            return self, extra
+        return self._platforms[attempt.platform], None
 
     def _request(
         self, attempt: Attempt, place: _Place, remaining: float, extra: Mapping[str, str] | None
@@ -177,25 +187,24 @@ class Line:
             while True:
                 if attempt.delay:
                     time.sleep(attempt.delay)
-                ledger = None if attempt.free else self._ledger
-                leave = ledger.reserve(self._account, attempt.model) if ledger else None
+                line, more = self._line_of(attempt, extra)
+                ticket = line._admission.admit(attempt, deadline)
                 exchange: Exchange | None = None
                 try:
-                    outcome: Outcome
-                    if isinstance(leave, Park):
-                        outcome = Refused(leave)
-                    else:
-                        outcome, exchange = self._send(attempt, deadline, extra)
+                    outcome: Outcome | None = ticket.refusal
+                    if outcome is None:
+                        outcome, exchange = line._send(attempt, deadline, more)
                     following = flow.send(outcome)
                 except StopIteration as stop:
                     handover, given = stop.value, exchange
                     exchange = None
+                    if given is not None:
+                        given.then(ticket.hand_over())
                     return handover, given
                 finally:
                     if exchange is not None:
                         exchange.close()
-                    if ledger and isinstance(leave, Reservation):
-                        ledger.settle(leave, **attempt.settlement())
+                    line._admission.settle(ticket, attempt)
                 attempt = following
         finally:
             flow.close()
@@ -250,33 +259,30 @@ class Line:
     async def adrive(
         self, flow: Flow, deadline: float, extra: Mapping[str, str] | None = None
     ) -> tuple[Handover, AsyncExchange | None]:
-        """`drive`, for an event loop. A store that does I/O is kept off the loop."""
+        """`drive`, for an event loop."""
         try:
             attempt = next(flow)
             while True:
                 if attempt.delay:
                     await asyncio.sleep(attempt.delay)
-                ledger = None if attempt.free else self._ledger
-                leave: Reservation | Park | None = None
-                if ledger:
-                    leave = await _off_loop(ledger, ledger.reserve, self._account, attempt.model)
+                line, more = self._line_of(attempt, extra)
+                ticket = await line._admission.aadmit(attempt, deadline)
                 exchange: AsyncExchange | None = None
                 try:
-                    outcome: Outcome
-                    if isinstance(leave, Park):
-                        outcome = Refused(leave)
-                    else:
-                        outcome, exchange = await self._asend(attempt, deadline, extra)
+                    outcome: Outcome | None = ticket.refusal
+                    if outcome is None:
+                        outcome, exchange = await line._asend(attempt, deadline, more)
                     following = flow.send(outcome)
                 except StopIteration as stop:
                     handover, given = stop.value, exchange
                     exchange = None
+                    if given is not None:
+                        given.then(ticket.hand_over())
                     return handover, given
                 finally:
                     if exchange is not None:
                         await exchange.aclose()
-                    if ledger and isinstance(leave, Reservation):
-                        await _off_loop(ledger, ledger.settle, leave, **attempt.settlement())
+                    await line._admission.asettle(ticket, attempt)
                 attempt = following
         finally:
             flow.close()
@@ -322,9 +328,3 @@ class Line:
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""
         await self._home.loop_idle.aclose()
-
-
-async def _off_loop(ledger: Ledger, ask: Any, *args: Any, **kwargs: Any) -> Any:
-    if ledger.blocking:
-        return await asyncio.to_thread(ask, *args, **kwargs)
-    return ask(*args, **kwargs)

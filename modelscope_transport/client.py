@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 from msgspec.structs import replace
 
+from ._admission import Concurrency
 from ._batches import Batches
-from ._core import Core, Options, checked_timeout
+from ._core import Core, Options, checked_concurrency, checked_timeout, name_of
 from ._task_calls import AsyncTaskCalls, TaskCalls
 from ._wire.chat import Opening
 from ._wire.checks import check_headers
 from .chat_stream import AsyncChatStream, ChatStream, adeltas, deltas
 from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile
-from .quota import Ledger, MemoryLedger
+from .platforms import Platform
+from .quota import Budget, Ledger
 from .settings import resolve_base_url, resolve_token
 from .types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
 
@@ -46,7 +48,11 @@ class _BaseClient:
         proxy: str | None = None,
         default_headers: Mapping[str, str] | None = None,
         image_tasks: int = 1,
-        ledger: Ledger | type[MemoryLedger] | None = MemoryLedger,
+        ledger: Ledger | str | None = "auto",
+        budget: Budget | None = None,
+        concurrency: Concurrency = "adaptive",
+        platforms: Sequence[Platform] = (),
+        account: str | None = None,
         http_client: Any = None,
         http_async_client: Any = None,
     ) -> None:
@@ -65,16 +71,14 @@ class _BaseClient:
             proxy=proxy,
             default_headers=dict(default_headers) if default_headers else None,
             image_tasks=image_tasks,
+            account=account,
+            ledger=name_of(ledger),
+            budget=budget,
+            concurrency=checked_concurrency(concurrency),
+            platforms=tuple(platforms),
         )
-        shared = ledger is MemoryLedger
-        self._core = Core(
-            options,
-            token,
-            None if isinstance(ledger, type) else ledger,
-            not shared,
-            http_client,
-            http_async_client,
-        )
+        given = ledger if isinstance(ledger, Ledger) else None
+        self._core = Core(options, token, given, http_client, http_async_client)
 
     @property
     def base_url(self) -> str:
@@ -83,7 +87,7 @@ class _BaseClient:
 
     @property
     def ledger(self) -> Ledger | None:
-        """Where spent pools are remembered; ``None`` when that was switched off."""
+        """Where is counted what is spent; ``None`` when that was switched off."""
         return self._core.ledger
 
     def profile(self, model: str) -> ModelProfile:
@@ -110,7 +114,7 @@ class _BaseClient:
 
 def _revive(cls: type[_BaseClient], options: Options) -> _BaseClient:
     client = cls.__new__(cls)
-    client._core = Core(options, None, None, False, None, None)
+    client._core = Core(options, None)
     return client
 
 
@@ -128,8 +132,15 @@ class Client(_BaseClient, TaskCalls):
         default_headers: further headers of every request.
         image_tasks: images in the making at once; the service has been seen to refuse a second
             (piexian/astrbot_plugin_gemini_image_generation#99).
-        ledger: where spent pools are remembered; by default in memory, shared by every client of
-            this token and address; ``None`` switches it off.
+        ledger: where is counted what is spent, by its name: ``"memory"``, ``"off"``, a file, the
+            address of a Redis; or a `Ledger`; ``None`` is ``"off"``. By default
+            ``MODELSCOPE_LEDGER``, else a file that all processes of a user share.
+        budget: limits of your own, beyond which calls are refused without a request.
+        concurrency: calls to one model at once, of all clients of this account in this process: a
+            number, ``None`` for any, ``"adaptive"`` to find out how many the service takes.
+        platforms: services to turn to, at your own cost, when the allowance is spent.
+        account: a name for the account, where several of its tokens are in use, so that they are
+            counted as one.
         http_client: an ``httpx.Client`` to send through instead of the shared connections.
         http_async_client: an ``httpx.AsyncClient``, likewise, for `aio`.
 

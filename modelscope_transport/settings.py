@@ -33,6 +33,7 @@ __all__ = [
     "is_safe_url",
     "resolve_address",
     "resolve_base_url",
+    "resolve_key",
     "resolve_language",
     "resolve_ledger",
     "resolve_proxy",
@@ -119,10 +120,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         connect_timeout: seconds for a connection to come up.
         stall_timeout: seconds without a byte after which a reply counts as lost.
         max_retries: further attempts after the first.
+        owner: a name for the account, where it has several tokens; by default the token's
+            fingerprint.
     """
 
     token: Secret
     base_url: str = BASE_URL
+    owner: str | None = None
     proxy: str | None = None
     # A call that is not streamed has been seen to take 19 minutes and then fail (2026-09-24), and
     # thinking models are silent for long; ten minutes in all and two of silence bound both.
@@ -133,7 +137,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def account(self) -> str:
         """A short name for the account at this address, which does not lead back to the token."""
-        whole = f"{self.base_url} {self.token.fingerprint()}".encode()
+        whole = f"{self.base_url} {self.owner or self.token.fingerprint()}".encode()
         return hashlib.blake2b(whole, digest_size=8, person=b"ms-adapters").hexdigest()
 
     def time_limits(self, remaining: float) -> dict[str, float]:
@@ -180,6 +184,22 @@ def resolve_token(api_key: str | None = None) -> Secret:
         raise ConfigurationError(
             "The ModelScope token holds a space, a line break, a full-width or another character "
             f"that no token has. Copy it again from {TOKEN_PAGE}."
+        )
+    return secret
+
+
+def resolve_key(api_key: str | None, variable: str | None = None) -> Secret:
+    """The token of another platform: ``api_key``, else the environment variable named.
+
+    Raises:
+        ConfigurationError: no token, or one that cannot be sent in a header.
+    """
+    secret = Secret((api_key or "").strip() or (_first_set((variable,)) if variable else "") or "")
+    del api_key  # a traceback that shows locals must not show it
+    if not _TOKEN.fullmatch(secret.reveal()):
+        raise ConfigurationError(
+            "The other platform's token is missing or holds a character that no token has. Pass "
+            f"api_key=… or set {variable or 'the environment variable that api_key_env names'}."
         )
     return secret
 

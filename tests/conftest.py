@@ -26,6 +26,10 @@ for _name in list(os.environ):
     if _name.startswith(_PRIVATE) or _name.lower() in _PROXIES:
         del os.environ[_name]
 
+# No test writes into the user's own ledger, and errors are read in one language.
+os.environ["MODELSCOPE_LEDGER"] = "memory"
+os.environ["MODELSCOPE_LANG"] = "en"
+
 # What hubs said of models stays out of the tests, and what tests' hubs say out of the developer's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="modelscope-adapters-tests-")
 

@@ -43,7 +43,8 @@ def test_a_test_that_lets_the_token_out_fails(pytester: pytest.Pytester) -> None
 
 
 def test_settings_of_the_developer_are_unseen() -> None:
-    assert not [name for name in os.environ if name.startswith("MODELSCOPE_")]
+    ours = {name for name in os.environ if name.startswith("MODELSCOPE_")}
+    assert ours <= {"MODELSCOPE_LEDGER", "MODELSCOPE_LANG"}
 
 
 @blocked

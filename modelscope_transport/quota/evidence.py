@@ -16,7 +16,7 @@ from .allowance import Allowance, day_of
 from .reservation import Park, Reservation, pools_of
 from .steps import LASTING, Pages, Step
 
-__all__ = ["bucket_of", "of_headers", "of_park", "of_strike"]
+__all__ = ["bucket_of", "of_end", "of_headers", "of_park", "of_strike"]
 
 # A call is over after ten minutes unless its user says otherwise, so what has not been settled two
 # buckets later never will be.
@@ -30,6 +30,18 @@ _PAUSE = 900.0
 def bucket_of(now: float) -> int:
     """The part of time that a reservation belongs to."""
     return int(now // _BUCKET)
+
+
+def of_end(given: Reservation, *, charged: bool) -> list[Step]:
+    """A reservation's end: its unit is sure to be spent, or goes back to where it came from."""
+    sure = Step("add", given.day, f"unsure {given.bucket} {given.model}", -1)
+    if charged:
+        return [sure]
+    back = [Step("add", given.day, f"calls {pool}", -1) for pool in pools_of(given.model)]
+    if given.halves:
+        back.append(Step("add", given.day, "halves", -given.halves))
+    lots = [Step("add", LASTING, f"lot {name}", -part) for name, part in given.lots]
+    return [sure, *back, *lots]
 
 
 def of_park(park: Park) -> list[Step]:

@@ -24,7 +24,7 @@ from .allowance import Allowance, day_of, granted_a_day
 from .asking import Asking, ask
 from .budget import Budget
 from .clock import ServiceClock
-from .evidence import bucket_of, of_headers, of_park, of_strike
+from .evidence import bucket_of, of_end, of_headers, of_park, of_strike
 from .lots import LOTS, Lot, granted, reported
 from .memory import MemoryStore
 from .outage import Downgraded, StandIn
@@ -57,6 +57,11 @@ class Ledger:
         self._programs: dict[tuple[str, str, str | None], tuple[tuple[Any, ...], Asking]] = {}
         # Settlements that change nothing for others ride with the next reservation.
         self._owed: dict[str, deque[Step]] = {}
+
+    @property
+    def name(self) -> str:
+        """The name by which another process opens the same ledger, see `open_ledger`."""
+        return "memory"
 
     @property
     def blocking(self) -> bool:
@@ -128,7 +133,7 @@ class Ledger:
             return
         given, account = reservation, reservation.account
         self._hear(account, at)
-        changes = [] if charged is None else _settlement(given, charged=charged)
+        changes = [] if charged is None else of_end(given, charged=charged)
         if charged and given.strikes:
             changes += [Step("drop", LASTING, f"{word} {given.model}") for word in _STRIKES]
         if park is not None:
@@ -155,7 +160,7 @@ class Ledger:
             return False
         self._hear(account, closing.get("at"))
         if charged:
-            step = _settlement(reservation, charged=True)
+            step = of_end(reservation, charged=True)
             self._owed.setdefault(account, deque()).extend(step)
         return True
 
@@ -320,18 +325,6 @@ class MemoryLedger(Ledger):
 
 
 _STRIKES = ("strikes", "struck")
-
-
-def _settlement(given: Reservation, *, charged: bool) -> list[Step]:
-    """A reservation's end: its unit is sure to be spent, or goes back to where it came from."""
-    sure = Step("add", given.day, f"unsure {given.bucket} {given.model}", -1)
-    if charged:
-        return [sure]
-    back = [Step("add", given.day, f"calls {pool}", -1) for pool in pools_of(given.model)]
-    if given.halves:
-        back.append(Step("add", given.day, "halves", -given.halves))
-    lots = [Step("add", LASTING, f"lot {name}", -part) for name, part in given.lots]
-    return [sure, *back, *lots]
 
 
 def _opened(cells: Mapping[str, Any]) -> list[Step]:

@@ -47,6 +47,11 @@ class SQLiteLedger(Ledger):
         self.path = store.path
         super().__init__(store, clock)
 
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.path)
+
     def __reduce__(self) -> tuple[type[SQLiteLedger], tuple[str]]:
         """The same file, opened anew."""
         return type(self), (str(self.path),)
@@ -75,7 +80,14 @@ class RedisLedger(Ledger):
         """Connect to nothing yet."""
         share = _share(url, when_down)
         store = RedisStore(url)
+        # An address with a password is a secret: another process finds it in its environment.
+        self._name = "auto" if urllib.parse.urlsplit(url).password else url
         super().__init__(store if share is None else StandIn(store, share), clock)
+
+    @property
+    def name(self) -> str:
+        """The address, unless it holds a password."""
+        return self._name
 
 
 def _share(url: str, when_down: str | float | None) -> float | None:

@@ -81,9 +81,7 @@ def _enter_modes() -> None:
 
         for run in (query, aquery, stream, astream)[: 4 if mode in STREAMED else 2]:
             run.__name__ = f"{mode.value}_{run.__name__}"
-            # an accumulating engine asks its passages at once, and both calls were on their way
-            spent = 4 if run.__name__ == "accumulate_aquery" else None
-            consumer(answer, spent=spent, **facts)(run)
+            consumer(answer, **facts)(run)
 
 
 _enter_modes()
