@@ -42,7 +42,7 @@ _MOST_LORAS = 6
 _MOST_IMAGES = 4  # of Qwen-Image-2.1 (public client, recorded 2026-09)
 _SIDES = (64, 2048)  # the widest range of any model
 _NOT_THERE = "image not there"
-_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
 class _Picture(Struct):
