@@ -214,8 +214,8 @@ def _plain(model: str) -> str:
     return model.rpartition(":")[0] or model
 
 
-def checked_timeout(timeout: float) -> float:
-    if not timeout > 0:
+def checked_timeout(timeout: object) -> float:
+    if not isinstance(timeout, int | float) or not timeout > 0:
         raise ConfigurationError(f"timeout must be above 0 seconds, and is {timeout!r}.")
     return min(timeout, 7 * 86400.0)  # clocks of event loops refuse what is not finite
 

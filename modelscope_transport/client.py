@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, Self
 
 from msgspec.structs import replace
@@ -225,11 +225,10 @@ class Client(_BaseClient, TaskCalls):
             with ThreadPoolExecutor(workers, thread_name_prefix="modelscope-embed") as pool:
                 futures = [pool.submit(work) for _ in range(workers)]
                 try:
-                    for future in futures:
+                    for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                         future.result()
-                except BaseException:
-                    batches.drop()
-                    raise
+                finally:
+                    batches.drop()  # after a failure nobody begins another one
         return batches.result()
 
     def _embed_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,18 +45,29 @@ def check_range(name: str, value: float | None, least: float, most: float = floa
     raise InvalidRequestError(f"{name} must be {bound}, and is {value!r}.")
 
 
-def check_headers(headers: Mapping[str, str] | None) -> None:
+# RFC 9110: what a name is made of. Some are the connection's own or the client's to say.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_YOURS = ("authorization", "connection", "content-length", "host", "transfer-encoding")
+
+
+def check_headers(headers: Mapping[str, object] | None) -> None:
     """Refuse headers that would break the request in two or cannot be sent.
 
     Raises:
-        ConfigurationError: a name or value with a line break or a character outside ASCII.
+        ConfigurationError: a name or value with a line break or a character outside ASCII, or a
+            name that the client says itself.
     """
     for name, value in (headers or {}).items():
-        sound = value.isascii() and value.isprintable()
-        if not sound or not name.isascii() or not name.isprintable() or not name or " " in name:
+        sound = isinstance(value, str) and value.isascii() and value.isprintable()
+        if not sound or not _HEADER_NAME.fullmatch(name):
             # The value is not shown: it may be a key.
             raise ConfigurationError(
                 f"The header {name!r} cannot be sent: names and values are printable ASCII text."
+            )
+        if name.lower() in _NOT_YOURS:
+            raise ConfigurationError(
+                f"The header {name!r} is the client's own to send. Leave it out; a token goes into "
+                "api_key."
             )
 
 
