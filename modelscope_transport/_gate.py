@@ -32,7 +32,7 @@ class Place:
 
     __slots__ = ("_gate", "_owner", "cut")
 
-    def __init__(self, gate: Gate, owner: int, cut: int) -> None:
+    def __init__(self, gate: Gate, owner: object, cut: int) -> None:
         self._gate: Gate | None = gate
         self._owner = owner
         self.cut = cut
@@ -70,7 +70,7 @@ class _Waiter:
 
     __slots__ = ("gone", "owner", "place", "wake")
 
-    def __init__(self, owner: int, wake: Callable[[], object]) -> None:
+    def __init__(self, owner: object, wake: Callable[[], object]) -> None:
         self.owner = owner
         self.wake = wake
         self.place: Place | None = None
@@ -111,9 +111,9 @@ class Gate:
         """Forget who is inside and who waits: in a forked child they are somebody else's."""
         self._lock = threading.Lock()
         self.inside = 0
-        self._owners: Counter[int] = Counter()
+        self._owners: Counter[object] = Counter()
         self._waiting: deque[_Waiter] = deque()
-        self._dropped: deque[int] = deque()
+        self._dropped: deque[object] = deque()
 
     @property
     def size(self) -> float:
@@ -170,7 +170,7 @@ class Gate:
             waiter.gone = True
             return waiter.place
 
-    def _let_in(self, owner: int) -> Place:
+    def _let_in(self, owner: object) -> Place:
         self.inside += 1
         self._owners[owner] += 1
         return Place(self, owner, self._cut)
@@ -191,14 +191,14 @@ class Gate:
 
     # --- going out ------------------------------------------------------------------------
 
-    def take_back(self, owner: int) -> None:
+    def take_back(self, owner: object) -> None:
         """One inside has left."""
         with self._lock:
             self._go(owner)
             self._sweep()
             self._admit()
 
-    def take_back_later(self, owner: int) -> None:
+    def take_back_later(self, owner: object) -> None:
         """The same from a finalizer, which may run while this very thread holds the lock."""
         self._dropped.append(owner)
         if self._lock.acquire(blocking=False):
@@ -212,7 +212,7 @@ class Gate:
         while self._dropped:
             self._go(self._dropped.popleft())
 
-    def _go(self, owner: int) -> None:
+    def _go(self, owner: object) -> None:
         self.inside -= 1
         self._owners[owner] -= 1
         if not self._owners[owner]:
@@ -261,10 +261,10 @@ class Gate:
             self._successes = 0
 
 
-def _owner() -> tuple[int, bool]:
+def _owner() -> tuple[object, bool]:
     """Who asks, the task or else the thread; and whether the thread runs an event loop."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        return threading.get_ident(), False
-    return id(task or threading.current_thread()), True
+        return threading.current_thread(), False
+    return task or threading.current_thread(), True
