@@ -30,7 +30,18 @@ from .errors import (
     UnsupportedTaskError,
 )
 from .models import ModelProfile, profile_for
-from .quota import Allowance, Ledger, MemoryLedger
+from .platforms import Platform
+from .quota import (
+    Allowance,
+    Budget,
+    DayUse,
+    Ledger,
+    Lot,
+    MemoryLedger,
+    Quota,
+    RedisLedger,
+    SQLiteLedger,
+)
 from .types import (
     AudioPart,
     ChatChoice,
@@ -63,6 +74,7 @@ __all__ = [
     "AsyncClient",
     "AudioPart",
     "AuthenticationError",
+    "Budget",
     "ChatAccumulator",
     "ChatChoice",
     "ChatDelta",
@@ -73,6 +85,7 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "ContextLengthError",
+    "DayUse",
     "EmbeddingRequest",
     "EmbeddingResult",
     "EmptyReplyError",
@@ -80,6 +93,7 @@ __all__ = [
     "ImagePart",
     "InvalidRequestError",
     "Ledger",
+    "Lot",
     "MemoryLedger",
     "Message",
     "ModelNotServedError",
@@ -87,9 +101,13 @@ __all__ = [
     "ModelScopeError",
     "NamedTool",
     "Origin",
+    "Platform",
+    "Quota",
     "QuotaExceededError",
     "RateLimitError",
+    "RedisLedger",
     "ResponseFormat",
+    "SQLiteLedger",
     "ServerError",
     "StreamInterruptedError",
     "TextPart",
