@@ -218,16 +218,17 @@ class Line:
         try:
             exchange = to_close = self._open(request, place, deadline)
             try:
-                if exchange.is_stream():
-                    reply = self._reply(exchange, exchange.first(), streaming=True)
-                    to_close = None
-                    return reply, exchange
-                body = exchange.read()
+                streaming = exchange.is_stream()
+                body = exchange.first() if streaming else exchange.read()
             except UnreadableBodyError as error:
-                body = f"({error})".encode()
+                streaming, body = False, f"({error})".encode()
             if exchange.cut():
                 return NoReply("timeout", _LATE, sent=True), None
-            return self._reply(exchange, body), None
+            reply = self._reply(exchange, body, streaming=streaming)
+            if not streaming:
+                return reply, None
+            to_close = None
+            return reply, exchange
         except httpx.HTTPError as error:
             return self._no_reply(error, deadline), None
         finally:
@@ -297,14 +298,15 @@ class Line:
             async with asyncio.timeout(deadline - time.monotonic()):
                 exchange = to_close = await self._aopen(request, place, deadline)
                 try:
-                    if exchange.is_stream():
-                        reply = self._reply(exchange, await exchange.first(), streaming=True)
-                        to_close = None
-                        return reply, exchange
-                    body = await exchange.read()
+                    streaming = exchange.is_stream()
+                    body = await (exchange.first() if streaming else exchange.read())
                 except UnreadableBodyError as error:
-                    body = f"({error})".encode()
-                return self._reply(exchange, body), None
+                    streaming, body = False, f"({error})".encode()
+                reply = self._reply(exchange, body, streaming=streaming)
+                if not streaming:
+                    return reply, None
+                to_close = None
+                return reply, exchange
         except httpx.HTTPError as error:
             return self._no_reply(error, deadline), None
         except TimeoutError:

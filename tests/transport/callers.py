@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
+from msgspec.structs import replace
+
 from modelscope_transport import (
     AsyncChatStream,
     ChatDelta,
@@ -35,7 +37,7 @@ def embedding_request(*texts: str, **asked: Any) -> EmbeddingRequest:
 
 
 class Caller:
-    """Calls in the sync colour.
+    """Calls in the sync colour. Its retries wait for nothing but a ``Retry-After``.
 
     Args:
         service: whom to call.
@@ -45,6 +47,8 @@ class Caller:
     def __init__(self, service: LocalService, **options: Any) -> None:
         self.service = service
         self.client = Client(**{"api_key": service.token, "base_url": service.base_url, **options})
+        core = self.client._core
+        core.policy = replace(core.policy, first_delay=0.0)
 
     def but(self, **options: Any) -> Self:
         """Another user of the same colour and service, whose client has other options."""
