@@ -22,7 +22,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     profile_for.cache_clear()
 
 
-NEW = {"own/New-Model-7B": {"task": "image-to-image", "source": "the hub", "checked": "2026-10-06"}}
+NAME = "own/New-Model-7B"
+NEW = {NAME: {"task": "image-to-image", "source": "the hub", "checked": "2026-10-06"}}
 
 
 def test_a_model_that_was_looked_up_is_known_from_then_on() -> None:
@@ -35,7 +36,7 @@ def test_a_model_that_was_looked_up_is_known_from_then_on() -> None:
 
 def test_another_process_knows_it_too() -> None:
     remember_models(NEW)
-    program = "from modelscope_transport.models import *; print(profile_for('own/New-Model-7B').task)"
+    program = f"from modelscope_transport.models import *; print(profile_for('{NAME}').task)"
     told = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
