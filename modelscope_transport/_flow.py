@@ -20,7 +20,7 @@ from ._wire.encoded import Encoded
 from ._wire.failure_table import Kind
 from ._wire.failures import Verdict, judge
 from ._wire.outcomes import Failure, NoReply, Outcome, Refused, Reply, read_request_id
-from .models import ModelProfile, ProfileBook, near_names, profile_for
+from .models import ModelProfile, ProfileBook, near_names, profile_for, similar_models
 from .retry import RetryBudget, RetryPolicy
 from .task_types import ImageRequest, PipelineRequest, RerankRequest
 from .tasks import Task
@@ -291,8 +291,10 @@ def _is_forced(request: ChatRequest) -> bool:
 
 
 def _alternatives(verdict: Verdict) -> tuple[str, ...]:
-    """Model IDs worth trying instead: near names of an unknown one."""
+    """Model IDs worth trying instead: near names of an unknown one, kin of a spent one."""
     asked = verdict.details.model
+    if verdict.kind is Kind.MODEL_SPENT and asked is not None:
+        return similar_models(asked)
     if verdict.kind is not Kind.MODEL_GONE or asked is None:
         return ()
     return () if profile_for(asked).source is not None else near_names(asked)

@@ -15,6 +15,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from ._admission import Concurrency
+from ._allowance_calls import AllowanceCalls, AsyncAllowanceCalls
 from ._batches import Batches
 from ._core import Core, Options, checked_concurrency, checked_timeout, name_of
 from ._task_calls import AsyncTaskCalls, TaskCalls
@@ -118,7 +119,7 @@ def _revive(cls: type[_BaseClient], options: Options) -> _BaseClient:
     return client
 
 
-class Client(_BaseClient, TaskCalls):
+class Client(_BaseClient, TaskCalls, AllowanceCalls):
     """A client of ModelScope API-Inference. Threads may share it.
 
     Args:
@@ -258,7 +259,7 @@ class Client(_BaseClient, TaskCalls):
         self.close()
 
 
-class AsyncClient(_BaseClient, AsyncTaskCalls):
+class AsyncClient(_BaseClient, AsyncTaskCalls, AsyncAllowanceCalls):
     """`Client` for event loops: the same arguments, errors and shared state.
 
     One object serves any number of event loops, one after another or in several threads.

@@ -23,11 +23,13 @@ from . import model_cache
 
 __all__ = [
     "ModelProfile",
+    "ModelStatus",
     "ProfileBook",
     "known_models",
     "near_names",
     "profile_for",
     "remember_models",
+    "similar_models",
 ]
 
 
@@ -83,6 +85,32 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     checked: str | None = None
 
 
+class ModelStatus(Struct, frozen=True, kw_only=True):
+    """What the service says of a model now.
+
+    Attributes:
+        id: model ID.
+        served: whether API-Inference serves it; ``None`` where the service knows no such ID (it
+            answers so to a failure of its own too).
+        withdrawn: whether it was served once, by this package's records, and is not any more.
+        tier: price class: ``"lite"``, ``"standard"`` or ``"ultra"``.
+        magicubes: price of one call.
+        providers: other platforms that serve it under ``owner/name:Provider``, for a key of one's
+            own there.
+        near: known IDs that look like this one, where it is not known.
+        task: what it does, by this package's records.
+    """
+
+    id: str
+    served: bool | None
+    withdrawn: bool = False
+    tier: str | None = None
+    magicubes: float | None = None
+    providers: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    task: str = "chat"
+
+
 @functools.cache
 def _catalogue() -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     text = resources.files(__package__).joinpath("data/models.toml").read_text(encoding="utf-8")
@@ -136,6 +164,20 @@ def near_names(model: str) -> tuple[str, ...]:
     near_short = difflib.get_close_matches(wanted.rpartition("/")[2], by_name, n=3, cutoff=0.75)
     found = [by_lower[name] for name in near] + [by_name[name] for name in near_short]
     return tuple(dict.fromkeys(name for name in found if name != model))[:3]
+
+
+def similar_models(model: str) -> tuple[str, ...]:
+    """Up to three models that do the same work and were seen served most lately, cheaper first."""
+    task = profile_for(model).task
+    prices = {"lite": 0, "standard": 1, "ultra": 2}
+    found = [
+        profile
+        for profile in map(profile_for, known_models())
+        if profile.task == task and profile.tier in prices and profile.id != model
+    ]
+    found.sort(key=lambda profile: prices[profile.tier or "ultra"])
+    found.sort(key=lambda profile: profile.checked or "", reverse=True)
+    return tuple(profile.id for profile in found[:3])
 
 
 class ProfileBook:

@@ -5,24 +5,29 @@ from .budget import Budget
 from .ledger import Ledger, MemoryLedger
 from .lots import Lot
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
+from .plan import Plan, binding, plan
 from .reservation import Park, Reservation
-from .snapshot import DayUse, Quota
+from .snapshot import Balance, DayUse, Quota
 
 __all__ = [
     "UTC8",
     "Allowance",
+    "Balance",
     "Budget",
     "DayUse",
     "Ledger",
     "Lot",
     "MemoryLedger",
     "Park",
+    "Plan",
     "Quota",
     "RedisLedger",
     "Reservation",
     "SQLiteLedger",
+    "binding",
     "day_of",
     "describe_ledger",
     "next_reset",
     "open_ledger",
+    "plan",
 ]

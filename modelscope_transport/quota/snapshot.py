@@ -14,7 +14,7 @@ from .lots import Filled, filled
 from .reservation import Park
 from .steps import LASTING, Pages
 
-__all__ = ["DayUse", "Quota", "history_of", "quotas_of"]
+__all__ = ["Balance", "DayUse", "Quota", "history_of", "quotas_of"]
 
 # A number of the service counts as its word for this long; then it is a guess.
 _DAY = 86_400.0
@@ -50,6 +50,20 @@ class Quota(Struct, frozen=True, kw_only=True):
     age: float | None = None
     spent: bool = False
     lapsing: float = 0.0
+
+
+class Balance(Struct, frozen=True, kw_only=True):
+    """The account's Magicubes, as the service tells them.
+
+    Attributes:
+        available: what can be spent.
+        total: that and what is frozen.
+        frozen: held for tasks that run.
+    """
+
+    available: float
+    total: float
+    frozen: float = 0.0
 
 
 class DayUse(Struct, frozen=True):
