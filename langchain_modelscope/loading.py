@@ -85,6 +85,7 @@ def _client(arguments: dict[str, Any]) -> Client:
 
 
 def _made(row: Task, model: str, arguments: dict[str, Any]) -> Loaded:
-    if row.kind == "pipeline":
+    served = _CLASSES[row.langchain]
+    if served is ModelScopePipelineTool:
         arguments = {"task": row.name, **arguments}
-    return _CLASSES[row.langchain](model=model, **arguments)
+    return served(model=model, **arguments)

@@ -77,6 +77,7 @@ def _client(arguments: dict[str, Any]) -> Client:
 
 
 def _made(row: Task, model: str, arguments: dict[str, Any]) -> Any:
-    if row.kind == "pipeline":
+    served = _CLASSES[row.llamaindex]
+    if served is ModelScopePipelineToolSpec:
         arguments = {"task": row.name, **arguments}
-    return _CLASSES[row.llamaindex](model=model, **arguments)
+    return served(model=model, **arguments)
