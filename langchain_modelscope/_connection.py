@@ -6,7 +6,7 @@ and is found again in the environment of the process that reads the pickle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -64,7 +64,7 @@ class Connection(BaseModel):
     proxy: str | None = None
     """Address of a proxy, ``"none"`` for none; by default what the environment says."""
 
-    fallback_models: tuple[str, ...] = ()
+    fallback_models: Sequence[str] = ()
     """Models to ask when this one's allowance is spent or it was withdrawn."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from modelscope_transport.types import ChatRequest
 
@@ -44,8 +44,10 @@ class ChatModelScope(BaseChatModel, Connection):
     max_tokens: int | None = None
     """Longest answer, in tokens, thoughts included."""
 
-    stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
-    """Texts that end the answer."""
+    stop: list[str] | str | None = Field(
+        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
+    )
+    """Texts that end the answer; also accepted as ``stop_sequences``."""
 
     seed: int | None = None
     """Seed of the sampling."""
@@ -238,7 +240,7 @@ class ChatModelScope(BaseChatModel, Connection):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in _OPTIONS}
-        given = {name: value for name, value in options.items() if value not in (None, ())}
+        given = {name: value for name, value in options.items() if value is not None}
         return {"model_name": self.model_name, **given, **self.model_kwargs}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

@@ -41,7 +41,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
             extra_body=self.extra_body,
             extra_headers=self.default_headers,
             timeout=self.timeout,
-            fallback_models=self.fallback_models,
+            fallback_models=tuple(self.fallback_models),
         )
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:

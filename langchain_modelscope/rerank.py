@@ -50,7 +50,7 @@ class ModelScopeRerank(Connection, BaseDocumentCompressor):
             extra_body=self.extra_body,
             extra_headers=self.default_headers,
             timeout=self.timeout,
-            fallback_models=self.fallback_models,
+            fallback_models=tuple(self.fallback_models),
         )
 
     def compress_documents(

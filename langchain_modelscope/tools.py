@@ -141,7 +141,7 @@ class ModelScopeImageTool(Connection, BaseTool):
             extra_body=self.extra_body,
             extra_headers=self.default_headers,
             timeout=self.timeout,
-            fallback_models=self.fallback_models,
+            fallback_models=tuple(self.fallback_models),
         )
 
     def _run(
@@ -286,7 +286,7 @@ class ModelScopePipelineTool(Connection, BaseTool):
             extra_body=self.extra_body,
             extra_headers=self.default_headers,
             timeout=self.timeout,
-            fallback_models=self.fallback_models,
+            fallback_models=tuple(self.fallback_models),
         )
 
     def run_pipeline(self, input: Any) -> PipelineResult:

@@ -50,7 +50,7 @@ def construct() -> list[ChatModelScope]:
         ChatModelScope(model="Qwen/Qwen3-8B"),
         ModelScopeChatEndpoint(model="Qwen/Qwen3-8B", api_key="ms-token"),
         ChatModelScope(model="Qwen/Qwen3-8B", api_key=SecretStr("ms-token")),
-        ChatModelScope(model="Qwen/Qwen3-8B", client=client, fallback_models=("Qwen/Qwen3-32B",)),
+        ChatModelScope(model="Qwen/Qwen3-8B", client=client, fallback_models=["Qwen/Qwen3-32B"]),
         ChatModelScope(
             model="Qwen/Qwen3-8B",
             base_url="https://api-inference.modelscope.cn/v1",
@@ -60,7 +60,7 @@ def construct() -> list[ChatModelScope]:
             temperature=0,
             top_p=0.9,
             max_tokens=100,
-            stop_sequences=["end"],
+            stop=["end"],
             seed=7,
             n=1,
             presence_penalty=0.5,
