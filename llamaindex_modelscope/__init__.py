@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:  # what is missing is not of this package: 
         name=error.name,
     ) from error
 
-from types import ModuleType
+import types
 
 import wrapt
 
@@ -101,12 +101,12 @@ def __getattr__(name: str) -> typing.Any:
 
 
 @wrapt.when_imported("llama_index.core.llms.loading")
-def _recognise_llm(module: ModuleType) -> None:
+def _recognise_llm(module: types.ModuleType) -> None:
     # ``load_llm`` knows the classes in a table of its module. That module imports the OpenAI
     # package where there is one, so it is not imported for this entry's sake.
     module.RECOGNIZED_LLMS[ModelScope.class_name()] = ModelScope
 
 
 @wrapt.when_imported("llama_index.core.embeddings.loading")
-def _recognise_embedding(module: ModuleType) -> None:
+def _recognise_embedding(module: types.ModuleType) -> None:
     module.RECOGNIZED_EMBEDDINGS[ModelScopeEmbedding.class_name()] = ModelScopeEmbedding

@@ -394,7 +394,7 @@ def test_both_colours_are_one_client(service: LocalService) -> None:
 async def test_an_async_client_stands_alone(service: LocalService) -> None:
     async with AsyncClient(service.token, base_url=service.base_url) as client:
         assert (await client.chat(chat_request())).text
-        assert service.connections == 1
+        assert await _settles(lambda: service.connections == 1)
     assert await _settles(lambda: service.connections == 0)
 
 
