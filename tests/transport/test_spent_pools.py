@@ -1,0 +1,414 @@
+"""A spent pool costs one request, and then none until it comes back (Q1 to Q6, Q12 to Q15)."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelscope_transport import (
+    APITimeoutError,
+    Budget,
+    ChatRequest,
+    Client,
+    EmbeddingRequest,
+    MemoryLedger,
+    Message,
+    ModelNotServedError,
+    ModelScopeError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    SQLiteLedger,
+)
+from modelscope_transport.emulator import Allowance, LocalService, Reply
+from modelscope_transport.settings import speak
+from tests.transport.quota.clockwork import Hands
+
+QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+GLM = "ZhipuAI/GLM-4.7-Flash"
+EMBEDDING = "Qwen/Qwen3-Embedding-0.6B"
+ROOT = Path(__file__).parents[2]
+
+Call = Callable[[Client], object]
+
+
+def ask(model: str = QWEN, **how: Any) -> ChatRequest:
+    return ChatRequest(model=model, messages=(Message("user", "What is 2 plus 3?"),), **how)
+
+
+def chat(client: Client) -> object:
+    return client.chat(ask())
+
+
+def stream(client: Client) -> object:
+    return list(client.stream_chat(ask()))
+
+
+def chat_async(client: Client) -> object:
+    return asyncio.run(client.aio.chat(ask()))
+
+
+def embed(client: Client) -> object:
+    return client.embed(EmbeddingRequest(model=EMBEDDING, texts=("one",)))
+
+
+def embed_async(client: Client) -> object:
+    return asyncio.run(client.aio.embed(EmbeddingRequest(model=EMBEDDING, texts=("one",))))
+
+
+each_call = pytest.mark.parametrize("call", [chat, stream, chat_async, embed, embed_async])
+
+
+@pytest.fixture
+def service(modelscope_service: LocalService) -> LocalService:
+    return modelscope_service
+
+
+@pytest.fixture
+def client(service: LocalService) -> Client:
+    return Client(service.token, base_url=service.base_url, ledger=MemoryLedger(), max_retries=2)
+
+
+def refused(client: Client, call: Call = chat) -> ModelScopeError:
+    with pytest.raises(ModelScopeError) as caught:
+        call(client)
+    return caught.value
+
+
+# ----------------------------------------------------------------------------- spent (Q1, Q2)
+
+
+@each_call
+@pytest.mark.parametrize("name", ["model_spent", "account_spent", "balance_spent", "free_spent"])
+def test_a_spent_pool_costs_one_request_and_then_none(
+    call: Call, name: str, service: LocalService, client: Client
+) -> None:
+    service.next(name)
+    first = refused(client, call)
+    rest = [refused(client, call) for _ in range(100)]
+
+    assert len(service.requests) == 1
+    assert isinstance(first, QuotaExceededError)
+    for later in rest:
+        assert type(later) is type(first)
+        assert isinstance(later, QuotaExceededError)
+        assert (later.scope, later.resets_at) == (first.scope, first.resets_at)
+        assert later.details.attempts == 0
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        lambda said: Reply(429, {"error": said}),
+        lambda said: Reply(429, {"errors": said}),
+        lambda said: Reply(200, {"error": said}),
+        lambda said: Reply(200, {"errors": said}),
+    ],
+)
+def test_the_envelope_makes_no_difference(
+    envelope: Callable[[Any], Reply], service: LocalService, client: Client
+) -> None:
+    service.next(envelope({"message": f"You have exceeded today's quota for model {QWEN}"}))
+    assert refused(client).reason == "model_spent"
+    refused(client)
+    assert len(service.requests) == 1
+
+
+def test_another_model_is_still_served(service: LocalService, client: Client) -> None:
+    service.next("model_spent")
+    refused(client)
+    for _ in range(5):
+        assert client.chat(ask(GLM)).text
+    refused(client)
+    assert len(service.requests) == 1 + 5
+
+
+def test_other_clients_of_the_account_know_and_other_accounts_do_not(
+    service: LocalService, client: Client
+) -> None:
+    ledger = client.ledger
+    twin = Client(service.token, base_url=service.base_url, ledger=ledger)
+    stranger = Client("ms-somebody-else", base_url=service.base_url, ledger=ledger)
+    service.next("account_spent")
+    refused(client)
+
+    assert isinstance(refused(twin), QuotaExceededError)
+    assert len(service.requests) == 1
+    assert stranger.chat(ask()).text
+
+
+def test_tokens_of_one_account_may_be_counted_as_one(service: LocalService) -> None:
+    ledger = MemoryLedger()
+    of_me: dict[str, Any] = {"base_url": service.base_url, "ledger": ledger, "account": "me"}
+    service.next("account_spent")
+    refused(Client("ms-old-token", **of_me))
+    assert isinstance(refused(Client("ms-new-token", **of_me)), QuotaExceededError)
+    assert len(service.requests) == 1
+
+
+def test_the_pool_opens_again_at_its_reset(service: LocalService) -> None:
+    clock = Hands()
+    client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
+    service.next("account_spent")
+    error = refused(client)
+    assert isinstance(error, QuotaExceededError)
+    assert error.resets_at is not None
+
+    clock.now = error.resets_at.timestamp() - 1
+    refused(client)
+    clock.now += 1
+    assert client.chat(ask()).text
+
+
+def test_without_a_ledger_every_call_asks(service: LocalService) -> None:
+    client = Client(service.token, base_url=service.base_url, ledger=None)
+    service.next("model_spent", "model_spent")
+    refused(client)
+    refused(client)
+    assert len(service.requests) == 2
+    assert client.ledger is None
+
+
+CHILD = """
+import sys
+from modelscope_transport import ChatRequest, Client, Message, QuotaExceededError
+client = Client(sys.argv[1], base_url=sys.argv[2], ledger=sys.argv[3])
+try:
+    client.chat(ChatRequest(model=sys.argv[4], messages=(Message("user", "2+3?"),)))
+except QuotaExceededError as error:
+    print(error.scope)
+"""
+
+
+def test_another_process_knows_it_too(service: LocalService, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    service.next("account_spent")
+    refused(Client(service.token, base_url=service.base_url, ledger=str(path)))
+
+    words = [sys.executable, "-c", CHILD, service.token, service.base_url, str(path), QWEN]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert said.strip() == "account"
+    assert len(service.requests) == 1
+
+
+# ---------------------------------------------------------------------- too fast (Q3, Q4, Q5)
+
+
+def test_a_wait_that_was_asked_for_is_kept(
+    service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("modelscope_transport._io.time.sleep", slept.append)
+    service.next("throttled:2")
+    assert client.chat(ask()).text
+    assert (len(service.requests), slept) == (2, [2])
+
+
+def test_a_wait_beyond_the_deadline_is_an_error_now(service: LocalService, client: Client) -> None:
+    service.next("throttled:3600")
+    with pytest.raises(RateLimitError) as caught:
+        client.chat(ask(timeout=5))
+    assert caught.value.retry_after == 3600
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["throttled_silently", "too_many_tokens"])
+def test_refusals_without_a_reason_make_a_pause(
+    name: str, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    clock = Hands()
+    client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
+    service.next(*[name] * 3)
+
+    assert isinstance(refused(client), RateLimitError)
+    assert len(service.requests) == 3
+    for _ in range(20):
+        error = refused(client)
+        assert isinstance(error, RateLimitError)
+        assert error.reason == "paused"
+    assert len(service.requests) == 3
+    assert client.chat(ask(GLM)).text  # others are not paused
+    service.requests.clear()
+
+    for probes in range(1, 4):
+        clock.now += 900
+        service.next(name)
+        for _ in range(5):
+            refused(client)
+        assert len(service.requests) == probes
+
+
+def test_a_pause_ends_with_the_first_success(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    clock = Hands()
+    client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
+    service.next(*["throttled_silently"] * 3)
+    refused(client)
+    clock.now += 900
+    assert client.chat(ask()).text
+    service.next("throttled_silently")
+    assert client.chat(ask()).text
+
+
+def test_a_named_throttle_makes_no_pause(
+    service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    service.next(*["throttled"] * 3)
+    assert isinstance(refused(client), RateLimitError)
+    assert client.chat(ask()).text
+
+
+# ------------------------------------------------------------------------------ gone (Q6)
+
+
+def test_a_withdrawn_model_leaves_the_accounts_pool_alone(
+    service: LocalService, client: Client
+) -> None:
+    service.next("retired_1008")
+    assert isinstance(refused(client), ModelNotServedError)
+    assert client.chat(ask(GLM)).text
+    assert client.ledger is not None
+    assert not any(quota.spent for quota in client.quotas())
+
+
+# --------------------------------------------------------------- what is counted (Q12 to Q15)
+
+
+def test_what_the_service_tells_is_taken_over(service: LocalService) -> None:
+    with LocalService(allowance=Allowance(calls_per_day=10, headers=True)) as elsewhere:
+        mine = Client(elsewhere.token, base_url=elsewhere.base_url, ledger=MemoryLedger())
+        others = Client(elsewhere.token, base_url=elsewhere.base_url, ledger=MemoryLedger())
+        for _ in range(4):
+            others.chat(ask(GLM))
+        mine.chat(ask())
+
+        whole = mine.quotas()[0]
+        assert (whole.unit, whole.limit, whole.used, whole.remaining) == ("calls", 10, 5, 5)
+        assert whole.kind == "reported"
+
+
+@pytest.mark.parametrize("number", ["", "-5", "many", "1e3", "٣", "9" * 40, "0x10", "5;5"])
+def test_numbers_that_are_none_are_passed_over(
+    number: str, service: LocalService, client: Client
+) -> None:
+    names = ("requests", "model-requests")
+    headers = {
+        f"modelscope-ratelimit-{name}-{word}": number
+        for name in names
+        for word in ("limit", "remaining")
+    }
+    body = {"choices": [{"message": {"content": "5"}, "finish_reason": "stop"}]}
+    service.next(Reply(200, body, {name: text for name, text in headers.items() if text.isascii()}))
+    assert client.chat(ask()).text == "5"
+    assert client.quotas()[0].kind == "estimated"
+
+
+def test_a_call_that_timed_out_counts_as_spent(service: LocalService, client: Client) -> None:
+    service.next("silence")
+    with pytest.raises(APITimeoutError):
+        client.chat(ask(timeout=0.2))
+    assert client.quotas()[0].used == 1
+
+
+def test_a_call_that_the_service_failed_is_refunded(
+    service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    client.chat(ask())
+    before = client.quotas()
+    service.next(*["server_error"] * 3)
+    assert isinstance(refused(client), ServerError)
+    assert client.quotas() == before
+
+
+async def test_a_call_that_its_user_cancelled_is_refunded(
+    service: LocalService, client: Client
+) -> None:
+    await client.aio.chat(ask())
+    before = client.quotas()
+    service.next("silence")
+    call = asyncio.create_task(client.aio.chat(ask()))
+    while len(service.requests) < 2:  # noqa: ASYNC110 - the service is in another thread
+        await asyncio.sleep(0.001)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert client.quotas() == before
+
+
+async def test_a_file_is_never_waited_for_in_the_loop(
+    service: LocalService, tmp_path: Path
+) -> None:
+    """Somebody holds the ledger's lock; other tasks go on meanwhile."""
+    import sqlite3
+
+    path = tmp_path / "ledger.sqlite3"
+    client = Client(service.token, base_url=service.base_url, ledger=SQLiteLedger(path))
+    await client.aio.chat(ask())
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+
+    call = asyncio.create_task(client.aio.chat(ask()))
+    for _ in range(50):  # turns of the loop, while the call waits for the lock
+        await asyncio.sleep(0.001)
+        assert not call.done()
+    assert len(service.requests) == 1
+    holder.execute("ROLLBACK")
+    assert (await call).text
+
+
+# ------------------------------------------------------------------------- budgets, messages
+
+
+def test_a_budget_is_refused_by_the_same_class_without_a_request(service: LocalService) -> None:
+    client = Client(
+        service.token, base_url=service.base_url, ledger=MemoryLedger(), budget=Budget(calls=2)
+    )
+    client.chat(ask())
+    client.chat(ask(GLM))
+    error = refused(client)
+    assert isinstance(error, QuotaExceededError)
+    assert (error.reason, error.limit, error.details.used) == ("budget_spent", 2, 2)
+    assert "2 of 2 calls a day are used" in str(error)
+    assert len(service.requests) == 2
+
+
+def test_a_message_says_which_pool_how_much_until_when_and_what_else(
+    service: LocalService, client: Client
+) -> None:
+    for _ in range(3):
+        client.chat(ask())
+    service.next("model_spent")
+    refused(client)
+    text = str(refused(client))
+
+    assert f"allowance of model {QWEN!r} is spent" in text
+    assert "3 calls were counted today" in text
+    assert "00:00 UTC+8" in text
+    assert " here), in " in text
+    assert "fallback_models" in text
+    assert "Perhaps: " in text
+
+
+def test_messages_are_told_in_chinese(service: LocalService, client: Client) -> None:
+    service.next("account_spent")
+    speak("zh")
+    try:
+        text = str(refused(client))
+        later = str(refused(client))
+    finally:
+        speak(None)
+    assert text.startswith("账号的免费额度已用完。")
+    assert "恢复时间：" in text
+    assert "UTC+8" in later
