@@ -17,7 +17,7 @@ from .errors import native_errors
 __all__ = ["ModelScopeRerank"]
 
 
-class ModelScopeRerank(Connection, BaseDocumentCompressor):
+class ModelScopeRerank(BaseDocumentCompressor, Connection):
     """Puts retrieved documents in order with a chat model, in one call however many they are.
 
     The service offers no reranker models. A chat model is shown the documents and asked for their

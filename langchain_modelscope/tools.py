@@ -75,7 +75,7 @@ class DrawImage(BaseModel):
     )
 
 
-class ModelScopeImageTool(Connection, BaseTool):
+class ModelScopeImageTool(BaseTool, Connection):
     """Draws an image, or changes some, with an image model of ModelScope API-Inference.
 
     ``invoke`` returns the address of the image in a sentence; called by an agent, or with a
@@ -230,7 +230,7 @@ _SCHEMAS: dict[str, type[BaseModel]] = {
 }
 
 
-class ModelScopePipelineTool(Connection, BaseTool):
+class ModelScopePipelineTool(BaseTool, Connection):
     """Runs a classic pipeline: classification, names, translation, speech and so on.
 
     A tool, and with that a Runnable: ``invoke("…")`` takes what the task takes. The answer's text
