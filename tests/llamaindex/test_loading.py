@@ -1,0 +1,122 @@
+"""`load`: one door to every kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+import llamaindex_modelscope
+from llamaindex_modelscope import (
+    ModelScope,
+    ModelScopeConfigurationError,
+    ModelScopeEmbedding,
+    ModelScopeImageToolSpec,
+    ModelScopeModelNotServedError,
+    ModelScopePipelineToolSpec,
+    ModelScopeUnsupportedTaskError,
+    aload,
+    load,
+)
+from modelscope_transport import Client
+from modelscope_transport.emulator import LocalService, Model
+from modelscope_transport.models import profile_for
+
+MOOD = "damo/nlp_structbert_sentiment-classification_chinese-base"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    profile_for.cache_clear()
+    yield
+    profile_for.cache_clear()
+
+
+@pytest.fixture
+def service() -> Iterator[LocalService]:
+    with LocalService(models=[Model("own/Painter", "image")]) as service:
+        yield service
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "served_by"),
+    [
+        ("Qwen/Qwen3-8B", None, ModelScope),
+        ("Qwen/Qwen3.5-122B-A10B", "image-text-to-text", ModelScope),
+        ("Qwen/Qwen3-Embedding-8B", None, ModelScopeEmbedding),
+        ("BAAI/bge-m3", "sentence-embedding", ModelScopeEmbedding),
+        ("Qwen/Qwen-Image", None, ModelScopeImageToolSpec),
+        (MOOD, None, ModelScopePipelineToolSpec),
+        ("own/x", "named-entity-recognition", ModelScopePipelineToolSpec),
+    ],
+)
+def test_what_is_known_is_made_without_a_request(
+    model: str, task: str | None, served_by: type, reach: dict[str, Any], service: LocalService
+) -> None:
+    it = load(model, task, **reach)
+    assert type(it) is served_by
+    assert getattr(it, "model", None) or it.model_name == model
+    assert not service.requests
+
+
+async def test_what_nobody_knows_is_looked_up_once(
+    reach: dict[str, Any], service: LocalService
+) -> None:
+    assert type(await aload("own/Painter", **reach)) is ModelScopeImageToolSpec
+    assert type(load("own/Painter", **reach)) is ModelScopeImageToolSpec
+    assert [request.path for request in service.requests] == ["/api/v1/models/own/Painter"]
+
+
+def test_without_a_look_up_it_chats(reach: dict[str, Any], service: LocalService) -> None:
+    assert type(load("own/Painter", look_up=False, **reach)) is ModelScope
+    assert not service.requests
+
+
+def test_arguments_go_to_the_class(reach: dict[str, Any]) -> None:
+    assert load("Qwen/Qwen3-8B", temperature=0.5, **reach).temperature == 0.5
+    assert load("own/x", "translation", **reach).task == "translation"
+
+
+def test_a_client_or_a_hidden_token_serve_the_look_up(service: LocalService) -> None:
+    client = Client(service.token, base_url=service.base_url)
+    assert type(load("own/Painter", client=client)) is ModelScopeImageToolSpec
+    hidden = SecretStr(service.token)
+    assert load("Qwen/Qwen3-8B", api_key=hidden, base_url=service.base_url)
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "error", "said"),
+    [
+        ("qwen/qwen3-8b", None, ModelScopeModelNotServedError, "Qwen/Qwen3-8B"),
+        ("own/None", None, ModelScopeModelNotServedError, "hub"),
+        ("Qwen/Qwen3-Reranker-8B", None, ModelScopeUnsupportedTaskError, "ModelScopeRerank"),
+        ("Qwen/Qwen3-8B", "image-to-image", ModelScopeUnsupportedTaskError, "ModelScope in Llama"),
+        ("own/x", "text-to-image", ModelScopeConfigurationError, "text-to-image-synthesis"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_with_what_can(
+    model: str, task: str | None, error: type[Exception], said: str, reach: dict[str, Any]
+) -> None:
+    with pytest.raises(error, match=said):
+        load(model, task, **reach)
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen-Image", MOOD, "Qwen/Qwen3-Embedding-8B"])
+def test_the_wrong_class_names_the_right_one_before_any_request(
+    model: str, reach: dict[str, Any], service: LocalService
+) -> None:
+    right = type(load(model, **reach)).__name__
+    with pytest.raises(ModelScopeUnsupportedTaskError, match=f"{right} in LlamaIndex"):
+        ModelScope(model, **reach).complete("Hello")
+    assert not service.requests
+
+
+def test_the_package_has_what_it_lists_and_nothing_else() -> None:
+    for name in llamaindex_modelscope.__all__:
+        assert getattr(llamaindex_modelscope, name)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = llamaindex_modelscope.nothing
