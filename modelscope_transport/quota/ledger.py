@@ -90,7 +90,8 @@ class Ledger:
             self._look(account)
         while True:
             now, day = self._today(account)
-            asking = self._asking(account, model, tier, self._bounded(budget), now, day)
+            shares = isinstance(self._store, StandIn) and self._store.shares(now)
+            asking = self._asking(account, model, tier, _bounded(budget, shares), now, day)
             if isinstance(asking, Park):
                 if looked:
                     return asking
@@ -98,7 +99,8 @@ class Ledger:
                 looked = True
                 continue
             try:
-                ran = self._run(account, self._shared(asking), asking.changes, now=now)
+                tests = self._shared(asking) if shares else asking.tests
+                ran = self._run(account, tests, asking.changes, now=now)
             except Downgraded:
                 continue
             if ran.failed is None:
@@ -240,18 +242,9 @@ class Ledger:
         if at is not None:
             self._clock_of(account).hear(at)
 
-    def _bounded(self, budget: Budget | None) -> Budget:
-        """The budget; while only a share of a limit may be used, there must be one."""
-        budget = budget or _NO_BUDGET
-        unlimited = budget.calls is None and budget.magicubes is None
-        if unlimited and isinstance(self._store, StandIn) and self._store.is_sharing:
-            return replace(budget, magicubes=granted_a_day())
-        return budget
-
     def _shared(self, asking: Asking) -> list[Step]:
-        """The tests, while a common store is down with their bounds cut to this process's share."""
-        if not isinstance(self._store, StandIn) or not self._store.is_sharing:
-            return asking.tests
+        """The tests, with the bounds of limits cut to this process's share."""
+        assert isinstance(self._store, StandIn)
         account, bound = asking.reservation.account, self._store.bound
         return [
             step if refusal is None else step._replace(b=bound(account, *step[1:3], step.b))
@@ -325,6 +318,14 @@ class MemoryLedger(Ledger):
 
 
 _STRIKES = ("strikes", "struck")
+
+
+def _bounded(budget: Budget | None, shares: bool) -> Budget:
+    """The budget; while only a share of a limit may be used, there must be one."""
+    budget = budget or _NO_BUDGET
+    if shares and budget.calls is None and budget.magicubes is None:
+        return replace(budget, magicubes=granted_a_day())
+    return budget
 
 
 def _opened(cells: Mapping[str, Any]) -> list[Step]:

@@ -53,9 +53,9 @@ class StandIn:
         used: int = self._known.get(account, {}).get(page, {}).get(cell, 0)
         return used + math.floor(max(0.0, bound - used) * self._share)
 
-    @property
-    def is_sharing(self) -> bool:
-        """Whether only a share of every limit may be used now."""
+    def shares(self, now: float) -> bool:
+        """Whether only a share of every limit may be used; looks after the store first."""
+        self._try_again(now)
         return self._memory is not None and self._share is not None
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
@@ -64,7 +64,6 @@ class StandIn:
         Raises:
             Downgraded: the store has just gone down; nothing was changed.
         """
-        self._try_again(now)
         if self._memory is not None:
             return self._memory.run(account, now, tests, changes)
         try:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 class RedisServer:
-    """A real Redis on this machine, which can be stopped and started again."""
+    """A real Redis on this machine, which keeps its data while it is stopped."""
 
     def __init__(self, program: str, folder: Path) -> None:
-        self._command = [program, "--save", "", "--appendonly", "no", "--dir", str(folder)]
+        self._command = [program, "--save", "", "--appendonly", "yes", "--dir", str(folder)]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -26,11 +26,17 @@ class RedisServer:
         command = [*self._command, "--port", str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            if self._answers():
+                return
             time.sleep(0.02)
         raise RuntimeError("redis-server does not answer")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                return False
+            probe.sendall(b"PING\r\n")
+            return probe.recv(16).startswith(b"+PONG")  # not while it is loading
 
     def stop(self) -> None:
         if self._process is not None:

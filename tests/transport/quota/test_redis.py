@@ -1,0 +1,215 @@
+"""Several hosts on one Redis: what is in it, and what happens when it goes away (Q17)."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelscope_transport import ConfigurationError
+from modelscope_transport.quota import (
+    Budget,
+    Ledger,
+    Park,
+    RedisLedger,
+    Reservation,
+    describe_ledger,
+    open_ledger,
+)
+from tests.transport.quota.clockwork import MORNING, Hands
+from tests.transport.quota.redis_server import RedisServer
+
+redis = pytest.importorskip("redis", reason="the extra [redis] is not installed")
+
+QWEN = "Qwen/Qwen3-8B"
+
+
+@pytest.fixture
+def server(redis_server: RedisServer, tmp_path: Path) -> RedisServer:
+    """The server, running again at the end of the test whatever it did to it."""
+    redis_server.stop()
+    redis_server.start()
+    return redis_server
+
+
+@pytest.fixture
+def moments(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The clock by which a ledger decides to look after a server that was down."""
+    hands = Hands(1000.0)
+    monkeypatch.setattr("modelscope_transport.quota.outage.time.monotonic", hands)
+    return hands
+
+
+def spend(ledger: Ledger, account: str, budget: Budget | None = None) -> None:
+    given = ledger.reserve(account, QWEN, budget=budget)
+    assert isinstance(given, Reservation)
+    ledger.settle(given, charged=True)
+
+
+def spend_all(ledger: Ledger, account: str, budget: Budget) -> int:
+    calls = 0
+    while isinstance(ledger.reserve(account, QWEN, budget=budget), Reservation):
+        calls += 1
+    return calls
+
+
+def warned(call: Callable[[], None]) -> None:
+    with pytest.warns(RuntimeWarning, match="cannot be used"):
+        call()
+
+
+# ---------------------------------------------------------------------------- what is in it
+
+
+def test_all_keys_of_an_account_share_one_hash_tag(server: RedisServer, account: str) -> None:
+    spend(RedisLedger(server.url), account)
+    with redis.Redis.from_url(server.url) as client:
+        keys = [key.decode() for key in client.keys(f"*{account}*")]
+        lives = [client.ttl(key) for key in keys]
+    assert len(keys) == 2
+    assert all(key.startswith(f"modelscope:{{{account}}}:") for key in keys)
+    # the page of a day goes by itself, what lasts stays
+    assert sorted(life > 0 for life in lives) == [False, True]
+
+
+def test_a_restarted_server_is_taught_the_script_again(server: RedisServer, account: str) -> None:
+    ledger = RedisLedger(server.url)
+    spend(ledger, account)
+    server.stop()
+    server.start()
+    spend(ledger, account)
+
+
+def test_forgetting_one_account_keeps_the_others(server: RedisServer, account: str) -> None:
+    ledger = RedisLedger(server.url)
+    spend(ledger, account)
+    spend(ledger, "another")
+    ledger.forget(account)
+    assert ledger.history(account) == ()
+    assert ledger.history("another")
+    ledger.forget()
+    assert ledger.history("another") == ()
+
+
+# ------------------------------------------------------------------------------- its address
+
+
+def test_a_password_is_shown_nowhere(canary: str, account: str) -> None:
+    url = f"redis://user:{canary}@127.0.0.1:1/0"
+    ledger = RedisLedger(url)
+    with pytest.raises(ConfigurationError) as caught:
+        ledger.reserve(account, QWEN)
+    assert canary not in str(caught.value)
+    assert "127.0.0.1:1" in str(caught.value)
+    assert canary not in repr(ledger)
+    assert canary not in describe_ledger(url)
+    assert canary not in ledger.name
+
+
+@pytest.mark.parametrize("how", ["?when_down=never", "?when_down=0", "?when_down=1"])
+def test_a_mode_that_is_none_is_refused(how: str) -> None:
+    with pytest.raises(ConfigurationError, match="when_down"):
+        open_ledger.__wrapped__(f"redis://127.0.0.1:1/0{how}")
+
+
+def test_a_ledger_goes_through_its_name_to_the_same_server(
+    server: RedisServer, account: str
+) -> None:
+    ledger = RedisLedger(server.url)
+    spend(ledger, account)
+    twin = open_ledger(pickle.loads(pickle.dumps(ledger.name)))
+    assert twin is not None
+    assert twin.history(account)[0].calls == 1
+
+
+# ------------------------------------------------------------------------------ when it is down
+
+
+def test_calls_are_refused_while_it_is_down(server: RedisServer, account: str) -> None:
+    ledger = RedisLedger(server.url)
+    spend(ledger, account)
+    server.stop()
+    begun = time.monotonic()
+    with pytest.raises(ConfigurationError) as caught:
+        ledger.reserve(account, QWEN)
+    assert caught.value.reason == "ledger_unusable"
+    assert time.monotonic() - begun < 30  # it does not hang
+
+    server.start()
+    spend(ledger, account)
+
+
+def test_a_share_of_what_was_left_may_be_spent_while_it_is_down(
+    server: RedisServer, account: str, moments: Hands
+) -> None:
+    ledger = open_ledger.__wrapped__(f"{server.url}?when_down=0.25")
+    assert ledger is not None
+    budget = Budget(calls=100)
+    for _ in range(20):
+        spend(ledger, account, budget)
+    server.stop()
+
+    warned(lambda: spend(ledger, account, budget))
+    assert spend_all(ledger, account, budget) == 19  # a quarter of 80, less the one before
+
+    server.start()
+    moments.now += 1
+    assert spend_all(ledger, account, budget) == 60  # what was spent meanwhile has been told
+    assert RedisLedger(server.url).history(account)[0].calls == 100
+
+
+def test_without_a_limit_a_share_of_the_published_grant_holds(
+    server: RedisServer, account: str, moments: Hands
+) -> None:
+    ledger = RedisLedger(server.url, when_down=0.1)
+    spend(ledger, account)
+    server.stop()
+    warned(lambda: spend(ledger, account))
+    assert spend_all(ledger, account, Budget()) == 18  # a tenth of 199
+
+
+def test_a_pool_that_was_known_to_be_spent_stays_shut(
+    server: RedisServer, account: str, moments: Hands
+) -> None:
+    ledger = RedisLedger(server.url, when_down=0.5)
+    park = Park(scope="model", model="a/b", until=MORNING * 2)
+    given = ledger.reserve(account, "a/b")
+    assert isinstance(given, Reservation)
+    ledger.settle(given, charged=False, park=park)
+    server.stop()
+
+    warned(lambda: spend(ledger, account))
+    assert isinstance(ledger.reserve(account, "a/b"), Park)
+
+
+def test_a_pool_that_was_spent_meanwhile_is_told_when_it_is_back(
+    server: RedisServer, account: str, moments: Hands
+) -> None:
+    ledger = RedisLedger(server.url, when_down=0.5)
+    spend(ledger, account)
+    server.stop()
+    given = None
+
+    def reserve() -> None:
+        nonlocal given
+        given = ledger.reserve(account, "a/b")
+
+    warned(reserve)
+    assert isinstance(given, Reservation)
+    park = Park(scope="model", model="a/b", until=MORNING * 2)
+    ledger.settle(given, charged=False, park=park)
+    server.start()
+    moments.now += 1
+    spend(ledger, account)
+    assert isinstance(RedisLedger(server.url).reserve(account, "a/b"), Park)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigurationError, match=r"modelscope-adapters\[redis\]"):
+        RedisLedger("redis://127.0.0.1:1/0").reserve(account, QWEN)
