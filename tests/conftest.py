@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Generator
@@ -32,6 +33,21 @@ os.environ["MODELSCOPE_LANG"] = "en"
 
 # What hubs said of models stays out of the tests, and what tests' hubs say out of the developer's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="modelscope-adapters-tests-")
+
+
+@pytest.fixture(autouse=True)
+def no_loop_left(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """Close the event loop that LlamaIndex's core opens for its own sync methods and leaves open.
+
+    The garbage collector would complain of it in whichever test comes next.
+    """
+    yield
+    local = getattr(asyncio.get_event_loop_policy(), "_local", None)
+    loop = getattr(local, "_loop", None)
+    if loop is None or loop.is_running() or request.node.get_closest_marker("asyncio"):
+        return
+    loop.close()
+    local._loop, local._set_called = None, False
 
 
 @pytest.fixture(scope="session")
