@@ -39,6 +39,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     Attributes:
         id: model ID, ``owner/name``.
         task: name of its task in ``data/tasks.toml``: ModelScope's own, or the kind of work.
+        described: whether the task is known, and not merely the one that most models do.
         context_window: longest conversation in tokens, or ``None``.
         max_output_tokens: longest answer in tokens, or ``None``.
         tool_calling: whether it calls functions.
@@ -64,6 +65,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
 
     id: str
     task: str = "chat"
+    described: bool = False
     context_window: int | None = None
     max_output_tokens: int | None = None
     tool_calling: bool = True
@@ -133,16 +135,21 @@ def profile_for(model: str) -> ModelProfile:
     models, families = _catalogue()
     name = model if model in models else model.rpartition(":")[0] or model
     facts: dict[str, Any] = {}
+    described = False
     for family in families:
         if fnmatch.fnmatchcase(name, family["pattern"]):
+            described = True
             facts |= {key: value for key, value in family.items() if key != "pattern"}
     seen = model_cache.read().get(name, {})
     facts |= {**seen, **models.get(name, {})}
     facts["tier"] = seen.get("tier") or facts.get("tier")
+    # A table without a task is that of a chat model; what was looked up may be a price alone.
+    facts["described"] = described or name in models or "task" in seen
     try:
         return msgspec.convert({**facts, "id": model}, ModelProfile)
     except msgspec.ValidationError:  # a file of another version, or spoilt
-        return msgspec.convert({**models.get(name, {}), "id": model}, ModelProfile)
+        table = models.get(name, {})
+        return msgspec.convert({**table, "id": model, "described": bool(table)}, ModelProfile)
 
 
 def remember_models(facts: Mapping[str, Mapping[str, Any]]) -> None:

@@ -137,7 +137,7 @@ def task_in_id(model: str) -> Task | None:
 
 def known_task(profile: ModelProfile) -> Task | None:
     """The task of a model, by what is known of it or else by its ID; ``None``: nobody knows."""
-    if profile.source is not None:
+    if profile.described:
         return task_named(profile.task)
     return task_in_id(profile.id)
 
