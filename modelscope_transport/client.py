@@ -214,10 +214,14 @@ class Client(_BaseClient, TaskCalls, AllowanceCalls):
         total = len(set(request.texts))
 
         def work() -> None:
-            while (batch := batches.take()) is not None:
-                self._embed_batch(request, batch, batches)
-                if on_progress is not None:
-                    on_progress(batches.done, total)
+            try:
+                while (batch := batches.take()) is not None:
+                    self._embed_batch(request, batch, batches)
+                    if on_progress is not None:
+                        on_progress(batches.done, total)
+            except BaseException:
+                batches.drop()  # after a failure nobody begins another one
+                raise
 
         workers = min(concurrency, len(batches))
         if workers <= 1:
@@ -225,11 +229,8 @@ class Client(_BaseClient, TaskCalls, AllowanceCalls):
         else:
             with ThreadPoolExecutor(workers, thread_name_prefix="modelscope-embed") as pool:
                 futures = [pool.submit(work) for _ in range(workers)]
-                try:
-                    for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                        future.result()
-                finally:
-                    batches.drop()  # after a failure nobody begins another one
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
         return batches.result()
 
     def _embed_batch(

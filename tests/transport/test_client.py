@@ -191,7 +191,8 @@ def test_the_first_failure_ends_an_embedding(caller: Caller) -> None:
     caller.service.next("honest", "authentication_failed")
     with pytest.raises(ModelScopeError):
         caller.embed(*(f"text {number}" for number in range(200)), dimensions=8, concurrency=2)
-    assert caller.requests <= 4
+    # Ten would be all of them; the other worker may go on until the refusal has been read.
+    assert caller.requests <= 6
 
 
 # --- the request on the wire
