@@ -190,21 +190,26 @@ class Line:
                 line, more = self._line_of(attempt, extra)
                 ticket = line._admission.admit(attempt, deadline)
                 exchange: Exchange | None = None
+                handover: Handover | None = None
                 try:
                     outcome: Outcome | None = ticket.refusal
                     if outcome is None:
                         outcome, exchange = line._send(attempt, deadline, more)
                     following = flow.send(outcome)
                 except StopIteration as stop:
-                    handover, given = stop.value, exchange
-                    exchange = None
-                    if given is not None:
-                        given.then(ticket.hand_over())
-                    return handover, given
-                finally:
+                    handover = stop.value
                     if exchange is not None:
-                        exchange.close()
-                    line._admission.settle(ticket, attempt)
+                        exchange.then(ticket.hand_over())
+                finally:
+                    settled = False
+                    try:
+                        line._admission.settle(ticket, attempt)
+                        settled = True
+                    finally:
+                        if exchange is not None and not (handover and settled):
+                            exchange.close()  # nobody gets it
+                if handover is not None:
+                    return handover, exchange
                 attempt = following
         finally:
             flow.close()
@@ -269,21 +274,26 @@ class Line:
                 line, more = self._line_of(attempt, extra)
                 ticket = await line._admission.aadmit(attempt, deadline)
                 exchange: AsyncExchange | None = None
+                handover: Handover | None = None
                 try:
                     outcome: Outcome | None = ticket.refusal
                     if outcome is None:
                         outcome, exchange = await line._asend(attempt, deadline, more)
                     following = flow.send(outcome)
                 except StopIteration as stop:
-                    handover, given = stop.value, exchange
-                    exchange = None
-                    if given is not None:
-                        given.then(ticket.hand_over())
-                    return handover, given
-                finally:
+                    handover = stop.value
                     if exchange is not None:
-                        await exchange.aclose()
-                    await line._admission.asettle(ticket, attempt)
+                        exchange.then(ticket.hand_over())
+                finally:
+                    settled = False
+                    try:
+                        await line._admission.asettle(ticket, attempt)
+                        settled = True
+                    finally:
+                        if exchange is not None and not (handover and settled):
+                            await exchange.aclose()  # nobody gets it
+                if handover is not None:
+                    return handover, exchange
                 attempt = following
         finally:
             flow.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
@@ -102,3 +102,12 @@ class AsyncCaller(Caller):
 
 def _run(call: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(call)
+
+
+async def settled(condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes true, which the other side of a socket may take a moment for."""
+    for _ in range(4000):
+        if condition():
+            return True
+        await asyncio.sleep(0.005)
+    return False

@@ -24,7 +24,14 @@ from modelscope_transport import (
     UnsupportedTaskError,
 )
 from modelscope_transport.emulator import Allowance, LocalService, Reply
-from tests.transport.callers import CHAT, EMBEDDING, Caller, chat_request, embedding_request
+from tests.transport.callers import (
+    CHAT,
+    EMBEDDING,
+    Caller,
+    chat_request,
+    embedding_request,
+    settled,
+)
 from tests.transport.recorded import sample
 
 ADD = ToolSpec(
@@ -392,19 +399,12 @@ def test_both_colours_are_one_client(service: LocalService) -> None:
     assert client.base_url == client.aio.base_url == service.base_url
 
 
-async def test_an_async_client_stands_alone(service: LocalService) -> None:
-    async with AsyncClient(service.token, base_url=service.base_url) as client:
-        assert (await client.chat(chat_request())).text
-        assert await _settles(lambda: service.connections == 1)
-    assert await _settles(lambda: service.connections == 0)
-
-
-async def _settles(wanted: Any) -> bool:
-    for _ in range(500):
-        if wanted():
-            return True
-        await asyncio.sleep(0.01)
-    return False
+async def test_an_async_client_stands_alone() -> None:
+    with LocalService() as service:
+        async with AsyncClient(service.token, base_url=service.base_url) as client:
+            assert (await client.chat(chat_request())).text
+            assert service.connections == 1
+        assert await settled(lambda: service.connections == 0)
 
 
 def test_a_closed_client_opens_anew(service: LocalService) -> None:
