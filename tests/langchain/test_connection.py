@@ -106,7 +106,7 @@ def test_a_copy_in_the_same_process_keeps_its_token(chat: MakeChat, service: Loc
 # LangChain warns of every use of loads, which is in beta
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
 def test_dumps_and_loads(service: LocalService, chat: MakeChat) -> None:
-    model = chat(temperature=0.5, fallback_models=(HYBRID,), stop=["end"], enable_thinking=False)
+    model = chat(temperature=0.5, fallback_models=[HYBRID], stop=["end"], enable_thinking=False)
     written = dumps(model)
     assert service.token not in written
 
