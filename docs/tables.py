@@ -1,4 +1,4 @@
-"""Writes the tables of the README from the data they show: ``python docs/tables.py``."""
+"""Writes the tables of the pages from the data they show: ``python docs/tables.py``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 from langchain_modelscope import errors as langchain_errors
 from llamaindex_modelscope import errors as llamaindex_errors
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
+from modelscope_transport.tasks import TASKS, Task
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tasks.md"]
 _DONE = {
     Kind.AGAIN: "tried again",
     Kind.MODEL_SPENT: "not asked again until it is back; `fallback_models`",
@@ -34,15 +36,54 @@ def _line(row: Row) -> str:
     return f"| {happened} | {row.healed or _DONE[row.kind]} | `{'`, `'.join(sorted(names))}` |"
 
 
+def kind_table() -> str:
+    """The table of the kinds of work, in Markdown: tasks of one class stand together."""
+    together: dict[tuple[str, str, str], list[Task]] = {}
+    for row in TASKS.values():
+        together.setdefault((row.langchain, row.llamaindex, row.status), []).append(row)
+    lines = ["| task | LangChain | LlamaIndex | at the service |", "|---|---|---|---|"]
+    for (langchain, llamaindex, status), rows in together.items():
+        names = ", ".join(f"`{row.name}`" for row in rows)
+        served = f"{status} ({rows[0].checked})"
+        if status == "not offered" and not rows[0].instead:
+            lines.append(f"| {names} | – | – | {served} |")
+            continue
+        served += f"; {rows[0].instead}" if status == "not offered" else ""
+        lines.append(f"| {names} | `{langchain}` | `{llamaindex}` | {served} |")
+    return "\n".join(lines)
+
+
+def task_table() -> str:
+    """The table of all tasks, in Markdown."""
+    lines = [
+        "| task | a model of it | takes → gives | address | at the service | known from |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in TASKS.values():
+        form = f"{row.form.takes} → {row.form.gives}" if row.wire == "pipelines" else ""
+        address = row.carrier.PATH.removeprefix("/..")
+        lines.append(
+            f"| `{row.name}` | {row.does} | {form} | `{address}` | {row.status} | "
+            f"{row.source}, {row.checked} |"
+        )
+    return "\n".join(lines)
+
+
+TABLES = {"failures": failure_table, "tasks": kind_table, "every task": task_table}
+
+
 def with_tables(text: str) -> str:
-    """The README with its tables as they should be."""
-    return re.sub(
-        r"(<!-- failures: begin[^\n]*-->\n).*?(<!-- failures: end -->)",
-        lambda found: f"{found[1]}{failure_table()}\n{found[2]}",
-        text,
-        flags=re.DOTALL,
-    )
+    """A page with its tables as they should be."""
+    for name, table in TABLES.items():
+        text = re.sub(
+            rf"(<!-- {name}: begin[^\n]*-->\n).*?(<!-- {name}: end -->)",
+            lambda found, table=table: f"{found[1]}{table()}\n{found[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+    return text
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -130,13 +130,14 @@ class ModelScopeImageTool(BaseTool, Connection):
             )
         return self
 
-    def _request(self, given: Mapping[str, Any]) -> ImageRequest:
+    def _request(self, prompt: str, given: Mapping[str, Any]) -> ImageRequest:
         chosen = {name: value for name, value in given.items() if value is not None}
         images = chosen.pop("images", ())
         own = {name: getattr(self, name) for name in _DRAWING}
         return ImageRequest(
             **{**own, **chosen},
             model=self.model_name,
+            prompt=prompt,
             images=tuple([_address(image) for image in images]),
             extra_body=self.extra_body,
             extra_headers=self.default_headers,
@@ -145,16 +146,16 @@ class ModelScopeImageTool(BaseTool, Connection):
         )
 
     def _run(
-        self, *, run_manager: CallbackManagerForToolRun | None = None, **given: Any
+        self, prompt: str, run_manager: CallbackManagerForToolRun | None = None, **given: Any
     ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         with _tool_errors():
-            return self._told(self._client.draw(self._request(given)))
+            return self._told(self._client.draw(self._request(prompt, given)))
 
     async def _arun(
-        self, *, run_manager: AsyncCallbackManagerForToolRun | None = None, **given: Any
+        self, prompt: str, run_manager: AsyncCallbackManagerForToolRun | None = None, **given: Any
     ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         with _tool_errors():
-            return self._told(await self._client.aio.draw(self._request(given)))
+            return self._told(await self._client.aio.draw(self._request(prompt, given)))
 
     def _told(self, result: ImageResult) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         blocks = [_block(image) for image in result.images]

@@ -99,6 +99,11 @@ def test_a_call_gives_the_address_and_a_standard_image_block(draw: MakeTool) -> 
     assert block["extras"]["url"] in message.content
 
 
+def test_a_plain_text_is_the_prompt(draw: MakeTool, service: LocalService) -> None:
+    assert draw().invoke("a red fox").startswith("The image is ready: http")
+    assert submitted(service)[0]["prompt"] == "a red fox"
+
+
 async def test_the_async_call_gives_the_same(draw: MakeTool) -> None:
     tool = draw(seed=7)
     assert (await tool.ainvoke(call())).artifact == tool.invoke(call()).artifact
