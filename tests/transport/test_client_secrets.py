@@ -1,0 +1,176 @@
+"""The token goes into one header, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from modelscope_transport import (
+    AuthenticationError,
+    Client,
+    ConfigurationError,
+    ModelScopeError,
+)
+from modelscope_transport.emulator import SCENARIOS, LocalService, Raw, Reply, Stream
+from tests.transport.callers import Caller, chat_request
+
+JSON = {"content-type": "application/json"}
+# Those whose end is the deadline are tried elsewhere; here they would only take their time.
+SLOW = {"silence", "stall", "slow", "slow_first_byte", "endless_body", "endless_line", "gzip_bomb"}
+
+
+@pytest.fixture
+def kept(caller: Caller, canary: str) -> Iterator[Caller]:
+    """A user whose token nobody may see."""
+    caller.service.token = canary
+    with caller.but(api_key=canary, max_retries=1, timeout=20, ledger=None) as user:
+        yield user
+
+
+def everything_of(error: BaseException) -> str:
+    """All that a log, a crash report or a pickle may hold of an error."""
+    told: Any = traceback.TracebackException.from_exception(error, capture_locals=True)
+    shown: list[str] = []
+    while told is not None:
+        # A test's own frames hold the token on purpose.
+        shown += [str(frame.locals) for frame in told.stack if "/tests/" not in frame.filename]
+        told = told.__cause__ or told.__context__
+    details = getattr(error, "details", None)
+    return f"{error!r} {error} {vars(error)} {details} {pickle.dumps(error)!r} {shown}"
+
+
+@pytest.mark.parametrize("scenario", sorted(set(SCENARIOS) - SLOW))
+def test_whatever_happens_nobody_sees_the_token(kept: Caller, canary: str, scenario: str) -> None:
+    for call in (kept.chat, kept.stream, kept.embed):
+        kept.service.next(scenario, scenario)
+        try:
+            answer: object = call()
+        except ModelScopeError as error:
+            answer = everything_of(error)
+        assert canary not in f"{answer!r}"
+
+
+# --- X6: a server that repeats it
+
+
+def test_a_refusal_that_repeats_the_token_is_masked(kept: Caller, canary: str) -> None:
+    for call in (kept.chat, kept.stream, kept.embed):
+        kept.service.next("echo_token")
+        with pytest.raises(AuthenticationError) as caught:
+            call()
+        assert "Bearer ***" in str(caught.value)
+        assert canary not in everything_of(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "location", "retry-after", "x-ratelimit-x"])
+@pytest.mark.parametrize("status", [400, 307])
+def test_a_header_that_repeats_the_token_is_masked(
+    kept: Caller, canary: str, name: str, status: int
+) -> None:
+    kept.service.next(Reply(status, b"", {name: f"http://h.example/{canary}"}))
+    with pytest.raises(ModelScopeError) as caught:
+        kept.chat()
+    assert canary not in everything_of(caught.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param("HTTP/1.1 {}\r\n\r\n", id="status line"),
+        pytest.param("{} 200 OK\r\n\r\n", id="version"),
+        pytest.param("HTTP/1.1 200 OK\r\nbad header {}\r\n\r\n", id="broken header"),
+        pytest.param("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", id="length"),
+        pytest.param("HTTP/1.1 200 OK\r\ntransfer-encoding: {}\r\n\r\n", id="encoding"),
+        pytest.param("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}\r\n", id="chunk"),
+        pytest.param("HTTP/1.1 200 OK\r\ncontent-encoding: {}\r\n\r\n", id="compression"),
+        pytest.param("{}", id="no HTTP at all"),
+    ],
+)
+def test_bytes_that_repeat_the_token_are_masked(kept: Caller, canary: str, raw: str) -> None:
+    answer = Raw([raw.format(canary).encode()])
+    kept.service.next(answer, answer)
+    with pytest.raises(ModelScopeError) as caught:
+        kept.chat()
+    assert canary not in everything_of(caught.value)
+
+
+def test_a_stream_that_repeats_the_token_in_its_middle_is_masked(kept: Caller, canary: str) -> None:
+    begin = {"choices": [{"delta": {"content": "a"}}]}
+    for error in ({"message": f"no {canary}"}, f"no {canary}", {"message": "no", "code": canary}):
+        kept.service.next(Stream([begin, {"error": error}]))
+        with pytest.raises(ModelScopeError) as caught:
+            kept.stream()
+        assert canary not in everything_of(caught.value)
+
+
+# --- X3: more headers than were meant
+
+
+@pytest.mark.parametrize(
+    "evil", ["a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\rX-Evil: 1", "a\x00", "a\u2028b", "ü"]
+)
+@pytest.mark.parametrize("place", ["token", "default", "extra", "user agent", "name"])
+def test_no_header_is_smuggled_in(service: LocalService, evil: str, place: str) -> None:
+    options: dict[str, Any] = {"api_key": "ms-1", "base_url": service.base_url}
+    asked: dict[str, Any] = {}
+    match place:
+        case "token":
+            options["api_key"] = f"ms-{evil}b"
+        case "default":
+            options["default_headers"] = {"X-A": evil}
+        case "user agent":
+            options["default_headers"] = {"User-Agent": evil}
+        case "extra":
+            asked["extra_headers"] = {"X-A": evil}
+        case _:
+            asked["extra_headers"] = {evil: "a"}
+    with pytest.raises(ConfigurationError) as caught:
+        Client(**options).chat(chat_request(**asked))
+    assert service.requests == []
+    assert "\r" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "host",
+        "Content-Length",
+        "transfer-encoding",
+        "CONNECTION",
+        "a b",
+        "a:",
+        "",
+        "(x)",
+    ],
+)
+def test_what_the_client_says_itself_is_not_said_twice(service: LocalService, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="The header"):
+        Client("ms-1", base_url=service.base_url, default_headers={name: "1"})
+    with pytest.raises(ConfigurationError, match="The header"):
+        Client("ms-1", base_url=service.base_url).chat(chat_request(extra_headers={name: "1"}))
+    assert service.requests == []
+
+
+def test_a_model_id_is_text_and_no_header(caller: Caller) -> None:
+    with pytest.raises(ModelScopeError):
+        caller.chat(model="a/b\r\nX-Evil: 1")
+    assert caller.requests == 0
+    caller.service.next("no_provider")
+    with pytest.raises(ModelScopeError):
+        caller.chat(model='a/b"},"x":{"y":"z')
+    assert json.loads(caller.service.requests[0].content)["model"] == 'a/b"},"x":{"y":"z'
+
+
+def test_of_headers_that_differ_in_case_one_is_sent(service: LocalService) -> None:
+    client = Client(service.token, base_url=service.base_url, default_headers={"X-Team": "a"})
+    client.chat(chat_request(extra_headers={"x-team": "b", "USER-AGENT": "c"}))
+    headers = service.requests[0].headers
+    assert (headers["x-team"], headers["user-agent"]) == ("b", "c")
+    client.close()
