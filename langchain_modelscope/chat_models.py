@@ -33,7 +33,21 @@ register_blocks(PROVIDER)
 
 
 class ChatModelScope(BaseChatModel, Connection):
-    """A chat model of ModelScope API-Inference."""
+    """A chat model of ModelScope API-Inference.
+
+    Every field is an argument of the constructor; those of the answer are also arguments of a
+    call, where they win. Constructing does no I/O. One object serves threads and event loops.
+
+    Example:
+        ::
+
+            model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
+            print(model.invoke("Say hello.").text)
+
+    Raises:
+        ModelScopeConfigurationError: no token, a malformed one, or an address that is none.
+        ModelScopeError: what a call raises; the classes are in `langchain_modelscope.errors`.
+    """
 
     temperature: float | None = None
     """Randomness of the answer, 0 to 2."""

@@ -32,14 +32,15 @@ def check_model(model: str) -> None:
     )
 
 
-def check_range(name: str, value: float | None, least: float, most: float = float("inf")) -> None:
-    """Refuse a number outside its range.
+def check_range(name: str, value: object, least: float, most: float = float("inf")) -> None:
+    """Refuse a number outside its range, and what is no number.
 
     Raises:
-        InvalidRequestError: the number is too small or too large.
+        InvalidRequestError: the value is too small, too large, or no number at all.
     """
-    # Written so that a NaN, which compares as False, is refused as well.
-    if value is None or least <= value <= most:
+    # Written so that a NaN, which compares as False, is refused as well. Frameworks pass call
+    # arguments on unchecked, so it may be anything.
+    if value is None or (isinstance(value, int | float) and least <= value <= most):
         return
     bound = f"between {least:g} and {most:g}" if most < float("inf") else f"at least {least:g}"
     raise InvalidRequestError(f"{name} must be {bound}, and is {value!r}.")

@@ -290,6 +290,15 @@ def test_the_request_id_and_cached_tokens_are_kept(chat: MakeChat, service: Loca
     }
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["invoke", "stream"])
+def test_the_allowance_is_told_where_the_service_tells(chat: MakeChat, streamed: bool) -> None:
+    with LocalService(allowance="calls=20,per-model=5,headers") as service:
+        model = chat(api_key=service.token, base_url=service.base_url)
+        answer: AIMessage = whole(list(model.stream("Hi"))) if streamed else model.invoke("Hi")
+
+    assert answer.response_metadata["allowance"]
+
+
 def test_log_probabilities_come_back_in_both_ways(chat: MakeChat) -> None:
     model = chat(logprobs=True, top_logprobs=1)
     joined = whole(list(model.stream("Hello")))
