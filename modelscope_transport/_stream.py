@@ -80,7 +80,13 @@ class StreamReader:
         return deltas
 
     def _fail(self, failure: Failure) -> None:
-        self._failure = replace(failure, message=self._masked(failure.message))
+        masked = self._masked
+        self._failure = replace(
+            failure,
+            message=masked(failure.message),
+            code=masked(failure.code or "") or None,
+            request_id=masked(failure.request_id or "") or None,
+        )
         self.ended = True
 
     def finish(self, broken: str | None = None) -> list[ChatDelta]:
