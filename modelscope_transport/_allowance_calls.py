@@ -43,11 +43,13 @@ class _Questions:
             )
         return ledger
 
-    def _account(self) -> str:
+    @property
+    def account(self) -> str:
+        """The account's name in the ledger; it does not lead back to the token."""
         return self._core.settings.account()
 
     def _quotas(self) -> tuple[Quota, ...]:
-        return self._ledger().quotas(self._account(), self._core.options.budget)
+        return self._ledger().quotas(self.account, self._core.options.budget)
 
     def _quota(self, model: str) -> Quota:
         check_model(model)
@@ -61,7 +63,7 @@ class _Questions:
         return plan(self._quotas(), model, profile.tier, items, calls, time.time())
 
     def _history(self, days: int) -> tuple[DayUse, ...]:
-        return self._ledger().history(self._account(), days)
+        return self._ledger().history(self.account, days)
 
     def _hub(self) -> str:
         hub = hub_url(self._core.options.base_url)
@@ -79,7 +81,7 @@ class _Questions:
 
     def _heard_balance(self, balance: Balance) -> Balance:
         if self._core.ledger is not None:
-            self._core.ledger.report(self._account(), balance.available)
+            self._core.ledger.report(self.account, balance.available)
         return balance
 
     def _status_question(self, model: str) -> tuple[Flow, float]:
@@ -150,6 +152,16 @@ class AllowanceCalls(_Questions):
         """
         listed: tuple[str, ...] = self._ask(*self._question(catalogue.listed()))
         return listed
+
+    def served_at(self) -> tuple[tuple[str, ...], float | None]:
+        """`models`, and the time by the service's own clock, seconds since the epoch.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        told: tuple[tuple[str, ...], float | None]
+        told = self._ask(*self._question(catalogue.listed_at()))
+        return told
 
     def model_status(self, model: str) -> ModelStatus:
         """Ask the service whether it serves a model, and at which price. Free of charge.

@@ -9,29 +9,55 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+from .errors import ModelScopeError, QuotaExceededError, RateLimitError
+from .settings import resolve_language, speak
+
 __all__ = ["main"]
 
-# name: module, what it does
+# name: module, what it does, in English and Chinese
 COMMANDS = {
-    "serve": ("modelscope_transport.emulator.serving", "serve the protocol on this machine"),
+    "quota": ("_commands.quota", "show what is left of the allowance", "查看剩余额度"),
+    "plan": ("_commands.plan", "tell whether a job fits into today", "估算任务今天能否完成"),
+    "models": ("_commands.models", "list models, or show one", "列出模型或查看一个模型"),
+    "doctor": ("_commands.doctor", "look for what is wrong, without a paid call", "免费自检"),
+    "ledger": ("_commands.ledger", "say where the ledger is, or begin it anew", "账本位置与重置"),
+    "serve": ("emulator.serving", "serve the protocol on this machine", "在本机提供同协议的服务"),
 }
+_LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    chinese = resolve_language() == "zh"
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--lang", choices=("zh", "en"), help="语言 / language")
     parser = argparse.ArgumentParser(
-        "modelscope-adapters", description="ModelScope API-Inference, seen from the command line."
+        "modelscope-adapters",
+        parents=[shared],
+        description="命令行中的 ModelScope API-Inference。"
+        if chinese
+        else "ModelScope API-Inference, seen from the command line.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (module, says) in COMMANDS.items():
-        command = commands.add_parser(name, help=says, description=says.capitalize() + ".")
+    for name, (module, english, chinese_text) in COMMANDS.items():
+        says = chinese_text if chinese else english
+        described = says + "。" if chinese else says.capitalize() + "."
+        command = commands.add_parser(name, help=says, description=described, parents=[shared])
         if name in words:
-            room = importlib.import_module(module)
+            room = importlib.import_module(f".{module}", __package__)
             room.add_arguments(command)
             command.set_defaults(run=room.run)
     return parser
+
+
+def _language_in(words: Sequence[str]) -> None:
+    """Heed ``--lang`` before the parser is built, so that its help speaks the language too."""
+    before = argparse.ArgumentParser(add_help=False)
+    before.add_argument("--lang", choices=("zh", "en"))
+    speak(before.parse_known_args(words)[0].lang)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,8 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 ok, 1 error, 2 wrong usage, 75 come back later.
     """
     words = sys.argv[1:] if argv is None else argv
+    _language_in(words)
     arguments = _parser(words).parse_args(words)
-    code: int = arguments.run(arguments)
+    try:
+        code: int = arguments.run(arguments)
+    except (QuotaExceededError, RateLimitError) as error:
+        print(error, file=sys.stderr)
+        return _LATER
+    except ModelScopeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever was reading, `head` for one, has read enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the last flush
+        return 0
     return code
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "resolve_proxy",
     "resolve_token",
     "speak",
+    "token_variable",
 ]
 
 BASE_URL = "https://api-inference.modelscope.cn/v1"
@@ -188,12 +189,13 @@ def resolve_token(api_key: str | None = None) -> Secret:
     return secret
 
 
-def resolve_key(api_key: str | None, variable: str | None = None) -> Secret:
-    """The token of another platform: ``api_key``, else the environment variable named.
+def token_variable() -> str | None:
+    """The environment variable that the token comes from."""
+    return next((name for name in TOKEN_VARIABLES if _first_set((name,))), None)
 
-    Raises:
-        ConfigurationError: no token, or one that cannot be sent in a header.
-    """
+
+def resolve_key(api_key: str | None, variable: str | None = None) -> Secret:
+    """The token of another platform: ``api_key``, else the variable; as `resolve_token`."""
     secret = Secret((api_key or "").strip() or (_first_set((variable,)) if variable else "") or "")
     del api_key  # a traceback that shows locals must not show it
     if not _TOKEN.fullmatch(secret.reveal()):
@@ -222,7 +224,6 @@ def resolve_language() -> Literal["en", "zh"]:
     """The language of messages: what was chosen, then ``MODELSCOPE_LANG``, then the locale."""
     if _spoken is not None:
         return _spoken
-    # The order of POSIX; a locale that names no language ("C", "POSIX") is English.
     found = _first_set((LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")) or ""
     return "zh" if found.lower().startswith("zh") else "en"
 

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from ..models import ModelStatus, known_models, near_names, profile_for
 from ..quota import Balance
 from .encoded import Encoded
-from .outcomes import Failure, Reply, read_failure
+from .outcomes import Failure, Reply, read_date, read_failure
 
-__all__ = ["balance", "listed", "status", "unknown"]
+__all__ = ["balance", "listed", "listed_at", "status", "unknown"]
 
 
 class _Amounts(Struct):
@@ -89,6 +89,16 @@ def _read_balance(reply: Reply) -> Balance | Failure:
 def listed() -> Encoded:
     """How to ask for the list of models; reads as their IDs."""
     return Encoded(body=b"", path="/models", read=_read_list)
+
+
+def listed_at() -> Encoded:
+    """The same; reads as the IDs and the time by the service's clock."""
+
+    def read(reply: Reply) -> Any:
+        models = _read_list(reply)
+        return models if isinstance(models, Failure) else (models, read_date(reply.headers))
+
+    return Encoded(body=b"", path="/models", read=read)
 
 
 def _read_list(reply: Reply) -> tuple[str, ...] | Failure:

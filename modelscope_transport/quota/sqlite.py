@@ -114,6 +114,12 @@ class SQLiteStore:
                 self._connection.close()
                 self._connection = None
 
+    def __del__(self) -> None:
+        """A connection that is left open is complained of from Python 3.13 on."""
+        connection = self.__dict__.get("_connection")
+        if connection is not None:
+            connection.close()
+
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
         if self._connection is not None:

@@ -2,9 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from modelscope_transport import cli
+from modelscope_transport import ChatRequest, Client, Message, cli
+from modelscope_transport.emulator import LocalService
+from modelscope_transport.settings import speak
+
+QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+GLM = "ZhipuAI/GLM-4.7-Flash"
+TOKEN = "ms-00000000-0000-4000-8000-000000000000"
+
+Type = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def service(
+    modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[LocalService]:
+    monkeypatch.setenv("MODELSCOPE_API_BASE", modelscope_service.base_url)
+    monkeypatch.setenv("MODELSCOPE_API_KEY", TOKEN)
+    monkeypatch.setenv("MODELSCOPE_LEDGER", str(tmp_path / "ledger.sqlite3"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield modelscope_service
+    speak(None)
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Type:
+    def run(*words: str) -> tuple[int, str, str]:
+        code = cli.main(list(words))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def paid(service: LocalService) -> int:
+    return sum(
+        request.path in ("/v1/chat/completions", "/v1/embeddings") for request in service.requests
+    )
+
+
+def call(model: str = QWEN) -> None:
+    Client().chat(ChatRequest(model=model, messages=(Message("user", "What is 2 plus 3?"),)))
+
+
+# -------------------------------------------------------------------------------- the command
 
 
 def test_a_wrong_word_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,6 +65,266 @@ def test_a_wrong_word_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert "nonsense" in capsys.readouterr().err
 
 
-def test_serve_has_the_options_of_the_local_service(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["serve", "--scenario", "help"]) == 0
-    assert "throttled" in capsys.readouterr().out
+def test_serve_has_the_options_of_the_local_service(typed: Type) -> None:
+    code, out, _ = typed("serve", "--scenario", "help")
+    assert code == 0
+    assert "throttled" in out
+
+
+def test_only_the_command_that_was_asked_for_is_imported() -> None:
+    program = """
+import sys
+from modelscope_transport import cli
+cli.main(["serve", "--scenario", "help"])
+print([name for name in sys.modules if "_commands" in name])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_a_token_the_error_says_where_to_get_one(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELSCOPE_API_KEY")
+    code, _, err = typed("quota")
+    assert code == 1
+    assert "https://modelscope.cn/my/myaccesstoken" in err
+
+
+@pytest.mark.parametrize("words", [["--lang", "zh", "quota"], ["quota", "--lang", "zh"]])
+def test_it_speaks_chinese_when_asked(words: list[str], typed: Type, service: LocalService) -> None:
+    assert "账号" in typed(*words)[1]
+
+
+def test_it_speaks_the_language_of_the_locale(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELSCOPE_LANG")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert "账号" in typed("quota")[1]
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert "account" in typed("quota")[1]
+
+
+@pytest.mark.parametrize("word", ["quota", "plan", "models", "doctor", "ledger"])
+def test_the_help_is_told_in_both_languages(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for language in ("en", "zh"):
+        with pytest.raises(SystemExit):
+            cli.main([word, "--help", "--lang", language])
+        said[language] = capsys.readouterr().out
+    speak(None)
+    assert said["en"].isascii() or "语言" in said["en"]
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in said["zh"].replace("语言", ""))
+
+
+# -------------------------------------------------------------------------------------- quota
+
+
+def test_quota_tells_what_is_left_without_asking_anybody(
+    typed: Type, service: LocalService
+) -> None:
+    call()
+    call(GLM)
+    asked = len(service.requests)
+    code, out, _ = typed("quota")
+
+    assert code == 0
+    assert len(service.requests) == asked
+    assert "account" in out
+    assert "200 Magicubes" in out
+    assert "published rule" in out
+    assert f"{GLM} " in out
+    assert "UTC+8" in out
+
+
+def test_quota_of_a_spent_account_says_come_back_later(typed: Type, service: LocalService) -> None:
+    service.next("account_spent")
+    with pytest.raises(Exception, match="spent"):
+        call()
+    code, out, _ = typed("quota")
+    assert code == 75
+    assert "spent" in out
+
+
+def test_quota_can_ask_for_the_balance(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("quota", "--refresh")
+    assert code == 0
+    assert "told by the service, 0 min ago" in out
+    assert paid(service) == 0
+
+
+def test_quota_of_one_model_as_json(typed: Type, service: LocalService) -> None:
+    call()
+    told: list[dict[str, Any]] = json.loads(typed("quota", QWEN, "--json")[1])
+    assert told[0]["unit"] in ("calls", "magicubes")
+    assert set(told[0]) >= {"limit", "used", "remaining", "scope", "resets_at", "kind", "age"}
+
+
+def test_quota_is_shown_again_until_it_is_stopped(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def wait(seconds: float) -> None:
+        shown.append(seconds)
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelscope_transport._commands.quota.time.sleep", wait)
+    code, out, _ = typed("quota", "--watch", "7")
+    assert code == 0
+    assert shown == [7, 7, 7]
+    assert out.count("Allowance of this token") == 3
+
+
+# --------------------------------------------------------------------------------------- plan
+
+
+def test_a_job_that_fits_into_today(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("plan", "100", "--model", QWEN)
+    assert code == 0
+    assert "fits into today" in out
+
+
+def test_a_job_that_takes_days(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("plan", "1000", "--model", QWEN)
+    assert code == 75
+    assert "200 fit into today, then 200 a day: 5 days" in out
+    assert "published rule" in out
+
+
+def test_texts_are_planned_by_the_batch(typed: Type, service: LocalService) -> None:
+    told = json.loads(typed("plan", "1000", "--model", "Qwen/Qwen3-Embedding-0.6B", "--json")[1])
+    assert (told["items"], told["calls"]) == (1000, 50)
+
+
+def test_plan_needs_a_model() -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["plan", "5"])
+    assert ended.value.code == 2
+
+
+# ------------------------------------------------------------------------------------- models
+
+
+def test_models_are_listed_and_filtered(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("models")
+    assert code == 0
+    assert QWEN in out
+    _, images, _ = typed("models", "--task", "embedding")
+    assert "Qwen/Qwen3-Embedding-8B" in images
+    assert QWEN not in images
+    assert json.loads(typed("models", "list", "--listed", "--json")[1])[0]["listed"] is True
+
+
+def test_models_need_no_token(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELSCOPE_API_KEY")
+    assert typed("models")[0] == 0
+
+
+def test_a_served_model_is_shown_with_its_price(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("models", "show", "Qwen/Qwen3-8B")
+    assert code == 0
+    assert "Qwen/Qwen3-8B: served" in out
+    assert "1 Magicubes (standard)" in out
+
+
+def test_a_misspelt_model_gets_near_names(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("models", "show", "Qwen/Qwn3-8B")
+    assert code == 1
+    assert "unknown" in out
+    assert "perhaps: Qwen/Qwen3-8B" in out
+
+
+def test_other_words_after_models_are_wrong_usage(typed: Type, service: LocalService) -> None:
+    assert typed("models", "show")[0] == 2
+
+
+# ------------------------------------------------------------------------------------- doctor
+
+
+def test_doctor_finds_nothing_and_pays_nothing(typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("doctor")
+    assert code == 0
+    assert paid(service) == 0
+    for what in ("token", "address", "proxy", "service", "clock", "account", "ledger", "packages"):
+        assert f"{what}: " in out
+    assert TOKEN not in out
+
+
+def test_doctor_names_a_bad_token(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_API_KEY", "sk-1234")
+    code, out, _ = typed("doctor")
+    assert code == 1
+    assert "not of a form on record" in out
+    assert "does not accept this token" in out
+    assert "sk-1234" not in out
+
+
+def test_doctor_goes_on_without_a_token(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELSCOPE_API_KEY")
+    code, out, _ = typed("doctor")
+    assert code == 1
+    assert "lists 13 models" in out or "lists" in out
+    assert "packages" in out
+
+
+def test_doctor_names_a_package_that_overwrites_ours(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = metadata.version
+
+    def version(name: str) -> str:
+        return "0.1.1" if name == "langchain-modelscope-integration" else real(name)
+
+    monkeypatch.setattr("modelscope_transport._commands.doctor.metadata.version", version)
+    code, out, _ = typed("doctor")
+    assert code == 1
+    assert "pip uninstall langchain-modelscope-integration" in out
+
+
+def test_doctor_names_a_ledger_that_cannot_be_used(
+    typed: Type, service: LocalService, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("my shopping list")
+    code, out, _ = typed("doctor", "--ledger", str(tmp_path / "notes.txt"))
+    assert code == 1
+    assert "cannot be used" in out
+
+
+def test_doctor_tells_a_programme_too(typed: Type, service: LocalService) -> None:
+    told = json.loads(typed("doctor", "--json")[1])
+    assert {finding["state"] for finding in told} <= {"ok", "look", "wrong"}
+
+
+# ------------------------------------------------------------------------------------- ledger
+
+
+def test_the_ledger_has_a_path(typed: Type, service: LocalService, tmp_path: Path) -> None:
+    assert typed("ledger", "path")[1].strip() == str(tmp_path / "ledger.sqlite3")
+
+
+def test_the_ledger_can_begin_anew(typed: Type, service: LocalService) -> None:
+    service.next("account_spent")
+    with pytest.raises(Exception, match="spent"):
+        call()
+    assert typed("quota")[0] == 75
+    assert typed("ledger", "reset")[0] == 0
+    assert typed("quota")[0] == 0
+    call()
+    assert typed("ledger", "reset", "--all")[0] == 0
+
+
+def test_the_ledger_is_told_of_grants(typed: Type, service: LocalService) -> None:
+    assert typed("ledger", "grant", "50", "--hours", "1")[0] == 0
+    assert typed("ledger", "grant", "200.5")[0] == 0
+    code, out, _ = typed("quota")
+    assert code == 0
+    assert "250.5 Magicubes" in out

@@ -1,0 +1,102 @@
+"""``quota``: what is left, from the ledger alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from ..client import Client
+from ..quota import Quota
+from .telling import (
+    LATER,
+    add_connection,
+    add_json,
+    amount,
+    client_of,
+    how_known,
+    moment,
+    pick,
+    show,
+    tell_json,
+)
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser this command's options."""
+    parser.add_argument("model", nargs="?", help=pick("one model only", "只看一个模型"))
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help=pick("ask the service for the balance first (free)", "先向服务查询余额（免费）"),
+    )
+    parser.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=float,
+        nargs="?",
+        const=5.0,
+        help=pick("show it again and again", "持续刷新"),
+    )
+    add_connection(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show what is left; 75 when it is nothing."""
+    client = client_of(arguments)
+    if arguments.refresh:
+        client.balance()
+    while True:
+        quotas = _wanted(client, arguments.model)
+        if arguments.json:
+            tell_json(quotas)
+        else:
+            _tell(quotas, again=arguments.watch is not None)
+        if arguments.watch is None:
+            return LATER if quotas[0].spent else 0
+        try:
+            time.sleep(max(0.1, arguments.watch))
+        except KeyboardInterrupt:
+            return 0
+
+
+def _wanted(client: Client, model: str | None) -> tuple[Quota, ...]:
+    return client.quotas() if model is None else (client.quota(model),)
+
+
+def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
+    if again and sys.stdout.isatty():
+        print("\x1b[2J\x1b[H", end="")
+    head = (
+        pick("pool", "额度"),
+        pick("used", "已用"),
+        pick("of", "总额"),
+        pick("left", "剩余"),
+        pick("comes back", "恢复时间"),
+        pick("known by", "来源"),
+    )
+    show(pick("Allowance of this token", "该令牌的额度"), head, [_row(quota) for quota in quotas])
+    lapsing = quotas[0].lapsing
+    if lapsing:
+        print(
+            pick(
+                f"{lapsing:g} Magicubes expire before that, if they are not spent.",
+                f"其中 {lapsing:g} 魔粒将在此前过期。",
+            )
+        )
+
+
+def _row(quota: Quota) -> tuple[str, ...]:
+    name = quota.model or pick("account", "账号")
+    spent = pick("spent", "已用完")
+    return (
+        name,
+        amount(quota.used),
+        amount(quota.limit, quota.unit if quota.limit is not None else None),
+        spent if quota.spent else amount(quota.remaining),
+        moment(quota.resets_at),
+        how_known(quota),
+    )
