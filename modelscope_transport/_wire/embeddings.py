@@ -8,8 +8,6 @@ forms comes back is read.
 from __future__ import annotations
 
 import array
-import base64
-import binascii
 import math
 import sys
 from typing import Any
@@ -44,7 +42,8 @@ def prepare(
 
 
 class _Vector(Struct):
-    embedding: list[float] | str
+    # base64 on the wire; msgspec decodes it three times as fast as binascii
+    embedding: list[float] | bytes
     index: int | None = None
 
 
@@ -124,13 +123,12 @@ def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     )
 
 
-def _floats(embedding: list[float] | str) -> list[float]:
-    if not isinstance(embedding, str):
+def _floats(embedding: list[float] | bytes) -> list[float]:
+    if isinstance(embedding, list):
         return embedding
-    try:
-        numbers = array.array("f", base64.b64decode(embedding, validate=True))
-    except (binascii.Error, ValueError):
+    if len(embedding) % 4:
         return []
+    numbers = array.array("f", embedding)
     if sys.byteorder == "big":
         numbers.byteswap()  # the wire is little-endian
     return numbers.tolist()
