@@ -78,12 +78,15 @@ def test_nothing_is_made_before_the_first_call(path: Path) -> None:
 
 
 def test_no_unfinished_file_is_left(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    spend(ledger)
+    ledger.close()
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.sqlite3"]
+
+
+def test_a_ledger_that_is_dropped_closes_its_file(path: Path) -> None:
     spend(SQLiteLedger(path))
-    assert {file.name for file in path.parent.iterdir()} == {
-        "ledger.sqlite3",
-        "ledger.sqlite3-wal",
-        "ledger.sqlite3-shm",
-    }
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.sqlite3"]
 
 
 def test_a_ledger_goes_through_pickle_to_the_same_file(path: Path) -> None:
