@@ -1,0 +1,108 @@
+"""Whether a job fits into what is left, before it begins."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from .allowance import UTC8, cost_in_halves, granted_a_day
+from .snapshot import Quota
+
+__all__ = ["Plan", "binding", "calls_left", "plan"]
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A forecast. It is as good as what is known of the allowance: see ``kind``.
+
+    Attributes:
+        model: model ID.
+        items: what is to be done: questions, or texts to embed.
+        calls: requests that takes.
+        magicubes: their price, by the published tiers.
+        fits_today: requests of them that fit into today; ``None`` where no limit is known.
+        a_day: requests that fit into each day after; ``None`` likewise.
+        days: days it takes, today included; ``None`` where nothing is left and nobody knows when.
+        done_on: the last of them, in UTC+8; ``None`` likewise.
+        kind: ``"measured"``, ``"reported"`` or ``"estimated"``, as of the pool that decides.
+        quota: the pool that decides.
+    """
+
+    model: str
+    items: int
+    calls: int
+    magicubes: float
+    fits_today: int | None
+    a_day: int | None
+    days: int | None
+    done_on: dt.date | None
+    kind: Literal["measured", "reported", "estimated"]
+    quota: Quota
+
+    @property
+    def fits(self) -> bool:
+        """Whether all of it fits into today."""
+        return self.days == 1
+
+
+def calls_left(quota: Quota, tier: str | None, amount: float | None) -> float:
+    """How many calls of a price class an amount of a pool pays; infinite where nobody knows."""
+    if amount is None:
+        return math.inf
+    if quota.unit == "calls":
+        return amount
+    return 2 * amount // cost_in_halves(tier)
+
+
+def binding(quotas: Sequence[Quota], model: str, tier: str | None) -> Quota:
+    """Of the pools that a model's calls are charged to, the one that pays for the fewest."""
+    own = [quota for quota in quotas if quota.model == model]
+    pools = own if ":" in model else [*own, quotas[0]]
+    if not pools:
+        return Quota(
+            scope="model", model=model, unit="calls", used=0, resets_at=quotas[0].resets_at
+        )
+    return min(pools, key=lambda quota: calls_left(quota, tier, quota.remaining))
+
+
+def plan(
+    quotas: Sequence[Quota], model: str, tier: str | None, items: int, calls: int, now: float
+) -> Plan:
+    """Forecast a job.
+
+    Args:
+        quotas: the pools, as `Ledger.quotas` gives them.
+        model: model ID.
+        tier: its price class.
+        items: what is to be done.
+        calls: requests that takes.
+        now: seconds since the epoch.
+    """
+    quota = binding(quotas, model, tier)
+    today = calls_left(quota, tier, quota.remaining)
+    a_day = calls_left(quota, tier, _daily(quota))
+    rest = max(0, calls - today)
+    days = 1 + math.ceil(rest / a_day) if a_day > 0 else (None if rest else 1)
+    here = dt.datetime.fromtimestamp(now, UTC8).date()
+    return Plan(
+        model=model,
+        items=items,
+        calls=calls,
+        magicubes=0.0 if ":" in model else calls * cost_in_halves(tier) / 2,
+        fits_today=None if math.isinf(today) else min(calls, int(today)),
+        a_day=None if math.isinf(a_day) else int(a_day),
+        days=days,
+        done_on=None if days is None else here + dt.timedelta(days=days - 1),
+        kind=quota.kind,
+        quota=quota,
+    )
+
+
+def _daily(quota: Quota) -> float | None:
+    """What comes back each day: the limit; of Magicubes, the published grant unless one was set."""
+    if quota.unit == "magicubes" and quota.kind == "reported":
+        return granted_a_day()
+    return quota.limit
