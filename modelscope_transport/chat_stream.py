@@ -29,6 +29,7 @@ def _deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
                 yield from reader.feed(data)
         except exchange.broken as error:
             broken = str(error) or type(error).__name__
+        data = None  # a traceback that shows locals must not show what a server repeats
         yield from reader.finish(exchange.late() or broken)
         exchange.drain()
     finally:
@@ -54,6 +55,7 @@ async def _adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterat
                     yield delta
         except exchange.broken as error:
             broken = str(error) or type(error).__name__
+        data = None
         for delta in reader.finish(exchange.late() or broken):
             yield delta
         await exchange.drain()
