@@ -1,7 +1,8 @@
 """ModelScope API-Inference, with no framework in sight.
 
-`Client` and `AsyncClient` chat, stream and embed; the values they take and give are in
-`modelscope_transport.types`, what they raise is in `modelscope_transport.errors`.
+`Client` and `AsyncClient` chat, stream, embed, draw, rank and run pipelines. The values they take
+and give are in `modelscope_transport.types` and `modelscope_transport.task_types`, what they raise
+is in `modelscope_transport.errors`.
 """
 
 from .accumulator import ChatAccumulator
@@ -29,6 +30,7 @@ from .errors import (
     UnexpectedReplyError,
     UnsupportedTaskError,
 )
+from .media import media_url
 from .models import ModelProfile, profile_for
 from .platforms import Platform
 from .quota import (
@@ -41,6 +43,20 @@ from .quota import (
     Quota,
     RedisLedger,
     SQLiteLedger,
+)
+from .task_types import (
+    Entity,
+    Image,
+    ImageRequest,
+    ImageResult,
+    Label,
+    PipelineRequest,
+    PipelineResult,
+    Rank,
+    RerankRequest,
+    RerankResult,
+    Sound,
+    Vectors,
 )
 from .types import (
     AudioPart,
@@ -89,9 +105,14 @@ __all__ = [
     "EmbeddingRequest",
     "EmbeddingResult",
     "EmptyReplyError",
+    "Entity",
     "ErrorDetails",
+    "Image",
     "ImagePart",
+    "ImageRequest",
+    "ImageResult",
     "InvalidRequestError",
+    "Label",
     "Ledger",
     "Lot",
     "MemoryLedger",
@@ -101,14 +122,20 @@ __all__ = [
     "ModelScopeError",
     "NamedTool",
     "Origin",
+    "PipelineRequest",
+    "PipelineResult",
     "Platform",
     "Quota",
     "QuotaExceededError",
+    "Rank",
     "RateLimitError",
     "RedisLedger",
+    "RerankRequest",
+    "RerankResult",
     "ResponseFormat",
     "SQLiteLedger",
     "ServerError",
+    "Sound",
     "StreamInterruptedError",
     "TextPart",
     "ToolCall",
@@ -117,6 +144,8 @@ __all__ = [
     "UnexpectedReplyError",
     "UnsupportedTaskError",
     "Usage",
+    "Vectors",
     "VideoPart",
+    "media_url",
     "profile_for",
 ]
