@@ -24,6 +24,8 @@ from llama_index.core.base.llms.types import (
 
 from modelscope_transport.types import ChatDelta, ChatResult, Origin, ToolCallDelta, Usage
 
+from ._fast import Makers, makers
+
 __all__ = ["GrowingMessage", "to_chat_response", "to_completion_response"]
 
 
@@ -92,6 +94,7 @@ class GrowingMessage:
     def __init__(self, names: Mapping[str, str], origin: Origin) -> None:
         self._names = names
         self._origin = origin
+        self._make = makers()
         self._raw: dict[str, Any] = {"id": None, "model": origin.model}
         self._text = ""
         self._reasoning = ""
@@ -115,29 +118,24 @@ class GrowingMessage:
         if not (text or reasoning or calls):
             return None
         self._text += text
-        additional_kwargs = {}
+        additional_kwargs: dict[str, Any] = {}
         if reasoning:
             self._reasoning += reasoning
-            self._thinking = ThinkingBlock(content=self._reasoning)
+            self._thinking = self._make.thinking(self._reasoning)
             additional_kwargs["thinking_delta"] = reasoning
         for piece in calls:
             self._add_call(piece)
-        return ChatResponse(
-            message=self._message(),
-            delta=text,
-            raw=self._raw.copy(),
-            logprobs=_logprobs(delta.logprobs) if delta.logprobs else None,
-            additional_kwargs=additional_kwargs,
+        return self._response(
+            text,
+            self._raw.copy(),
+            _logprobs(delta.logprobs) if delta.logprobs else None,
+            additional_kwargs,
         )
 
     def finish(self) -> ChatResponse:
         """The whole message, with its usage; its ``delta`` is empty."""
-        return ChatResponse(
-            message=self._message(),
-            delta="",
-            raw=_close(self._raw, self._usage, self._origin),
-            additional_kwargs=_counts(self._usage),
-        )
+        raw = _close(self._raw, self._usage, self._origin)
+        return self._response("", raw, None, dict(_counts(self._usage)))
 
     def _add_call(self, piece: ToolCallDelta) -> None:
         call = self._calls.get(piece.index)
@@ -145,26 +143,29 @@ class GrowingMessage:
             call = self._calls[piece.index] = _GrowingCall(piece.index)
         call.add(piece, self._names)
 
-    def _message(self) -> ChatMessage:
-        # The constructors are the ordinary ones: they cost a third of what core's events cost
-        # for the same chunk, and pydantic's own shortcut, model_construct, is slower.
+    def _response(
+        self,
+        delta: str,
+        raw: dict[str, Any],
+        logprobs: list[list[LogProb]] | None,
+        additional_kwargs: dict[str, Any],
+    ) -> ChatResponse:
+        make = self._make
         blocks: list[ContentBlock] = []
         if self._thinking is not None:
             blocks.append(self._thinking)
         if self._text or not (self._thinking or self._calls):
-            blocks.append(TextBlock(text=self._text))
+            blocks.append(make.text(self._text))
         message_kwargs: dict[str, Any] = {}
         if self._calls:
-            calls = [self._calls[index] for index in sorted(self._calls)]
-            blocks.extend([call.block for call in calls])
+            calls = [call for _, call in sorted(self._calls.items())]
+            blocks.extend([call.block(make) for call in calls])
             message_kwargs["tool_calls"] = [
                 _call(call.id, call.name, call.arguments) for call in calls
             ]
         if self._refusal:
             message_kwargs["refusal"] = self._refusal
-        return ChatMessage(
-            role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=message_kwargs
-        )
+        return make.response(blocks, message_kwargs, delta, raw, logprobs, additional_kwargs)
 
 
 class _GrowingCall:
@@ -187,12 +188,9 @@ class _GrowingCall:
         self.arguments += piece.arguments
         self._block = None
 
-    @property
-    def block(self) -> ToolCallBlock:
+    def block(self, make: type[Makers]) -> ToolCallBlock:
         if self._block is None:
-            self._block = ToolCallBlock(
-                tool_call_id=self.id, tool_name=self.name, tool_kwargs=self.arguments
-            )
+            self._block = make.tool_call(self.id, self.name, self.arguments)
         return self._block
 
 
