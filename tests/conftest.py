@@ -32,7 +32,8 @@ os.environ["MODELSCOPE_LEDGER"] = "memory"
 os.environ["MODELSCOPE_LANG"] = "en"
 
 # What hubs said of models stays out of the tests, and what tests' hubs say out of the developer's.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="modelscope-adapters-tests-")
+_cache = tempfile.TemporaryDirectory(prefix="modelscope-adapters-tests-")  # gone with the run
+os.environ["XDG_CACHE_HOME"] = _cache.name
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..client import Client
+from ..model_cache import cache_path
 from ..models import ModelProfile, ModelStatus, known_models, profile_for
 from ..refreshing import refresh_models
 from .telling import add_connection, add_json, anonymous, pick, show, tell_json
@@ -17,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words",
         nargs="*",
-        metavar="[list | show ID]",
-        help=pick("list them (default), or show one", "列出模型（默认），或查看一个"),
+        metavar="[list | show ID | refresh]",
+        help=pick(
+            "list them (default), show one, or ask for all prices and tasks and keep them (free)",
+            "列出模型（默认）、查看一个，或查询并保存所有价格与任务（免费）",
+        ),
     )
     parser.add_argument("--task", metavar="TASK", help=pick("only of this task", "只看该任务"))
     parser.add_argument(
@@ -41,8 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     words = arguments.words or ["list"]
     if words[0] == "show" and len(words) == 2:
         return _show(client, words[1], as_json=arguments.json)
+    if words == ["refresh"]:
+        return _refresh(client, as_json=arguments.json)
     if words != ["list"]:
-        print(pick("Say `models`, or `models show ID`.", "用法：`models` 或 `models show ID`。"))
+        said = "`models`, `models show ID`, `models refresh`"
+        print(pick(f"Say one of: {said}.", f"用法：{said}。"))
         return 2
     if arguments.refresh:
         refresh_models(client)
@@ -67,6 +74,23 @@ def run(arguments: argparse.Namespace) -> int:
         (*head, pick("service", "服务")),
         rows,
     )
+    return 0
+
+
+def _refresh(client: Client, *, as_json: bool) -> int:
+    found = refresh_models(client)
+    if as_json:
+        tell_json(found)
+        return 0
+    told = [
+        (pick("listed", "已列出"), len(found.listed)),
+        (pick("served", "提供服务"), len(found.served)),
+        (pick("gone", "已下线"), ", ".join(found.gone)),
+        (pick("new", "新模型"), ", ".join(f"{id} ({task})" for id, task in found.new.items())),
+        (pick("no answer", "无应答"), ", ".join(found.unanswered)),
+    ]
+    print("\n".join(f"{name}: {fact}" for name, fact in told if fact not in ("", 0)))
+    print(pick(f"Kept in {cache_path()}", f"已保存到 {cache_path()}"))
     return 0
 
 

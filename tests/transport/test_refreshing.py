@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelscope_transport import Client
+from modelscope_transport.cli import main
 from modelscope_transport.emulator import LocalService, Model
 from modelscope_transport.models import known_models, near_names, profile_for
 from modelscope_transport.refreshing import refresh_models
@@ -83,3 +84,16 @@ def test_a_price_alone_does_not_make_the_task_known(client: Client) -> None:
     assert profile_for("own/New-Painter").tier == "ultra"
     assert known_task(profile_for("own/New-Painter")) is None
     assert client.task_of("own/New-Painter").name == "text-to-image-synthesis"
+
+
+def test_the_command_says_what_it_found_and_keeps_it(
+    service: LocalService, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["models", "refresh", "--base-url", service.base_url]) == 0
+
+    told = capsys.readouterr().out
+    assert "own/New-Painter (text-to-image-synthesis)" in told
+    assert str(tmp_path) in told
+    profile_for.cache_clear()
+    assert profile_for("own/New-Painter").tier == "ultra"
+    assert {request.method for request in service.requests} == {"GET"}
