@@ -367,6 +367,18 @@ def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
     )
 
 
+def test_an_id_that_is_repeated_without_an_index_is_the_same_call() -> None:
+    head = {"id": "c", "name": "f"}
+    events = [chunk(tool_calls=[piece(part, **head)]) for part in ("a", "b")]
+    assert streamed(events).tool_calls == (ToolCall("c", "f", "ab"),)
+
+
+def test_a_choice_without_a_delta_may_finish() -> None:
+    finish = {"choices": [{"delta": None, "finish_reason": "stop"}]}
+    answer = streamed([chunk(content="a"), '{"choices": [{}]}', json.dumps(finish)])
+    assert (answer.text, answer.choice.finish_reason) == ("a", "stop")
+
+
 def test_text_and_a_call_in_one_chunk() -> None:
     answer = streamed(
         [
