@@ -44,6 +44,7 @@ from .quota import (
     RedisLedger,
     SQLiteLedger,
 )
+from .response_cache import ResponseCache
 from .task_types import (
     Entity,
     Image,
@@ -132,6 +133,7 @@ __all__ = [
     "RedisLedger",
     "RerankRequest",
     "RerankResult",
+    "ResponseCache",
     "ResponseFormat",
     "SQLiteLedger",
     "ServerError",

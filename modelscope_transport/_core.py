@@ -23,6 +23,7 @@ from ._flow import Flow, Request, call_flow
 from ._gate import Gate
 from ._io import Line
 from ._poll import poll_flow
+from ._saving import Flights, Saving
 from ._stream import StreamReader
 from ._wire.chat import Opening
 from ._wire.checks import check_headers, check_model, check_range
@@ -30,6 +31,7 @@ from .errors import ConfigurationError, InvalidRequestError
 from .models import ModelProfile, ProfileBook, profile_for
 from .platforms import Platform
 from .quota import Budget, Ledger, open_ledger
+from .response_cache import ResponseCache
 from .retry import RetryBudget, RetryPolicy
 from .settings import Secret, Settings, resolve_ledger, resolve_proxy, resolve_token
 from .task_types import ImageRequest
@@ -46,6 +48,7 @@ class Account(Struct):
     budget: RetryBudget = field(default_factory=RetryBudget)
     image_gates: dict[int, Gate] = field(default_factory=dict)
     gates: dict[Concurrency, Gates] = field(default_factory=dict)
+    flights: Flights = field(default_factory=Flights)
 
 
 _accounts: dict[str, Account] = {}
@@ -76,6 +79,8 @@ class Options(Struct, frozen=True, kw_only=True):
     budget: Budget | None = None
     concurrency: Concurrency = "adaptive"
     platforms: tuple[Platform, ...] = ()
+    merge: bool = False
+    cache: ResponseCache | None = None
 
 
 class Core:
@@ -143,6 +148,16 @@ class Core:
         concurrency = self.options.concurrency
         gates = account_of(settings).gates.setdefault(concurrency, Gates(concurrency))
         return Admission(settings.account(), ledger, gates, budget)
+
+    @functools.cached_property
+    def saving(self) -> Saving | None:
+        """What saves calls; ``None`` where nothing was asked for."""
+        options = self.options
+        if not options.merge and options.cache is None:
+            return None
+        around = (options.base_url, dict(options.default_headers or {}))
+        flights = self.account.flights if options.merge else None
+        return Saving(flights, options.cache, around, options.timeout)
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""

@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Any, Self
+from typing import Self
 
 from msgspec.structs import replace
 
-from ._admission import Concurrency
 from ._allowance_calls import AllowanceCalls, AsyncAllowanceCalls
 from ._batches import Batches
-from ._core import Core, Options, checked_concurrency, checked_timeout, name_of
+from ._front import ClientFront
 from ._task_calls import AsyncTaskCalls, TaskCalls
 from ._wire.chat import Opening
-from ._wire.checks import check_headers
 from .chat_stream import AsyncChatStream, ChatStream, adeltas, deltas
-from .errors import ConfigurationError, InvalidRequestError
-from .models import ModelProfile
-from .platforms import Platform
-from .quota import Budget, Ledger
-from .settings import resolve_base_url, resolve_token
+from .errors import InvalidRequestError
 from .types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
 
 __all__ = ["AsyncClient", "Client"]
@@ -34,92 +28,7 @@ __all__ = ["AsyncClient", "Client"]
 Progress = Callable[[int, int], None]
 
 
-class _BaseClient:
-    """What both colours share: construction, comparison, pickling."""
-
-    _core: Core
-
-    def __init__(
-        self,
-        api_key: str | None = None,
-        *,
-        base_url: str | None = None,
-        timeout: float = 600.0,
-        max_retries: int = 2,
-        proxy: str | None = None,
-        default_headers: Mapping[str, str] | None = None,
-        image_tasks: int = 1,
-        ledger: Ledger | str | None = "auto",
-        budget: Budget | None = None,
-        concurrency: Concurrency = "adaptive",
-        platforms: Sequence[Platform] = (),
-        account: str | None = None,
-        http_client: Any = None,
-        http_async_client: Any = None,
-    ) -> None:
-        token = resolve_token(api_key)
-        del api_key  # a traceback that shows locals must not show it
-        if max_retries < 0:
-            raise ConfigurationError(f"max_retries must be at least 0, and is {max_retries!r}.")
-        if image_tasks < 1:
-            raise ConfigurationError(f"image_tasks must be at least 1, and is {image_tasks!r}.")
-        check_headers(default_headers)
-        checked_timeout(timeout)
-        options = Options(
-            base_url=resolve_base_url(base_url),
-            timeout=timeout,
-            max_retries=max_retries,
-            proxy=proxy,
-            default_headers=dict(default_headers) if default_headers else None,
-            image_tasks=image_tasks,
-            account=account,
-            ledger=name_of(ledger),
-            budget=budget,
-            concurrency=checked_concurrency(concurrency),
-            platforms=tuple(platforms),
-        )
-        given = ledger if isinstance(ledger, Ledger) else None
-        self._core = Core(options, token, given, http_client, http_async_client)
-
-    @property
-    def base_url(self) -> str:
-        """Address of the service."""
-        return self._core.options.base_url
-
-    @property
-    def ledger(self) -> Ledger | None:
-        """Where is counted what is spent; ``None`` when that was switched off."""
-        return self._core.ledger
-
-    def profile(self, model: str) -> ModelProfile:
-        """What a model can do, as far as is known."""
-        return self._core.profile(model)
-
-    def __repr__(self) -> str:
-        """Show the address, never the token. A client that was refused has none."""
-        made = f"base_url={self.base_url!r}" if "_core" in vars(self) else ""
-        return f"{type(self).__name__}({made})"
-
-    def __copy__(self) -> Self:
-        """A client has no state of its own to copy."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """As `__copy__`; a deep copy in the same process keeps its token."""
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Leave out the token, found again in the environment, and injected HTTP clients."""
-        return _revive, (type(self), self._core.options)
-
-
-def _revive(cls: type[_BaseClient], options: Options) -> _BaseClient:
-    client = cls.__new__(cls)
-    client._core = Core(options, None)
-    return client
-
-
-class Client(_BaseClient, TaskCalls, AllowanceCalls):
+class Client(ClientFront, TaskCalls, AllowanceCalls):
     """A client of ModelScope API-Inference. Threads may share it.
 
     Args:
@@ -142,6 +51,9 @@ class Client(_BaseClient, TaskCalls, AllowanceCalls):
         platforms: services to turn to, at your own cost, when the allowance is spent.
         account: a name for the account, where several of its tokens are in use, so that they are
             counted as one.
+        merge: whether identical calls that are on their way at the same time are made once;
+            streams are not merged.
+        cache: where answers are kept, streamed ones included, for the next time the same is asked.
         http_client: an ``httpx.Client`` to send through instead of the shared connections.
         http_async_client: an ``httpx.AsyncClient``, likewise, for `aio`.
 
@@ -164,6 +76,10 @@ class Client(_BaseClient, TaskCalls, AllowanceCalls):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
+        saving = self._core.saving
+        return self._chat(request) if saving is None else saving.chat(request, self._chat)
+
+    def _chat(self, request: ChatRequest) -> ChatResult:
         core = self._core
         flow, deadline = core.begin(request, "chat", stream=False)
         handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
@@ -182,13 +98,19 @@ class Client(_BaseClient, TaskCalls, AllowanceCalls):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
-        core = self._core
+        core, saving = self._core, self._core.saving
+        kept = None if saving is None else saving.find_for(request)
+        if kept is not None:
+            return ChatStream.of_whole(kept)
         flow, deadline = core.begin(request, "chat", stream=True)
         handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
             reader = core.reader(value, exchange, handover.origin)
-            return ChatStream(deltas(exchange, reader), exchange.close, reader)
+            pieces = deltas(exchange, reader)
+            if saving is not None:
+                pieces = saving.keeping(request, pieces, reader)
+            return ChatStream(pieces, exchange.close, reader)
         return ChatStream.of_whole(replace(value, origin=handover.origin))
 
     def embed(
@@ -260,7 +182,7 @@ class Client(_BaseClient, TaskCalls, AllowanceCalls):
         self.close()
 
 
-class AsyncClient(_BaseClient, AsyncTaskCalls, AsyncAllowanceCalls):
+class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
     """`Client` for event loops: the same arguments, errors and shared state.
 
     One object serves any number of event loops, one after another or in several threads.
@@ -268,6 +190,12 @@ class AsyncClient(_BaseClient, AsyncTaskCalls, AsyncAllowanceCalls):
 
     async def chat(self, request: ChatRequest) -> ChatResult:
         """As `Client.chat`."""
+        saving = self._core.saving
+        if saving is None:
+            return await self._chat(request)
+        return await saving.achat(request, self._chat)
+
+    async def _chat(self, request: ChatRequest) -> ChatResult:
         core = self._core
         flow, deadline = core.begin(request, "chat", stream=False)
         handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
@@ -282,13 +210,19 @@ class AsyncClient(_BaseClient, AsyncTaskCalls, AsyncAllowanceCalls):
 
     async def stream_chat(self, request: ChatRequest) -> AsyncChatStream:
         """As `Client.stream_chat`."""
-        core = self._core
+        core, saving = self._core, self._core.saving
+        kept = None if saving is None else await saving.afind_for(request)
+        if kept is not None:
+            return AsyncChatStream.of_whole(kept)
         flow, deadline = core.begin(request, "chat", stream=True)
         handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
             reader = core.reader(value, exchange, handover.origin)
-            return AsyncChatStream(await adeltas(exchange, reader), exchange.aclose, reader)
+            pieces = await adeltas(exchange, reader)
+            if saving is not None:
+                pieces = saving.akeeping(request, pieces, reader)
+            return AsyncChatStream(pieces, exchange.aclose, reader)
         return AsyncChatStream.of_whole(replace(value, origin=handover.origin))
 
     async def embed(
