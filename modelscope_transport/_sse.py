@@ -46,10 +46,12 @@ class EventDecoder:
                 return []
             data = bytes(tail) + data
         events = data.split(b"\n\n")
-        self._tail = bytearray(events.pop())
-        if len(self._tail) > LONGEST_EVENT:
-            raise EventTooLongError
-        if events and not self._begun:
+        rest = events.pop()
+        if rest or tail:
+            if len(rest) > LONGEST_EVENT:
+                raise EventTooLongError
+            self._tail = bytearray(rest)
+        if not self._begun and events:
             self._begun = True
             events[0] = events[0].removeprefix(BYTE_ORDER_MARK)
         payloads = []
