@@ -27,14 +27,16 @@ class Wire:
     """One connection of the sync colour, and its socket, which a deadline cuts.
 
     Args:
-        transport: what sends a request and gives the reply, its body unread.
+        send: sends a request and gives the reply, its body unread.
+        close: closes the connection.
     """
 
-    __slots__ = ("_sock", "_transport")
+    __slots__ = ("_send", "_sock", "close")
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    def __init__(self, send: Callable[[Any], Any], close: Callable[[], None]) -> None:
+        self._send = send
         self._sock: Any | None = None
+        self.close = close
 
     def send(self, request: Any, guard: Watch) -> Any:
         """Send a request. The guard cuts it from here on, also while its headers drip in."""
@@ -47,11 +49,7 @@ class Wire:
         if self._sock is not None:
             guard.follow(self._sock)
         request.extensions["trace"] = notice
-        return self._transport.handle_request(request)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
+        return self._send(request)
 
 
 Broken = tuple[type[Exception], ...]

@@ -11,7 +11,7 @@ import asyncio
 import functools
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -57,8 +57,12 @@ def _pools(origin: str, proxy: str | None) -> _Pools:
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise ConfigurationError(f"The proxy cannot be used: {error}") from None
 
+    def connect() -> Wire:
+        transport = make(httpx.HTTPTransport)
+        return Wire(transport.handle_request, transport.close)
+
     return (
-        Idle(lambda: Wire(make(httpx.HTTPTransport))),
+        Idle(connect),
         LoopIdle(functools.partial(make, httpx.AsyncHTTPTransport)),
     )
 
@@ -115,7 +119,11 @@ class Line:
         self._home = self._place("")
         # What a stranger's server gets to see: an image's address may lead anywhere.
         self._public = {name: self._headers[name] for name in ("user-agent", "accept-encoding")}
-        self._client, self._async_client = http_client, http_async_client
+        self._async_client = http_async_client
+        self._through: Callable[[Any], Any] | None = None
+        if http_client is not None:
+            send = functools.partial(http_client.send, stream=True, follow_redirects=False)
+            self._through = send
 
     # --- both colours ---------------------------------------------------------------------
 
@@ -241,20 +249,17 @@ class Line:
                 to_close.close()
 
     def _open(self, request: httpx.Request, place: _Place, deadline: float) -> Exchange:
+        idle = place.idle if self._through is None else None
+        # Through a client of the user's own nothing is known of its connections but the new ones.
+        wire = place.idle.take() if self._through is None else Wire(self._through, lambda: None)
         guard = watch(None, deadline)
-        wire: Wire | None = None
         try:
-            if self._client is not None:
-                response = self._client.send(request, stream=True, follow_redirects=False)
-                return Exchange(response, None, None, guard, _BROKEN)
-            wire = place.idle.take()
             response = wire.send(request, guard)
         except BaseException:
             guard.cancel()
-            if wire is not None:
-                wire.close()
+            wire.close()
             raise
-        return Exchange(response, place.idle, wire, guard, _BROKEN)
+        return Exchange(response, idle, wire, guard, _BROKEN)
 
     def close(self) -> None:
         """Close the idle connections of the sync colour."""

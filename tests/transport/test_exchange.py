@@ -267,7 +267,7 @@ class FakeTransport:
     """Connects, by way of TLS or not, at its first request."""
 
     def __init__(self, *socks: object) -> None:
-        self.socks, self.closed = socks, False
+        self.socks = socks
 
     def handle_request(self, request: Any) -> str:
         for name, sock in zip(("connect_tcp", "start_tls"), self.socks, strict=False):
@@ -278,12 +278,9 @@ class FakeTransport:
         self.socks = ()
         return "reply"
 
-    def close(self) -> None:
-        self.closed = True
-
 
 def test_a_guard_follows_the_socket_from_the_connection_on() -> None:
-    wire = Wire(FakeTransport("tcp", "tls"))
+    wire = Wire(FakeTransport("tcp", "tls").handle_request, lambda: None)
     first, second = watch(None, 1e9), watch(None, 1e9)
     assert wire.send(FakeRequest(), first) == "reply"
     assert first.sock == "tls"
@@ -291,9 +288,3 @@ def test_a_guard_follows_the_socket_from_the_connection_on() -> None:
     assert second.sock == "tls", "the same connection serves again"
     first.cancel()
     second.cancel()
-
-
-def test_closing_a_wire_closes_its_transport() -> None:
-    transport = FakeTransport()
-    Wire(transport).close()
-    assert transport.closed

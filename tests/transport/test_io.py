@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -187,6 +188,34 @@ def test_the_given_clients_own_connections_are_watched_too() -> None:
         service.next("slow:0.1")
         with pytest.raises(StreamInterruptedError, match="deadline"):
             list(client.stream_chat(chat_request(timeout=0.5)))
+    with LocalService() as service, httpx.Client() as http:
+        client = Client(service.token, base_url=service.base_url, http_client=http, ledger=None)
         service.next("one_byte:0.05")
         with pytest.raises(APITimeoutError):
             client.chat(chat_request(timeout=0.5))
+
+
+def test_a_deadline_in_one_thread_cuts_no_other_threads_call() -> None:
+    with LocalService() as service, httpx.Client() as http:
+        client = Client(
+            service.token,
+            base_url=service.base_url,
+            http_client=http,
+            ledger=None,
+            concurrency=None,
+            max_retries=0,
+        )
+        client.chat(chat_request())
+        service.next("silence", *["slow:0.02"] * 3)
+
+        def in_vain() -> None:
+            with pytest.raises(APITimeoutError):
+                client.chat(chat_request(timeout=0.4))
+
+        vain = threading.Thread(target=in_vain)
+        vain.start()
+        while len(service.requests) < 2:
+            pass
+        for _ in range(3):
+            assert "".join(delta.text for delta in client.stream_chat(chat_request()))
+        vain.join()
