@@ -22,7 +22,18 @@ from modelscope_transport import (
 from modelscope_transport._flow import call_flow
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport._wire.failures import Verdict, judge
-from modelscope_transport._wire.outcomes import Failure, NoReply, Outcome, Refused, Reply
+from modelscope_transport._wire.outcomes import (
+    Failure,
+    NoReply,
+    Outcome,
+    Refused,
+    Reply,
+    read_failure,
+)
+from modelscope_transport.emulator import Reply as LocalReply
+from modelscope_transport.emulator.failures import FAILURES as LOCAL
+from modelscope_transport.emulator.failures import refuse
+from modelscope_transport.emulator.protocol import shell
 from modelscope_transport.models import ProfileBook
 from modelscope_transport.quota import Park, next_reset
 from modelscope_transport.quota.allowance import UTC8
@@ -176,6 +187,55 @@ def test_a_status_inside_a_200_counts_as_one(code: object) -> None:
 def test_another_code_inside_a_200_tells_nothing(code: object) -> None:
     error = error_of(Reply(200, {}, json.dumps({"error": {"code": code, "message": "x"}}).encode()))
     assert error.reason == "unexplained"
+
+
+# --- the local service says it in the same words
+
+WORDS: dict[str, Any] = {"tokens": 140_000, "limit": 10, "got": "", "detail": "x"}
+ANOTHER_WAY = {
+    "429_without_body": "a scenario of its own, throttled_silently",
+    "bad_token_messages_endpoint": "its words are a placeholder",
+    "balance_without_token": "its words are a placeholder",
+}
+
+
+def _words(body: bytes) -> str:
+    failure = read_failure(body)
+    return f"{failure.message} {failure.code}"
+
+
+def _form(value: Any, path: str = "") -> set[str]:
+    """The fields of a body, nested ones by their way."""
+    if not isinstance(value, dict):
+        return {path}
+    return {found for name, inner in value.items() for found in _form(inner, f"{path}.{name}")}
+
+
+@pytest.mark.parametrize("recorded", samples("failures"), ids=named)
+def test_the_local_service_refuses_as_the_recorded_one(recorded: Sample) -> None:
+    window = 98_304 if "dashscope" in recorded.name else 131_072
+    model = recorded.model
+    local = [refuse(row.name, model=model, window=window, **WORDS) for row in LOCAL]
+    body = recorded.reply.body
+    twins = [
+        reply
+        for reply in [*local, shell(stream=False)]
+        if isinstance(reply, LocalReply)
+        and reply.status == recorded.status
+        and _words(reply.content()) == _words(body)
+    ]
+    assert bool(twins) is not (recorded.name in ANOTHER_WAY)
+    if twins and body.startswith(b"{"):
+        forms = [_form(json.loads(twin.content())) for twin in twins]
+        assert _form(json.loads(body)) in forms
+
+
+@pytest.mark.parametrize("row", LOCAL, ids=lambda row: row.name)
+def test_every_refusal_of_the_local_service_is_understood(row: Any) -> None:
+    reply = refuse(row.name, model=MODEL, window=9, **WORDS)
+    error = error_of(Reply(reply.status, {}, reply.content()))
+    assert error.reason in ROWS | SHAPES
+    assert error.reason != "unreadable"
 
 
 # --- a success that cannot be read
