@@ -352,6 +352,34 @@ async def test_cancelled_calls_leave_no_connection_and_no_reservation(alone: Loc
     assert await settled(lambda: alone.connections == 0)
 
 
+async def test_cancelled_calls_give_their_place_back(alone: LocalService) -> None:
+    client = Client(alone.token, base_url=alone.base_url, concurrency=1)
+    chance = random.Random(3)
+
+    async def call() -> None:
+        if chance.random() < 0.5:
+            await client.aio.chat(chat_request())
+        else:
+            async for _ in await client.aio.stream_chat(chat_request()):
+                await asyncio.sleep(0)
+
+    tasks: set[asyncio.Task[None]] = set()
+    for _ in range(150):
+        alone.next(chance.choice(["slow:0.001", "slow_first_byte:0.005", "cut", "honest"]))
+        tasks.add(asyncio.create_task(call()))
+        await asyncio.sleep(chance.random() * 0.004)
+        victim = chance.choice(sorted(tasks, key=id))
+        victim.cancel()
+        tasks = {task for task in tasks if not task.done()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    alone._queue.clear()
+    assert (await client.aio.chat(chat_request(timeout=20))).text
+    await client.aio.aclose()
+    assert await settled(lambda: alone.connections == 0)
+
+
 async def test_a_call_that_is_cancelled_while_the_ledger_settles_closes_its_stream(
     alone: LocalService,
 ) -> None:
