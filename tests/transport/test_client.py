@@ -134,6 +134,18 @@ def test_a_whole_answer_to_the_wish_for_a_stream_reads_like_one(caller: Caller) 
     assert joined.usage is not None
 
 
+async def test_a_whole_answer_is_left_like_a_stream(service: LocalService) -> None:
+    client = Client(service.token, base_url=service.base_url)
+    body = sample("chat/whole").reply.body
+    service.next(*[Reply(200, body, {"content-type": "application/json"})] * 2)
+    async with await client.aio.stream_chat(chat_request()) as stream:
+        assert stream.origin.attempts == 1
+    with client.stream_chat(chat_request()) as whole:
+        assert whole.origin.attempts == 1
+    await client.aio.aclose()
+    client.close()
+
+
 # --- embeddings
 
 

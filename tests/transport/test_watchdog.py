@@ -108,6 +108,32 @@ def _race(sock: socket.socket) -> None:
         watch(sock, time.monotonic()).cancel()
 
 
+def test_a_connection_that_comes_up_too_late_is_cut_at_once(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    guard = watch(None, time.monotonic())
+    marker = watch(pair[1], time.monotonic() + 0.02)
+    assert pair[1].recv(1) == b""  # the earlier deadline has passed as well
+    assert guard.cut
+    assert marker.cut
+    fresh, other = socket.socketpair()
+    with fresh, other:
+        fresh.settimeout(20)
+        guard.follow(fresh)
+        assert fresh.recv(1) == b""
+
+
+def test_a_guard_that_was_cancelled_follows_nothing(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    guard = watch(None, time.monotonic() + 3600)
+    guard.cancel()
+    guard.follow(pair[0])
+    assert guard.sock is None
+    pair[1].sendall(b"a")
+    assert pair[0].recv(1) == b"a"
+
+
 def test_a_closed_socket_is_left_alone() -> None:
     left, right = socket.socketpair()
     left.close()
