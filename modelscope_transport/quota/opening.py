@@ -118,7 +118,7 @@ def open_ledger(name: str) -> Ledger | None:
             memory with a warning where that cannot be used; anything else: a file.
 
     Raises:
-        ConfigurationError: an address that says nonsense of ``when_down``.
+        ConfigurationError: an address of another kind, or one that says nonsense of ``when_down``.
     """
     if name == "memory":
         return MemoryLedger()
@@ -129,6 +129,12 @@ def open_ledger(name: str) -> Ledger | None:
     if name in ("", "auto"):
         # Nobody chose this file, so its loss need not stop anybody: it is warned of once.
         return Ledger(StandIn(_sqlite(None)))
+    kind, is_address, _ = name.partition("://")
+    if is_address:  # a file of that name would count for nobody else, without a sign
+        raise ConfigurationError(
+            f"There is no ledger at an address beginning {kind}://. Pass the path of a file, an "
+            'address beginning redis://, rediss:// or unix://, "memory" or "off".'
+        )
     return SQLiteLedger(name)
 
 

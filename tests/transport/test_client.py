@@ -381,6 +381,14 @@ def test_bad_options(options: dict[str, Any], told: str) -> None:
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["sqlite:///ledger.db", "Redis://h/0", "postgres://u:pass@h/0"])
+def test_an_address_that_is_no_ledger_becomes_no_file(caller: Caller, address: str) -> None:
+    with pytest.raises(ConfigurationError, match="There is no ledger at an address") as caught:
+        caller.but(ledger=address).chat()
+    assert "pass" not in str(caught.value).removesuffix('"off".').replace("Pass the path", "")
+    assert caller.requests == 0
+
+
 def test_an_endless_timeout_is_a_long_one(caller: Caller) -> None:
     assert caller.chat(timeout=float("inf")).text
 
