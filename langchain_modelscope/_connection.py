@@ -25,7 +25,7 @@ from modelscope_transport.settings import resolve_token
 
 from .errors import native_errors
 
-__all__ = ["Connection"]
+__all__ = ["OWN", "Connection", "reveal"]
 
 
 def _hide(value: Any) -> Any:
@@ -93,7 +93,7 @@ class Connection(BaseModel):
     @model_validator(mode="after")
     def _connect(self) -> Self:
         with native_errors():
-            own = {name: value for name in _OWN if (value := getattr(self, name)) is not None}
+            own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
             if self.client is not None:
                 if own:
                     raise ConfigurationError(
@@ -102,7 +102,7 @@ class Connection(BaseModel):
                     )
                 self._client = self.client
                 return self
-            token = resolve_token(_reveal(self.api_key)).reveal()
+            token = resolve_token(reveal(self.api_key)).reveal()
             self.api_key = SecretStr(token)
             if self.timeout is not None:
                 own["timeout"] = self.timeout
@@ -147,8 +147,10 @@ class Connection(BaseModel):
         return super().__deepcopy__(memo)
 
 
-_OWN = ("api_key", "base_url", "max_retries", "proxy", "http_client", "http_async_client")
+# What a client of one's own is made with, beside the deadline.
+OWN = ("api_key", "base_url", "max_retries", "proxy", "http_client", "http_async_client")
 
 
-def _reveal(secret: SecretStr | str | None) -> str | None:
+def reveal(secret: SecretStr | str | None) -> str | None:
+    """The token itself."""
     return secret.get_secret_value() if isinstance(secret, SecretStr) else secret

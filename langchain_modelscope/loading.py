@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import SecretStr
-
 from modelscope_transport.client import Client
 from modelscope_transport.tasks import Task
 
+from ._connection import OWN, reveal
 from .chat_models import ChatModelScope
 from .embeddings import ModelScopeEmbeddings
 from .errors import native_errors
@@ -36,7 +35,6 @@ _CLASSES: dict[str, type[Loaded]] = {
         ModelScopeRerank,
     )
 }
-_REACHING = ("api_key", "base_url", "proxy", "http_client", "http_async_client")
 
 
 def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any:
@@ -78,10 +76,8 @@ def _client(arguments: dict[str, Any]) -> Client:
     client: Client | None = arguments.get("client")
     if client is not None:
         return client
-    reaching = {name: arguments[name] for name in _REACHING if name in arguments}
-    if isinstance(reaching.get("api_key"), SecretStr):
-        reaching["api_key"] = reaching["api_key"].get_secret_value()
-    return Client(**reaching)
+    own = {name: value for name in OWN if (value := arguments.get(name)) is not None}
+    return Client(**{**own, "api_key": reveal(own.get("api_key"))})
 
 
 def _made(row: Task, model: str, arguments: dict[str, Any]) -> Loaded:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import SecretStr
-
 from modelscope_transport.client import Client
 from modelscope_transport.tasks import Task
 
+from ._settings import client_for
 from .embeddings import ModelScopeEmbedding
 from .errors import native_errors
 from .llms import ModelScope
@@ -28,7 +27,6 @@ _CLASSES: dict[str, Any] = {
         ModelScopeRerank,
     )
 }
-_REACHING = ("api_key", "base_url", "proxy")
 
 
 def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any:
@@ -67,13 +65,17 @@ async def aload(
 
 
 def _client(arguments: dict[str, Any]) -> Client:
-    client: Client | None = arguments.get("client")
-    if client is not None:
-        return client
-    reaching = {name: arguments[name] for name in _REACHING if name in arguments}
-    if isinstance(reaching.get("api_key"), SecretStr):
-        reaching["api_key"] = reaching["api_key"].get_secret_value()
-    return Client(**reaching)
+    """What the object will reach the service with, so that the hub is asked the same way."""
+    given = arguments.get
+    return client_for(
+        given("client"),
+        api_key=given("api_key"),
+        timeout=given("timeout"),
+        base_url=given("base_url") or given("api_base"),
+        proxy=given("proxy"),
+        http_client=given("http_client"),
+        http_async_client=given("async_http_client"),
+    )
 
 
 def _made(row: Task, model: str, arguments: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -38,7 +39,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def service() -> Iterator[LocalService]:
-    with LocalService(models=[Model("own/Painter", "image")]) as service:
+    with LocalService(
+        models=[Model("own/Painter", "image"), Model("own/Talker", "chat")]
+    ) as service:
         yield service
 
 
@@ -86,6 +89,22 @@ def test_a_client_or_a_hidden_token_serve_the_look_up(service: LocalService) -> 
     assert type(load("own/Painter", client=client)) is ModelScopeImageToolSpec
     hidden = SecretStr(service.token)
     assert load("Qwen/Qwen3-8B", api_key=hidden, base_url=service.base_url)
+
+
+def test_the_look_up_goes_where_the_object_will_go(
+    service: LocalService, seen: list[httpx.Request]
+) -> None:
+    through = httpx.Client(event_hooks={"request": [seen.append]}, trust_env=False)
+    llm = load("own/Talker", api_key=service.token, api_base=service.base_url, http_client=through)
+    assert type(llm) is ModelScope
+    assert [request.path for request in service.requests] == ["/api/v1/models/own/Talker"]
+    assert [request.url.path for request in seen] == ["/api/v1/models/own/Talker"]
+    through.close()
+
+
+@pytest.fixture
+def seen() -> list[httpx.Request]:
+    return []
 
 
 @pytest.mark.parametrize(
