@@ -25,8 +25,6 @@ from typing import Any
 # this file is named like a framework, and stands first in the way to it
 sys.path[0] = str(Path(__file__).parents[1])
 
-import httpx  # noqa: E402
-import orjson  # noqa: E402
 from langchain_core.language_models import BaseChatModel  # noqa: E402
 from langchain_core.messages import (  # noqa: E402
     AIMessage,
@@ -51,13 +49,15 @@ from benchmarks.measuring import (  # noqa: E402
     report,
     verdict,
 )
+from benchmarks.raw import Raw  # noqa: E402
 from langchain_modelscope import ChatModelScope  # noqa: E402
 
-MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+MODEL = stub.MODEL
 HISTORY: list[BaseMessage] = [
     (HumanMessage, AIMessage)[at % 2](f"This is message {at} of a conversation about nothing much.")
     for at in range(199)
 ]
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
 CALLS = 20
 
 
@@ -100,55 +100,6 @@ def idle(kind: str, count: int) -> Idle:
         ]
         return Idle(deltas=[{"content": "", "tool_call_chunks": [piece]} for piece in pieces])
     return Idle(deltas=[{"content": word} for word in stub.words(count)])
-
-
-class Raw:
-    """httpx, and the plainest reading of its events.
-
-    Args:
-        url: base URL.
-        loop: where the async colour runs.
-    """
-
-    def __init__(self, url: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._url = f"{url}/chat/completions"
-        self._loop = loop
-        self._client = httpx.Client(trust_env=False)
-        self._aclient = httpx.AsyncClient(trust_env=False)
-        self._body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
-
-    def invoke(self) -> Any:
-        """One reply, read."""
-        return orjson.loads(self._client.post(self._url, json=self._body).content)
-
-    def stream(self) -> list[Any]:
-        """All events of a stream, read."""
-        found, rest = [], b""
-        with self._client.stream("POST", self._url, json=self._body | {"stream": True}) as reply:
-            for data in reply.iter_bytes():
-                *events, rest = (rest + data).split(b"\n\n")
-                found += [orjson.loads(it[6:]) for it in events if it != b"data: [DONE]"]
-        return found
-
-    def ainvoke(self) -> Any:
-        """`invoke` in the other colour."""
-        return self._loop.run_until_complete(self._ainvoke())
-
-    async def _ainvoke(self) -> Any:
-        return orjson.loads((await self._aclient.post(self._url, json=self._body)).content)
-
-    def astream(self) -> list[Any]:
-        """`stream` in the other colour."""
-        return self._loop.run_until_complete(self._astream())
-
-    async def _astream(self) -> list[Any]:
-        found, rest = [], b""
-        body = self._body | {"stream": True}
-        async with self._aclient.stream("POST", self._url, json=body) as reply:
-            async for data in reply.aiter_bytes():
-                *events, rest = (rest + data).split(b"\n\n")
-                found += [orjson.loads(it[6:]) for it in events if it != b"data: [DONE]"]
-        return found
 
 
 def ours(url: str) -> ChatModelScope:
@@ -211,7 +162,7 @@ class Contest:
         return {
             "ours": partial(do, ours(url)),
             "peer": partial(do, theirs(url)),
-            "raw": getattr(Raw(url, self._loop), raw),
+            "raw": getattr(Raw(url, BODY, self._loop), raw),
             "idle": partial(do, idle(kind, count)),
         }
 
@@ -222,14 +173,12 @@ class Contest:
         whole = ("whole", 1)
         short = ("text", 20)
         long = ("text", 2000)
+        yield Workload("invoke", "call", CALLS, calls(works(*whole, invoke, "call")), Goal(3, 1.1))
         yield Workload(
-            "invoke", "call", CALLS, calls(works(*whole, invoke, "invoke")), Goal(3, 1.1)
+            "ainvoke", "call", CALLS, calls(works(*whole, self.ainvoke, "acall")), Goal(2.2, 1.1)
         )
         yield Workload(
-            "ainvoke", "call", CALLS, calls(works(*whole, self.ainvoke, "ainvoke")), Goal(2.2, 1.1)
-        )
-        yield Workload(
-            "history of 200", "call", CALLS, calls(works(*whole, converse, "invoke")), Goal(30)
+            "history of 200", "call", CALLS, calls(works(*whole, converse, "call")), Goal(30)
         )
         yield Workload(
             "stream of 20", "call", CALLS, calls(works(*short, stream, "stream")), Goal(5, 1.1)

@@ -11,9 +11,7 @@ as by a program that prints them.
 from __future__ import annotations
 
 import argparse
-import array
 import asyncio
-import base64
 import inspect
 import json
 import os
@@ -30,25 +28,18 @@ sys.path[0] = str(Path(__file__).parents[1])
 # what the adapter costs; the ledger that all processes share by default is the transport's matter
 os.environ["MODELSCOPE_LEDGER"] = "memory"
 
-import httpx  # noqa: E402
-import orjson  # noqa: E402
 from llama_index.core.agent.workflow import FunctionAgent  # noqa: E402
 from llama_index.core.base.embeddings.base import BaseEmbedding  # noqa: E402
 from llama_index.core.base.llms.types import (  # noqa: E402
     ChatMessage,
-    ChatResponse,
-    LLMMetadata,
-    TextBlock,
     ToolCallBlock,
 )
-from llama_index.core.llms.callbacks import llm_chat_callback  # noqa: E402
-from llama_index.core.llms.function_calling import FunctionCallingLLM  # noqa: E402
-from llama_index.core.llms.llm import ToolSelection  # noqa: E402
 from llama_index.core.tools import FunctionTool  # noqa: E402
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding  # noqa: E402
 from llama_index.llms.openai_like import OpenAILike  # noqa: E402
 
 from benchmarks import stub  # noqa: E402
+from benchmarks.idle_llamaindex import IdleEmbedding, idle  # noqa: E402
 from benchmarks.measuring import (  # noqa: E402
     Goal,
     Work,
@@ -61,9 +52,10 @@ from benchmarks.measuring import (  # noqa: E402
     report,
     verdict,
 )
+from benchmarks.raw import Raw  # noqa: E402
 from llamaindex_modelscope import ModelScope, ModelScopeEmbedding  # noqa: E402
 
-MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+MODEL = stub.MODEL
 EMBEDDING = "Qwen/Qwen3-Embedding-0.6B"
 QUESTION = [ChatMessage("Hello")]
 HISTORY = [
@@ -75,167 +67,10 @@ HISTORY = [
 ]
 CALLS = 100  # in a turn: before each one the garbage collector runs, and leaves the caches cold
 BATCH: dict[str, Any] = {"embed_batch_size": 256}
-VECTOR = [round(0.001 * number, 6) for number in range(stub.DIMENSIONS)]
 TEXTS = [f"This is text {at} of two thousand and forty-eight." for at in range(2048)]
 
 
 # --- the contestants --------------------------------------------------------------------------
-
-
-class Idle(FunctionCallingLLM):
-    """LlamaIndex around a model that makes its responses and does nothing else.
-
-    Args:
-        kind: ``"text"``, ``"tools"`` or ``"whole"``.
-        pieces: what it says.
-    """
-
-    kind: str
-    pieces: list[str]
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """A chat model that calls tools."""
-        return LLMMetadata(is_chat_model=True, is_function_calling_model=True, model_name=MODEL)
-
-    def _responses(self) -> Iterator[ChatResponse]:
-        so_far = ""
-        for piece in self.pieces:
-            so_far += piece
-            block: Any = TextBlock(text=so_far)
-            kwargs: dict[str, Any] = {}
-            if self.kind == "tools":
-                block = ToolCallBlock(tool_call_id="call_1", tool_name="note", tool_kwargs=so_far)
-                kwargs["tool_calls"] = [{"id": "call_1", "function": {"arguments": so_far}}]
-            message = ChatMessage(role="assistant", blocks=[block], additional_kwargs=kwargs)
-            delta = "" if self.kind == "tools" else piece
-            yield ChatResponse(message=message, delta=delta, raw={"model": MODEL})
-
-    @llm_chat_callback()
-    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        """Say hello."""
-        message = ChatMessage(role="assistant", blocks=[TextBlock(text="Hello there.")])
-        return ChatResponse(message=message, raw={"usage": stub.USAGE})
-
-    @llm_chat_callback()
-    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
-        """Say all pieces."""
-        return self._responses()
-
-    @llm_chat_callback()
-    async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        """Say hello."""
-        message = ChatMessage(role="assistant", blocks=[TextBlock(text="Hello there.")])
-        return ChatResponse(message=message, raw={"usage": stub.USAGE})
-
-    @llm_chat_callback()
-    async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
-        """Say all pieces."""
-
-        async def responses() -> Any:
-            for response in self._responses():
-                yield response
-
-        return responses()
-
-    def _prepare_chat_with_tools(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return {"messages": kwargs["chat_history"]}
-
-    def get_tool_calls_from_response(self, *args: Any, **kwargs: Any) -> list[ToolSelection]:
-        """One call, whose arguments it does not look at."""
-        return [ToolSelection(tool_id="call_1", tool_name="note", tool_kwargs={"text": ""})]
-
-    def _never(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
-    complete = stream_complete = acomplete = astream_complete = _never
-
-
-def idle(reply: str) -> Idle:
-    """An idle model that says what the stub says."""
-    kind, _, count = reply.partition("-")
-    pieces = stub.arguments(int(count)) if kind == "tools" else stub.words(int(count))
-    return Idle(kind=kind, pieces=pieces)
-
-
-class IdleEmbedding(BaseEmbedding):
-    """LlamaIndex around vectors that are there."""
-
-    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return [VECTOR for _ in texts]
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return VECTOR
-
-    _get_query_embedding = _get_text_embedding
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return VECTOR
-
-
-class Raw:
-    """httpx, and the plainest reading of its replies.
-
-    Args:
-        url: base URL.
-        messages: the conversation.
-        loop: where the async colour runs.
-    """
-
-    def __init__(
-        self, url: str, messages: list[ChatMessage], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._url, self._loop = url, loop
-        self._client = httpx.Client(trust_env=False)
-        self._aclient = httpx.AsyncClient(trust_env=False)
-        sent = [{"role": each.role.value, "content": each.content} for each in messages]
-        self._body = {"model": MODEL, "messages": sent}
-
-    def chat(self) -> Any:
-        """One reply, read."""
-        reply = self._client.post(f"{self._url}/chat/completions", json=self._body)
-        return orjson.loads(reply.content)
-
-    def stream(self) -> None:
-        """All events of a stream, read."""
-        url, rest = f"{self._url}/chat/completions", b""
-        with self._client.stream("POST", url, json=self._body | {"stream": True}) as reply:
-            for data in reply.iter_bytes():
-                *events, rest = (rest + data).split(b"\n\n")
-                for event in events:
-                    if event != b"data: [DONE]":
-                        orjson.loads(event[6:])
-
-    def achat(self) -> Any:
-        """`chat` in the other colour."""
-        return self._loop.run_until_complete(self._achat())
-
-    async def _achat(self) -> Any:
-        reply = await self._aclient.post(f"{self._url}/chat/completions", json=self._body)
-        return orjson.loads(reply.content)
-
-    def astream(self) -> None:
-        """`stream` in the other colour."""
-        self._loop.run_until_complete(self._astream())
-
-    async def _astream(self) -> None:
-        url, rest = f"{self._url}/chat/completions", b""
-        body = self._body | {"stream": True}
-        async with self._aclient.stream("POST", url, json=body) as reply:
-            async for data in reply.aiter_bytes():
-                *events, rest = (rest + data).split(b"\n\n")
-                for event in events:
-                    if event != b"data: [DONE]":
-                        orjson.loads(event[6:])
-
-    def embed(self) -> None:
-        """All texts, 256 a request, as lists of numbers."""
-        body: dict[str, Any] = {"model": EMBEDDING, "encoding_format": "base64"}
-        for at in range(0, len(TEXTS), 256):
-            body["input"] = TEXTS[at : at + 256]
-            reply = orjson.loads(self._client.post(f"{self._url}/embeddings", json=body).content)
-            for item in reply["data"]:
-                array.array("f", base64.b64decode(item["embedding"])).tolist()
 
 
 def ours(url: str) -> ModelScope:
@@ -302,12 +137,14 @@ def workloads(server: stub.Running, loop: asyncio.AbstractEventLoop) -> Iterator
             do = partial(lambda run, llm: loop.run_until_complete(run(llm)), do)
         contestants = {"ours": ours(url), "peer": theirs(url), "idle": idle(reply)}
         works: dict[str, Work] = {name: partial(do, llm) for name, llm in contestants.items()}
-        return works | {"raw": getattr(Raw(url, messages, loop), raw)}
+        sent = [{"role": each.role.value, "content": each.content} for each in messages]
+        plain = Raw(url, {"model": MODEL, "messages": sent}, loop)
+        return works | {"raw": getattr(plain, raw)}
 
     calls: list[tuple[str, dict[str, Work], Goal]] = [
-        ("chat", of("whole-1", ask, "chat"), Goal(3)),
-        ("achat", of("whole-1", aask, "achat"), Goal(2.2)),
-        ("history of 200", of("whole-1", converse, "chat", HISTORY), Goal(30)),
+        ("chat", of("whole-1", ask, "call"), Goal(3)),
+        ("achat", of("whole-1", aask, "acall"), Goal(2.2)),
+        ("history of 200", of("whole-1", converse, "call", HISTORY), Goal(30)),
         ("stream of 20", of("text-20", read, "stream"), Goal(4)),
         ("astream of 20", of("text-20", aread, "astream"), Goal(4)),
     ]
@@ -332,7 +169,7 @@ def embedding(url: str, loop: asyncio.AbstractEventLoop) -> dict[str, Work]:
     works: dict[str, Work] = {
         name: partial(model.get_text_embedding_batch, TEXTS) for name, model in models.items()
     }
-    return works | {"raw": Raw(url, [], loop).embed}
+    return works | {"raw": partial(Raw(url, {}, loop).embed, EMBEDDING, TEXTS, 256)}
 
 
 def said(result: Any) -> Any:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"  # what is asked for; it answers to any name
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
 DIMENSIONS = 1024
 
