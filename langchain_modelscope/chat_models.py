@@ -87,8 +87,9 @@ class ChatModelScope(BaseChatModel, Connection):
     thinking_budget: int | None = None
     """Longest thoughts, in tokens."""
 
-    streaming: bool = False
-    """Whether ``invoke`` streams too, so that callbacks see every token."""
+    streaming: bool | None = None
+    """Whether ``invoke`` streams too, so that callbacks see every token; ``False`` streams never.
+    """
 
     stream_usage: bool = True
     """Whether a stream ends with its token usage."""
