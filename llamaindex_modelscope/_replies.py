@@ -239,19 +239,20 @@ def _logprobs(logprobs: Mapping[str, Any] | None) -> list[list[LogProb]] | None:
     tokens = (logprobs or {}).get("content")
     if not isinstance(tokens, list):
         return None
-    alternatives = [
-        [one for one in (token.get("top_logprobs") or [token]) if isinstance(one, Mapping)]
-        for token in tokens
-        if isinstance(token, Mapping)
-    ]
-    return [
-        [
-            LogProb(
-                token=str(one.get("token") or ""),
-                logprob=one.get("logprob") or 0.0,
-                bytes=one.get("bytes") or [],
-            )
-            for one in ones
+    try:
+        return [
+            [_logprob(one) for one in (token.get("top_logprobs") or [token])]
+            for token in tokens
+            if isinstance(token, Mapping)
         ]
-        for ones in alternatives
-    ]
+    except (TypeError, ValueError, AttributeError):
+        # of some other form: not worth the answer that they come with
+        return None
+
+
+def _logprob(one: Mapping[str, Any]) -> LogProb:
+    return LogProb(
+        token=str(one.get("token") or ""),
+        logprob=one.get("logprob") or 0.0,
+        bytes=one.get("bytes") or [],
+    )
