@@ -26,6 +26,7 @@ from langchain_modelscope import (
     is_retryable,
 )
 from modelscope_transport import errors as transport
+from modelscope_transport import retry as transport_retry
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.errors import ErrorDetails
 from tests.langchain.conftest import HYBRID, PLAIN, MakeChat
@@ -60,6 +61,7 @@ MEANINGS: list[tuple[str, type[Exception], type[Exception]]] = [
     ("burst_in_200", errors.ModelScopeRateLimitError, core.ModelRateLimitError),
     ("invalid_parameter", errors.ModelScopeInvalidRequestError, core.ModelInvalidRequestError),
     ("too_large", errors.ModelScopeInvalidRequestError, core.ModelInvalidRequestError),
+    ("task_failed", errors.ModelScopeContentRefusedError, core.ModelInvalidRequestError),
     ("context_length", errors.ModelScopeContextLengthError, core.ContextOverflowError),
     ("server_error", errors.ModelScopeServerError, core.ModelAPIError),
     ("unavailable", errors.ModelScopeServerError, core.ModelAPIError),
@@ -325,3 +327,48 @@ def test_retry_and_fallback_middleware(
 
     assert answer.text
     assert [request.body["model"] for request in service.requests] == asked
+
+
+# --------------------------------------------------------- requests, places, those who stand in
+
+# what a failure that stays costs with the default of two retries
+COSTS: list[tuple[str, int]] = [
+    ("authentication_failed", 1),
+    ("account_not_linked", 1),
+    ("account_not_verified", 1),
+    ("no_provider", 1),
+    ("account_spent", 1),
+    ("model_spent", 1),
+    ("balance_spent", 1),
+    ("free_spent", 1),
+    ("retired_1008", 1),
+    ("invalid_parameter", 1),
+    ("context_length", 1),
+    ("not_found", 1),
+    ("too_large", 1),
+    ("task_failed", 1),
+    ("html", 1),
+    ("throttled", 3),
+    ("burst_in_200", 3),
+    ("server_error", 3),
+    ("unavailable", 3),
+    ("gateway_timeout", 3),
+    ("request_timeout", 3),
+    ("shell", 3),
+    ("close_before_reply", 3),
+]
+
+
+@pytest.mark.parametrize(("scenario", "requests"), COSTS, ids=[row[0] for row in COSTS])
+@pytest.mark.parametrize("way", ["invoke", "astream"])
+async def test_requests_that_a_failure_costs(
+    chat: MakeChat, service: LocalService, scenario: str, requests: int, way: str
+) -> None:
+    service.next(*[scenario] * 5)
+    model = chat()
+    model._client._core.policy = transport_retry.RetryPolicy(first_delay=0)
+    with pytest.raises(ModelScopeError) as caught:
+        await say_hello(model, way)
+
+    assert len(service.requests) == requests
+    assert caught.value.details.attempts == requests

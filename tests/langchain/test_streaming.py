@@ -170,7 +170,7 @@ def test_usage_on_every_chunk_is_counted_once(
 
 
 async def test_an_end_without_usage_is_an_end(chat: MakeChat, service: LocalService) -> None:
-    events = [said("Hello "), said("there."), said("", "stop"), DONE]
+    events: list[Any] = [said("Hello "), said("there."), said("", "stop"), DONE]
     service.next(Stream(events), Stream(events), Stream(events))
     model = chat()
     answers = [
@@ -213,6 +213,6 @@ async def test_an_empty_success_is_asked_again_then_named(
     with pytest.raises(ModelScopeEmptyReplyError) as caught:
         await ask()
     assert len(service.requests) == 3
-    assert caught.value.is_retryable  # type: ignore[attr-defined]
+    assert caught.value.is_retryable
     assert "tool" in str(caught.value)
     assert model in str(caught.value)
