@@ -99,13 +99,7 @@ def _metadata(origin: Origin | None, response_id: str | None) -> dict[str, Any]:
     metadata["model_name"] = origin.model
     if origin.request_id:
         metadata["request_id"] = origin.request_id
-    if origin.model != origin.requested_model:
-        metadata["requested_model"] = origin.requested_model
-        metadata["fallback_reason"] = origin.fallback_reason
-    if origin.adjustments:
-        metadata["adjustments"] = list(origin.adjustments)
-    if origin.allowance:
-        metadata["allowance"] = dict(origin.allowance)
+    metadata["modelscope"] = origin.told()
     return metadata
 
 

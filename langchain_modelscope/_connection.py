@@ -21,6 +21,7 @@ from pydantic import (
 
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.quota import Quota
 from modelscope_transport.settings import resolve_token
 
 from .errors import native_errors
@@ -89,6 +90,20 @@ class Connection(BaseModel):
     def model(self) -> str:
         """Model ID, ``owner/name``."""
         return self.model_name
+
+    @property
+    def quota(self) -> Quota:
+        """The pool that decides how many more calls this model may get today, and how it is known.
+
+        It is told from the ledger alone: no request, no cost. The ledger's file is read here, so in
+        an event loop ask ``await asyncio.to_thread(lambda: model.quota)``. All pools are told by
+        ``quotas()`` of a `modelscope_transport.Client`.
+
+        Raises:
+            ModelScopeConfigurationError: the ledger is switched off, or cannot be used.
+        """
+        with native_errors():
+            return self._client.quota(self.model_name)
 
     @model_validator(mode="after")
     def _connect(self) -> Self:

@@ -64,9 +64,9 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
         message=ChatMessage(
             role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=message_kwargs
         ),
-        raw=_close(raw, result.usage, result.origin),
+        raw=_close(raw, result.usage),
         logprobs=_logprobs(choice.logprobs),
-        additional_kwargs=_counts(result.usage),
+        additional_kwargs=_told(result.usage, result.origin),
     )
 
 
@@ -133,9 +133,9 @@ class GrowingMessage:
         )
 
     def finish(self) -> ChatResponse:
-        """The whole message, with its usage; its ``delta`` is empty."""
-        raw = _close(self._raw, self._usage, self._origin)
-        return self._response("", raw, None, dict(_counts(self._usage)))
+        """The whole message, with its usage and its origin; its ``delta`` is empty."""
+        raw = _close(self._raw, self._usage)
+        return self._response("", raw, None, _told(self._usage, self._origin))
 
     def _add_call(self, piece: ToolCallDelta) -> None:
         call = self._calls.get(piece.index)
@@ -203,7 +203,7 @@ def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     }
 
 
-def _close(raw: dict[str, Any], usage: Usage | None, origin: Origin | None) -> dict[str, Any]:
+def _close(raw: dict[str, Any], usage: Usage | None) -> dict[str, Any]:
     """``raw`` of a complete answer. Without usage the key is left out: core then estimates."""
     closed = {**raw, "finish_reason": raw.get("finish_reason")}
     if usage is not None:
@@ -212,16 +212,15 @@ def _close(raw: dict[str, Any], usage: Usage | None, origin: Origin | None) -> d
             "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
             "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         }
-    if origin is not None:
-        closed["origin"] = {
-            "requested_model": origin.requested_model,
-            "fallback_reason": origin.fallback_reason,
-            "request_id": origin.request_id,
-            "adjustments": list(origin.adjustments),
-            "attempts": origin.attempts,
-            "allowance": dict(origin.allowance) if origin.allowance else None,
-        }
     return closed
+
+
+def _told(usage: Usage | None, origin: Origin | None) -> dict[str, Any]:
+    """What is known of a complete answer beside itself: token counts, and where it comes from."""
+    told: dict[str, Any] = dict(_counts(usage))
+    if origin is not None:
+        told["modelscope"] = origin.told()
+    return told
 
 
 def _counts(usage: Usage | None) -> dict[str, int]:

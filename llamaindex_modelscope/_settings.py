@@ -1,4 +1,4 @@
-"""What both classes do with the arguments that say how to reach the service."""
+"""What the classes do alike with the client, and with the arguments that make it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pydantic import BaseModel, SecretStr
 
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.quota import Quota
 
-__all__ = ["checked_arguments", "client_for"]
+from .errors import native_errors
+
+__all__ = ["checked_arguments", "client_for", "quota_of"]
 
 
 def client_for(
@@ -58,6 +61,19 @@ def checked_arguments(owner: type[BaseModel], model: str | None, fields: Mapping
     if not model:
         raise ConfigurationError(f"Name a model: {owner.__name__}(model='owner/name').")
     return model
+
+
+def quota_of(client: Client, model: str) -> Quota:
+    """The pool that decides how many more calls a model may get today, and how it is known.
+
+    It is told from the ledger alone: no request, no cost. The ledger's file is read here, so in an
+    event loop ask ``await llm.client.aio.quota(model)``; ``llm.client.quotas()`` tells all pools.
+
+    Raises:
+        ModelScopeConfigurationError: the ledger is switched off, or cannot be used.
+    """
+    with native_errors():
+        return client.quota(model)
 
 
 def _perhaps(name: str, names: Iterable[str]) -> str:

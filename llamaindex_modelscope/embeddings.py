@@ -14,9 +14,10 @@ from pydantic import Field, PrivateAttr, SecretStr, model_validator
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
 from modelscope_transport.models import profile_for
+from modelscope_transport.quota import Quota
 from modelscope_transport.types import EmbeddingRequest
 
-from ._settings import checked_arguments, client_for
+from ._settings import checked_arguments, client_for, quota_of
 from .errors import ModelScopeConfigurationError, native_errors
 
 __all__ = ["ModelScopeEmbedding"]
@@ -136,6 +137,11 @@ class ModelScopeEmbedding(BaseEmbedding):
                 "in an IngestionPipeline."
             )
         return self
+
+    @property
+    def quota(self) -> Quota:
+        """What is left for this model today, told from the ledger alone; see `quota_of`."""
+        return quota_of(self.client, self.model_name)
 
     def to_payload(self) -> dict[str, Any]:
         """What traces may know of this object."""

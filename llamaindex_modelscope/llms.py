@@ -22,12 +22,13 @@ from modelscope_transport.chat_stream import AsyncChatStream, ChatStream
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
 from modelscope_transport.models import ModelProfile, profile_for
+from modelscope_transport.quota import Quota
 from modelscope_transport.types import ChatRequest, Message
 
 from ._convert import to_messages
 from ._options import chat_request
 from ._replies import GrowingMessage, to_chat_response, to_completion_response
-from ._settings import checked_arguments, client_for
+from ._settings import checked_arguments, client_for, quota_of
 from ._structured import StructuredOutputLLM
 from .errors import native_errors
 
@@ -184,6 +185,11 @@ class ModelScope(StructuredOutputLLM):
         except ConfigurationError:
             # Out of a pickle, and no token here yet: the call itself will say so.
             return profile_for(self.model)
+
+    @property
+    def quota(self) -> Quota:
+        """What is left for this model today, told from the ledger alone; see `quota_of`."""
+        return quota_of(self.client, self.model)
 
     @property
     def metadata(self) -> LLMMetadata:

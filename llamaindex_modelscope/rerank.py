@@ -14,9 +14,10 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field, SecretStr
 
 from modelscope_transport.client import Client
+from modelscope_transport.quota import Quota
 from modelscope_transport.task_types import RerankRequest, RerankResult
 
-from ._settings import checked_arguments, client_for
+from ._settings import checked_arguments, client_for, quota_of
 from .errors import native_errors
 
 __all__ = ["ModelScopeRerank"]
@@ -91,6 +92,11 @@ class ModelScopeRerank(BaseNodePostprocessor):
     def class_name(cls) -> str:
         """Name in dumps and traces."""
         return "ModelScopeRerank"
+
+    @property
+    def quota(self) -> Quota:
+        """What is left for this model today, told from the ledger alone; see `quota_of`."""
+        return quota_of(self.client, self.model)
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None

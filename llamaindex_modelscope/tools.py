@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from modelscope_transport.client import Client
 from modelscope_transport.media import MediaSource, media_url
+from modelscope_transport.quota import Quota
 from modelscope_transport.task_types import (
     Image,
     ImageRequest,
@@ -28,7 +29,7 @@ from modelscope_transport.tasks import TASKS, Task, known_task, task_named
 from modelscope_transport.types import ImagePart
 
 from ._convert import to_messages
-from ._settings import client_for
+from ._settings import client_for, quota_of
 from .errors import native_errors
 
 __all__ = ["Drawn", "ModelScopeImageToolSpec", "ModelScopePipelineToolSpec"]
@@ -130,6 +131,11 @@ class ModelScopeImageToolSpec(BaseToolSpec):
             fallback_models=tuple(fallback_models),
             extra_body=extra_body,
         )
+
+    @property
+    def quota(self) -> Quota:
+        """What is left for this model today, told from the ledger alone; see `quota_of`."""
+        return quota_of(self._client, self.model)
 
     def to_tool_list(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 __all__ = [
     "AudioPart",
@@ -263,6 +263,10 @@ class Origin(Struct, frozen=True):
     adjustments: tuple[str, ...] = ()
     attempts: int = 1
     allowance: Mapping[str, int] | None = None
+
+    def told(self) -> dict[str, Any]:
+        """The same as plain data, for the frameworks' metadata."""
+        return {**to_builtins(self), "adjustments": list(self.adjustments)}
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):

@@ -296,7 +296,35 @@ def test_the_allowance_is_told_where_the_service_tells(chat: MakeChat, streamed:
         model = chat(api_key=service.token, base_url=service.base_url)
         answer: AIMessage = whole(list(model.stream("Hi"))) if streamed else model.invoke("Hi")
 
-    assert answer.response_metadata["allowance"]
+    assert answer.response_metadata["modelscope"] == {
+        "model": PLAIN,
+        "requested_model": PLAIN,
+        "fallback_reason": None,
+        "request_id": None,
+        "adjustments": [],
+        "attempts": 1,
+        "allowance": {
+            "account_limit": 20,
+            "account_remaining": 19,
+            "model_limit": 5,
+            "model_remaining": 4,
+        },
+    }
+
+
+def test_one_chunk_of_a_stream_says_where_it_comes_from(
+    chat: MakeChat, service: LocalService
+) -> None:
+    service.next("model_spent")
+    chunks = list(chat(STREAM_ONLY, fallback_models=(HYBRID,)).stream("Hello"))
+    told = [chunk for chunk in chunks if "modelscope" in chunk.response_metadata]
+
+    assert len(chunks) > 3
+    assert told == chunks[:1]
+    metadata = whole(chunks).response_metadata
+    assert metadata["model_name"] == HYBRID
+    assert metadata["modelscope"] == told[0].response_metadata["modelscope"]
+    assert metadata["modelscope"]["attempts"] == 2
 
 
 def test_log_probabilities_come_back_in_both_ways(chat: MakeChat) -> None:
@@ -315,8 +343,8 @@ def test_which_model_answered_and_why(chat: MakeChat, service: LocalService) -> 
 
     assert [request.body["model"] for request in service.requests] == [PLAIN, HYBRID]
     assert answer.response_metadata["model_name"] == HYBRID
-    assert answer.response_metadata["requested_model"] == PLAIN
-    assert answer.response_metadata["fallback_reason"] == "model_spent"
+    assert answer.response_metadata["modelscope"]["requested_model"] == PLAIN
+    assert answer.response_metadata["modelscope"]["fallback_reason"] == "model_spent"
 
 
 # ----------------------------------------------------------------- what this service needs
@@ -329,7 +357,7 @@ def test_a_model_that_only_streams_serves_invoke(chat: MakeChat, service: LocalS
     assert answer.text
     assert answer.additional_kwargs["reasoning_content"]
     assert answer.usage_metadata
-    assert any("stream" in said for said in answer.response_metadata["adjustments"])
+    assert any("stream" in said for said in answer.response_metadata["modelscope"]["adjustments"])
 
 
 def test_that_a_model_only_streams_is_learnt_once(chat: MakeChat, service: LocalService) -> None:
@@ -354,7 +382,7 @@ def test_a_forced_tool_turns_thinking_off_for_that_call(
 
     assert service.requests[0].body["enable_thinking"] is False
     assert answer.tool_calls[0]["args"] == {"a": 2, "b": 3}
-    assert any("thinking" in said for said in answer.response_metadata["adjustments"])
+    assert any("thinking" in said for said in answer.response_metadata["modelscope"]["adjustments"])
 
 
 def test_thinking_is_switched_as_the_model_wants_it(chat: MakeChat, service: LocalService) -> None:

@@ -136,7 +136,7 @@ def test_a_model_without_json_schema_is_asked_by_a_tool(
     sent = service.requests[-1].body
     assert "response_format" not in sent
     assert sent["tool_choice"]["function"]["name"] == sent["tools"][0]["function"]["name"]
-    adjustments = answer["raw"].response_metadata["adjustments"]
+    adjustments = answer["raw"].response_metadata["modelscope"]["adjustments"]
     assert any("schema" in said for said in adjustments)
 
 

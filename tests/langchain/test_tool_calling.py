@@ -146,7 +146,7 @@ def test_a_model_that_cannot_be_forced_is_left_to_choose(
 
     assert service.requests[0].body["tool_choice"] == "auto"
     assert answer.tool_calls[0]["args"] == {"a": 2, "b": 3}
-    assert any("forced" in said for said in answer.response_metadata["adjustments"])
+    assert any("forced" in said for said in answer.response_metadata["modelscope"]["adjustments"])
 
 
 def test_an_empty_answer_to_a_forced_tool_is_asked_again_without_thinking(
