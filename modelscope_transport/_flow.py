@@ -276,7 +276,7 @@ def _lesson(
         return None
     # An empty success is how some models refuse what they cannot do (modelscope/modelscope#1801).
     form = request.response_format
-    if form is not None and form.kind == "json_schema" and not request.tools:
+    if form is not None and form.kind == "json_schema":
         if profile.structured_output in (None, "json_schema"):
             return {"structured_output": "function_calling"}
     elif not (request.tools and _is_forced(request)):

@@ -118,18 +118,21 @@ def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
 
 def _choice(choice: _Choice, answer_tool: str | None) -> ChatChoice:
     body = choice.message or choice.delta or _Body()
-    text, calls = _content(body.content), body.tool_calls or []
+    text = _content(body.content)
+    calls = tuple(
+        ToolCall(call.id or f"call_{index}", _name(call), _arguments(call))
+        for index, call in enumerate(body.tool_calls or ())
+    )
     finish_reason = choice.finish_reason or None
-    if answer_tool is not None and calls:
-        text, calls = _arguments(calls[0]), []
-        finish_reason = "stop" if finish_reason == "tool_calls" else finish_reason
+    answers = [call.arguments for call in calls if call.name == answer_tool]
+    if answers:
+        text, calls = answers[0], tuple(call for call in calls if call.name != answer_tool)
+        if finish_reason == "tool_calls" and not calls:
+            finish_reason = "stop"
     return ChatChoice(
         text=text,
         reasoning=body.reasoning_content or body.reasoning or "",
-        tool_calls=tuple(
-            ToolCall(call.id or f"call_{index}", _name(call), _arguments(call))
-            for index, call in enumerate(calls)
-        ),
+        tool_calls=calls,
         finish_reason=finish_reason,
         logprobs=choice.logprobs,
         refusal=body.refusal or None,
@@ -155,6 +158,8 @@ class ChatDecoder:
 
     __slots__ = (
         "_answer_tool",
+        "_answers",
+        "_called",
         "_introduced",
         "_last_call",
         "_places",
@@ -166,6 +171,8 @@ class ChatDecoder:
     def __init__(self, answer_tool: str | None = None) -> None:
         """Start before the first payload."""
         self._answer_tool = answer_tool
+        self._answers: list[int] = []
+        self._called = False
         self.done = False
         self.finished = False
         self._introduced = False
@@ -217,20 +224,17 @@ class ChatDecoder:
         content = body.content
         text = content if type(content) is str else _content(content)
         reasoning = body.reasoning_content or body.reasoning or ""
-        calls = body.tool_calls
-        if self._answer_tool is not None and (calls or finish_reason):
-            # The first call is the answer; a second one is no part of it.
-            text = (
-                "".join([_arguments(call) for call in calls if not call.index]) if calls else text
-            )
-            calls = None
-            finish_reason = "stop" if finish_reason == "tool_calls" else finish_reason
+        calls = self._call_deltas(body.tool_calls) if body.tool_calls else ()
+        if self._answer_tool is not None:
+            text, calls = self._answer(text, calls)
+            if finish_reason == "tool_calls" and not self._called:
+                finish_reason = "stop"
         if not (text or reasoning or calls or finish_reason or body.refusal or response_id):
             return None
         return ChatDelta(
             text,
             reasoning,
-            self._call_deltas(calls) if calls else (),
+            calls,
             finish_reason,
             None,
             choice.logprobs,
@@ -251,6 +255,18 @@ class ChatDecoder:
                 for place, call in enumerate(calls)
             ]
         )
+
+    def _answer(
+        self, text: str, calls: tuple[ToolCallDelta, ...]
+    ) -> tuple[str, tuple[ToolCallDelta, ...]]:
+        """The answer's text where it comes as a call, and the calls that are none of it."""
+        answers = self._answers
+        answers += [call.index for call in calls if call.name == self._answer_tool]
+        others = tuple([call for call in calls if call.index not in answers])
+        self._called = self._called or bool(others)
+        if len(others) < len(calls):  # a second answer is no part of the first
+            text = "".join([call.arguments for call in calls if call.index == answers[0]])
+        return text, others
 
     def _place(self, call: _Call, place: int, side_by_side: int) -> int:
         """Which call a piece without an index belongs to: public clients guard against those."""

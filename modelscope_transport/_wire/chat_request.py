@@ -235,15 +235,18 @@ def _put_format_and_tools(
     tools, choice, form = request.tools, request.tool_choice, request.response_format
     answer_tool = None
     if form is not None and form.kind == "json_schema" and form.schema is not None:
-        keeps = profile.structured_output
-        if keeps in (None, "json_schema") or tools:
+        if profile.structured_output in (None, "json_schema"):
             body["response_format"] = _schema(form)
         else:
             # json_schema makes such models answer with nothing (modelscope/modelscope#1801).
             answer_tool = form.name
-            tools = (ToolSpec(form.name, form.description or "", form.schema, form.strict),)
-            choice = NamedTool(form.name)
-            adjustments.append("the model keeps no JSON schema: the answer came as a tool call")
+            if not tools or choice == "none":
+                choice = NamedTool(form.name)
+            elif choice in (None, "auto"):
+                choice = "required"  # a tool of the user's, or the answer
+            answer = ToolSpec(form.name, form.description or "", form.schema, form.strict)
+            tools = (*tools, answer)
+            adjustments.append("the model keeps no JSON schema: it was given a tool to answer with")
     elif form is not None:
         body["response_format"] = {"type": "json_object"}
     if not tools:
@@ -253,13 +256,14 @@ def _put_format_and_tools(
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if choice is not None:
-        _put_choice(body, choice, request, profile, adjustments)
+        _put_choice(body, choice, tools, request, profile, adjustments)
     return answer_tool
 
 
 def _put_choice(
     body: dict[str, Any],
     choice: Any,
+    tools: tuple[ToolSpec, ...],
     request: ChatRequest,
     profile: ModelProfile,
     adjustments: list[str],
@@ -279,9 +283,9 @@ def _put_choice(
         # success (recorded 2026-06-13).
         body.update(_thinking_switch(False, profile))
         adjustments.append("thinking was turned off for this call, since a tool was forced")
-    if needs_quiet and choice == "required" and len(request.tools) == 1:
+    if needs_quiet and choice == "required" and len(tools) == 1:
         # "required" is an empty success there even so; the name of the only tool says the same.
-        choice = NamedTool(request.tools[0].name)
+        choice = NamedTool(tools[0].name)
     if isinstance(choice, NamedTool):
         body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     else:

@@ -71,12 +71,33 @@ def test_an_agent_answers_with_an_object(
         )
 
 
-@pytest.mark.parametrize("model", [HYBRID, NO_SCHEMA])
-def test_a_raw_schema_on_a_thinking_model(
-    chat: MakeChat, service: LocalService, model: str
+@pytest.mark.parametrize("form", STRATEGIES, ids=["schema", "ToolStrategy", "ProviderStrategy"])
+@pytest.mark.parametrize("tools", [[], [order_status]], ids=["no tools", "tools"])
+@pytest.mark.parametrize("model", [HYBRID, NO_SCHEMA, "Qwen/QwQ-32B", "nex-agi/Nex-N2.5-mini"])
+async def test_an_agent_answers_with_an_object_on_every_kind_of_model(
+    chat: MakeChat, service: LocalService, model: str, form: Any, tools: list[Any]
 ) -> None:
-    agent = create_agent(chat(model, enable_thinking=False), response_format=Person)
-    assert agent.invoke(ADA)["structured_response"] == Person(name="Ada", age=36)
+    agent: Any = create_agent(chat(model), tools=tools, response_format=form)
+    for state in (agent.invoke(ADA), await agent.ainvoke(ADA)):
+        assert state["structured_response"] == Person(name="Ada", age=36)
+    # that a forced tool wants thinking off is learnt once, where the model data does not say it
+    assert len(service.requests) == (3 if model == NO_SCHEMA else 2)
+
+
+def test_an_agent_on_a_model_without_schema_calls_its_tool_first(
+    chat: MakeChat, service: LocalService
+) -> None:
+    agent: Any = create_agent(
+        chat(NO_SCHEMA), tools=[order_status], response_format=ProviderStrategy(Person)
+    )
+    state = agent.invoke({"messages": [("user", "What is the order_status of order 4711?")]})
+
+    assert isinstance(state["messages"][2], ToolMessage)
+    assert isinstance(state["structured_response"], Person)
+    for request in service.requests:
+        names = [tool["function"]["name"] for tool in request.body["tools"]]
+        assert names == ["order_status", "Person"]
+        assert "response_format" not in request.body
 
 
 def test_a_graph_streams_the_models_tokens(chat: MakeChat, service: LocalService) -> None:

@@ -311,14 +311,35 @@ def test_a_model_that_keeps_no_schema_is_given_a_tool(keeps: Any) -> None:
     assert "keeps no JSON schema" in encoding.adjustments[0]
 
 
-def test_beside_tools_a_schema_stays_a_schema() -> None:
-    encoding = encoded(
-        profile(structured_output="function_calling"),
-        tools=(ADD,),
-        response_format=ResponseFormat("json_schema", schema=SCHEMA),
-    )
+NO_SCHEMA = profile(structured_output="function_calling")
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent_choice"),
+    [
+        (None, "required"),
+        ("auto", "required"),
+        ("required", "required"),
+        ("none", {"type": "function", "function": {"name": "sum"}}),
+        (NamedTool("add"), {"type": "function", "function": {"name": "add"}}),
+    ],
+    ids=str,
+)
+def test_beside_tools_the_answer_is_one_more(choice: Any, sent_choice: Any) -> None:
+    form = ResponseFormat("json_schema", "sum", SCHEMA)
+    encoding = encoded(NO_SCHEMA, tools=(ADD,), tool_choice=choice, response_format=form)
+    sent = json.loads(encoding.body)
+    assert "response_format" not in sent
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["add", "sum"]
+    assert sent["tool_choice"] == sent_choice
+    assert encoding.answer_tool == "sum"
+
+
+def test_a_model_that_keeps_a_schema_gets_it_beside_tools() -> None:
+    form = ResponseFormat("json_schema", schema=SCHEMA)
+    encoding = encoded(profile(), tools=(ADD,), response_format=form)
     assert encoding.answer_tool is None
-    assert "response_format" in json.loads(encoding.body)
+    assert {"tools", "response_format"} <= set(json.loads(encoding.body))
 
 
 def test_a_schema_that_is_missing_is_any_object() -> None:

@@ -366,7 +366,7 @@ FORCED_REFUSED = sample("failures/forced_tool_while_thinking").reply
 ADD = ToolSpec("add", "adds", {"type": "object"})
 FORCED: dict[str, Any] = {"tools": (ADD,), "tool_choice": "required"}
 SCHEMA: dict[str, Any] = {
-    "response_format": ResponseFormat("json_schema", schema={"type": "object"})
+    "response_format": ResponseFormat("json_schema", "add", schema={"type": "object"})
 }
 
 
@@ -404,7 +404,7 @@ def test_a_schema_the_model_cannot_keep_becomes_a_tool() -> None:
     stage = Stage()
     played = stage.play(EMPTY, sample("chat/tool_call").reply, **SCHEMA)
     assert "response_format" in played.bodies[0]
-    assert played.bodies[1]["tools"][0]["function"]["name"] == "answer"
+    assert played.bodies[1]["tools"][0]["function"]["name"] == "add"
     answer = played.handover.value.choice
     assert (answer.text, answer.tool_calls, answer.finish_reason) == (
         '{"a": 2, "b": 3}',
@@ -478,9 +478,14 @@ def test_a_streamed_call_has_no_streaming_to_learn() -> None:
     assert len(Stage().play(NEEDS_STREAM, stream=True).attempts) == 1
 
 
-def test_a_schema_beside_tools_is_not_taken_apart() -> None:
-    played = Stage().play(EMPTY, EMPTY, EMPTY, tools=(ADD,), **SCHEMA)
-    assert len({attempt.body for attempt in played.attempts}) == 1
+def test_a_schema_beside_tools_becomes_one_more_tool() -> None:
+    stage = Stage()
+    form = {"response_format": ResponseFormat("json_schema", "sum", schema={"type": "object"})}
+    played = stage.play(EMPTY, sample("chat/tool_call").reply, tools=(ADD,), **form)
+    first, second = ([tool["function"]["name"] for tool in body["tools"]] for body in played.bodies)
+    assert (first, second) == (["add"], ["add", "sum"])
+    assert [call.name for call in played.handover.value.choice.tool_calls] == ["add"]
+    assert played.handover.value.choice.finish_reason == "tool_calls"
 
 
 def test_embeddings_have_no_lessons() -> None:

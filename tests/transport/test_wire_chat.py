@@ -439,6 +439,40 @@ def test_a_second_call_of_the_answers_tool_is_no_part_of_the_text() -> None:
     assert streamed([chunk("tool_calls", tool_calls=calls)], "answer").text == "{}"
 
 
+@pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "not numbered"])
+def test_the_answers_tool_beside_others(numbered: bool) -> None:
+    def at(index: int) -> dict[str, int]:
+        return {"index": index} if numbered else {}
+
+    add = {"id": "a", "name": "add", **at(0)}
+    answer = {"id": "b", "name": "answer", **at(1)}
+    only = [
+        chunk(tool_calls=[piece('{"x"', **answer | at(0))]),
+        chunk(tool_calls=[piece(": 1}", **at(0))]),
+        chunk("tool_calls"),
+    ]
+    assert streamed(only, "answer").choice == ChatChoice('{"x": 1}', finish_reason="stop")
+
+    both = [
+        chunk(content="First "),
+        chunk(tool_calls=[piece('{"y"', **add)]),
+        chunk(tool_calls=[piece(": 2}", **at(0))]),
+        chunk(tool_calls=[piece("{", **answer)]),
+        chunk(tool_calls=[piece("}", **at(1))]),
+        chunk("tool_calls"),
+    ]
+    calls = (ToolCall("a", "add", '{"y": 2}'),)
+    expected = ChatChoice("First {}", tool_calls=calls, finish_reason="tool_calls")
+    assert streamed(both, "answer").choice == expected
+    assert streamed(both[:3] + both[-1:], "answer").choice.tool_calls == calls
+
+    message = {"tool_calls": [piece('{"y": 2}', **add), piece("{}", **answer)]}
+    whole = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    decoded = decode(json.dumps(whole).encode(), "answer")
+    assert isinstance(decoded, ChatResult)
+    assert decoded.choice == ChatChoice("{}", tool_calls=calls, finish_reason="tool_calls")
+
+
 def test_a_model_that_answers_in_text_all_the_same_is_heard() -> None:
     assert message(content="{}").text == "{}"
     assert streamed([chunk(content="{"), chunk("stop", content="}")], "answer").text == "{}"
