@@ -19,6 +19,7 @@ from pydantic import Field
 from pydantic_core import from_json
 
 from ._options import original_names, tool_option
+from .errors import native_errors
 
 __all__ = ["ToolCallingLLM"]
 
@@ -51,7 +52,9 @@ class ToolCallingLLM(FunctionCallingLLM):
             options["tools"] = [tool_option(tool, strict=strict) for tool in tools]
             options["tool_choice"] = tool_choice or ("required" if tool_required else "auto")
             options["parallel_tool_calls"] = allow_parallel_tool_calls
-            if names := original_names(tools):
+            with native_errors():
+                names = original_names(tools)
+            if names:
                 options["tool_names"] = names
         return options
 
@@ -63,11 +66,12 @@ class ToolCallingLLM(FunctionCallingLLM):
         **kwargs: Any,
     ) -> ChatResponse:
         """Keep the first call only, where the caller can take but one."""
-        calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        message = response.message
+        calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
         if allow_parallel_tool_calls or len(calls) < 2:
             return response
-        message = response.message
-        kept = [block for block in message.blocks if block not in calls[1:]]
+        dropped = {id(call) for call in calls[1:]}  # by identity: two calls may be equal
+        kept = [block for block in message.blocks if id(block) not in dropped]
         first = message.additional_kwargs["tool_calls"][:1]
         trimmed = message.model_copy(
             update={
