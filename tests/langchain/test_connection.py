@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from langchain_core.load import dumps, loads
 from langchain_core.runnables import ConfigurableField
+from pydantic import BaseModel
 
 from langchain_modelscope import (
     ChatModelScope,
@@ -26,6 +28,13 @@ from langchain_modelscope import (
 from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
 from tests.langchain.conftest import HYBRID, PLAIN, MakeChat
+
+
+class Person(BaseModel):
+    """A person that a text tells about."""
+
+    name: str
+
 
 # -------------------------------------------------------------------------------- no token out
 
@@ -73,12 +82,31 @@ def test_a_chain_with_bound_tools_pickles(
     chat: MakeChat, service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
-    bound = chat(stop=["end"]).bind(temperature=0.25)
+    bound = chat(stop=["end"]).bind_tools([Person], temperature=0.25)
     revived = pickle.loads(pickle.dumps(bound))
 
     assert revived.invoke("Hello").text
     assert service.requests[0].body["temperature"] == 0.25
     assert service.requests[0].body["stop"] == ["end"]
+    assert service.requests[0].body["tools"][0]["function"]["name"] == "Person"
+
+
+@pytest.mark.parametrize("pickler", [pickle, cloudpickle], ids=["pickle", "cloudpickle"])
+@pytest.mark.parametrize("kind", [ChatModelScope, Client])
+def test_a_token_travels_in_a_pickle_of_ones_own_making(
+    service: LocalService, pickler: Any, kind: Any
+) -> None:
+    # what is pickled is the order to make the object, in which the user has written the token
+    way = {"api_key": service.token, "base_url": service.base_url}
+    make = functools.partial(kind, **(way if kind is Client else {"model": PLAIN, **way}))
+    sent = pickler.dumps(make)
+    assert service.token.encode() in sent
+
+    made = pickle.loads(sent)()
+    client = made if kind is Client else made._client
+    assert ChatModelScope(model=PLAIN, client=client).invoke("Hello").text
+    assert service.requests[0].headers["authorization"] == f"Bearer {service.token}"
+    assert service.token.encode() not in pickler.dumps(made)
 
 
 def test_embeddings_pickle(
@@ -105,16 +133,22 @@ def test_a_copy_in_the_same_process_keeps_its_token(chat: MakeChat, service: Loc
 
 # LangChain warns of every use of loads, which is in beta
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
-def test_dumps_and_loads(service: LocalService, chat: MakeChat) -> None:
+@pytest.mark.parametrize("place", ["handed over", "environment"])
+def test_dumps_and_loads(
+    service: LocalService, chat: MakeChat, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     model = chat(temperature=0.5, fallback_models=[HYBRID], stop=["end"], enable_thinking=False)
     written = dumps(model)
     assert service.token not in written
 
+    token = {"MODELSCOPE_API_KEY": service.token}
+    if place == "environment":
+        monkeypatch.setenv(*token.popitem())
     read = loads(
         written,
         allowed_objects=[ChatModelScope],
         valid_namespaces=["langchain_modelscope"],
-        secrets_map={"MODELSCOPE_API_KEY": service.token},
+        secrets_map=token or None,
     )
     assert isinstance(read, ChatModelScope)
     assert read.model_dump(exclude={"metadata"}) == model.model_dump(exclude={"metadata"})

@@ -120,6 +120,20 @@ def test_an_answer_that_is_no_object_raises(chat: MakeChat, service: LocalServic
         chat().with_structured_output(Person, method="json_schema").invoke(ADA)
 
 
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+async def test_a_refusal_is_no_object(chat: MakeChat, service: LocalService, method: Any) -> None:
+    choice = {"message": {"content": None, "refusal": "I cannot."}, "finish_reason": "stop"}
+    service.next(*[Reply(200, {"choices": [choice]})] * 2)
+    reader = chat().with_structured_output(Person, method=method, include_raw=True)
+
+    for answer in (reader.invoke(ADA), await reader.ainvoke(ADA)):
+        assert isinstance(answer, dict)
+        assert answer["parsed"] is None
+        assert answer["raw"].content_blocks == [{"type": "refusal", "refusal": "I cannot."}]
+        if method != "function_calling":  # no call is no error to LangChain
+            assert isinstance(answer["parsing_error"], Exception)
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["invoke", "stream"])
 def test_a_model_without_json_schema_is_asked_by_a_tool(
     chat: MakeChat, service: LocalService, stream: bool
