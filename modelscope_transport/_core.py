@@ -6,6 +6,7 @@ one token at one address share what is known of the account.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
@@ -19,24 +20,24 @@ from msgspec.structs import replace
 from ._admission import Admission, Concurrency, Gates
 from ._batches import Batches
 from ._exchange import AsyncExchange, Exchange
-from ._flow import Flow, Request, call_flow
+from ._flow import Flow, Handover, Request, call_flow
 from ._gate import Gate
 from ._io import Line
 from ._poll import poll_flow
 from ._saving import Flights, Saving
 from ._stream import StreamReader
-from ._wire.chat import Opening
 from ._wire.checks import check_headers, check_model, check_range
-from .errors import ConfigurationError, InvalidRequestError
+from ._wire.failures import park_of
+from .errors import ConfigurationError, InvalidRequestError, QuotaExceededError
 from .models import ModelProfile, ProfileBook, profile_for
 from .platforms import Platform
-from .quota import Budget, Ledger, open_ledger
+from .quota import Budget, Ledger, Reservation, open_ledger
 from .response_cache import ResponseCache
 from .retry import RetryBudget, RetryPolicy
 from .settings import Secret, Settings, resolve_ledger, resolve_proxy, resolve_token
 from .task_types import ImageRequest
 from .tasks import check_task
-from .types import EmbeddingRequest, Origin
+from .types import EmbeddingRequest
 
 __all__ = ["Core", "Options", "checked_concurrency", "checked_timeout", "name_of"]
 
@@ -123,13 +124,18 @@ class Core:
 
     @functools.cached_property
     def line(self) -> Line:
-        options = self.options
-        headers = {"user-agent": _user_agent(), **(options.default_headers or {})}
-        platforms = tuple(self._line_to(platform) for platform in options.platforms)
-        admission = self._admission(self.settings, self.ledger, options.budget)
-        return Line(self.settings, admission, headers, *self._http, platforms)
+        (home, admission), *others = self._ways
+        headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
+        platforms = tuple(Line(*way, {"user-agent": _user_agent()}) for way in others)
+        return Line(home, admission, headers, *self._http, platforms)
 
-    def _line_to(self, platform: Platform) -> Line:
+    @functools.cached_property
+    def _ways(self) -> tuple[tuple[Settings, Admission], ...]:
+        """To the service, then to each platform: settings, and what calls have to pass there."""
+        home = self._admission(self.settings, self.ledger, self.options.budget)
+        return (self.settings, home), *map(self._way_to, self.options.platforms)
+
+    def _way_to(self, platform: Platform) -> tuple[Settings, Admission]:
         """The way to another platform, whose calls are counted in any case: they cost money."""
         settings = replace(
             self.settings,
@@ -139,8 +145,7 @@ class Core:
             owner=None,
         )
         ledger = self.ledger or open_ledger("memory")
-        admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
-        return Line(settings, admission, {"user-agent": _user_agent()})
+        return settings, self._admission(settings, ledger, Budget(calls=platform.max_calls))
 
     def _admission(
         self, settings: Settings, ledger: Ledger | None, budget: Budget | None
@@ -182,12 +187,34 @@ class Core:
         flow = call_flow(row, request, stream=stream, stand_ins=stand_ins, **known)
         return flow, deadline
 
-    def reader(
-        self, opening: Opening, exchange: Exchange | AsyncExchange, origin: Origin
-    ) -> StreamReader:
+    def reader(self, handover: Handover, exchange: Exchange | AsyncExchange) -> StreamReader:
         """What turns the rest of a handed-over stream into deltas."""
-        masked = self.settings.token.masked
-        return StreamReader(opening, exchange.events, exchange.pending, origin, masked)
+        settings, _ = self._way(handover.platform)
+        return StreamReader(
+            handover.value,
+            exchange.events,
+            exchange.pending,
+            handover.origin,
+            settings.token.masked,
+            functools.partial(self.heed, platform=handover.platform),
+        )
+
+    def _way(self, platform: int | None) -> tuple[Settings, Admission]:
+        return self._ways[0 if platform is None else platform + 1]
+
+    def heed(self, error: QuotaExceededError, platform: int | None = None) -> None:
+        """Tell the ledger of a pool that was declared spent when its call had long been settled.
+
+        A stream may break off with this news, and an image task that was accepted may fail with it.
+        """
+        _, admission = self._way(platform)
+        ledger, park = admission.ledger, park_of(error.details)
+        if ledger is None or park is None or error.model is None:
+            return
+        with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
+            given = ledger.reserve(admission.account, error.model)
+            if isinstance(given, Reservation):  # else it is known already
+                ledger.settle(given, charged=False, park=park)
 
     @property
     def image_gate(self) -> Gate:

@@ -75,10 +75,17 @@ class Attempt(Struct):
 
 
 class Handover(Struct, frozen=True):
-    """A call that succeeded: its decoded reply, or the opening of its stream."""
+    """A call that succeeded.
+
+    Attributes:
+        value: its decoded reply, or the opening of its stream.
+        origin: where it comes from.
+        platform: place among the client's platforms; ``None`` for the service itself.
+    """
 
     value: Any
     origin: Origin
+    platform: int | None = None
 
 
 Flow = Generator[Attempt, Outcome, Handover]
@@ -179,9 +186,8 @@ class _Call(Struct):
                 if trial:
                     book.learn(model, **trial)
                 origin = _origin(outcome, verdict, request.model, model, because)
-                return Handover(
-                    value, replace(origin, adjustments=encoded.adjustments, attempts=self.attempts)
-                )
+                made = {"adjustments": encoded.adjustments, "attempts": self.attempts}
+                return Handover(value, replace(origin, **made), platform)
             lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
             if lesson and not lesson.items() <= trial.items():
                 # Another form of the same request: no fault of the service, so no retry is counted.

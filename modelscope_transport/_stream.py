@@ -15,7 +15,7 @@ from ._wire.chat import ChatDecoder, Opening
 from ._wire.failures import judge
 from ._wire.outcomes import Failure, Reply
 from .accumulator import ChatAccumulator
-from .errors import ErrorDetails, ModelScopeError, StreamInterruptedError
+from .errors import ErrorDetails, ModelScopeError, QuotaExceededError, StreamInterruptedError
 from .types import ChatDelta, ChatResult, Origin
 
 __all__ = ["StreamReader"]
@@ -30,6 +30,8 @@ class StreamReader:
         pending: payloads that came together with the first.
         origin: where the answer comes from.
         masked: takes the token out of what the service says.
+        heed: whom to tell of an allowance that the stream declares spent. It may do I/O, so whoever
+            drives the reader calls it.
 
     Attributes:
         ended: whether nothing more can come.
@@ -42,9 +44,11 @@ class StreamReader:
         pending: list[bytes],
         origin: Origin,
         masked: Callable[[str], str] = str,
+        heed: Callable[[QuotaExceededError], None] = lambda error: None,
     ) -> None:
         self.ended = False
         self._masked = masked
+        self.heed = heed
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events

@@ -5,6 +5,7 @@ Laws of this file: each call is written once for each colour, over a flow that k
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from ._core import Core
 from ._task_choice import choose, hub_flow, settle
 from ._wire.failure_table import Kind, shape_rows
 from ._wire.failures import Verdict
-from .errors import ErrorDetails, ModelScopeError
+from .errors import ErrorDetails, ModelScopeError, QuotaExceededError
 from .ranking import check_ranking, read_ranking, to_chat
 from .task_types import (
     ImageRequest,
@@ -75,6 +76,10 @@ class TaskCalls:
             raise _no_turn(request)
         try:
             handover, _ = core.line.drive(flow, deadline, request.extra_headers)
+        except QuotaExceededError as error:
+            if error.details.task_id is not None:  # the call itself was settled when it began
+                core.heed(error)
+            raise
         finally:
             place.leave()
         result: ImageResult = handover.value
@@ -156,6 +161,10 @@ class AsyncTaskCalls:
             raise _no_turn(request)
         try:
             handover, _ = await core.line.adrive(flow, deadline, request.extra_headers)
+        except QuotaExceededError as error:
+            if error.details.task_id is not None:
+                await asyncio.to_thread(core.heed, error)
+            raise
         finally:
             place.leave()
         result: ImageResult = handover.value

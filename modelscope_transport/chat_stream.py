@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Self
 
 from ._exchange import AsyncExchange, Exchange
 from ._stream import StreamReader
+from .errors import QuotaExceededError
 from .types import ChatDelta, ChatResult, Origin, ToolCallDelta
 
 __all__ = ["AsyncChatStream", "ChatStream", "adeltas", "deltas"]
@@ -32,6 +34,10 @@ def _deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
         data = None  # a traceback that shows locals must not show what a server repeats
         yield from reader.finish(exchange.late() or broken)
         exchange.drain()
+    except QuotaExceededError as error:
+        exchange.close()
+        reader.heed(error)
+        raise
     finally:
         exchange.close()
 
@@ -59,6 +65,10 @@ async def _adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterat
         for delta in reader.finish(exchange.late() or broken):
             yield delta
         await exchange.drain()
+    except QuotaExceededError as error:
+        await exchange.aclose()  # first: what fills the threads may be waiting for its place
+        await asyncio.to_thread(reader.heed, error)
+        raise
     finally:
         await exchange.aclose()
 

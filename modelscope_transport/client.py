@@ -85,7 +85,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(value, exchange, handover.origin)
+            reader = core.reader(handover, exchange)
             for _ in deltas(exchange, reader):
                 pass
             return reader.result()
@@ -106,7 +106,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(value, exchange, handover.origin)
+            reader = core.reader(handover, exchange)
             pieces = deltas(exchange, reader)
             if saving is not None:
                 pieces = saving.keeping(request, pieces, reader)
@@ -201,7 +201,7 @@ class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
         handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(value, exchange, handover.origin)
+            reader = core.reader(handover, exchange)
             async for _ in await adeltas(exchange, reader):
                 pass
             return reader.result()
@@ -218,7 +218,7 @@ class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
         handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(value, exchange, handover.origin)
+            reader = core.reader(handover, exchange)
             pieces = await adeltas(exchange, reader)
             if saving is not None:
                 pieces = saving.akeeping(request, pieces, reader)

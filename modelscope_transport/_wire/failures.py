@@ -31,7 +31,7 @@ from .outcomes import (
 )
 from .wording import message_of
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "park_of"]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -236,6 +236,20 @@ def _refusal(park: Park, model: str, now: float) -> Verdict:
         details = _with_park(details, park, None)
     kind = Kind.MODEL_SPENT if park.scope == "model" else Kind.ACCOUNT_SPENT
     return Verdict(kind=kind, row=row, details=details, charged=False)
+
+
+def park_of(details: ErrorDetails) -> Park | None:
+    """The pool that an error declares spent; ``None`` where it names none."""
+    if details.scope is None or details.resets_at is None:
+        return None
+    return Park(
+        scope=details.scope,
+        model=details.model if details.scope == "model" else None,
+        until=details.resets_at.timestamp(),
+        limit=details.limit,
+        unit=details.unit,
+        server_message=details.server_message,
+    )
 
 
 def _with_park(details: ErrorDetails, park: Park, allowance: Allowance | None) -> ErrorDetails:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -111,6 +112,25 @@ def test_a_platform_answers_with_its_own_key_and_model(
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.body["model"] == ELSEWHERE
     assert "x-mine" not in request.headers
+
+
+def test_a_platform_that_is_spent_in_the_middle_of_a_stream_shuts_itself_alone(
+    service: LocalService, other: LocalService
+) -> None:
+    client = client_of(service, platform_of(other, max_calls=9))
+    begun = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Five"}}]}
+    spent = {"error": {"message": f"insufficient balance of {KEY}"}}
+    body = "".join(f"data: {json.dumps(payload)}\n\n" for payload in (begun, spent))
+    service.next("model_spent")
+    other.next(Reply(200, body.encode(), {"content-type": "text/event-stream"}))
+    with pytest.raises(QuotaExceededError) as caught:
+        list(client.stream_chat(ask()))
+
+    assert KEY not in repr(caught.value.details)
+    with pytest.raises(QuotaExceededError):
+        client.chat(ask())
+    assert len(other.requests) == 1
+    assert client.chat(ask(GLM)).text  # the service's own account is open
 
 
 def test_a_platform_is_asked_no_more_than_its_cap_allows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from modelscope_transport import (
     ChatRequest,
     Client,
     EmbeddingRequest,
+    ImageRequest,
     MemoryLedger,
     Message,
     ModelNotServedError,
@@ -33,6 +35,7 @@ from tests.transport.quota.clockwork import Hands
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 GLM = "ZhipuAI/GLM-4.7-Flash"
 EMBEDDING = "Qwen/Qwen3-Embedding-0.6B"
+IMAGE = "Qwen/Qwen-Image"
 ROOT = Path(__file__).parents[2]
 
 Call = Callable[[Client], object]
@@ -102,22 +105,71 @@ def test_a_spent_pool_costs_one_request_and_then_none(
         assert later.details.attempts == 0
 
 
+def draw(client: Client) -> object:
+    return client.draw(ImageRequest(model=IMAGE, prompt="a cat", poll_interval=0.001))
+
+
+def draw_async(client: Client) -> object:
+    request = ImageRequest(model=IMAGE, prompt="a cat", poll_interval=0.001)
+    return asyncio.run(client.aio.draw(request))
+
+
+def stream_async(client: Client) -> object:
+    async def read() -> object:
+        return [delta async for delta in await client.aio.stream_chat(ask())]
+
+    return asyncio.run(read())
+
+
+def events(*payloads: Any) -> Reply:
+    body = "".join(f"data: {json.dumps(payload)}\n\n" for payload in payloads)
+    return Reply(200, body.encode(), {"content-type": "text/event-stream"})
+
+
+SPENT = {"message": "insufficient balance"}
+BEGUN = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Five"}}]}
+# where the same words may stand: in a refusal, in a success, first in a stream, in the middle of
+# one, in a task that was accepted and failed
+PLACES: list[tuple[str, Any, list[Call]]] = [
+    ("error", Reply(429, {"error": SPENT}), [chat, chat_async, stream, stream_async]),
+    ("errors", Reply(429, {"errors": SPENT}), [chat, embed, draw, draw_async]),
+    ("inside a 200", Reply(200, {"error": SPENT}), [chat, chat_async, embed, draw]),
+    ("inside a 200, errors", Reply(200, {"errors": SPENT}), [chat, stream]),
+    ("first event", events({"error": SPENT}), [stream, stream_async]),
+    ("middle of a stream", events(BEGUN, {"error": SPENT}), [stream, stream_async]),
+    ("middle of a stream, errors", events(BEGUN, {"errors": SPENT}), [stream, stream_async]),
+    ("failed task", "task_spent", [draw, draw_async]),
+]
+
+
 @pytest.mark.parametrize(
-    "envelope",
+    ("said", "call"),
     [
-        lambda said: Reply(429, {"error": said}),
-        lambda said: Reply(429, {"errors": said}),
-        lambda said: Reply(200, {"error": said}),
-        lambda said: Reply(200, {"errors": said}),
+        pytest.param(said, call, id=f"{place}-{call.__name__}")
+        for place, said, calls in PLACES
+        for call in calls
     ],
 )
-def test_the_envelope_makes_no_difference(
-    envelope: Callable[[Any], Reply], service: LocalService, client: Client
+def test_the_same_words_mean_the_same_wherever_they_stand(
+    said: Any, call: Call, service: LocalService, client: Client
 ) -> None:
-    service.next(envelope({"message": f"You have exceeded today's quota for model {QWEN}"}))
-    assert refused(client).reason == "model_spent"
-    refused(client)
-    assert len(service.requests) == 1
+    service.next(said)
+    error = refused(client, call)
+    sent = len(service.requests)
+
+    assert isinstance(error, QuotaExceededError)
+    assert (error.reason, error.scope, error.details.unit) == (
+        "account_spent",
+        "account",
+        "magicubes",
+    )
+    assert error.resets_at is not None
+    for again in (call, chat, embed):
+        later = refused(client, again)
+        assert isinstance(later, QuotaExceededError)
+        assert (later.reason, later.resets_at) == (error.reason, error.resets_at)
+    assert len(service.requests) == sent
+    assert client.quotas()[0].spent
 
 
 def test_another_model_is_still_served(service: LocalService, client: Client) -> None:
