@@ -10,6 +10,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.instrumentation.span import active_span_id
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
@@ -71,11 +72,11 @@ class ModelScopeEmbedding(BaseEmbedding):
     timeout: float | None = Field(
         default=None, exclude=True, description="Total deadline of a request, seconds."
     )
-    client: Client = Field(exclude=True, repr=False, description="The connections in use.")
-
-    _gates: weakref.WeakValueDictionary[str | None, _Gate] = PrivateAttr(
-        default_factory=weakref.WeakValueDictionary
+    client: SkipJsonSchema[Client] = Field(
+        exclude=True, repr=False, description="The connections in use."
     )
+
+    _gates: _Gates = PrivateAttr(default_factory=lambda: _Gates())
 
     def __init__(
         self,
@@ -224,3 +225,10 @@ class _Gate:
         """Refuse to send after a failure, with a fresh instance of it."""
         if self.failure is not None:
             raise type(self.failure)(str(self.failure), details=self.failure.details)
+
+
+class _Gates(weakref.WeakValueDictionary[str | None, _Gate]):
+    """The gates of the calls under way, by their spans. A pickle holds none of them."""
+
+    def __reduce__(self) -> tuple[type[_Gates], tuple[()]]:
+        return _Gates, ()

@@ -17,6 +17,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from pydantic import Field, SecretStr
+from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.chat_stream import AsyncChatStream, ChatStream
 from modelscope_transport.client import Client
@@ -124,7 +125,9 @@ class ModelScope(StructuredOutputLLM):
     timeout: float | None = Field(
         default=None, exclude=True, description="Total deadline of a call, seconds."
     )
-    client: Client = Field(exclude=True, repr=False, description="The connections in use.")
+    client: SkipJsonSchema[Client] = Field(
+        exclude=True, repr=False, description="The connections in use."
+    )
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field, SecretStr
+from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.client import Client
 from modelscope_transport.quota import Quota
@@ -63,7 +64,9 @@ class ModelScopeRerank(BaseNodePostprocessor):
     timeout: float | None = Field(
         default=None, exclude=True, description="Total deadline of a call, seconds."
     )
-    client: Client = Field(exclude=True, repr=False, description="The connections in use.")
+    client: SkipJsonSchema[Client] = Field(
+        exclude=True, repr=False, description="The connections in use."
+    )
 
     def __init__(
         self,
