@@ -1,7 +1,7 @@
 """An open reply: its bytes as they come, its deadline, and its connection's way home.
 
-Laws of this file: no policy and no HTTP library; a reply is anything with headers, extensions and
-a byte stream. Whoever opens an exchange closes it, and closing twice does no harm.
+Laws of this file: no policy and no HTTP library. Whoever opens an exchange closes it, and closing
+twice does no harm.
 """
 
 from __future__ import annotations
@@ -9,47 +9,63 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any
+
+from msgspec import Struct
 
 from ._body import LONGEST_BODY, LONGEST_STREAM, Inflater, UnreadableBodyError
 from ._pool import Idle, LoopIdle
 from ._sse import EventDecoder, EventTooLongError
 from ._watchdog import Watch, shut, watch
 
-__all__ = ["AsyncExchange", "Exchange", "Wire", "finish_anyway"]
+__all__ = ["Arrived", "AsyncExchange", "Exchange", "Outgoing", "finish_anyway", "lower"]
 
 # How long the end of a stream may take after its last word, for the connection's sake alone.
 _DRAIN = 0.5
 
 
-class Wire:
-    """One connection of the sync colour, and its socket, which a deadline cuts.
+class Outgoing(Struct):
+    """A request, ready to be sent.
 
-    Args:
-        send: sends a request and gives the reply, its body unread.
-        close: closes the connection.
+    Attributes:
+        method: of HTTP.
+        address: where to, in the form that its connection reads.
+        headers: names in lower case, and values.
+        body: empty for none.
+        limits: seconds to wait, by what is waited for, as httpx names them.
     """
 
-    __slots__ = ("_send", "_sock", "close")
+    method: str
+    address: Any
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    limits: dict[str, float]
 
-    def __init__(self, send: Callable[[Any], Any], close: Callable[[], None]) -> None:
-        self._send = send
-        self._sock: Any | None = None
-        self.close = close
 
-    def send(self, request: Any, guard: Watch) -> Any:
-        """Send a request. The guard cuts it from here on, also while its headers drip in."""
+class Arrived(Struct):
+    """A reply whose head has arrived.
 
-        def notice(event: str, info: Mapping[str, Any]) -> None:
-            if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-                self._sock = info["return_value"].get_extra_info("socket")
-                guard.follow(self._sock)
+    Attributes:
+        status: of HTTP.
+        headers: names in lower case, and values.
+        stream: the bytes of its body, to be iterated and closed, in the colour of its connection.
+        sock: its socket, where its transport shows one.
+    """
 
-        if self._sock is not None:
-            guard.follow(self._sock)
-        request.extensions["trace"] = notice
-        return self._send(request)
+    status: int
+    headers: dict[str, str]
+    stream: Any
+    sock: Any = None
+
+    def is_good(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300
+
+
+def lower(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as they came, by their names in lower case."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 Broken = tuple[type[Exception], ...]
@@ -59,9 +75,9 @@ class _Reading:
     """What both colours do with bytes."""
 
     def __init__(
-        self, response: Any, pool: Any, connection: Any, deadline: float, broken: Broken
+        self, reply: Arrived, pool: Any, connection: Any, deadline: float, broken: Broken
     ) -> None:
-        self.response = response
+        self.reply = reply
         self.broken: Broken = (*broken, UnreadableBodyError)
         self.events = EventDecoder()
         self.pending: list[bytes] = []
@@ -84,17 +100,10 @@ class _Reading:
         if afterwards is not None:
             afterwards()
 
-    def headers(self) -> dict[str, str]:
-        """The reply's headers, their names in lower case."""
-        return {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in self.response.headers.raw
-        }
-
     def is_stream(self) -> bool:
         """Whether the reply is a stream of events."""
-        kind: str = self.response.headers.get("content-type", "")
-        return bool(self.response.is_success) and kind.lower().startswith("text/event-stream")
+        kind = self.reply.headers.get("content-type", "")
+        return self.reply.is_good() and kind.lower().startswith("text/event-stream")
 
     def late(self) -> str | None:
         """Why the bytes ended, where it was the deadline that ended them."""
@@ -102,7 +111,7 @@ class _Reading:
 
     def _inflater(self) -> Inflater:
         most = LONGEST_STREAM if self.is_stream() else LONGEST_BODY
-        return Inflater(self.response.headers.get("content-encoding", ""), most)
+        return Inflater(self.reply.headers.get("content-encoding", ""), most)
 
     def _take(self, data: bytes) -> bytes | None:
         """The first payload, once ``data`` completes it; the others wait in ``pending``."""
@@ -116,17 +125,12 @@ class _Reading:
         self.pending = self.events.close()
         return self.pending.pop(0) if self.pending else b""
 
-    def _socket(self) -> Any | None:
-        """The reply's socket, where its transport shows one."""
-        stream = self.response.extensions.get("network_stream")
-        return None if stream is None else stream.get_extra_info("socket")
-
 
 class Exchange(_Reading):
     """An open reply of the sync colour.
 
     Args:
-        response: the reply, unread.
+        reply: the reply, unread.
         pool: where its connection goes afterwards, or ``None`` for a client's own.
         connection: the connection.
         guard: cuts the connection at the end of the call.
@@ -140,22 +144,21 @@ class Exchange(_Reading):
 
     def __init__(
         self,
-        response: Any,
+        reply: Arrived,
         pool: Idle[Any] | None,
         connection: Any,
         guard: Watch,
         broken: Broken = (),
     ) -> None:
-        super().__init__(response, pool, connection, guard.deadline, broken)
+        super().__init__(reply, pool, connection, guard.deadline, broken)
         self.chunks: Iterator[bytes] = self._plain()
         self._guard = guard
-        self._sock = self._socket()
-        if self._sock is not None:
-            guard.follow(self._sock)
+        if reply.sock is not None and guard.sock is not reply.sock:
+            guard.follow(reply.sock)
 
     def _plain(self) -> Iterator[bytes]:
         inflater = self._inflater()
-        for data in self.response.stream:
+        for data in self.reply.stream:
             yield inflater.feed(data)
         self._whole = True
 
@@ -185,7 +188,7 @@ class Exchange(_Reading):
 
     def drain(self) -> None:
         """Read a stream to its very end, so that its connection can serve again."""
-        brief = watch(self._sock, time.monotonic() + _DRAIN)
+        brief = watch(self.reply.sock, time.monotonic() + _DRAIN)
         with contextlib.suppress(Exception):
             for _ in self.chunks:
                 pass
@@ -197,10 +200,10 @@ class Exchange(_Reading):
             return
         self._closed = True
         self._guard.cancel()
-        if not self._whole and self._sock is not None:
-            shut(self._sock)  # whoever waits for it in another thread is woken
+        if not self._whole and self.reply.sock is not None:
+            shut(self.reply.sock)  # whoever waits for it in another thread is woken
         try:
-            self.response.stream.close()
+            self.reply.stream.close()
         finally:
             if self._pool is not None:
                 self._pool.give(self._connection)
@@ -212,22 +215,21 @@ class AsyncExchange(_Reading):
 
     def __init__(
         self,
-        response: Any,
+        reply: Arrived,
         pool: LoopIdle[Any] | None,
         connection: Any,
         deadline: float,
         broken: Broken = (),
     ) -> None:
-        super().__init__(response, pool, connection, deadline, broken)
+        super().__init__(reply, pool, connection, deadline, broken)
         self.chunks: AsyncIterator[bytes] = self._plain()
-        sock = self._socket()
         loop = asyncio.get_running_loop()
-        wait = deadline - time.monotonic()
+        wait, sock = deadline - time.monotonic(), reply.sock
         self._watch = None if sock is None else loop.call_later(wait, shut, sock)
 
     async def _plain(self) -> AsyncIterator[bytes]:
         inflater = self._inflater()
-        async for data in self.response.stream:
+        async for data in self.reply.stream:
             yield inflater.feed(data)
         self._whole = True
 
@@ -275,7 +277,7 @@ class AsyncExchange(_Reading):
 
     async def _let_go(self) -> None:
         try:
-            await self.response.stream.aclose()
+            await self.reply.stream.aclose()
         finally:
             if self._pool is not None:
                 await self._pool.give(self._connection)

@@ -3,6 +3,9 @@
 Laws of this file: the only one that imports httpx and, in a call's way, the only one that sleeps
 or awaits, but for leave to send. It decides nothing: it waits as told, sends as told, and hands
 what came of it to the flow. Network failure enters the flow as a value.
+
+A request goes out over a connection of ours (``_direct.py``) or, where the user gave an httpx
+client of their own, through that and its hooks.
 """
 
 from __future__ import annotations
@@ -11,21 +14,20 @@ import asyncio
 import functools
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from msgspec import Struct
 
+from ._addresses import Addresses, Place
 from ._admission import Admission
 from ._body import UnreadableBodyError
-from ._exchange import AsyncExchange, Exchange, Wire, finish_anyway
+from ._direct import BROKEN, LATE, UNSENT, noticing
+from ._exchange import Arrived, AsyncExchange, Exchange, Outgoing, finish_anyway, lower
 from ._flow import Attempt, Flow, Handover
-from ._pool import Idle, LoopIdle
-from ._watchdog import watch
+from ._watchdog import Watch, watch
 from ._wire.outcomes import NoReply, Outcome, Reply
-from .errors import ConfigurationError
-from .settings import Settings, resolve_address
+from .settings import Settings
 
 __all__ = ["Line"]
 
@@ -36,50 +38,48 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-@functools.cache
-def _no_tls() -> ssl.SSLContext:
-    """A stand-in for addresses without TLS, so that no certificates are read for them."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+class _Given:
+    """A client of the user's own, sync or async, in the place of a connection of ours."""
+
+    def __init__(self, client: Any) -> None:
+        self._send = functools.partial(client.send, stream=True, follow_redirects=False)
+
+    def send(self, outgoing: Outgoing, guard: Watch) -> Arrived:
+        # Nothing is known of its connections but the new ones.
+        return _arrived(self._send(_request(outgoing, trace=noticing(guard.follow))))
+
+    async def asend(self, outgoing: Outgoing) -> Arrived:
+        return _arrived(await self._send(_request(outgoing)))
+
+    def close(self) -> None:
+        """Its connections are its own."""
+
+    async def aclose(self) -> None:
+        """Its connections are its own."""
 
 
-_ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60.0)
-_Pools = tuple[Idle[Wire], LoopIdle[httpx.AsyncHTTPTransport]]
-
-
-@functools.cache
-def _pools(origin: str, proxy: str | None) -> _Pools:
-    """The connections that every client of one address and proxy shares."""
-    context = _tls if origin.startswith("https") or proxy is not None else _no_tls
-
-    def make(transport: Any) -> Any:
-        try:
-            return transport(verify=context(), limits=_ONE, proxy=proxy, trust_env=False)
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            raise ConfigurationError(f"The proxy cannot be used: {error}") from None
-
-    def connect() -> Wire:
-        transport = make(httpx.HTTPTransport)
-        return Wire(transport.handle_request, transport.close)
-
-    return (
-        Idle(connect),
-        LoopIdle(functools.partial(make, httpx.AsyncHTTPTransport)),
+def _request(outgoing: Outgoing, **extensions: Any) -> httpx.Request:
+    return httpx.Request(
+        outgoing.method,
+        bytes(outgoing.address).decode(),
+        headers=outgoing.headers,
+        content=outgoing.body or None,
+        extensions={"timeout": outgoing.limits, **extensions},
     )
+
+
+def _arrived(response: httpx.Response) -> Arrived:
+    stream = response.extensions.get("network_stream")
+    sock = None if stream is None else stream.get_extra_info("socket")
+    return Arrived(response.status_code, lower(response.headers.raw), response.stream, sock)
 
 
 _Open = Exchange | AsyncExchange
 _LATE = "the deadline of the call"
-# What a broken connection raises in the middle of a stream.
-_BROKEN = (httpx.HTTPError, httpx.StreamError)
-
-
-class _Place(Struct, frozen=True):
-    """An address, whether it may see the token, and the connections there."""
-
-    url: httpx.URL
-    trusted: bool
-    idle: Idle[Wire]
-    loop_idle: LoopIdle[httpx.AsyncHTTPTransport]
+# What a failing connection raises: httpx's own, and httpcore's where there is no httpx between.
+_FAILED = (httpx.HTTPError, httpx.StreamError, *BROKEN)
+_TOO_SLOW = (httpx.TimeoutException, *LATE)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, *UNSENT)
 
 
 class Line:
@@ -103,27 +103,13 @@ class Line:
         http_async_client: httpx.AsyncClient | None = None,
         platforms: tuple[Line, ...] = (),
     ) -> None:
-        self._settings = settings
         self._admission = admission
         self._platforms = platforms
         self._token = settings.token
-        self._places: dict[str, _Place] = {}
-        self._headers = httpx.Headers(
-            {
-                "authorization": f"Bearer {self._token.reveal()}",
-                "content-type": "application/json",
-                "accept-encoding": "identity",
-                **{name.lower(): value for name, value in headers.items()},
-            }
-        )
-        self._home = self._place("")
-        # What a stranger's server gets to see: an image's address may lead anywhere.
-        self._public = {name: self._headers[name] for name in ("user-agent", "accept-encoding")}
-        self._async_client = http_async_client
-        self._through: Callable[[Any], Any] | None = None
-        if http_client is not None:
-            send = functools.partial(http_client.send, stream=True, follow_redirects=False)
-            self._through = send
+        self._addresses = Addresses(settings, headers, _tls)
+        self._home = self._addresses.find("")
+        self._given = None if http_client is None else _Given(http_client)
+        self._given_async = None if http_async_client is None else _Given(http_async_client)
 
     # --- both colours ---------------------------------------------------------------------
 
@@ -135,46 +121,19 @@ class Line:
             return self, extra
         return self._platforms[attempt.platform], None
 
-    def _request(
-        self, attempt: Attempt, place: _Place, remaining: float, extra: Mapping[str, str] | None
-    ) -> httpx.Request:
-        headers: Mapping[str, str] = self._headers if place.trusted else self._public
-        more = {**((extra if place.trusted else None) or {}), **(attempt.headers or {})}
-        if more:
-            headers = {**headers, **{name.lower(): value for name, value in more.items()}}
-        return httpx.Request(
-            "POST" if attempt.body else "GET",
-            place.url,
-            headers=headers,
-            content=attempt.body or None,
-            extensions={"timeout": self._settings.time_limits(remaining)},
-        )
-
-    def _place(self, path: str) -> _Place:
-        """Where an attempt goes: an address, and the connections there."""
-        place = self._places.get(path)
-        if place is None:
-            url, trusted = resolve_address(self._settings.base_url, path)
-            there = httpx.URL(url)
-            origin = f"{there.scheme}://{there.netloc.decode()}"
-            place = _Place(there, trusted, *_pools(origin, self._settings.proxy))
-            if len(self._places) < 256:  # every image task has an address of its own
-                self._places[path] = place
-        return place
-
     def _reply(self, exchange: _Open, body: bytes, *, streaming: bool = False) -> Reply:
         masked = self._token.masked
-        found = masked(body, always=not exchange.response.is_success)
-        headers = {name: masked(value) for name, value in exchange.headers().items()}
-        return Reply(exchange.response.status_code, headers, found, streaming)
+        reply = exchange.reply
+        found = masked(body, always=not reply.is_good())
+        headers = {name: masked(value) for name, value in reply.headers.items()}
+        return Reply(reply.status, headers, found, streaming)
 
-    def _no_reply(self, error: httpx.HTTPError, deadline: float) -> NoReply:
-        late = isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline
-        unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+    def _no_reply(self, error: Exception, deadline: float) -> NoReply:
+        late = isinstance(error, _TOO_SLOW) or time.monotonic() >= deadline
         return NoReply(
             "timeout" if late else "connection",
             self._token.masked(str(error) or type(error).__name__),
-            sent=not isinstance(error, unsent),
+            sent=not isinstance(error, _NOT_SENT),
         )
 
     # --- sync -----------------------------------------------------------------------------
@@ -225,11 +184,12 @@ class Line:
     def _send(
         self, attempt: Attempt, deadline: float, extra: Mapping[str, str] | None
     ) -> tuple[Outcome, Exchange | None]:
-        place = self._place(attempt.path)
-        request = self._request(attempt, place, deadline - time.monotonic(), extra)
+        place = self._addresses.find(attempt.path)
+        remaining = deadline - time.monotonic()
+        outgoing = self._addresses.outgoing(place, attempt.body, remaining, attempt.headers, extra)
         to_close: Exchange | None = None
         try:
-            exchange = to_close = self._open(request, place, deadline)
+            exchange = to_close = self._open(outgoing, place, deadline)
             try:
                 streaming = exchange.is_stream()
                 body = exchange.first() if streaming else exchange.read()
@@ -242,24 +202,23 @@ class Line:
                 return reply, None
             to_close = None
             return reply, exchange
-        except httpx.HTTPError as error:
+        except _FAILED as error:
             return self._no_reply(error, deadline), None
         finally:
             if to_close is not None:
                 to_close.close()
 
-    def _open(self, request: httpx.Request, place: _Place, deadline: float) -> Exchange:
-        idle = place.idle if self._through is None else None
-        # Through a client of the user's own nothing is known of its connections but the new ones.
-        wire = place.idle.take() if self._through is None else Wire(self._through, lambda: None)
+    def _open(self, outgoing: Outgoing, place: Place, deadline: float) -> Exchange:
+        pool = place.idle if self._given is None else None
+        wire = self._given or place.idle.take()
         guard = watch(None, deadline)
         try:
-            response = wire.send(request, guard)
+            arrived = wire.send(outgoing, guard)
         except BaseException:
             guard.cancel()
             wire.close()
             raise
-        return Exchange(response, idle, wire, guard, _BROKEN)
+        return Exchange(arrived, pool, wire, guard, _FAILED)
 
     def close(self) -> None:
         """Close the idle connections of the sync colour."""
@@ -306,12 +265,13 @@ class Line:
     async def _asend(
         self, attempt: Attempt, deadline: float, extra: Mapping[str, str] | None
     ) -> tuple[Outcome, AsyncExchange | None]:
-        place = self._place(attempt.path)
-        request = self._request(attempt, place, deadline - time.monotonic(), extra)
+        place = self._addresses.find(attempt.path)
+        remaining = deadline - time.monotonic()
+        outgoing = self._addresses.outgoing(place, attempt.body, remaining, attempt.headers, extra)
         to_close: AsyncExchange | None = None
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                exchange = to_close = await self._aopen(request, place, deadline)
+                exchange = to_close = await self._aopen(outgoing, place, deadline)
                 try:
                     streaming = exchange.is_stream()
                     body = await (exchange.first() if streaming else exchange.read())
@@ -322,7 +282,7 @@ class Line:
                     return reply, None
                 to_close = None
                 return reply, exchange
-        except httpx.HTTPError as error:
+        except _FAILED as error:
             return self._no_reply(error, deadline), None
         except TimeoutError:
             return NoReply("timeout", _LATE, sent=True), None
@@ -330,17 +290,15 @@ class Line:
             if to_close is not None:
                 await to_close.aclose()
 
-    async def _aopen(self, request: httpx.Request, place: _Place, deadline: float) -> AsyncExchange:
-        if self._async_client is not None:
-            response = await self._async_client.send(request, stream=True, follow_redirects=False)
-            return AsyncExchange(response, None, None, deadline, _BROKEN)
-        connection = await place.loop_idle.take()
+    async def _aopen(self, outgoing: Outgoing, place: Place, deadline: float) -> AsyncExchange:
+        pool = place.loop_idle if self._given_async is None else None
+        wire = self._given_async or await place.loop_idle.take()
         try:
-            response = await connection.handle_async_request(request)
+            arrived = await wire.asend(outgoing)
         except BaseException:
-            await finish_anyway(connection.aclose())
+            await finish_anyway(wire.aclose())
             raise
-        return AsyncExchange(response, place.loop_idle, connection, deadline, _BROKEN)
+        return AsyncExchange(arrived, pool, wire, deadline, _FAILED)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""

@@ -22,10 +22,12 @@ MOST_IDLE = 64
 
 
 class _Closes(Protocol):
+    def is_usable(self) -> bool: ...
     def close(self) -> None: ...
 
 
 class _ClosesAsync(Protocol):
+    def is_usable(self) -> bool: ...
     async def aclose(self) -> None: ...
 
 
@@ -61,11 +63,15 @@ class Idle(Generic[S]):
         _all.add(self)  # type: ignore[arg-type]
 
     def take(self) -> S:
-        """The connection used last, or a new one."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._make()
+        """The usable connection that was used last, or a new one."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._make()
+            if connection.is_usable():
+                return connection
+            connection.close()
 
     def give(self, connection: S) -> None:
         """Keep a connection for the next call."""
@@ -110,7 +116,7 @@ class LoopIdle(Generic[A]):
         _all.add(self)  # type: ignore[arg-type]
 
     async def take(self) -> A:
-        """The connection of this loop used last, or a new one."""
+        """The usable connection of this loop that was used last, or a new one."""
         loop = asyncio.get_running_loop()
         mine = self._loops.get(loop)
         if mine is None:
@@ -121,7 +127,12 @@ class LoopIdle(Generic[A]):
             mine = self._loops[loop] = _OfLoop()
             mine.guard = mine.close_with_loop()
             await anext(mine.guard)
-        return mine.idle.pop() if mine.idle else self._make()
+        while mine.idle:
+            connection = mine.idle.pop()
+            if connection.is_usable():
+                return connection
+            await connection.aclose()
+        return self._make()
 
     async def give(self, connection: A) -> None:
         """Keep a connection for the next call in this loop."""

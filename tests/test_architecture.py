@@ -98,6 +98,12 @@ BREACHES = [
         "langchain_modelscope.planted -> httpx",
     ),
     (
+        "connections-know-httpcore",
+        "modelscope_transport/_io.py",
+        "import httpcore",
+        "modelscope_transport._io -> httpcore",
+    ),
+    (
         "no-framework-below",
         "modelscope_transport/types.py",
         "import langchain_core.messages",

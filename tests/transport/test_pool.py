@@ -18,6 +18,10 @@ class Connection:
 
     def __init__(self) -> None:
         self.closed_in: list[Any] = []
+        self.hung_up = False
+
+    def is_usable(self) -> bool:
+        return not self.hung_up
 
     def close(self) -> None:
         self.closed_in.append(None)
@@ -37,6 +41,16 @@ def test_the_connection_used_last_serves_next() -> None:
     idle.give(second)
     assert idle.take() is second
     assert idle.take() is first
+
+
+def test_a_connection_whose_server_hung_up_serves_nobody() -> None:
+    idle = Idle(Connection)
+    first, second = idle.take(), idle.take()
+    idle.give(first)
+    idle.give(second)
+    second.hung_up = True
+    assert idle.take() is first
+    assert second.closed_in == [None]
 
 
 def test_more_idle_connections_than_anybody_needs_are_closed() -> None:
@@ -108,6 +122,17 @@ async def test_a_loop_has_its_own_connections() -> None:
     other = await asyncio.to_thread(elsewhere)
     assert other is not mine
     assert await idle.take() is mine
+    await idle.aclose()
+
+
+async def test_a_connection_of_a_loop_whose_server_hung_up_serves_nobody() -> None:
+    idle = LoopIdle(Connection)
+    first, second = await idle.take(), await idle.take()
+    await idle.give(first)
+    await idle.give(second)
+    second.hung_up = True
+    assert await idle.take() is first
+    assert second.closed_in == [asyncio.get_running_loop()]
     await idle.aclose()
 
 

@@ -22,7 +22,7 @@ from modelscope_transport import (
     StreamInterruptedError,
     UnexpectedReplyError,
 )
-from modelscope_transport._exchange import Exchange
+from modelscope_transport._exchange import Arrived, Exchange
 from modelscope_transport._flow import Handover
 from modelscope_transport._stream import StreamReader
 from modelscope_transport._watchdog import watch
@@ -43,20 +43,12 @@ class Broken(Exception):
     """What an HTTP library raises."""
 
 
-class FakeHeaders(dict[str, str]):
-    raw: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class FakeReply:
-    """A reply as an exchange sees it: pieces of bytes, perhaps broken off."""
-
-    status_code, is_success, extensions = 200, True, dict[str, Any]()
+class FakeBody:
+    """The body of a reply as an exchange sees it: pieces of bytes, perhaps broken off."""
 
     def __init__(self, pieces: list[bytes], *, broken: bool = False) -> None:
-        self.headers = FakeHeaders({"content-type": "text/event-stream"})
         self.closed = 0
         self._pieces, self._broken = pieces, broken
-        self.stream = self
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._pieces
@@ -69,7 +61,8 @@ class FakeReply:
 
 def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Exchange, StreamReader]:
     """What the driver does with a reply until it is handed over."""
-    reply = FakeReply(pieces, broken=broken)
+    body = FakeBody(pieces, broken=broken)
+    reply = Arrived(200, {"content-type": "text/event-stream"}, body)
     exchange = Exchange(reply, None, None, watch(None, 1e9), (Broken,))
     handover = begin(exchange.first())
     opening, origin = handover.value, handover.origin
@@ -301,16 +294,16 @@ def test_a_stream_that_is_dropped_closes_its_reply(steps: int) -> None:
     stream = deltas(exchange, reader)
     for _ in range(steps):
         next(stream)
-    assert exchange.response.closed == 0
+    assert exchange.reply.stream.closed == 0
     del stream
-    assert exchange.response.closed == 1
+    assert exchange.reply.stream.closed == 1
 
 
 def test_a_stream_that_is_read_to_its_end_closes_its_reply_once() -> None:
     exchange, reader = open_stream([chunk("stop", content="a")])
     list(deltas(exchange, reader))
     exchange.close()
-    assert exchange.response.closed == 1
+    assert exchange.reply.stream.closed == 1
 
 
 @given(

@@ -1,0 +1,148 @@
+"""Where requests go, what they carry there, and the connections that lead there.
+
+Laws of this file: no I/O. The token goes to the service and its hub, to nobody else.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import ssl
+import urllib.parse
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from ._direct import Address, Direct, DirectInLoop, Proxy, connections
+from ._exchange import Outgoing
+from ._pool import Idle, LoopIdle
+from .errors import ConfigurationError
+from .settings import Settings, resolve_address
+
+__all__ = ["Addresses", "Place"]
+
+_SOCKS = ("socks5", "socks5h")
+
+
+class Place(Struct, frozen=True):
+    """An address, and what every request there has in common.
+
+    Attributes:
+        address: the address.
+        trusted: whether the token may be shown there.
+        headers: of every request.
+        idle: connections of the sync colour.
+        loop_idle: connections of event loops.
+    """
+
+    address: Address
+    trusted: bool
+    headers: dict[bytes, bytes]
+    idle: Idle[Direct]
+    loop_idle: LoopIdle[DirectInLoop]
+
+
+class Addresses:
+    """The addresses of one service.
+
+    Args:
+        settings: token, address, proxy, time limits.
+        headers: further headers of every request.
+        tls: makes the context for encrypted connections.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        headers: Mapping[str, str],
+        tls: Callable[[], ssl.SSLContext],
+    ) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._places: dict[str, Place] = {}
+        self._headers = _encoded(
+            {
+                "authorization": f"Bearer {settings.token.reveal()}",
+                "content-type": "application/json",
+                "accept-encoding": "identity",
+                **headers,
+            }
+        )
+        # What a stranger's server gets to see: an image's address may lead anywhere.
+        self._public = {name: self._headers[name] for name in (b"user-agent", b"accept-encoding")}
+
+    def find(self, path: str) -> Place:
+        """Where a path leads, or a whole address (see `Attempt.path`)."""
+        place = self._places.get(path)
+        if place is None:
+            place = self._place(*resolve_address(self._settings.base_url, path))
+            if len(self._places) < 256:  # every image task has an address of its own
+                self._places[path] = place
+        return place
+
+    def _place(self, url: str, trusted: bool) -> Place:
+        # What a server wrote may be an address with letters that no request line can hold.
+        address = Address(urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~"))
+        port = b"" if address.port is None else b":%d" % address.port
+        headers = {b"host": address.host + port}
+        headers |= self._headers if trusted else self._public
+        there = Address(scheme=address.scheme, host=address.host, port=address.port, target=b"/")
+        pools = _pools(bytes(there), self._settings.proxy, self._tls)
+        return Place(address, trusted, headers, *pools)
+
+    def outgoing(
+        self,
+        place: Place,
+        body: bytes,
+        remaining: float,
+        own: Mapping[str, str] | None,
+        extra: Mapping[str, str] | None,
+    ) -> Outgoing:
+        """A request, ready to be sent.
+
+        Args:
+            place: where to.
+            body: JSON to post; empty for a ``GET``.
+            remaining: seconds that the call has left.
+            own: further headers of this request.
+            extra: headers of the caller's, which are for the service alone.
+        """
+        headers = place.headers
+        if own or (extra and place.trusted):
+            more = {**((extra if place.trusted else None) or {}), **(own or {})}
+            headers = {**headers, **_encoded(more)}
+        lines = list(headers.items())
+        if body:
+            lines.append((b"content-length", b"%d" % len(body)))
+        limits = self._settings.time_limits(remaining)
+        return Outgoing("POST" if body else "GET", place.address, lines, body, limits)
+
+
+def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.lower().encode(): value.encode() for name, value in headers.items()}
+
+
+@functools.cache
+def _pools(
+    server: bytes, proxy: str | None, tls: Callable[[], ssl.SSLContext]
+) -> tuple[Idle[Direct], LoopIdle[DirectInLoop]]:
+    """The connections that every client of one server and proxy shares."""
+    return connections(Address(server), None if proxy is None else _proxy(proxy), tls)
+
+
+def _proxy(address: str) -> Proxy:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        if parts.scheme not in ("http", "https", *_SOCKS):
+            raise ValueError(f"a proxy does not speak {parts.scheme!r}")
+        if parts.scheme in _SOCKS:
+            importlib.import_module("socksio")
+        there = Address(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/")
+    except ImportError:
+        raise ConfigurationError(
+            "A SOCKS proxy needs the package socksio: pip install 'httpx[socks]'."
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"The proxy cannot be used: {error}") from None
+    user, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    return Proxy(there, (user, password) if user or password else None)
