@@ -68,11 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(finding.state == "wrong" for finding in findings) else 0
 
 
-def _mark(finding: Finding) -> str:
-    chinese = {"ok": "正常", "look": "注意", "wrong": "错误"}[finding.state]
-    return pick(finding.state, chinese)
-
-
 Look = Callable[[argparse.Namespace], Iterator[Finding]]
 
 

@@ -7,9 +7,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from email.utils import formatdate
 from types import TracebackType
 
-from modelscope_transport.emulator.answers import Answer, Reply, Stream
+from modelscope_transport.emulator.answers import Answer, Raw, Reply, Stream
 from modelscope_transport.emulator.catalogue import Model, catalogue
 from modelscope_transport.emulator.engine import Engine
 from modelscope_transport.emulator.failures import refuse
@@ -38,7 +39,8 @@ class LocalService:
         scenario: A misbehaviour for every paid request, by name, or an answer for all of them.
         host: Address to bind.
         port: Port to bind; 0 takes a free one.
-        clock: Gives the time in seconds since the epoch; moves the allowance from day to day.
+        clock: Gives the time in seconds since the epoch; moves the allowance from day to day, and
+            every reply tells it.
 
     Attributes:
         requests: What has arrived, in order.
@@ -82,7 +84,7 @@ class LocalService:
             OSError: The address cannot be bound.
         """
         if self._server is None:
-            server = Server(self._answer, *self._place, self._clock)
+            server = Server(self._dated, *self._place, self._clock)
             server.start()
             self._server = server
 
@@ -147,6 +149,14 @@ class LocalService:
         self._queue.clear()
         self._backend.tasks.clear()
         self.meter.reset()
+
+    async def _dated(self, request: Request) -> Answer:
+        """The answer, with the time by the service's clock, as every server tells it."""
+        answer = await self._answer(request)
+        if isinstance(answer, Raw):
+            return answer
+        date = formatdate(self._clock(), usegmt=True)
+        return replace(answer, headers={"date": date, **answer.headers})
 
     async def _answer(self, request: Request) -> Answer:
         """One request's way: the route, the token, the scenario, the endpoint."""

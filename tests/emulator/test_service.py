@@ -81,6 +81,14 @@ def test_stop_ends_calls_that_run(call):
         assert wire.recv(1) == b""
 
 
+def test_every_reply_tells_the_time_of_the_services_clock(call):
+    caller = call(clock=lambda: 1_795_312_800.0)
+    caller.service.next("throttled", "honest")
+    answers = [caller.chat(), caller.stream(), caller.request("GET", "/v1/models")]
+    answers.append(caller.request("GET", "/nowhere"))
+    assert {answered.headers["date"] for answered in answers} == {"Sun, 22 Nov 2026 02:00:00 GMT"}
+
+
 def test_models_can_be_added_and_replaced(call):
     caller = call(models=[Model("own/model"), Model("Qwen/Qwen3-8B")])
     assert caller.chat(model="own/model").status == 200

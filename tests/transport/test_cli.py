@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -253,6 +255,24 @@ def test_doctor_finds_nothing_and_pays_nothing(typed: Type, service: LocalServic
     for what in ("token", "address", "proxy", "service", "clock", "account", "ledger", "packages"):
         assert f"{what}: " in out
     assert TOKEN not in out
+
+
+@pytest.mark.parametrize(
+    ("seconds_ahead", "code", "said"),
+    [
+        (-60, 0, r"ok +clock: \+(59|6\d) s beside the service's"),
+        (3600, 1, r"wrong +clock: -(359\d|3600) s beside the service's"),
+        (-3600, 1, r"wrong +clock: \+36\d\d s beside the service's"),
+    ],
+)
+def test_doctor_holds_the_clock_against_the_services(
+    typed: Type, service: LocalService, seconds_ahead: float, code: int, said: str
+) -> None:
+    with LocalService(clock=lambda: time.time() + seconds_ahead) as elsewhere:
+        found, out, _ = typed("doctor", "--base-url", elsewhere.base_url)
+
+    assert found == code
+    assert re.search(said, out)
 
 
 def test_doctor_names_a_bad_token(
