@@ -51,8 +51,9 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         platforms: services to turn to, at your own cost, when the allowance is spent.
         account: a name for the account, where several of its tokens are in use, so that they are
             counted as one.
-        merge: whether identical calls that are on their way at the same time are made once;
-            streams are not merged.
+        merge: whether identical calls that are on their way at the same time are made once.
+            Streams are not: who reads one sets its pace and may leave it in the middle, so others
+            cannot hang on it. With a cache, a stream that was read to its end serves the next one.
         cache: where answers are kept, streamed ones included, for the next time the same is asked.
         http_client: an ``httpx.Client`` to send through instead of the shared connections.
         http_async_client: an ``httpx.AsyncClient``, likewise, for `aio`.
