@@ -28,13 +28,15 @@ class Place(Struct, frozen=True):
     """An address, and what every request there has in common.
 
     Attributes:
-        address: the address.
+        url: the address.
+        address: the same, taken apart.
         trusted: whether the token may be shown there.
         headers: of every request.
         idle: connections of the sync colour.
         loop_idle: connections of event loops.
     """
 
+    url: str
     address: Address
     trusted: bool
     headers: dict[bytes, bytes]
@@ -82,13 +84,13 @@ class Addresses:
 
     def _place(self, url: str, trusted: bool) -> Place:
         # What a server wrote may be an address with letters that no request line can hold.
-        address = Address(urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~"))
-        port = b"" if address.port is None else b":%d" % address.port
-        headers = {b"host": address.host + port}
+        url = urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~")
+        address, host = Address(url), urllib.parse.urlsplit(url).netloc
+        headers = {b"host": host.rpartition("@")[2].encode()}
         headers |= self._headers if trusted else self._public
-        there = Address(scheme=address.scheme, host=address.host, port=address.port, target=b"/")
-        pools = _pools(bytes(there), self._settings.proxy, self._tls)
-        return Place(address, trusted, headers, *pools)
+        server = address.scheme, address.host, address.port
+        pools = _pools(server, self._settings.proxy, self._tls)
+        return Place(url, address, trusted, headers, *pools)
 
     def outgoing(
         self,
@@ -115,7 +117,8 @@ class Addresses:
         if body:
             lines.append((b"content-length", b"%d" % len(body)))
         limits = self._settings.time_limits(remaining)
-        return Outgoing("POST" if body else "GET", place.address, lines, body, limits)
+        method = "POST" if body else "GET"
+        return Outgoing(method, place.url, place.address, lines, body, limits)
 
 
 def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -124,10 +127,14 @@ def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
 
 @functools.cache
 def _pools(
-    server: bytes, proxy: str | None, tls: Callable[[], ssl.SSLContext]
+    server: tuple[bytes, bytes, int | None],
+    proxy: str | None,
+    tls: Callable[[], ssl.SSLContext],
 ) -> tuple[Idle[Direct], LoopIdle[DirectInLoop]]:
     """The connections that every client of one server and proxy shares."""
-    return connections(Address(server), None if proxy is None else _proxy(proxy), tls)
+    scheme, host, port = server
+    there = Address(scheme=scheme, host=host, port=port, target=b"/")
+    return connections(there, None if proxy is None else _proxy(proxy), tls)
 
 
 def _proxy(address: str) -> Proxy:

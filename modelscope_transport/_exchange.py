@@ -30,13 +30,15 @@ class Outgoing(Struct):
 
     Attributes:
         method: of HTTP.
-        address: where to, in the form that its connection reads.
+        url: where to.
+        address: the same, taken apart as httpcore wants it.
         headers: names in lower case, and values.
         body: empty for none.
         limits: seconds to wait, by what is waited for, as httpx names them.
     """
 
     method: str
+    url: str
     address: Any
     headers: list[tuple[bytes, bytes]]
     body: bytes

@@ -61,7 +61,7 @@ class _Given:
 def _request(outgoing: Outgoing, **extensions: Any) -> httpx.Request:
     return httpx.Request(
         outgoing.method,
-        bytes(outgoing.address).decode(),
+        outgoing.url,
         headers=outgoing.headers,
         content=outgoing.body or None,
         extensions={"timeout": outgoing.limits, **extensions},
