@@ -6,6 +6,7 @@ streaming and the system prompt also when async. Core has none for ``response_fo
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, Final, Literal, TypeVar, cast
@@ -17,16 +18,16 @@ from llama_index.core.instrumentation.events.llm import (
 )
 from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.program.function_program import FunctionCallingProgram, get_function_tool
-from llama_index.core.program.utils import process_streaming_objects
+from llama_index.core.program.utils import create_flexible_model
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BasePydanticProgram, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from modelscope_transport.models import ModelProfile
 
 from ._options import json_schema_format
-from ._tool_calls import ToolCallingLLM
+from ._tool_calls import ToolCallingLLM, read_arguments
 
 __all__ = ["StructuredOutputLLM", "StructuredOutputMode"]
 
@@ -133,6 +134,8 @@ class StructuredOutputLLM(ToolCallingLLM):
         llm_kwargs: dict[str, Any] | None,
     ) -> BasePydanticProgram[Any]:
         mode, options = self.structured_output, llm_kwargs or {}
+        if mode == "function_calling" and "properties" not in output_cls.model_json_schema():
+            mode = "json_schema"  # core cuts the schema of a class that holds itself off a tool
         if mode == "function_calling":
             return _FunctionProgram(
                 output_cls=output_cls,
@@ -152,15 +155,19 @@ def _announce(output_cls: type, prompt: BasePromptTemplate, prompt_args: dict[st
     )
 
 
+def _without_tools(llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Options of a call without those that a program settles by itself."""
+    settled = ("tool_required", "tool_choice", "allow_parallel_tool_calls")
+    return {name: value for name, value in (llm_kwargs or {}).items() if name not in settled}
+
+
 class _FunctionProgram(FunctionCallingProgram[Any]):
     """Core's program, with the system prompt in its async call as in its other three."""
 
     async def acall(
         self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> Any:
-        options = {**(llm_kwargs or {})}
-        for settled in ("tool_required", "tool_choice", "allow_parallel_tool_calls"):
-            options.pop(settled, None)
+        options = _without_tools(llm_kwargs)
         messages = self._prompt.format_messages(llm=self._llm, **kwargs)
         response = await self._llm.apredict_and_call(
             [get_function_tool(self._output_cls)],
@@ -201,10 +208,14 @@ class _TextProgram(BasePydanticProgram[Any]):
         """Class of the object."""
         return self._output_cls
 
+    @functools.cached_property
+    def _flexible_cls(self) -> type[BaseModel]:
+        return create_flexible_model(self._output_cls)
+
     def _ask(
         self, llm_kwargs: dict[str, Any] | None, prompt_args: dict[str, Any]
     ) -> tuple[list[ChatMessage], dict[str, Any]]:
-        options = {k: v for k, v in (llm_kwargs or {}).items() if k != "tool_choice"}
+        options = _without_tools(llm_kwargs)
         messages = self._prompt.format_messages(llm=self._llm, **prompt_args)
         if self._mode == "json_object":
             options["response_format"] = {"type": "json_object"}
@@ -242,30 +253,21 @@ class _TextProgram(BasePydanticProgram[Any]):
         self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> Generator[Any, None, None]:
         messages, options = self._ask(llm_kwargs, kwargs)
-        so_far: Any = None
         for response in self._llm.stream_chat(messages, **options):
-            so_far = self._grow(response, so_far)
-            yield so_far
+            yield self._read_part(response)
 
     async def astream_call(
         self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> AsyncGenerator[Any, None]:
         messages, options = self._ask(llm_kwargs, kwargs)
         stream = await self._llm.astream_chat(messages, **options)
+        return (self._read_part(response) async for response in stream)
 
-        async def objects() -> AsyncGenerator[Any, None]:
-            so_far: Any = None
-            async for response in stream:
-                so_far = self._grow(response, so_far)
-                yield so_far
-
-        return objects()
-
-    def _grow(self, response: ChatResponse, so_far: Any) -> Any:
-        return process_streaming_objects(
-            response,
-            self._output_cls,
-            cur_objects=None if so_far is None else [so_far],
-            flexible_mode=True,
-            llm=self._llm,
-        )
+    def _read_part(self, response: ChatResponse) -> BaseModel:
+        """The object as far as it has come; of the class itself as soon as it can be."""
+        text = response.message.content or ""
+        fields = read_arguments(text[text.find("{") :]) if "{" in text else {}
+        try:
+            return self._output_cls.model_validate(fields)
+        except ValidationError:
+            return self._flexible_cls.model_validate(fields)

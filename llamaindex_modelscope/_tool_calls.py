@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from ._options import original_names, tool_option
 from .errors import native_errors
 
-__all__ = ["ToolCallingLLM"]
+__all__ = ["ToolCallingLLM", "read_arguments"]
 
 
 class ToolCallingLLM(FunctionCallingLLM):
@@ -94,7 +94,7 @@ class ToolCallingLLM(FunctionCallingLLM):
             ToolSelection(
                 tool_id=block.tool_call_id or "",
                 tool_name=block.tool_name,
-                tool_kwargs=_read_arguments(block.tool_kwargs),
+                tool_kwargs=read_arguments(block.tool_kwargs),
             )
             for block in response.message.blocks
             if isinstance(block, ToolCallBlock)
@@ -104,7 +104,7 @@ class ToolCallingLLM(FunctionCallingLLM):
         return calls
 
 
-def _read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:
+def read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:
     """The arguments of a call, or as much of them as has come. Never fails: agents ask each time.
 
     Pydantic's parser is hundreds of times faster than core's on a long argument that grows, and

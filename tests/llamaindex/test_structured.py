@@ -1,0 +1,489 @@
+"""Structured output: every way to an object, as the model can, and what is asked on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Generic, Literal, TypeVar
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel, Field
+
+from llamaindex_modelscope import ModelScope
+from modelscope_transport.emulator import DONE, LocalService, Reply, Stream
+from tests.langchain import mixed
+
+from .conftest import MakeLLM
+from .consumers.kit import CHAT
+
+HYBRID = "Qwen/Qwen3.5-122B-A10B"  # keeps a JSON schema; thinks unless told not to
+ALWAYS_THINKS = "Qwen/QwQ-32B"
+NO_SCHEMA = "deepseek-ai/DeepSeek-V4.1-Flash"
+UNKNOWN = "nex-agi/Nex-N2.5-mini"
+
+
+class Person(BaseModel):
+    """A person that a text tells about."""
+
+    name: str = Field(description="the person's name")
+    age: int
+
+
+ADA = Person(name="Ada", age=36)
+TEMPLATE = PromptTemplate('The person is called "{name}", aged {age}.')
+ASKED: dict[str, Any] = {"prompt": TEMPLATE, "name": "Ada", "age": 36}
+MODES: list[Any] = ["function_calling", "json_schema", "json_object", "text"]
+
+
+def said(text: str, *, stream: bool = False) -> Reply | Stream:
+    """An answer of this text; streamed in pieces of three characters."""
+    if not stream:
+        return Reply(200, {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+    pieces = [text[start : start + 3] for start in range(0, len(text), 3)]
+    return Stream([*(mixed.chunk(content=piece) for piece in pieces), mixed.chunk("stop"), DONE])
+
+
+def called(arguments: Any, name: str = "Person", *, stream: bool = False) -> Reply | Stream:
+    """An answer that calls a tool with these arguments."""
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    call = mixed.call(0, written, id="c1", name=name)
+    if stream:
+        return Stream([mixed.chunk(tool_calls=[call]), mixed.chunk("tool_calls"), DONE])
+    choice = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    return Reply(200, {"choices": [choice]})
+
+
+WAYS = ["plain", "async", "stream", "async stream"]
+each_way = pytest.mark.parametrize("way", WAYS)
+
+
+async def made(llm: ModelScope, way: str, output_cls: Any = Person, **asked: Any) -> Any:
+    """The object, or the last of a stream of objects."""
+    asked = asked or ASKED
+    if way == "plain":
+        return llm.structured_predict(output_cls, **asked)
+    if way == "async":
+        return await llm.astructured_predict(output_cls, **asked)
+    if way == "stream":
+        return list(llm.stream_structured_predict(output_cls, **asked))[-1]
+    return [one async for one in await llm.astream_structured_predict(output_cls, **asked)][-1]
+
+
+# --- which way, and what it asks
+
+
+PROFILES = [
+    (CHAT, {}, "function_calling"),
+    (UNKNOWN, {}, "function_calling"),
+    (HYBRID, {}, "json_schema"),
+    (NO_SCHEMA, {}, "json_object"),
+    (CHAT, {"is_function_calling_model": False}, "text"),
+    (HYBRID, {"pydantic_program_mode": PydanticProgramMode.FUNCTION}, "function_calling"),
+    (HYBRID, {"pydantic_program_mode": PydanticProgramMode.LLM}, "text"),
+    (HYBRID, {"structured_output_mode": "json_object"}, "json_object"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "mode"), PROFILES, ids=[f"{mode}-{model}" for model, _, mode in PROFILES]
+)
+def test_the_way_is_the_models_best(
+    make_llm: MakeLLM, model: str, fields: dict[str, Any], mode: str
+) -> None:
+    assert make_llm(model, **fields).structured_output == mode
+
+
+@each_way
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_object_by_every_mode_in_every_way(
+    make_llm: MakeLLM, service: LocalService, mode: Any, way: str
+) -> None:
+    llm = make_llm(structured_output_mode=mode, system_prompt="Be exact.")
+    if mode in ("json_object", "text"):  # the scripted engine finds no numbers for these
+        service.next(said(ADA.model_dump_json(), stream="stream" in way))
+
+    assert await made(llm, way) == ADA
+
+    assert len(service.requests) == 1
+    check_asked(service.requests[0].body, mode, stream="stream" in way)
+
+
+def check_asked(body: dict[str, Any], mode: str, *, stream: bool) -> None:
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "Be exact."}
+    assert user["content"].startswith('The person is called "Ada", aged 36.')
+    assert body.get("stream", False) is stream
+    if mode == "function_calling":
+        assert body["tool_choice"] == "required"
+        assert body["parallel_tool_calls"] is False
+        function = body["tools"][0]["function"]
+        assert (function["name"], function["description"]) == ("Person", Person.__doc__)
+        assert set(function["parameters"]["properties"]) == {"name", "age"}
+    else:
+        assert "tools" not in body
+    form = body.get("response_format", {"type": None})
+    assert form["type"] == {"json_schema": mode, "json_object": mode}.get(mode)
+    # the schema stands in the form where that can hold it, else in the prompt
+    assert ('"properties"' in user["content"]) is (mode in ("json_object", "text"))
+    if mode == "json_schema":
+        assert form["json_schema"]["name"] == "Person"
+        assert set(form["json_schema"]["schema"]["properties"]) == {"name", "age"}
+
+
+@pytest.mark.filterwarnings("ignore:The `json` method")  # core calls it
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_structured_llm_eight_ways(
+    make_llm: MakeLLM, service: LocalService, mode: Any
+) -> None:
+    llm = make_llm(structured_output_mode=mode).as_structured_llm(Person)
+    messages = [ChatMessage(content='The person is called "Ada", aged 36.')]
+    prompt = 'The person is called "Ada", aged 36.'
+    if mode in ("json_object", "text"):
+        text = ADA.model_dump_json()
+        service.next(*[said(text)] * 4, *[said(text, stream=True)] * 2)
+
+    answers: list[Any] = [
+        llm.chat(messages),
+        await llm.achat(messages),
+        llm.complete(prompt),
+        await llm.acomplete(prompt),
+        list(llm.stream_chat(messages))[-1],
+        [_ async for _ in await llm.astream_chat(messages)][-1],
+    ]
+
+    assert [answer.raw for answer in answers] == [ADA] * 6
+    assert [json.loads(str(answer).removeprefix("assistant: ")) for answer in answers] == [
+        ADA.model_dump()
+    ] * 6
+    # the last two are core's own and not to be had
+    with pytest.raises(NotImplementedError):
+        llm.stream_complete(prompt)
+    with pytest.raises(NotImplementedError):
+        await llm.astream_complete(prompt)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_a_streamed_object_grows(
+    make_llm: MakeLLM, service: LocalService, mode: Any, way: str
+) -> None:
+    llm = make_llm(structured_output_mode=mode)
+    if mode in ("json_object", "text"):
+        service.next(said(ADA.model_dump_json(), stream=True))
+
+    if way == "stream":
+        objects = list(llm.stream_structured_predict(Person, **ASKED))
+    else:
+        objects = [_ async for _ in await llm.astream_structured_predict(Person, **ASKED)]
+
+    shown = [(getattr(one, "name", None), getattr(one, "age", None)) for one in objects]
+    assert shown[0] == (None, None)
+    assert shown.index(("Ada", None)) < shown.index(("Ada", 36)), (
+        "the name does not wait for the age"
+    )
+    assert objects[-1] == ADA
+
+
+# --- kinds of classes
+
+
+class Circle(BaseModel):
+    """A circle."""
+
+    kind: Literal["circle"] = "circle"
+    radius: float
+
+
+class Square(BaseModel):
+    """A square."""
+
+    kind: Literal["square"] = "square"
+    side: float
+
+
+class Drawing(BaseModel):
+    """A drawing."""
+
+    title: str | None = None
+    shape: Circle | Square = Field(discriminator="kind")
+    frames: list[Circle | Square] = []
+    labels: dict[str, list[int]] = {}
+
+
+class Folder(BaseModel):
+    """A folder and what is in it."""
+
+    name: str
+    folders: list[Folder] = []
+
+
+class Names(BaseModel):
+    """The names in a text."""
+
+    names: list[str]
+
+
+Item = TypeVar("Item")
+
+
+class Box(BaseModel, Generic[Item]):
+    """A box with something in it."""
+
+    content: Item
+
+
+CLASSES: dict[str, BaseModel] = {
+    "union, nested, lists": Drawing(
+        shape=Square(side=2),
+        frames=[Circle(radius=1), Square(side=3)],
+        labels={"a": [1, 2]},
+    ),
+    "optional given": Drawing(title="T", shape=Circle(radius=0.5)),
+    "recursive": Folder(name="a", folders=[Folder(name="b", folders=[Folder(name="c")])]),
+    "one field": Names(names=["Ada", "Alan"]),
+    "generic": Box[int](content=7),
+    "generic of a class": Box[Person](content=ADA),
+}
+
+
+@each_way
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", CLASSES)
+async def test_classes_of_every_kind(
+    make_llm: MakeLLM, service: LocalService, kind: str, mode: Any, way: str
+) -> None:
+    wanted, stream = CLASSES[kind], "stream" in way
+    llm = make_llm(structured_output_mode=mode)
+    name = "".join(one if one.isalnum() else "_" for one in type(wanted).__name__)
+    text = wanted.model_dump_json()
+    by_tool = mode == "function_calling" and kind != "recursive"
+    service.next(called(text, name, stream=stream) if by_tool else said(text, stream=stream))
+
+    found = await made(llm, way, type(wanted), prompt=PromptTemplate("Look."))
+
+    assert found == wanted
+    body = service.requests[0].body
+    asked = json.dumps([body["messages"], body.get("tools"), body.get("response_format")])
+    assert all(field in asked for field in type(wanted).model_fields)
+
+
+# --- models that cannot do it that way
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_a_model_without_json_schema_is_asked_by_a_tool(
+    make_llm: MakeLLM, service: LocalService, stream: bool
+) -> None:
+    llm = make_llm(NO_SCHEMA, structured_output_mode="json_schema", enable_thinking=False)
+
+    assert await made(llm, "stream" if stream else "plain") == ADA
+
+    body = service.requests[-1].body
+    assert "response_format" not in body
+    assert body["tool_choice"]["function"]["name"] == body["tools"][0]["function"]["name"]
+
+
+@each_way
+async def test_a_refused_json_schema_is_learnt_once(
+    make_llm: MakeLLM, service: LocalService, way: str
+) -> None:
+    llm = make_llm(UNKNOWN, structured_output_mode="json_schema")
+    service.next("shell")
+
+    assert await made(llm, way) == ADA
+    assert await made(llm, way) == ADA
+
+    first, *later = (request.body for request in service.requests)
+    assert first["response_format"]["type"] == "json_schema"
+    assert len(later) == 2
+    assert all("response_format" not in body and body["tools"] for body in later)
+
+
+@each_way
+async def test_a_forced_tool_turns_thinking_off(
+    make_llm: MakeLLM, service: LocalService, way: str
+) -> None:
+    llm = make_llm(HYBRID, structured_output_mode="function_calling")
+
+    assert await made(llm, way) == ADA
+
+    body = service.requests[0].body
+    assert len(service.requests) == 1
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "Person"}}
+    assert body["enable_thinking"] is False
+
+
+@each_way
+async def test_a_model_that_always_thinks_and_only_streams(
+    make_llm: MakeLLM, service: LocalService, way: str
+) -> None:
+    llm = make_llm(ALWAYS_THINKS)
+    asked = {"prompt": PromptTemplate('Note the Person: "Ada", aged 36.')}
+
+    assert await made(llm, way, Person, **asked) == ADA
+
+    body = service.requests[0].body
+    assert (body["tool_choice"], body["stream"]) == ("auto", True)
+
+
+# --- options
+
+
+@pytest.mark.parametrize(
+    ("options", "choice", "several"),
+    [
+        ({}, "required", False),
+        ({"tool_choice": None}, "required", False),
+        ({"tool_choice": "auto"}, "auto", False),
+        ({"tool_choice": "Person"}, {"type": "function", "function": {"name": "Person"}}, False),
+        ({"tool_required": False}, "required", False),
+    ],
+    ids=str,
+)
+@each_way
+async def test_options_of_the_call(
+    llm: ModelScope,
+    service: LocalService,
+    options: dict[str, Any],
+    choice: Any,
+    several: bool,
+    way: str,
+) -> None:
+    service.next(called(ADA.model_dump(), stream="stream" in way))
+    options = {"temperature": 0.5, "max_tokens": 99, **options}
+    given = dict(options)
+
+    assert await made(llm, way, Person, llm_kwargs=options, **ASKED) == ADA
+
+    body = service.requests[0].body
+    assert (body["tool_choice"], body["parallel_tool_calls"]) == (choice, several)
+    assert (body["temperature"], body["max_tokens"]) == (0.5, 99)
+    assert options == given, "the caller's own are left alone"
+
+
+@pytest.mark.parametrize("mode", ["function_calling", "json_schema"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict(make_llm: MakeLLM, service: LocalService, mode: Any, strict: bool) -> None:
+    make_llm(structured_output_mode=mode, strict=strict).structured_predict(Person, **ASKED)
+
+    body = service.requests[0].body
+    place = (
+        body["tools"][0]["function"]
+        if mode == "function_calling"
+        else body["response_format"]["json_schema"]
+    )
+    assert place.get("strict") is (True if strict else None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_core_gives_its_text_modes_is_no_bother(
+    make_llm: MakeLLM, service: LocalService, mode: Any
+) -> None:
+    """``tool_choice`` and its like come from StructuredLLM's callers, whatever the mode."""
+    llm = make_llm(structured_output_mode=mode)
+    service.next(
+        called(ADA.model_dump()) if mode == "function_calling" else said(ADA.model_dump_json())
+    )
+    options = {"tool_required": True, "tool_choice": "auto", "allow_parallel_tool_calls": False}
+
+    assert llm.structured_predict(Person, llm_kwargs=options, **ASKED) == ADA
+
+    assert not {"tool_required", "allow_parallel_tool_calls"} & set(service.requests[0].body)
+
+
+# --- answers that are none
+
+WRONG: list[tuple[str, str]] = [
+    ("no JSON", "I would rather not."),
+    ("cut", '{"name": "Ada", "a'),
+    ("a field missing", '{"name": "Ada"}'),
+    ("a wrong type", '{"name": "Ada", "age": "old"}'),
+    ("no object", "[1, 2]"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("kind", "text"), WRONG, ids=[kind for kind, _ in WRONG])
+@pytest.mark.parametrize("way", WAYS[:2])
+async def test_a_wrong_answer_is_the_value_error_that_core_promises(
+    make_llm: MakeLLM, service: LocalService, kind: str, text: str, mode: Any, way: str
+) -> None:
+    llm = make_llm(structured_output_mode=mode)
+    service.next(called(text) if mode == "function_calling" else said(text))
+
+    with pytest.raises(ValueError):  # noqa: PT011 - core's own, of many words
+        await made(llm, way)
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("kind", "text"), WRONG, ids=[kind for kind, _ in WRONG])
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_a_wrong_streamed_answer_gives_what_could_be_read(
+    make_llm: MakeLLM, service: LocalService, kind: str, text: str, mode: Any, way: str
+) -> None:
+    llm = make_llm(structured_output_mode=mode)
+    if mode == "function_calling":
+        service.next(called(text, stream=True))
+    else:
+        service.next(said(text, stream=True))
+
+    last = await made(llm, way)
+
+    assert not isinstance(last, Person)
+    assert getattr(last, "name", None) == ("Ada" if "Ada" in text else None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_words_instead_of_a_call(make_llm: MakeLLM, service: LocalService, mode: Any) -> None:
+    service.next(said("Ada is 36."))
+    with pytest.raises(ValueError, match=r"tool call|json"):
+        make_llm(structured_output_mode=mode).structured_predict(Person, **ASKED)
+
+
+@each_way
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize(
+    "around",
+    ["```json\n{}\n```", "Here you are:\n{}", "{}\nIs that all?"],
+    ids=["fence", "before", "after"],
+)
+async def test_words_around_an_object_are_no_part_of_it(
+    make_llm: MakeLLM, service: LocalService, around: str, mode: Any, way: str
+) -> None:
+    llm = make_llm(structured_output_mode=mode)
+    service.next(said(around.replace("{}", ADA.model_dump_json()), stream="stream" in way))
+
+    assert await made(llm, way) == ADA
+
+
+@each_way
+@pytest.mark.parametrize("mode", MODES)
+async def test_thoughts_are_no_part_of_it(
+    make_llm: MakeLLM, service: LocalService, mode: Any, way: str
+) -> None:
+    thought = mixed.chunk(reasoning_content='{"name": "Bob", "age": 1}')
+    text = ADA.model_dump_json()
+    stream = called(text, stream=True) if mode == "function_calling" else said(text, stream=True)
+    assert isinstance(stream, Stream)
+    service.next(Stream([thought, *stream.events]))  # type: ignore[misc]
+    llm = make_llm(ALWAYS_THINKS, structured_output_mode=mode)
+
+    assert await made(llm, way) == ADA
+
+
+async def test_an_llms_system_prompt_comes_first_in_every_way(
+    make_llm: MakeLLM, service: LocalService
+) -> None:
+    llm = make_llm(system_prompt="Be exact.")
+    prompt = ChatPromptTemplate(message_templates=[ChatMessage(content="{who}, aged 36")])
+    for way in WAYS:
+        await made(llm, way, Person, prompt=prompt, who='"Ada"')
+
+    for request in service.requests:
+        assert request.body["messages"] == [
+            {"role": "system", "content": "Be exact."},
+            {"role": "user", "content": '"Ada", aged 36'},
+        ]
