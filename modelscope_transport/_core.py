@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -22,7 +22,6 @@ from ._batches import Batches
 from ._exchange import AsyncExchange, Exchange
 from ._flow import Flow, Handover, Request, call_flow
 from ._gate import Gate
-from ._io import Line
 from ._poll import poll_flow
 from ._saving import Flights, Saving
 from ._stream import StreamReader
@@ -38,6 +37,9 @@ from .settings import Secret, Settings, resolve_ledger, resolve_proxy, resolve_t
 from .task_types import ImageRequest
 from .tasks import check_task
 from .types import EmbeddingRequest
+
+if TYPE_CHECKING:
+    from ._io import Line
 
 __all__ = ["Core", "Options", "checked_concurrency", "checked_timeout", "name_of"]
 
@@ -124,6 +126,9 @@ class Core:
 
     @functools.cached_property
     def line(self) -> Line:
+        # Here and not above: httpx and httpcore are a third of what importing a framework costs.
+        from ._io import Line
+
         (home, admission), *others = self._ways
         headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
         platforms = tuple(Line(*way, {"user-agent": _user_agent()}) for way in others)
