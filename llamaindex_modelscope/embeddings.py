@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
+import inspect
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
-from llama_index.core.instrumentation.span import active_span_id
-from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.client import Client
@@ -64,6 +64,14 @@ class ModelScopeEmbedding(BaseEmbedding):
         default=None, description="Further fields of every request's body."
     )
     base_url: str = Field(description="Address of the service.")
+    # What follows changes no vector. It stays out of dumps, whose hash is the key of an ingestion
+    # cache: a new key or another number of workers must not cost the whole index again.
+    embed_batch_size: int = Field(
+        default=1, gt=0, le=2048, exclude=True, description="Most texts in one request."
+    )
+    num_workers: int | None = Field(
+        default=None, exclude=True, description="Requests of one async call in flight at once."
+    )
     fallback_models: list[str] = Field(
         default_factory=list,
         exclude=True,
@@ -75,8 +83,6 @@ class ModelScopeEmbedding(BaseEmbedding):
     client: SkipJsonSchema[Client] = Field(
         exclude=True, repr=False, description="The connections in use."
     )
-
-    _gates: _Gates = PrivateAttr(default_factory=lambda: _Gates())
 
     def __init__(
         self,
@@ -193,7 +199,9 @@ class ModelScopeEmbedding(BaseEmbedding):
         return self._embed(texts, self.text_instruction)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        gate = self._gate()
+        gate = _gate.get()
+        if gate is None:
+            return await self._aembed(texts, self.text_instruction)
         async with gate.places:
             gate.check()
             try:
@@ -202,17 +210,53 @@ class ModelScopeEmbedding(BaseEmbedding):
                 gate.failure = error
                 raise
 
-    def _gate(self) -> _Gate:
-        """What the batches of one call share: core starts them all at once, in one span."""
-        call = active_span_id.get()
-        gate = self._gates.get(call)
-        if gate is None:
-            gate = self._gates[call] = _Gate(self.num_workers or 1)
-        return gate
+    # Core cuts the texts into batches before any of the methods above sees them. Its own methods
+    # are called without their spans, since these here have theirs.
+
+    def get_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[Embedding]:
+        """The vectors of texts, in their order. A text that occurs twice is sent once.
+
+        Raises:
+            ModelScopeError: one of `llamaindex_modelscope.errors`.
+        """
+        distinct = list(dict.fromkeys(texts))
+        vectors = _core_batch(self, distinct, show_progress, **kwargs)
+        return _spread(texts, distinct, vectors)
+
+    async def aget_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[Embedding]:
+        """`get_text_embedding_batch`, for event loops.
+
+        No more requests than ``num_workers`` are in flight at once, and none is sent after the
+        first has failed.
+        """
+        distinct = list(dict.fromkeys(texts))
+        outer = _gate.set(_Gate(self.num_workers or 1))
+        try:
+            vectors = await _core_abatch(self, distinct, show_progress, **kwargs)
+        finally:
+            _gate.reset(outer)
+        return _spread(texts, distinct, vectors)
+
+
+_core_batch = inspect.unwrap(BaseEmbedding.get_text_embedding_batch)
+_core_abatch = inspect.unwrap(BaseEmbedding.aget_text_embedding_batch)
+
+
+def _spread(
+    texts: Sequence[str], distinct: Sequence[str], vectors: list[Embedding]
+) -> list[Embedding]:
+    if len(distinct) == len(texts):
+        return vectors
+    by_text = dict(zip(distinct, vectors, strict=True))
+    return [by_text[text] for text in texts]
 
 
 class _Gate:
-    """Lets a few batches through at a time, and none after the first has failed.
+    """Lets a few batches of a call through at a time, and none after the first has failed.
 
     Core neither bounds the batches of an async call nor stops them when one fails.
     """
@@ -227,8 +271,5 @@ class _Gate:
             raise type(self.failure)(str(self.failure), details=self.failure.details)
 
 
-class _Gates(weakref.WeakValueDictionary[str | None, _Gate]):
-    """The gates of the calls under way, by their spans. A pickle holds none of them."""
-
-    def __reduce__(self) -> tuple[type[_Gates], tuple[()]]:
-        return _Gates, ()
+# The gate of the call that is under way here: core runs its batches as tasks, which inherit it.
+_gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)

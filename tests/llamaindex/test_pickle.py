@@ -13,6 +13,7 @@ import cloudpickle
 import pytest
 from llama_index.core.embeddings.loading import load_embed_model
 from llama_index.core.llms.loading import load_llm
+from pydantic import BaseModel
 from workflows.context.serializers import JsonSerializer, PickleSerializer
 
 from llamaindex_modelscope import (
@@ -203,9 +204,29 @@ def test_a_dump_makes_the_model_again(
     kind: Any = type(model)
     made = kind.from_dict(dump) if by == "dict" else kind.from_json(dump)
 
-    assert options(made) == {**options(model), "timeout": None}  # how it is reached is not told
+    # how it is reached is not told, nor in how many requests at once
+    untold = {"timeout": None, "embed_batch_size": 20, "num_workers": None}
+    told = options(model)
+    assert options(made) == told | {name: untold[name] for name in untold.keys() & told.keys()}
     ask(made)
     assert service.requests[-1].headers["authorization"] == "Bearer ms-of-the-other-process"
+
+
+@each_model
+def test_a_dump_inside_of_another_makes_the_model_again(
+    make: Make, service: LocalService, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Settings(BaseModel):
+        models: list[ModelScope | ModelScopeEmbedding]
+
+    model = make(service, canary)
+    dump = Settings(models=[model]).model_dump_json()
+    assert canary not in dump
+
+    monkeypatch.setenv("MODELSCOPE_API_KEY", "ms-of-the-other-process")
+    (made,) = Settings.model_validate_json(dump).models
+
+    assert options(made) == {**options(model), "timeout": None}
 
 
 @each_model
