@@ -119,7 +119,7 @@ demo: .venv/.demo ## the main job, on a small real model (or the live service wi
 
 .PHONY: bench
 bench: .venv/.installed ## the adapters beside raw httpx and the frameworks, in one run
-	@for script in benchmarks/langchain.py benchmarks/llamaindex.py; do echo "==> bench: $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/langchain.py benchmarks/llamaindex.py benchmarks/ledger.py benchmarks/spent_day.py; do echo "==> bench: $$script"; $(BIN)/python $$script || exit 1; done
 
 .PHONY: clean
 clean: ## remove .venv and everything that was made
