@@ -54,7 +54,8 @@ def checked_arguments(owner: type[BaseModel], model: str | None, fields: Mapping
         ConfigurationError: no model, or an argument that nobody knows.
     """
     for name in fields:
-        if name not in owner.model_fields:
+        # class_name is how a dump says whose it is, also inside of another object's dump
+        if name not in owner.model_fields and name != "class_name":
             raise ConfigurationError(
                 f"{owner.__name__} takes no argument {name!r}{_perhaps(name, owner.model_fields)}."
             )
