@@ -107,12 +107,6 @@ def told(model: Any) -> dict[str, Any]:
     return {name: fields[name] for name in model.to_dict() if name != "class_name"}
 
 
-def told(model: Any) -> dict[str, Any]:
-    """What a dump tells: not how the model is reached, nor in how many requests at once."""
-    untold = ("timeout", "embed_batch_size", "num_workers")
-    return {name: value for name, value in options(model).items() if name not in untold}
-
-
 @each_model
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle])
 def test_a_pickle_holds_all_but_the_token(
