@@ -1,10 +1,11 @@
-"""Writes the tables of the pages from the data they show: ``python docs/tables.py``."""
+"""Writes into the pages what comes from data and from programs: ``python docs/tables.py``."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from docs.commands import commands
 from langchain_modelscope import errors as langchain_errors
 from llamaindex_modelscope import errors as llamaindex_errors
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
@@ -69,7 +70,12 @@ def task_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"failures": failure_table, "tasks": kind_table, "every task": task_table}
+TABLES = {
+    "failures": failure_table,
+    "tasks": kind_table,
+    "every task": task_table,
+    "commands": commands,
+}
 
 
 def with_tables(text: str) -> str:

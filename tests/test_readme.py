@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ def test_code_on_a_page_runs(
         assert capsys.readouterr().out.strip()
 
 
+@functools.cache
 def tables() -> ModuleType:
     spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
     assert spec is not None
@@ -61,6 +63,7 @@ def tables() -> ModuleType:
     [
         ("README.md", "`ModelScopeQuotaExceededError` |"),
         ("README.md", "| `ModelScopeImageTool` | `ModelScopeImageToolSpec` | served"),
+        ("README.md", "$ modelscope-adapters quota --refresh\nAllowance of this token\n"),
         ("docs/tasks.md", "| `translation` | translates text | text → text |"),
     ],
 )

@@ -168,7 +168,8 @@ def _ledger(arguments: argparse.Namespace) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding(name, "wrong", str(error))
         return
-    said = pick(f"{where}, {quota.used:g} used today", f"{where}，今日已用 {quota.used:g}")
+    used = amount(quota.used, quota.unit)
+    said = pick(f"{where}, {used} used today", f"{where}，今日已用 {used}")
     spent = pick("; the account is spent", "；账号额度已用完")
     yield Finding(name, "look" if quota.spent else "ok", said + (spent if quota.spent else ""))
 

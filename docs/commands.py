@@ -1,0 +1,90 @@
+"""What the command prints, for the pages: typed on the local service, and written down.
+
+Only what differs from one moment and one machine to the next is replaced: times, addresses, the
+ledger's place, the versions of other packages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+from modelscope_transport import ChatRequest, Client, EmbeddingRequest, Message, QuotaExceededError
+from modelscope_transport.cli import main
+from modelscope_transport.emulator import LocalService
+
+CODER = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+FLAGSHIP = "Qwen/Qwen3.5-397B-A17B"
+SPENT = "ZhipuAI/GLM-4.7-Flash"
+TYPED = [
+    ["quota", "--refresh"],
+    ["plan", "1000", "--model", CODER],
+    ["models", "show", FLAGSHIP],
+    ["doctor"],
+]
+_MIDNIGHT = "11-23 00:00 UTC+8 (11-22 17:00 here, in 6 h 40 min)"
+_ALIKE = [
+    (r"\d\d-\d\d \d\d:\d\d UTC\+8 \([^)]*\) *", f"{_MIDNIGHT}  "),
+    (r"comes back +", f"{'comes back':{len(_MIDNIGHT)}}  "),  # the head of their column
+    (r"done on \d{4}-\d\d-\d\d", "done on 2026-11-26"),
+    (r"[+-]\d+ s beside", "+0 s beside"),
+    (r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:8000"),
+    (r"(langchain-core|llama-index-core|httpx|redis) [\w.]+", r"\1 …"),
+]
+
+
+@functools.cache
+def commands() -> str:
+    """Some commands and what they print, in Markdown."""
+    with a_day_that_has_begun() as folder:
+        told = "\n\n".join(
+            f"$ modelscope-adapters {' '.join(words)}\n{typed(words)}" for words in TYPED
+        )
+    told = told.replace(folder, "~/.local/state/modelscope-adapters")
+    for pattern, instead in _ALIKE:
+        told = re.sub(pattern, instead, told)
+    return f"```console\n{told}\n```"
+
+
+@contextlib.contextmanager
+def a_day_that_has_begun() -> Iterator[str]:
+    """An account on the local service, some calls later; the folder of its ledger."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalService(allowance="magicubes=250") as service,
+    ):
+        settings = {
+            "MODELSCOPE_API_KEY": service.token,
+            "MODELSCOPE_API_BASE": service.base_url,
+            "MODELSCOPE_LEDGER": str(Path(folder, "ledger.sqlite3")),
+            "MODELSCOPE_LANG": "en",
+            "XDG_CACHE_HOME": folder,
+        }
+        with mock.patch.dict(os.environ, settings):
+            client = Client()
+            for model in (CODER, CODER, CODER, FLAGSHIP):
+                ask(client, model)
+            client.embed(EmbeddingRequest(model="Qwen/Qwen3-Embedding-0.6B", texts=("Hello",)))
+            service.next("model_spent")
+            with contextlib.suppress(QuotaExceededError):
+                ask(client, SPENT)
+            yield folder
+
+
+def ask(client: Client, model: str) -> None:
+    """One call."""
+    client.chat(ChatRequest(model=model, messages=(Message("user", "Hello"),)))
+
+
+def typed(words: list[str]) -> str:
+    """What a command prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        main(words)
+    return told.getvalue().strip()
