@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -37,6 +40,16 @@ class RedisServer:
                 return False
             probe.sendall(b"PING\r\n")
             return probe.recv(16).startswith(b"+PONG")  # not while it is loading
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It accepts connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -58,15 +58,23 @@ def test_sixteen_processes_race_for_the_last_hundred_units(
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
-def test_a_hundred_processes_are_killed_while_they_reserve(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_hundred_processes_are_killed_while_they_reserve(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     path = tmp_path / "ledger.sqlite3"
+    name = str(path)
+    if kind == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        name = server.url
     limit = 100_000
-    process = start("kill", path, 100, limit)
+    process = start("kill", name, 100, limit)
     granted = int(process.communicate(timeout=240)[0])
 
-    (integrity,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
-    assert integrity == "ok"
-    ledger = open_ledger(str(path))
+    if kind == "sqlite":
+        (integrity,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
+        assert integrity == "ok"
+    ledger = open_ledger(name)
     assert ledger is not None
     used = ledger.quotas("me", Budget(calls=limit))[0].used
     # what was granted is counted; what was counted and never told is at most one for each kill
