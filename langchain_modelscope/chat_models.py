@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from importlib import metadata
 from typing import Any, Self
@@ -298,6 +299,10 @@ _OPTIONS = tuple(
     for name in ChatModelScope.model_fields
     if name in ChatRequest.__struct_fields__ and name != "model"
 )
+
+# Core reads the signature of one of these at every call; a kept one saves a tenth of its own work.
+for _method in (ChatModelScope._generate, ChatModelScope._agenerate):
+    vars(_method)["__signature__"] = inspect.signature(_method)
 
 
 @functools.cache

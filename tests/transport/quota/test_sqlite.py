@@ -226,6 +226,38 @@ def test_threads_share_one_ledger(path: Path) -> None:
     assert len(granted) == 100
 
 
+def test_what_another_has_written_is_never_written_over(path: Path) -> None:
+    mine, yours = SQLiteLedger(path), SQLiteLedger(path)
+    for ledger in (mine, mine, yours, mine, mine, yours, yours, mine):
+        spend(ledger)
+    assert calls(mine) == calls(yours) == 8
+    limited = Budget(calls=10)
+    leaves = [ledger.reserve("me", QWEN, budget=limited) for ledger in (mine, yours, mine)]
+    assert [isinstance(leave, Reservation) for leave in leaves] == [True, True, False]
+
+
+def test_what_another_has_parked_is_parked_at_once(path: Path) -> None:
+    clock = Hands()
+    mine, yours = SQLiteLedger(path, clock), SQLiteLedger(path, clock)
+    for ledger in (mine, yours, mine, mine):
+        spend(ledger)
+    given = yours.reserve("me", QWEN)
+    assert isinstance(given, Reservation)
+    park = Park(scope="model", model=QWEN, until=clock.now + 60, reason="spent")
+    yours.settle(given, charged=False, park=park)
+    assert isinstance(mine.reserve("me", QWEN), Park)
+    assert isinstance(mine.reserve("me", "another/model"), Reservation)
+
+
+def test_a_file_that_was_cleared_begins_anew(path: Path) -> None:
+    mine, yours = SQLiteLedger(path), SQLiteLedger(path)
+    for _ in range(3):
+        spend(mine)
+    yours.forget()
+    spend(mine)
+    assert calls(yours) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_opens_the_file_for_itself(path: Path) -> None:
