@@ -239,12 +239,12 @@ def test_what_another_has_written_is_never_written_over(path: Path) -> None:
 def test_what_another_has_parked_is_parked_at_once(path: Path) -> None:
     clock = Hands()
     mine, yours = SQLiteLedger(path, clock), SQLiteLedger(path, clock)
-    for ledger in (mine, yours, mine, mine):
-        spend(ledger)
     given = yours.reserve("me", QWEN)
     assert isinstance(given, Reservation)
+    for _ in range(2):
+        spend(mine)
     park = Park(scope="model", model=QWEN, until=clock.now + 60, reason="spent")
-    yours.settle(given, charged=False, park=park)
+    yours.settle(given, charged=None, park=park)  # which leaves the day's page as it is
     assert isinstance(mine.reserve("me", QWEN), Park)
     assert isinstance(mine.reserve("me", "another/model"), Reservation)
 
