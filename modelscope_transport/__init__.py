@@ -6,6 +6,8 @@ is in `modelscope_transport.errors`.
 """
 
 from .accumulator import ChatAccumulator
+from .batch import Batch, BatchReport
+from .batch_results import BatchFailure, BatchRow, read_results
 from .chat_stream import AsyncChatStream, ChatStream
 from .client import AsyncClient, Client
 from .errors import (
@@ -91,6 +93,10 @@ __all__ = [
     "AsyncClient",
     "AudioPart",
     "AuthenticationError",
+    "Batch",
+    "BatchFailure",
+    "BatchReport",
+    "BatchRow",
     "Budget",
     "ChatAccumulator",
     "ChatChoice",
@@ -150,4 +156,5 @@ __all__ = [
     "VideoPart",
     "media_url",
     "profile_for",
+    "read_results",
 ]

@@ -22,6 +22,7 @@ __all__ = ["main"]
 COMMANDS = {
     "quota": ("_commands.quota", "show what is left of the allowance", "查看剩余额度"),
     "plan": ("_commands.plan", "tell whether a job fits into today", "估算任务今天能否完成"),
+    "batch": ("_commands.batch", "ask many questions, over days", "批量提问，可跨多天"),
     "models": ("_commands.models", "list models, or show one", "列出模型或查看一个模型"),
     "doctor": ("_commands.doctor", "look for what is wrong, without a paid call", "免费自检"),
     "ledger": ("_commands.ledger", "say where the ledger is, or begin it anew", "账本位置与重置"),
@@ -53,11 +54,13 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _language_in(words: Sequence[str]) -> None:
-    """Heed ``--lang`` before the parser is built, so that its help speaks the language too."""
-    before = argparse.ArgumentParser(add_help=False)
+def _without_language(words: Sequence[str]) -> list[str]:
+    """Heed ``--lang``, wherever it stands, before the parser is built: its help speaks it too."""
+    before = argparse.ArgumentParser("modelscope-adapters", add_help=False)
     before.add_argument("--lang", choices=("zh", "en"))
-    speak(before.parse_known_args(words)[0].lang)
+    chosen, others = before.parse_known_args(words)
+    speak(chosen.lang)
+    return others
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 ok, 1 error, 2 wrong usage, 75 come back later.
     """
     words = sys.argv[1:] if argv is None else argv
-    _language_in(words)
-    arguments = _parser(words).parse_args(words)
+    others = _without_language(words)
+    arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
         code: int = arguments.run(arguments)
     except (QuotaExceededError, RateLimitError) as error:

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from .types import ChatRequest, ChatResult
+from .types import ChatRequest, ChatResult, EmbeddingRequest
 
 __all__ = ["ResponseCache", "key_of"]
 
@@ -28,7 +28,7 @@ _FORM = b"1"
 T = TypeVar("T")
 
 
-def key_of(request: ChatRequest, *around: object) -> bytes | None:
+def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | None:
     """The name of a request: equal requests have equal names. ``None`` for one that has none.
 
     Args:

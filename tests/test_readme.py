@@ -26,7 +26,8 @@ def blocks() -> Iterator[object]:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalService]:
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalService]:
+    monkeypatch.chdir(tmp_path)  # some pages write files
     with LocalService() as service:
         monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
         monkeypatch.setenv("MODELSCOPE_API_BASE", service.base_url)

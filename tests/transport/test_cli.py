@@ -93,7 +93,11 @@ def test_without_a_token_the_error_says_where_to_get_one(
     assert "https://modelscope.cn/my/myaccesstoken" in err
 
 
-@pytest.mark.parametrize("words", [["--lang", "zh", "quota"], ["quota", "--lang", "zh"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--lang", "zh", "quota"], ["quota", "--lang", "zh"], ["ledger", "reset", "--lang", "zh"]],
+    ids=" ".join,
+)
 def test_it_speaks_chinese_when_asked(words: list[str], typed: Type, service: LocalService) -> None:
     assert "账号" in typed(*words)[1]
 
@@ -108,7 +112,7 @@ def test_it_speaks_the_language_of_the_locale(
     assert "account" in typed("quota")[1]
 
 
-@pytest.mark.parametrize("word", ["quota", "plan", "models", "doctor", "ledger"])
+@pytest.mark.parametrize("word", ["quota", "plan", "batch", "models", "doctor", "ledger"])
 def test_the_help_is_told_in_both_languages(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = {}
     for language in ("en", "zh"):
