@@ -88,6 +88,12 @@ class ChatModelScope(BaseChatModel, Connection):
     thinking_budget: int | None = None
     """Longest thoughts, in tokens."""
 
+    think_tags: bool = False
+    """Whether a text that begins with ``<think>`` begins with thoughts."""
+
+    promote_reasoning_only: bool = False
+    """Whether thoughts are the text where there is no other."""
+
     streaming: bool | None = None
     """Whether ``invoke`` streams too, so that callbacks see every token; ``False`` streams never.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -15,7 +15,6 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     LLMMetadata,
 )
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from pydantic import Field, SecretStr
 from pydantic.json_schema import SkipJsonSchema
 
@@ -27,6 +26,7 @@ from modelscope_transport.quota import Quota
 from modelscope_transport.types import ChatRequest, Message
 
 from ._convert import to_messages
+from ._events import chat_events, completion_events
 from ._options import chat_request
 from ._replies import GrowingMessage, to_chat_response, to_completion_response
 from ._settings import checked_arguments, client_for, quota_of
@@ -34,18 +34,6 @@ from ._structured import StructuredOutputLLM
 from .errors import native_errors
 
 __all__ = ["ModelScope"]
-
-_Call = TypeVar("_Call", bound=Callable[..., Any])
-
-if TYPE_CHECKING:
-    # Core's decorators are typed as giving a bare Callable; with that every call of a user's
-    # would be of the type Any.
-    def _chat_events(call: _Call, /) -> _Call: ...
-    def _completion_events(call: _Call, /) -> _Call: ...
-
-else:
-    _chat_events = llm_chat_callback()
-    _completion_events = llm_completion_callback()
 
 # For a model that nobody has described. Every chat model on record takes at least 128,000 tokens
 # but for older ones of a quarter of that, and packing too little into a prompt does no harm.
@@ -60,6 +48,8 @@ _OPTIONS: Final = (
     "stop",
     "enable_thinking",
     "thinking_budget",
+    "think_tags",
+    "promote_reasoning_only",
     "fallback_models",
     "extra_body",
     "timeout",
@@ -108,6 +98,12 @@ class ModelScope(StructuredOutputLLM):
         default=None, description="Switches the thoughts of a model that can do both."
     )
     thinking_budget: int | None = Field(default=None, description="Longest thoughts in tokens.")
+    think_tags: bool = Field(
+        default=False, description="Whether a text that begins with <think> begins with thoughts."
+    )
+    promote_reasoning_only: bool = Field(
+        default=False, description="Whether thoughts are the text where there is no other."
+    )
     send_reasoning: bool = Field(
         default=False, description="Whether earlier thoughts go back to the model."
     )
@@ -258,7 +254,7 @@ class ModelScope(StructuredOutputLLM):
 
     # --- the eight endpoints ------------------------------------------------------------------
 
-    @_chat_events
+    @chat_events
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a conversation.
 
@@ -272,19 +268,19 @@ class ModelScope(StructuredOutputLLM):
         with native_errors(self.rate_limiter):
             return self._chat(self._messages(messages), kwargs)
 
-    @_chat_events
+    @chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """`chat`, as it comes. The last response holds the whole message and its token usage."""
         with native_errors(self.rate_limiter):
             return self._stream(self._messages(messages), kwargs)
 
-    @_chat_events
+    @chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, for event loops."""
         with native_errors(self.rate_limiter):
             return await self._achat(self._messages(messages), kwargs)
 
-    @_chat_events
+    @chat_events
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
@@ -292,13 +288,13 @@ class ModelScope(StructuredOutputLLM):
         with native_errors(self.rate_limiter):
             return await self._astream(self._messages(messages), kwargs)
 
-    @_completion_events
+    @completion_events
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt, sent as one user message. Otherwise as `chat`."""
         with native_errors(self.rate_limiter):
             return to_completion_response(self._chat(self._prompt(prompt, formatted), kwargs))
 
-    @_completion_events
+    @completion_events
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
@@ -307,7 +303,7 @@ class ModelScope(StructuredOutputLLM):
             stream = self._stream(self._prompt(prompt, formatted), kwargs)
         return (to_completion_response(response) for response in stream)
 
-    @_completion_events
+    @completion_events
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
@@ -316,7 +312,7 @@ class ModelScope(StructuredOutputLLM):
             response = await self._achat(self._prompt(prompt, formatted), kwargs)
             return to_completion_response(response)
 
-    @_completion_events
+    @completion_events
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:

@@ -172,6 +172,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
         top_logprobs: alternatives per token, 0 to 20.
         enable_thinking: switches the thoughts of a model that can do both.
         thinking_budget: longest thoughts, in tokens.
+        think_tags: whether a text that begins with ``<think>`` begins with thoughts.
+        promote_reasoning_only: whether thoughts are the text where there is no other.
         stream_usage: whether a stream ends with its token usage.
         extra_body: further fields of the request, merged in last.
         extra_headers: further HTTP headers.
@@ -197,6 +199,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     top_logprobs: int | None = None
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
+    think_tags: bool = False
+    promote_reasoning_only: bool = False
     stream_usage: bool = True
     extra_body: Mapping[str, Any] | None = None
     extra_headers: Mapping[str, str] | None = None
@@ -216,8 +220,7 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True):
         extra_body: further fields of the request, merged in last.
         extra_headers: further HTTP headers.
         timeout: total deadline of this call in seconds, instead of the client's.
-        fallback_models: other ways to the same model (``owner/name:Provider``); a different
-            model is refused, since its vectors would not fit an index of this one's.
+        fallback_models: other ways to the same model (``owner/name:Provider``); no other model.
     """
 
     model: str

@@ -26,10 +26,11 @@ from ..types import (
     ToolSpec,
     VideoPart,
 )
-from .chat import ChatDecoder, Opening, decode
+from .chat import Opening, decode
 from .checks import check_model, check_range, to_json
 from .encoded import Encoded, Form
 from .outcomes import Failure, Reply
+from .thoughts import decoder_for, sorted_answer
 
 __all__ = ["PATH", "EncodedChat", "encode", "prepare"]
 
@@ -50,8 +51,9 @@ def prepare(
         if not reply.body.strip():
             return Failure("", empty=True)
         if not reply.streaming:
-            return decode(reply.body, encoded.answer_tool)
-        decoder = ChatDecoder(encoded.answer_tool)
+            answer = decode(reply.body, encoded.answer_tool)
+            return answer if isinstance(answer, Failure) else sorted_answer(answer, request)
+        decoder = decoder_for(request, encoded.answer_tool)
         first = decoder.feed(reply.body)
         if isinstance(first, Failure):
             return first

@@ -187,6 +187,61 @@ def test_a_model_that_only_streams_answers_a_whole_call(
     assert response.additional_kwargs["completion_tokens"] > 10
 
 
+# --- thoughts inside the text, or in its place
+
+
+@both_colours
+async def test_thoughts_between_tags_of_a_stream(
+    make_llm: MakeLLM, service: LocalService, native: bool
+) -> None:
+    service.next("think_tags", "honest")
+    llm = make_llm(HYBRID, think_tags=True)
+
+    tagged, plain = [await streamed(llm, native=native) for _ in range(2)]
+
+    assert tagged[-1].message == plain[-1].message
+    thoughts = [response.additional_kwargs.get("thinking_delta", "") for response in tagged]
+    assert "".join(thoughts) == "The user says: Hello. I shall answer."
+    assert "".join(response.delta or "" for response in tagged) == plain[-1].message.content
+
+
+async def test_thoughts_between_tags_of_a_whole_answer(
+    make_llm: MakeLLM, service: LocalService
+) -> None:
+    said = {"content": "<think>\nHm.\n</think>\n\nYes."}
+    service.next(*[Reply(200, {"choices": [{"message": said, "finish_reason": "stop"}]})] * 3)
+
+    plain = make_llm().chat(HELLO)
+    sorted_ = make_llm(think_tags=True).chat(HELLO)
+    asked = await make_llm().achat(HELLO, think_tags=True)
+
+    assert plain.message.blocks == [TextBlock(text=said["content"])]
+    assert sorted_.message.blocks == [ThinkingBlock(content="Hm."), TextBlock(text="Yes.")]
+    assert asked.message == sorted_.message
+    assert all("think_tags" not in request.body for request in service.requests)
+
+
+ONLY_THOUGHTS = Stream([mixed.chunk(reasoning_content="Yes."), mixed.chunk("stop"), DONE])
+
+
+@both_colours
+async def test_thoughts_in_the_place_of_an_answer(
+    make_llm: MakeLLM, service: LocalService, native: bool
+) -> None:
+    said = {"content": None, "reasoning_content": "Yes."}
+    whole = Reply(200, {"choices": [{"message": said, "finish_reason": "stop"}]})
+    service.next(ONLY_THOUGHTS, ONLY_THOUGHTS, whole)
+    llm = make_llm(promote_reasoning_only=True)
+
+    plain = await streamed(make_llm(), native=native)
+    promoted = await streamed(llm, native=native)
+
+    assert plain[-1].message.blocks == [ThinkingBlock(content="Yes.")]
+    assert promoted[-1].message.blocks == [ThinkingBlock(content="Yes."), TextBlock(text="Yes.")]
+    assert promoted[-1].message == llm.chat(HELLO).message
+    assert "".join(response.delta or "" for response in promoted) == "Yes."
+
+
 # --- tool calls of a stream
 
 SHAPES = [
