@@ -48,7 +48,8 @@ _EVERYBODYS = (
     AccountNotVerifiedError,
     ModelNotServedError,
 )
-# So many failures in a row that may pass are an outage; each has had the client's retries.
+# So many failures in a row, for each worker, that may pass are an outage; each has had the client's
+# retries.
 _OUTAGE = 3
 # How long a refusal without a time is waited for, and how often the clock is looked at: a timer
 # stands still while the machine sleeps.
@@ -138,7 +139,7 @@ class Batch:
             RateLimitError: the service is too busy, and ``wait`` is off, or it stays so.
             ConfigurationError: the file is another's, or a name comes twice.
             ModelScopeError: what holds for every item: a wrong token, a model that is gone, three
-                failures in a row that may pass. Run the job again later.
+                failures in a row that may pass (of each worker). Run the job again later.
         """
 
         async def alone() -> BatchReport:
@@ -158,7 +159,8 @@ class Batch:
     async def arun(self, requests: Requests) -> BatchReport:
         """As `run`, in an event loop."""
         with ResultsFile(self._path) as file:
-            job = _Job(file, requests, self._client.base_url, self._retry_failed)
+            patience = _OUTAGE * self._workers
+            job = _Job(file, requests, self._client.base_url, self._retry_failed, patience)
             workers = [asyncio.create_task(self._work(job)) for _ in range(self._workers)]
             try:
                 await asyncio.gather(*workers)
@@ -240,10 +242,16 @@ class _Job:
     """
 
     def __init__(
-        self, file: ResultsFile, requests: Requests, address: str, retry_failed: bool
+        self,
+        file: ResultsFile,
+        requests: Requests,
+        address: str,
+        retry_failed: bool,
+        patience: int,
     ) -> None:
         self._file = file
         self._items = self._open_items(requests, address, retry_failed)
+        self._patience = patience
         self._troubles = 0
         self.parked_until = 0.0
         self.error: ModelScopeError | None = None
@@ -281,7 +289,7 @@ class _Job:
     def count_trouble(self, error: ModelScopeError) -> None:
         """Note a failure that may pass; so many in a row end the job."""
         self._troubles += 1
-        if self._troubles >= _OUTAGE:
+        if self._troubles >= self._patience:
             self.stop(error)
 
     def park(self, until: float) -> bool:
