@@ -19,10 +19,11 @@ from llamaindex_modelscope import (
     ModelScopeQuotaExceededError,
     ModelScopeStreamInterruptedError,
 )
+from modelscope_transport.client import Client
 from modelscope_transport.emulator import LocalService
 
 from .conftest import MakeLLM
-from .consumers.kit import EMBEDDING
+from .consumers.kit import CHAT, EMBEDDING
 from .endpoints import (
     EIGHT,
     EMBEDDING_ENDPOINTS,
@@ -33,6 +34,7 @@ from .endpoints import (
     EmbeddingEndpoint,
     Endpoint,
     is_right,
+    last_of,
 )
 from .witness import CallbackWitness, LimiterWitness, Seen, watching
 
@@ -174,6 +176,33 @@ async def test_a_stream_closed_early_is_closed_once(
     ((_, end),) = seen.callbacks.values()
     assert isinstance(end[EventPayload.EXCEPTION], GeneratorExit)
     assert seen.acquired == len(service.requests) == 1
+
+
+@each_stream
+@pytest.mark.parametrize("way", ["left", "closed", "cancelled"])
+async def test_a_stream_left_early_makes_room_for_the_next_call(
+    way: str, endpoint: Endpoint, service: LocalService
+) -> None:
+    client = Client(service.token, base_url=service.base_url, concurrency=1)
+    llm = ModelScope(CHAT, client=client, timeout=10)
+    service.next("stall")  # it would go on for ever
+
+    stream = opened(llm, endpoint)
+    if inspect.iscoroutine(stream):
+        stream = await stream
+        await anext(stream)
+        if way == "closed":
+            await stream.aclose()
+        elif way == "cancelled":
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(last_of(asyncio.sleep(0, stream)), 0.1)
+    else:
+        next(stream)
+        if way == "closed":
+            stream.close()
+    del stream
+
+    assert QUESTION in str(await llm.acomplete(QUESTION))
 
 
 @pytest.mark.parametrize("name", ["achat", "acomplete", "astream_chat", "astream_complete"])
