@@ -5,46 +5,52 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Literal, assert_type
 
-from llama_index.core import Document, Settings, VectorStoreIndex
+from llama_index.core import Settings, SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
     CompletionResponse,
+    ImageBlock,
     LLMMetadata,
+    TextBlock,
 )
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.structured_llm import StructuredLLM
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.prompts import PromptTemplate
-from llama_index.core.rate_limiter import BaseRateLimiter
-from llama_index.core.tools import FunctionTool, ToolSelection
-from llama_index.core.utils import ErrorToRetry
+from llama_index.core.tools import FunctionTool
+from llama_index.core.types import PydanticProgramMode
+from llama_index.core.utils import retry_on_exceptions_with_backoff
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
 from pydantic import BaseModel, SecretStr
 from workflows.errors import WorkflowRuntimeError
 
 from llamaindex_modelscope import (
-    ErrorDetails,
     ModelScope,
     ModelScopeEmbedding,
     ModelScopeError,
+    ModelScopeImageToolSpec,
     ModelScopeQuotaExceededError,
     ModelScopeRateLimiter,
     ModelScopeRateLimitError,
     ModelScopeRerank,
     ModelScopeRetryPolicy,
     errors_to_retry,
+    load,
 )
-from modelscope_transport import Client
+from modelscope_transport import Client, ErrorDetails
 
 
-class City(BaseModel):
-    """A city."""
+class Joke(BaseModel):
+    """A joke."""
 
-    name: str
+    setup: str
+    punchline: str
 
 
 def add(a: int, b: int) -> int:
@@ -68,108 +74,142 @@ def construct() -> list[ModelScope]:
             proxy="http://127.0.0.1:8080",
             default_headers={"x-team": "red"},
             temperature=0,
-            max_tokens=100,
             top_p=0.9,
+            max_tokens=100,
             stop=["end"],
             seed=7,
-            context_window=4096,
+            context_window=32_000,
             is_function_calling_model=True,
-            enable_thinking=False,
-            thinking_budget=200,
             structured_output_mode="json_schema",
             strict=True,
-            system_prompt="Be brief.",
-            rate_limiter=ModelScopeRateLimiter(20),
+            enable_thinking=False,
+            thinking_budget=200,
+            think_tags=True,
+            promote_reasoning_only=True,
+            send_reasoning=True,
             additional_kwargs={"top_k": 5},
             extra_body={"user": "me"},
+            system_prompt="Be brief.",
+            rate_limiter=ModelScopeRateLimiter(20),
+            pydantic_program_mode=PydanticProgramMode.DEFAULT,
         ),
     ]
 
 
 async def call(llm: ModelScope) -> None:
     """The eight endpoints."""
-    messages = [ChatMessage("Hello")]
+    messages = [
+        ChatMessage(role="system", content="Be brief."),
+        ChatMessage(blocks=[TextBlock(text="What is it?"), ImageBlock(url="https://x.test/a.png")]),
+    ]
     assert_type(llm.chat(messages), ChatResponse)
     assert_type(llm.chat(messages, temperature=0.2), ChatResponse)
-    assert_type(await llm.achat(messages), ChatResponse)
     assert_type(llm.complete("Hello"), CompletionResponse)
-    assert_type((await llm.acomplete("Hello")).text, str)
     for response in llm.stream_chat(messages):
         assert_type(response, ChatResponse)
-    async for response in await llm.astream_chat(messages):
         assert_type(response.delta, str | None)
     for completion in llm.stream_complete("Hello"):
         assert_type(completion, CompletionResponse)
+    assert_type(await llm.achat(messages), ChatResponse)
+    assert_type(await llm.acomplete("Hello"), CompletionResponse)
+    async for response in await llm.astream_chat(messages):
+        assert_type(response, ChatResponse)
     async for completion in await llm.astream_complete("Hello"):
         assert_type(completion, CompletionResponse)
     assert_type(llm.metadata, LLMMetadata)
     assert_type(llm.model, str)
-    assert_type(llm.quota.remaining, float | None)
+    assert_type(llm.to_payload(), dict[str, Any])
 
 
-async def tools_and_objects(llm: ModelScope) -> City:
+async def tools(llm: ModelScope) -> None:
     """Tools, structure, agents."""
-    tool = FunctionTool.from_defaults(add)
-    choices: list[str | dict[str, Any] | None] = ["auto", "add", {"name": "add"}, None]
-    for choice in choices:
-        answer = llm.chat_with_tools([tool], "3 + 4?", tool_choice=choice, tool_required=True)
-        assert_type(llm.get_tool_calls_from_response(answer), list[ToolSelection])
-    agent = FunctionAgent(tools=[add], llm=llm)
-    print(await agent.run("3 + 4?"))
-    prompt = PromptTemplate("Which city has the {sight}?")
-    assert_type(llm.structured_predict(City, prompt, sight="West Lake"), City)
-    return await llm.astructured_predict(City, prompt, llm_kwargs={"seed": 1}, sight="West Lake")
-
-
-def as_core_knows_them(llm: ModelScope, embed_model: ModelScopeEmbedding) -> None:
-    """Wherever core takes one of its own."""
-    bases: tuple[LLM, FunctionCallingLLM, BaseEmbedding] = (llm, llm, embed_model)
-    Settings.llm, Settings.embed_model = bases[0], bases[2]
-    IngestionPipeline(transformations=[embed_model]).run(documents=[Document(text="a")])
-    rerank: BaseNodePostprocessor = ModelScopeRerank("Qwen/Qwen3-8B", top_n=3)
-    VectorStoreIndex.from_documents([]).as_query_engine(node_postprocessors=[rerank])
-    limiter: BaseRateLimiter = ModelScopeRateLimiter(20)
-    llm.rate_limiter = limiter
-    assert_type(ModelScope.from_dict(llm.to_dict(), api_key="ms-token"), ModelScope)
-
-
-async def embed() -> list[float]:
-    """Embeddings."""
-    embed_model = ModelScopeEmbedding(
-        model_name="Qwen/Qwen3-Embedding-0.6B",
-        api_key="ms-token",
-        dimensions=512,
-        query_instruction="Query: ",
-        embed_batch_size=20,
-        num_workers=2,
+    offered = [FunctionTool.from_defaults(add)]
+    response = llm.chat_with_tools(
+        offered,
+        user_msg="Add 1 and 2.",
+        chat_history=[ChatMessage(content="Hello")],
+        tool_required=True,
+        tool_choice="add",
+        allow_parallel_tool_calls=True,
+        strict=False,
     )
-    assert_type(embed_model.get_text_embedding_batch(["a"]), list[list[float]])
-    assert_type(await embed_model.aget_text_embedding_batch(["a"]), list[list[float]])
-    return await embed_model.aget_query_embedding("a")
+    assert_type(response, ChatResponse)
+    assert_type(await llm.achat_with_tools(offered, user_msg="Add."), ChatResponse)
+    assert_type(llm.get_tool_calls_from_response(response), list[ToolSelection])
+    prompt = PromptTemplate("Tell a joke about {topic}.")
+    assert_type(llm.structured_predict(Joke, prompt, topic="cats"), Joke)
+    assert_type(await llm.astructured_predict(Joke, prompt, topic="cats"), Joke)
+    assert_type(
+        llm.structured_output, Literal["function_calling", "json_schema", "json_object", "text"]
+    )
+    assert_type(llm.as_structured_llm(Joke), StructuredLLM)
+    agent = FunctionAgent(tools=[add], llm=llm)
+    await agent.run("Add 1 and 2.")
+    base: LLM = llm
+    calling: FunctionCallingLLM = llm
+    base.predict(prompt, topic="cats")
+    calling.predict_and_call(offered, user_msg="Add 1 and 2.")
 
 
 def errors(llm: ModelScope) -> dt.datetime | None:
-    """Errors: ours, and what they are to a workflow."""
+    """Errors: ours, the transport's, LlamaIndex's."""
     try:
-        llm.complete("Hello")
+        retry_on_exceptions_with_backoff(lambda: llm.complete("Hello"), errors_to_retry())
     except ModelScopeQuotaExceededError as error:
         assert_type(error.scope, Literal["account", "model"] | None)
         assert_type(error.alternatives, tuple[str, ...])
-        limit: WorkflowRuntimeError = error
-        print(limit)
-        return error.resets_at
+        native: WorkflowRuntimeError = error
+        raise native from None
     except ModelScopeRateLimitError as error:
         assert_type(error.retry_after, float | None)
     except ModelScopeError as error:
         assert_type(error.details, ErrorDetails)
-    assert_type(errors_to_retry(), list[ErrorToRetry])
+        return error.details.resets_at
     return None
 
 
-class Asking(Workflow):
-    """A workflow whose step tries again."""
+class Translate(Workflow):
+    """A workflow that waits as long as the service asks."""
 
-    @step(retry_policy=ModelScopeRetryPolicy(max_retries=2, timeout=60))
-    async def ask(self, event: StartEvent) -> StopEvent:
-        """Ask."""
-        return StopEvent(result=str(await ModelScope("Qwen/Qwen3-8B").acomplete("Hello")))
+    @step(retry_policy=ModelScopeRetryPolicy(max_retries=2))
+    async def translate(self, event: StartEvent) -> StopEvent:
+        """Translate a text."""
+        answer = await ModelScope("Qwen/Qwen3-8B").acomplete(f"Translate: {event.text}")
+        return StopEvent(result=answer.text)
+
+
+async def embed() -> Embedding:
+    """Embeddings, an index, a pipeline."""
+    embed_model = ModelScopeEmbedding(
+        "Qwen/Qwen3-Embedding-0.6B",
+        api_key="ms-token",
+        dimensions=512,
+        query_instruction="Query: ",
+        text_instruction="Text: ",
+        embed_batch_size=10,
+        num_workers=2,
+        timeout=30,
+        max_retries=1,
+        extra_body={"user": "me"},
+        rate_limiter=ModelScopeRateLimiter(20),
+    )
+    assert_type(embed_model.get_text_embedding("a"), list[float])
+    assert_type(embed_model.get_text_embedding_batch(["a"], show_progress=True), list[Embedding])
+    assert_type(await embed_model.aget_text_embedding_batch(["a"]), list[Embedding])
+    base: BaseEmbedding = embed_model
+    Settings.embed_model = base
+    Settings.llm = ModelScope("Qwen/Qwen3-8B")
+    documents = SimpleDirectoryReader("texts").load_data()
+    IngestionPipeline(transformations=[SentenceSplitter(), embed_model]).run(documents=documents)
+    index = VectorStoreIndex.from_documents(documents, embed_model=embed_model)
+    index.as_query_engine(node_postprocessors=[ModelScopeRerank("Qwen/Qwen3-8B")])
+    return await embed_model.aget_query_embedding("a")
+
+
+def other_tasks() -> None:
+    """Classes of further tasks."""
+    FunctionAgent(
+        tools=[*ModelScopeImageToolSpec(model="Qwen/Qwen-Image").to_tool_list()],
+        llm=ModelScope("Qwen/Qwen3-8B"),
+    )
+    load("Qwen/Qwen3-Embedding-0.6B", api_key="ms-token")
