@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import operator
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +18,6 @@ from llamaindex_modelscope import (
 )
 from modelscope_transport.emulator import Allowance, LocalService
 
-from .conftest import MakeLLM
 from .consumers.kit import EMBEDDING, TEXTS
 
 pytestmark = [
@@ -87,24 +84,6 @@ def test_a_spent_allowance_ends_two_workers_with_our_error(
     assert caught.value.resets_at is not None
     assert caught.value.status_code == 429
     assert 1 <= len(service.requests) <= 2  # each process finds out for itself, once
-
-
-def test_an_error_comes_back_from_a_spawned_process_with_all_it_knows(
-    make_llm: MakeLLM, service: LocalService, other_processes_token: str
-) -> None:
-    service.next("account_spent")
-
-    errors = []
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        for model in (make_llm(), make_llm("other/model")):
-            with pytest.raises(ModelScopeQuotaExceededError) as caught:
-                pool.apply(operator.methodcaller("complete", "hi"), (model,))
-            errors.append(caught.value)
-
-    assert [error.scope for error in errors] == ["account", "account"]
-    assert errors[0].status_code == 429
-    assert all(error.resets_at is not None for error in errors)
-    assert len(service.requests) == 1  # the other process, too, asks a spent account once
 
 
 def in_a_fork(work: Callable[[], str]) -> str:
