@@ -93,7 +93,8 @@ class Idle(Generic[S]):
 class _OfLoop(Generic[A]):
     """The idle connections of one event loop, closed when the loop shuts down."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self.idle: deque[A] = deque()
         self.guard: AsyncGenerator[None, None] | None = None
 
@@ -103,7 +104,9 @@ class _OfLoop(Generic[A]):
         try:
             yield
         finally:
-            while self.idle:
+            # Where the loop has no such hook (nest_asyncio takes it away) the collector comes by,
+            # and there is no loop to wait in any more.
+            while self.idle and self.loop.is_running():
                 await self.idle.pop().aclose()
 
 
@@ -124,7 +127,7 @@ class LoopIdle(Generic[A]):
             for other in list(self._loops):
                 if other.is_closed():
                     self._loops.pop(other, None)
-            mine = self._loops[loop] = _OfLoop()
+            mine = self._loops[loop] = _OfLoop(loop)
             mine.guard = mine.close_with_loop()
             await anext(mine.guard)
         while mine.idle:

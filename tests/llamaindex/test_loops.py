@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -129,6 +131,54 @@ def test_core_asks_from_a_loop_of_its_own_while_another_runs(kit: Kit) -> None:
     assert len(kit.service.requests) == 5
     asyncio.run(llm_says(kit.llm))
     gc.collect()
+
+
+NOTEBOOK = """
+import asyncio
+import nest_asyncio
+
+nest_asyncio.apply()
+
+from llama_index.core import Document, VectorStoreIndex
+from llama_index.core.evaluation import RelevancyEvaluator
+from llamaindex_modelscope import ModelScope, ModelScopeEmbedding
+from modelscope_transport.emulator import LocalService
+
+async def cell(llm, embed_model):
+    print(await llm.acomplete("one"))
+    print(asyncio.run(llm.acomplete("two")))
+    print(asyncio.get_event_loop().run_until_complete(llm.acomplete("three")))
+    print([str(part) async for part in await llm.astream_complete("four")][-1])
+    judge = RelevancyEvaluator(llm=llm)
+    print(judge.evaluate(query="five", response="YES", contexts=["YES"]).query)
+    documents = [Document(text="six")]
+    VectorStoreIndex.from_documents(
+        documents, embed_model=embed_model, use_async=True, transformations=[]
+    )
+    print(*[request.path for request in service.requests])
+
+with LocalService() as service:
+    place = {"api_key": service.token, "base_url": service.base_url}
+    llm = ModelScope("Qwen/Qwen3-Coder-30B-A3B-Instruct", **place)
+    for _ in range(2):
+        service.requests.clear()
+        asyncio.run(cell(llm, ModelScopeEmbedding("Qwen/Qwen3-Embedding-0.6B", **place)))
+"""
+
+
+def test_a_notebook_that_nests_its_loops_works_and_ends_without_a_word() -> None:
+    # in a process of its own, since nest_asyncio changes asyncio for good
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NOTEBOOK], capture_output=True, text=True, check=True
+    )
+
+    lines = done.stdout.splitlines()
+    assert lines[:6] == lines[6:]
+    for line, word in zip(lines[:5], ["one", "two", "three", "four", "five"], strict=True):
+        assert word in line
+    assert lines[5].count("/v1/chat/completions") == 5
+    assert lines[5].count("/v1/embeddings") == 1
+    assert done.stderr == ""
 
 
 # --- threads
