@@ -48,11 +48,20 @@ def chat_request(
         if name in _PLAIN:
             known[name] = value
         elif (read := _READERS.get(name)) is not None:
-            known[name] = read(value)
-        elif name == "extra_body":
-            body.update(value)
+            try:
+                known[name] = read(value)
+            except (TypeError, ValueError) as error:
+                raise InvalidRequestError(
+                    f"{name} cannot be a {type(value).__name__} of this kind."
+                ) from error
         else:
             body[name] = value
+    if known.pop("extra_query", None):
+        raise InvalidRequestError(
+            "extra_query cannot be sent: the service reads no query. Pass fields of the request "
+            "by name or in extra_body."
+        )
+    body.update(known.pop("extra_body", {}))
     return ChatRequest(messages=messages, extra_body=body or None, **known)
 
 
@@ -159,7 +168,9 @@ _PLAIN: Final = frozenset(
 )
 
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "extra_body": dict,
     "extra_headers": dict,
+    "extra_query": dict,
     "fallback_models": tuple,
     "response_format": _response_format,
     "stop": _stop,

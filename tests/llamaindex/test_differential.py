@@ -138,6 +138,7 @@ SHELL = Reply(200, {"choices": None, "object": "", "created": 0})
 CASES: dict[str, Case] = {
     "chat": Case("chat", (HELLO,)),
     "chat with options": Case("chat", (HELLO,), OPTIONS),
+    "chat with a query": Case("chat", (HELLO,), {"extra_query": {"a": "b"}}),
     "chat with fields": Case(
         "chat",
         (HELLO,),
@@ -350,6 +351,7 @@ MEANT = [
         "such a model refuses to answer in one piece: its stream is joined",
         "chat that only streams",
     ),
+    Meant("given requests", "the service reads no query", "chat with a query"),
     Meant("given requests", "films can be sent", "video"),
     Meant(
         "given sent.body.messages.*", "the service takes no files: a text is inlined", "document"
