@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import traceback
 import urllib.parse
 import weakref
 from collections.abc import Sequence
@@ -159,8 +160,19 @@ class RedisStore:
                     self._run = self._client.register_script(_script())
             return work()
         except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
+            _forget_frames(error)
             reason = type(error).__name__
             raise StoreError(f"the Redis at {shown(self.url)} cannot be used ({reason})") from None
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Break the cycle of a failed connect, whose frame keeps the error that keeps the frame.
+
+    The frames below keep this store as well, and its connections would wait for the collector.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _table(flat: Sequence[bytes]) -> dict[str, Any]:

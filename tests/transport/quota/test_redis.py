@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,27 @@ def test_all_keys_of_an_account_share_one_hash_tag(server: RedisServer, account:
     assert all(key.startswith(f"modelscope:{{{account}}}:") for key in keys)
     # the page of a day goes by itself, what lasts stays
     assert sorted(life > 0 for life in lives) == [False, True]
+
+
+def test_a_ledger_that_is_dropped_closes_its_connection_even_after_an_outage(
+    server: RedisServer, account: str, moments: Hands
+) -> None:
+    ledger = RedisLedger(server.url, when_down=0.5)
+    spend(ledger, account)
+    server.stop()
+    gc.disable()  # nothing may be left for it
+    try:
+        with pytest.warns(RuntimeWarning, match="cannot be used"):
+            spend(ledger, account)
+        server.start()
+        moments.now += 1
+        spend(ledger, account)
+        with redis.Redis.from_url(server.url) as client:
+            assert len(client.client_list()) == 2
+            del ledger
+            assert len(client.client_list()) == 1
+    finally:
+        gc.enable()
 
 
 def test_a_restarted_server_is_taught_the_script_again(server: RedisServer, account: str) -> None:
@@ -164,7 +187,10 @@ def test_a_server_that_goes_and_comes_back_in_mid_run_grants_nothing_twice(
     tally = threading.Condition()
 
     def host(place: int) -> None:
-        ledger = RedisLedger(server.url)
+        with closing(RedisLedger(server.url)) as ledger:
+            spend_or_fail(ledger, place)
+
+    def spend_or_fail(ledger: Ledger, place: int) -> None:
         while True:
             try:
                 given = ledger.reserve(account, QWEN, budget=budget)
