@@ -2,7 +2,8 @@
 
 A read's own time limit starts anew with every byte, so a server that drips keeps a reader for
 ever. Shutting the socket down ends the read at once. One thread serves the process; it starts
-with the first watch and sleeps until the nearest deadline.
+with the first watch and sleeps until the nearest deadline, but looks up now and then while there
+is one: waking it for every deadline that is nearer would cost more than the rest of a watch.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import math
 import os
 import socket
 import threading
@@ -17,6 +19,9 @@ import time
 from typing import Any
 
 __all__ = ["Watch", "shut", "watch"]
+
+# Seconds between two looks at the deadlines while there are any.
+_LOOK = 0.25
 
 
 class Watch:
@@ -69,6 +74,7 @@ class _Watchdog:
         """Start anew: in a forked child there is no thread, and the lock may be held for ever."""
         self._heap: list[tuple[float, int, Watch]] = []
         self._cancelled = 0
+        self._wakes_at = math.inf
         self._wake = threading.Condition()
         self._started = False
 
@@ -82,7 +88,7 @@ class _Watchdog:
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._run, name="modelscope-deadlines", daemon=True).start()
-            elif self._heap[0][2] is entry:
+            elif deadline < self._wakes_at:
                 self._wake.notify()
         return entry
 
@@ -119,7 +125,9 @@ class _Watchdog:
                     if entry.sock is not None:
                         shut(entry.sock)
                         entry.sock = None
-                self._wake.wait(self._heap[0][0] - now if self._heap else None)
+                wait = min(self._heap[0][0] - now, _LOOK) if self._heap else None
+                self._wakes_at = math.inf if wait is None else now + wait
+                self._wake.wait(wait)
 
 
 _watchdog = _Watchdog()

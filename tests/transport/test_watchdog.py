@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import socket
 import threading
 import time
@@ -43,6 +44,21 @@ def test_a_nearer_deadline_is_not_kept_waiting_by_a_farther_one(
     far = watch(pair[1], time.monotonic() + 3600)
     watch(pair[0], time.monotonic() + 0.05)
     assert pair[0].recv(1) == b""
+    far.cancel()
+
+
+def test_a_deadline_beyond_the_next_look_wakes_nobody(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watchdog, woken = _Watchdog(), []
+    far = watchdog.add(pair[1], time.monotonic() + 3600)
+    while math.isinf(watchdog._wakes_at):  # until its thread is asleep
+        assert not far.cut
+    monkeypatch.setattr(watchdog._wake, "notify", lambda: woken.append(1))
+    watchdog.add(pair[0], time.monotonic() + 0.3)
+    assert pair[0].recv(1) == b""  # cut in time all the same
+    assert not woken
+    assert not far.cut
     far.cancel()
 
 
