@@ -285,3 +285,21 @@ async def test_an_agent_goes_on_from_its_record(
     again = Context.from_dict(agent, json.loads(record), serializer=serializer)
 
     assert "thanks" in str(await agent.run("thanks", ctx=again))
+
+
+@pytest.mark.parametrize("model", [CHAT, "Qwen/Qwen3.5-122B-A10B"])
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_every_event_of_an_agent_can_be_recorded(
+    streaming: bool, model: str, make_llm: MakeLLM
+) -> None:
+    # as servers do that send a run's events on
+    handler = FunctionAgent(tools=[add], llm=make_llm(model), streaming=streaming).run(SUM)
+    serializer = JsonSerializer()
+
+    async for event in handler.stream_events(expose_internal=True):
+        again = serializer.deserialize(serializer.serialize(event))
+        assert type(again) is type(event)
+        assert again.model_dump_json() == event.model_dump_json()
+    output = await handler
+    assert "7" in str(output)
+    assert json.loads(json.dumps(output.raw)) == output.raw
