@@ -166,11 +166,10 @@ class ChunkMaker:
         additional = _additional(delta.reasoning, delta.refusal)
         calls = delta.tool_calls
         pieces = [self._tool_call_chunk(call) for call in calls] if calls else []
-        if delta.finish_reason is None and delta.usage is None and delta.logprobs is None:
-            return self._build(delta.text, additional, metadata, pieces)
-        metadata |= _ending(delta.finish_reason, delta.logprobs)
+        if delta.finish_reason is not None or delta.logprobs is not None:
+            metadata |= _ending(delta.finish_reason, delta.logprobs)
         if delta.usage is None:
-            return build(delta.text, additional, metadata, pieces)
+            return self._build(delta.text, additional, metadata, pieces)
         # Usage comes with the last delta, and nothing after it.
         usage = _usage(delta.usage)
         return build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import pickle
 from collections.abc import Iterator
@@ -35,6 +36,13 @@ PIECES = st.lists(
     max_size=3,
 )
 ADDITIONAL = st.sampled_from([{}, {"reasoning_content": "hm"}, {"refusal": "no"}])
+METADATA = st.sampled_from(
+    [
+        {"model_provider": "p"},
+        {"finish_reason": "stop"},
+        {"logprobs": {"content": [{"token": "a"}]}},
+    ]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +56,16 @@ def test_the_short_way_is_proven_with_the_libraries_we_test_with() -> None:
     assert _fast.chunk_builder() is not _fast.build
 
 
-@given(text=st.text(max_size=12), additional=ADDITIONAL, pieces=PIECES)
-def test_every_chunk_is_equal(text: str, additional: dict[str, Any], pieces: Any) -> None:
+@given(text=st.text(max_size=12), additional=ADDITIONAL, metadata=METADATA, pieces=PIECES)
+def test_every_chunk_is_equal(
+    text: str, additional: dict[str, Any], metadata: dict[str, Any], pieces: Any
+) -> None:
     def both() -> Iterator[ChatGenerationChunk]:
         for make in (_fast.build, _fast._assemble):
             own: Any = (
                 text,
                 dict(additional),
-                {"model_provider": "p"},
+                copy.deepcopy(metadata),
                 [dict(it) for it in pieces],
             )
             yield make(*own)
