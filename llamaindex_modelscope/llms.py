@@ -236,13 +236,15 @@ class ModelScope(StructuredOutputLLM):
     def _stream(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatResponseGen:
         # The stream is open when this returns: what fails at the start fails in the call.
         stream = self.client.stream_chat(self._request(messages, kwargs))
-        return _grow(stream, GrowingMessage(kwargs.get("tool_names") or {}, stream.origin))
+        message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
+        return _grow(stream, message, self.rate_limiter)
 
     async def _astream(
         self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]
     ) -> ChatResponseAsyncGen:
         stream = await self.client.aio.stream_chat(self._request(messages, kwargs))
-        return _agrow(stream, GrowingMessage(kwargs.get("tool_names") or {}, stream.origin))
+        message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
+        return _agrow(stream, message, self.rate_limiter)
 
     def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
         return to_messages(messages, send_reasoning=self.send_reasoning)
@@ -322,8 +324,10 @@ class ModelScope(StructuredOutputLLM):
         return (to_completion_response(response) async for response in stream)
 
 
-def _grow(stream: ChatStream, message: GrowingMessage) -> Generator[ChatResponse, None, None]:
-    with native_errors(), stream:
+def _grow(
+    stream: ChatStream, message: GrowingMessage, limiter: object
+) -> Generator[ChatResponse, None, None]:
+    with native_errors(limiter), stream:
         for delta in stream:
             response = message.add(delta)
             if response is not None:
@@ -332,9 +336,9 @@ def _grow(stream: ChatStream, message: GrowingMessage) -> Generator[ChatResponse
 
 
 async def _agrow(
-    stream: AsyncChatStream, message: GrowingMessage
+    stream: AsyncChatStream, message: GrowingMessage, limiter: object
 ) -> AsyncGenerator[ChatResponse, None]:
-    with native_errors():
+    with native_errors(limiter):
         async with stream:
             async for delta in stream:
                 response = message.add(delta)

@@ -18,6 +18,7 @@ from modelscope_transport.emulator import LocalService
 
 from .conftest import MakeLLM
 from .consumers.kit import EMBEDDING
+from .endpoints import last_of
 
 
 class Clock:
@@ -119,6 +120,22 @@ def test_a_call_that_was_too_fast_holds_the_others_back(
     llm.complete("hi")
 
     assert clock.waits == [40]
+
+
+async def test_so_does_a_stream_that_turns_out_too_fast(
+    service: LocalService, make_llm: MakeLLM, clock: Clock
+) -> None:
+    limiter = clock.limiter(30)
+    llm: ModelScope = make_llm(rate_limiter=limiter)
+    service.next("throttled_later", "throttled_later")
+
+    with pytest.raises(ModelScopeRateLimitError):
+        list(llm.stream_complete("hi"))
+    with pytest.raises(ModelScopeRateLimitError):
+        await last_of(llm.astream_complete("hi"))
+    llm.complete("hi")
+
+    assert clock.waits == [4, 4]  # two places' worth, where the service names no time
 
 
 def test_batches_of_an_embedding_call_are_paced_one_by_one(
