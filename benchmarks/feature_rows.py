@@ -239,6 +239,23 @@ def _until(side: Side) -> Outcome:
     return Outcome(False, "no error")
 
 
+@row("what is left today, without a request")
+def _left(side: Side) -> Outcome:
+    model = side.chat()
+    model.invoke("Hello")
+    left = model.quota
+    told = f"{left.remaining:g} of {left.limit:g} {left.unit}, {left.kind}"
+    return Outcome(len(side.service.requests) == 1, told)
+
+
+@row("which model answered, and why not another")
+def _stand_in(side: Side) -> Outcome:
+    side.service.next("model_spent")
+    answer = side.chat(fallback_models=[HYBRID]).invoke("Hello")
+    told = answer.response_metadata["modelscope"]
+    return Outcome(told["model"] == HYBRID, f"{told['fallback_reason']}: {told['model']}")
+
+
 @row("an empty success, once")
 def _shell(side: Side) -> Outcome:
     side.service.next("shell")
