@@ -11,6 +11,7 @@ from langchain.agents import create_agent
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_tests.integration_tests import ToolsIntegrationTests
+from langchain_tests.unit_tests import ToolsUnitTests
 
 from langchain_modelscope import (
     ChatModelScope,
@@ -37,6 +38,24 @@ def pipeline(service: LocalService) -> MakeTool:
         return ModelScopePipelineTool(model=model, **(place | options))
 
     return make
+
+
+class TestStandardUnit(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> type[ModelScopePipelineTool]:
+        return ModelScopePipelineTool
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"model": MOOD, "api_key": "ms-x"}
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"input": "很好"}
+
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return {"MODELSCOPE_API_KEY": "ms-env"}, {"model": MOOD}, {"model_name": MOOD}
 
 
 class TestStandardIntegration(ToolsIntegrationTests):

@@ -85,6 +85,7 @@ class _OnLocalService:
         self.service = service
         picture = httpx.Response(200, content=PIXEL)
         monkeypatch.setattr(httpx, "get", lambda *args, **kwargs: picture)
+        monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "nobody: nothing is downloaded")
 
     @property
     def place(self) -> dict[str, Any]:
@@ -176,6 +177,32 @@ class TestChatModelScopeStreamOnly(_OnLocalService, _ChatSuite):
     @property
     def model_override_value(self) -> str:
         return "Qwen/Qwen3-235B-A22B-Thinking-2507"
+
+
+class TestChatModelScopeUnknown(_OnLocalService, _ChatSuite):
+    """The same on a model of which nothing is known, so that sounds are sent as well."""
+
+    tested = "nex-agi/Nex-N2.5-mini"
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return False  # the local service knows that it is blind
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return False
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return False
+
+    @property
+    def supported_usage_metadata_details(self) -> dict[str, list[str]]:  # type: ignore[override]
+        return {"invoke": [], "stream": []}
 
 
 class _EmbeddingsSuite(EmbeddingsIntegrationTests):
