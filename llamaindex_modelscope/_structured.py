@@ -142,7 +142,6 @@ class StructuredOutputLLM(ToolCallingLLM):
                 llm=self,
                 prompt=prompt,
                 tool_choice=options.get("tool_choice") or "required",
-                allow_parallel_tool_calls=bool(options.get("allow_parallel_tool_calls")),
             )
         return _TextProgram(self, output_cls, prompt, mode)
 

@@ -331,25 +331,21 @@ async def test_a_model_that_always_thinks_and_only_streams(
 # --- options
 
 
-@pytest.mark.parametrize(
-    ("options", "choice", "several"),
-    [
-        ({}, "required", False),
-        ({"tool_choice": None}, "required", False),
-        ({"tool_choice": "auto"}, "auto", False),
-        ({"tool_choice": "Person"}, {"type": "function", "function": {"name": "Person"}}, False),
-        ({"tool_required": False}, "required", False),
-    ],
-    ids=str,
-)
+NAMED = {"type": "function", "function": {"name": "Person"}}
+CHOICES: list[tuple[dict[str, Any], Any]] = [
+    ({}, "required"),
+    ({"tool_choice": None}, "required"),
+    ({"tool_choice": "auto"}, "auto"),
+    ({"tool_choice": "Person"}, NAMED),
+    ({"tool_required": False}, "required"),
+    ({"allow_parallel_tool_calls": True}, "required"),  # one object is promised
+]
+
+
+@pytest.mark.parametrize(("options", "choice"), CHOICES, ids=str)
 @each_way
 async def test_options_of_the_call(
-    llm: ModelScope,
-    service: LocalService,
-    options: dict[str, Any],
-    choice: Any,
-    several: bool,
-    way: str,
+    llm: ModelScope, service: LocalService, options: dict[str, Any], choice: Any, way: str
 ) -> None:
     service.next(called(ADA.model_dump(), stream="stream" in way))
     options = {"temperature": 0.5, "max_tokens": 99, **options}
@@ -358,7 +354,7 @@ async def test_options_of_the_call(
     assert await made(llm, way, Person, llm_kwargs=options, **ASKED) == ADA
 
     body = service.requests[0].body
-    assert (body["tool_choice"], body["parallel_tool_calls"]) == (choice, several)
+    assert (body["tool_choice"], body["parallel_tool_calls"]) == (choice, False)
     assert (body["temperature"], body["max_tokens"]) == (0.5, 99)
     assert options == given, "the caller's own are left alone"
 
