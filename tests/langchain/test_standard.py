@@ -24,7 +24,7 @@ from langchain_tests.integration_tests import (
 from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
 
 from langchain_modelscope import ChatModelScope, ModelScopeEmbeddings
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import LocalService, Reply
 
 LIVE_TOKEN = os.environ.get("LIVE_TOKEN")
 PIXEL = base64.b64decode(
@@ -184,13 +184,19 @@ class TestChatModelScopeUnknown(_OnLocalService, _ChatSuite):
 
     tested = "nex-agi/Nex-N2.5-mini"
 
+    @pytest.fixture(autouse=True)
+    def _hears(self, service: LocalService, request: pytest.FixtureRequest) -> None:
+        if request.node.name == "test_audio_inputs":  # the local service is deaf as well as blind
+            heard = {"message": {"content": "A guitar."}, "finish_reason": "stop"}
+            service.next(*[Reply(200, {"choices": [heard]})] * 2)
+
     @property
     def supports_audio_inputs(self) -> bool:
         return True
 
     @property
     def supports_image_inputs(self) -> bool:
-        return False  # the local service knows that it is blind
+        return False
 
     @property
     def supports_image_urls(self) -> bool:
