@@ -161,24 +161,43 @@ def _without_tools(llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
 
 
 class _FunctionProgram(FunctionCallingProgram[Any]):
-    """Core's program, with the system prompt in its async call as in its other three."""
+    """Core's program, with the system prompt in its async call as in its other three.
+
+    A model that calls a tool which is not there is wrong like one that calls none: that is a
+    ``ValueError``, where core lets a ``KeyError`` through.
+    """
+
+    def __call__(self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        tools, options = [get_function_tool(self._output_cls)], self._options(llm_kwargs, kwargs)
+        try:
+            answer = self._llm.predict_and_call(tools, **options)
+        except KeyError as error:
+            raise self._no_such_tool(error) from error
+        return self._parse_tool_outputs(answer)
 
     async def acall(
         self, *args: Any, llm_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> Any:
-        options = _without_tools(llm_kwargs)
-        messages = self._prompt.format_messages(llm=self._llm, **kwargs)
-        response = await self._llm.apredict_and_call(
-            [get_function_tool(self._output_cls)],
-            chat_history=self._llm._extend_messages(messages),
-            verbose=self._verbose,
-            allow_parallel_tool_calls=self._allow_parallel_tool_calls,
-            tool_choice=self._tool_choice,
-            tool_required=self._tool_required,
-            **options,
-        )
-        return self._parse_tool_outputs(
-            response, allow_parallel_tool_calls=self._allow_parallel_tool_calls
+        tools, options = [get_function_tool(self._output_cls)], self._options(llm_kwargs, kwargs)
+        try:
+            answer = await self._llm.apredict_and_call(tools, **options)
+        except KeyError as error:
+            raise self._no_such_tool(error) from error
+        return self._parse_tool_outputs(answer)
+
+    def _options(
+        self, llm_kwargs: dict[str, Any] | None, prompt_args: dict[str, Any]
+    ) -> dict[str, Any]:
+        messages = self._prompt.format_messages(llm=self._llm, **prompt_args)
+        return {
+            "chat_history": self._llm._extend_messages(messages),
+            "tool_choice": self._tool_choice,
+            **_without_tools(llm_kwargs),
+        }
+
+    def _no_such_tool(self, error: KeyError) -> ValueError:
+        return ValueError(
+            f"The model called the tool {error} instead of {self._output_cls.__name__!r}."
         )
 
 

@@ -439,6 +439,15 @@ def test_words_instead_of_a_call(make_llm: MakeLLM, service: LocalService, mode:
         make_llm(structured_output_mode=mode).structured_predict(Person, **ASKED)
 
 
+@pytest.mark.parametrize("way", WAYS[:2])
+async def test_a_call_of_a_tool_that_is_not_there(
+    llm: ModelScope, service: LocalService, way: str
+) -> None:
+    service.next(called(ADA.model_dump(), "Human"))
+    with pytest.raises(ValueError, match=r"'Human'.*Person"):
+        await made(llm, way)
+
+
 @each_way
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize(
