@@ -31,6 +31,9 @@ T = TypeVar("T")
 def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | None:
     """The name of a request: equal requests have equal names. ``None`` for one that has none.
 
+    What a request leaves out is left out of its name, so that fields which a later version adds
+    change no name.
+
     Args:
         request: what is asked.
         around: what else decides the answer, such as the address.

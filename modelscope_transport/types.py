@@ -90,7 +90,7 @@ class ToolCall(Struct, frozen=True):
     arguments: str
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, omit_defaults=True):
     """One turn of a conversation.
 
     Attributes:
@@ -111,7 +111,7 @@ class Message(Struct, frozen=True):
     reasoning: str | None = None
 
 
-class ToolSpec(Struct, frozen=True):
+class ToolSpec(Struct, frozen=True, omit_defaults=True):
     """A tool offered to the model; ``parameters`` is a JSON schema."""
 
     name: str
@@ -129,7 +129,7 @@ class NamedTool(Struct, frozen=True):
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
 
-class ResponseFormat(Struct, frozen=True):
+class ResponseFormat(Struct, frozen=True, omit_defaults=True):
     """A form that the answer's text must have.
 
     Attributes:
@@ -150,7 +150,7 @@ class ResponseFormat(Struct, frozen=True):
 # --- what is asked ----------------------------------------------------------------------------
 
 
-class ChatRequest(Struct, frozen=True, kw_only=True):
+class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One chat call. ``None`` leaves a parameter to the service's own default.
 
     Attributes:
@@ -208,7 +208,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     fallback_models: tuple[str, ...] = ()
 
 
-class EmbeddingRequest(Struct, frozen=True, kw_only=True):
+class EmbeddingRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One embedding call.
 
     Attributes:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelscope_transport import (
     APITimeoutError,
     ChatRequest,
     Client,
+    ImagePart,
     MemoryLedger,
     Message,
     ModelScopeError,
@@ -25,6 +27,7 @@ from modelscope_transport import (
     ResponseCache,
     ServerError,
     ToolSpec,
+    VideoPart,
 )
 from modelscope_transport.emulator import LocalService, ScriptedEngine
 from modelscope_transport.emulator.engine import ChatCall, Piece, Usage
@@ -274,6 +277,29 @@ def test_the_words_and_the_address_change_it_too() -> None:
 @pytest.mark.parametrize("change", [{"timeout": 5.0}, {"fallback_models": (GLM,)}])
 def test_what_changes_no_answer_changes_no_name(change: dict[str, Any]) -> None:
     assert key_of(ask(**change)) == key_of(ask())
+
+
+class LaterMessage(Message, frozen=True):
+    mood: str | None = None
+
+
+class LaterRequest(ChatRequest, frozen=True, kw_only=True):
+    effort: str | None = None
+
+
+def test_a_field_that_a_later_version_adds_changes_no_name() -> None:
+    now = ask("One", temperature=0.5)
+    messages = (LaterMessage("user", "One"),)
+    later = LaterRequest(model=now.model, messages=messages, temperature=0.5)
+    assert key_of(later) == key_of(now)
+    assert key_of(replace(later, effort="high")) != key_of(now)
+
+
+def test_pictures_and_videos_of_one_address_differ() -> None:
+    def about(part: ImagePart | VideoPart) -> bytes | None:
+        return key_of(replace(ask(), messages=(Message("user", (part,)),)))
+
+    assert about(ImagePart("https://a.example/b")) != about(VideoPart("https://a.example/b"))
 
 
 def test_what_is_no_json_is_asked_anew_each_time() -> None:
