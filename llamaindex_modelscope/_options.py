@@ -52,7 +52,7 @@ def chat_request(
                 known[name] = read(value)
             except (TypeError, ValueError) as error:
                 raise InvalidRequestError(
-                    f"{name} cannot be a {type(value).__name__} of this kind."
+                    f"The option {name} cannot be read from a {type(value).__name__}: {error}."
                 ) from error
         else:
             body[name] = value
