@@ -14,6 +14,7 @@ import datetime as dt
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import convert
@@ -274,8 +275,10 @@ class Ledger:
         *,
         now: float | None = None,
     ) -> Ran:
-        owed = self._owed.get(account)
-        paid = [owed.popleft() for _ in range(len(owed))] if owed else []
+        owed, paid = self._owed.get(account), list[Step]()
+        while owed:
+            with suppress(IndexError):  # another thread pays too
+                paid.append(owed.popleft())
         moment = self._now(account) if now is None else now
         try:
             ran = self._store.run(account, moment, tests, [*paid, *changes])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -18,6 +19,8 @@ from modelscope_transport.quota import (
     Reservation,
     next_reset,
 )
+from modelscope_transport.quota.ledger import MemoryLedger
+from modelscope_transport.quota.steps import Step
 from tests.transport.quota.clockwork import MORNING, Hands
 
 QWEN, GLM = "Qwen/Qwen3-8B", "ZhipuAI/GLM-4.7-Flash"
@@ -51,6 +54,25 @@ def of_account(ledger: Ledger, account: str, budget: Budget | None = None) -> Qu
 
 def of_model(ledger: Ledger, account: str, model: str = QWEN) -> Quota:
     return next(quota for quota in ledger.quotas(account) if quota.model == model)
+
+
+def test_a_thread_that_pays_what_is_owed_may_find_that_another_has_paid() -> None:
+    class Contended(deque[Step]):
+        """Whenever one step is taken here, another thread takes the next."""
+
+        def popleft(self) -> Step:
+            step = super().popleft()
+            if self:
+                super().popleft()
+            return step
+
+    ledger = MemoryLedger()
+    spend(ledger, "somebody")
+    owed = ledger._owed["somebody"] = Contended([*ledger._owed["somebody"]] * 3)
+
+    leave(ledger, "somebody")  # the first thing it does is to pay
+
+    assert not owed
 
 
 # ------------------------------------------------------------------------------- spent pools
