@@ -168,6 +168,17 @@ _SETTINGS = {
 }
 
 
+def _told(name: str, day: Day | None) -> str:
+    from benchmarks.measuring import verdict  # late: LiteLLM's environment may lack what it needs
+
+    if day is None:
+        return "not installed; the head of this file says how"
+    (first, later), (lost, lost_later) = day.requests, day.seconds
+    goal = f": 1, then 0: {verdict((first, later) == (1, 0))}" if name in OURS else ""
+    numbers = f"{first:4} req {lost:8.2f} s {later:8} req {lost_later:8.2f} s"
+    return f"{numbers}   {day.error}{goal}"
+
+
 def main() -> None:
     """Let all of them live through the day at the same time: they mostly sleep."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
@@ -178,23 +189,12 @@ def main() -> None:
     if options.contestant:
         take_part(options.contestant, options.url, options.further)
         return
-    from benchmarks.measuring import verdict
-
     further = f"{options.further} further"
     print(f"{'a spent day':16} {'first call':>18} {further:>22}   raises")
     with ThreadPoolExecutor(len(CONTESTANTS)) as threads:
         days = threads.map(live_through, CONTESTANTS, [options.further] * len(CONTESTANTS))
-    for name, day in zip(CONTESTANTS, days, strict=True):
-        if day is None:
-            print(f"{name:16} not installed; see the head of this file", flush=True)
-            continue
-        (first, later), (lost, lost_later) = day.requests, day.seconds
-        goal = f": 1, then 0: {verdict((first, later) == (1, 0))}" if name in OURS else ""
-        print(
-            f"{name:16} {first:4} req {lost:8.2f} s {later:8} req {lost_later:8.2f} s   "
-            f"{day.error}{goal}",
-            flush=True,
-        )
+        for name, day in zip(CONTESTANTS, days, strict=True):
+            print(f"{name:16} {_told(name, day)}", flush=True)
 
 
 if __name__ == "__main__":
