@@ -217,6 +217,26 @@ def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers
     assert spent - 1000 <= 3 * workers
 
 
+@pytest.mark.parametrize("unit", ["calls", "magicubes"])
+def test_the_plan_comes_true(days: Days, tmp_path: Path, unit: str) -> None:
+    allowance = "calls=25,headers" if unit == "calls" else "magicubes=25"
+    with LocalService(clock=days, allowance=allowance) as service:
+        ledger = MemoryLedger(days)
+        client = Client(service.token, base_url=service.base_url, ledger=ledger)
+        client.chat(ask("First."))  # its reply tells the limit of calls
+        if unit == "magicubes":
+            client.balance()
+        plan = client.plan(99, QWEN)
+        job = Batch(client, tmp_path / "answers.jsonl", clock=days, sleep=days.sleep)
+        report = job.run(questions(99))
+
+    assert plan.kind == "reported"
+    assert plan.calls == report.answered == 99
+    assert plan.fits_today == 24
+    if unit == "calls":  # of Magicubes, nobody knows what the next day will grant
+        assert plan.days == report.parked + 1 == 4
+
+
 def test_without_waiting_the_error_says_until_when(
     batch: Make, service: LocalService, days: Days, tmp_path: Path
 ) -> None:
