@@ -110,7 +110,7 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 # ------------------------------------------------------------------------------------------ showing
 
 .PHONY: docs
-docs: .venv/.installed ## rewrite the README's tables from the data they show
+docs: .venv/.installed ## rewrite what the pages show of data and of the command
 	@$(BIN)/python docs/tables.py
 
 .PHONY: demo
