@@ -111,6 +111,15 @@ class TestMixed:
         assert message.response_metadata["model_provider"] == "modelscope"
 
 
+def test_the_environment_chooses_the_version(
+    chat: MakeChat, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_OUTPUT_VERSION", "v1")
+    service.next(mixed.reply(), mixed.stream())
+    assert blocks(chat().invoke("Weather?")) == mixed.BLOCKS
+    assert isinstance(total(list(chat().stream("Weather?"))).content, list)
+
+
 def test_blocks_of_a_stream_keep_their_own_index(chat: MakeChat, service: LocalService) -> None:
     service.next(mixed.stream())
     chunks = list(chat(output_version="v1").stream("Weather?"))

@@ -83,6 +83,30 @@ def test_a_configured_model_still_streams(chat: MakeChat, service: LocalService)
     assert service.requests[0].body["temperature"] == 0.5
 
 
+def test_an_invoke_that_streams_says_the_same(chat: MakeChat, service: LocalService) -> None:
+    streamed = chat(streaming=True).invoke("Hello")
+    plain = chat(streaming=False).invoke("Hello")
+
+    assert [bool(request.body.get("stream")) for request in service.requests] == [True, False]
+    assert streamed.content == plain.content
+    assert streamed.usage_metadata == plain.usage_metadata
+
+
+def test_streaming_can_be_disabled(chat: MakeChat, service: LocalService) -> None:
+    assert len(list(chat(disable_streaming=True).stream("Hello"))) == 1
+    assert "stream" not in service.requests[0].body
+
+
+def test_usage_in_streams_can_be_left_out(chat: MakeChat, service: LocalService) -> None:
+    joined = whole(list(chat(stream_usage=False).stream("Hello")))
+    with_usage = whole(list(chat().stream("Hello")))
+
+    assert "stream_options" not in service.requests[0].body
+    assert joined.usage_metadata is None
+    assert service.requests[1].body["stream_options"] == {"include_usage": True}
+    assert with_usage.usage_metadata
+
+
 async def test_the_async_ways_take_no_threads(
     chat: MakeChat, service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
