@@ -1,4 +1,4 @@
-"""What core's token counter and the three tracing packages read out of a call.
+"""What the three tracing packages read out of a call.
 
 Each package writes into memory here. What one of them does not look at, for any model, is said
 beside its test.
@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import MockLLM
 from llama_index.observability.otel import LlamaIndexOpenTelemetry
@@ -26,8 +25,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from llamaindex_modelscope import ModelScope, ModelScopeEmbedding, ModelScopeQuotaExceededError
-from modelscope_transport.emulator import DONE, Allowance, LocalService, Reply, Stream
+from modelscope_transport.emulator import Allowance, LocalService
 
+from .answers import ANSWER_ID, MODEL, SERVED, USAGE, answer
 from .conftest import MakeLLM
 from .consumers.agents import SUM, add
 from .consumers.kit import EMBEDDING, Kit
@@ -44,23 +44,6 @@ from .endpoints import (
 # openinference asks core's classes in pydantic's older words; core's agents look at their own
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-MODEL = "Qwen/Qwen3.5-122B-A10B"  # it thinks
-ANSWER_ID = "chatcmpl-7"
-SERVED = "local/qwen"  # the name that the answer bears
-USAGE = {
-    "prompt_tokens": 11,
-    "completion_tokens": 7,
-    "total_tokens": 18,
-    "prompt_tokens_details": {"cached_tokens": 4},
-    "completion_tokens_details": {"reasoning_tokens": 3},
-}
-CALL = {
-    "index": 0,
-    "id": "call_1",
-    "type": "function",
-    "function": {"name": "add", "arguments": '{"a": 3, "b": 4}'},
-}
-
 each_of_eight = pytest.mark.parametrize("endpoint", EIGHT, ids=lambda one: one.name)
 each_chat = pytest.mark.parametrize(
     "endpoint", [one for one in EIGHT if "chat" in one.name], ids=lambda one: one.name
@@ -69,145 +52,9 @@ each_with_tools = pytest.mark.parametrize("endpoint", WITH_TOOLS, ids=lambda one
 each_embedding = pytest.mark.parametrize("endpoint", EMBEDDING_ENDPOINTS, ids=lambda one: one.name)
 
 
-def answer(
-    endpoint: Endpoint, *, with_tools: bool = False, usage: dict[str, Any] | None = USAGE
-) -> Reply | Stream:
-    """The same answer, whole or in pieces; the usage comes in a piece of its own, as on record."""
-    head: dict[str, Any] = {"id": ANSWER_ID, "model": SERVED}
-    reason = "tool_calls" if with_tools else "stop"
-    message: dict[str, Any] = {"content": "Seven.", "reasoning_content": "3 and 4."}
-    if with_tools:
-        message = {"content": None, "tool_calls": [CALL]}
-    if not endpoint.streams:
-        choice = {"index": 0, "message": message, "finish_reason": reason}
-        return Reply(200, {**head, "created": 1, "choices": [choice], "usage": usage})
-    pieces = [{name: value} for name, value in reversed(message.items())] + [{}]
-    return Stream(
-        [
-            *(
-                {
-                    **head,
-                    "choices": [
-                        {"index": 0, "delta": piece, "finish_reason": None if piece else reason}
-                    ],
-                }
-                for piece in pieces
-            ),
-            {**head, "choices": [], "usage": usage},
-            DONE,
-        ]
-    )
-
-
 @pytest.fixture
 def thinker(make_llm: MakeLLM) -> ModelScope:
     return make_llm(MODEL, temperature=0.5)
-
-
-# --- what they all read: raw, and the payload of the events
-
-
-@each_of_eight
-def test_the_last_raw_holds_all_that_a_tracer_looks_for(
-    endpoint: Endpoint, thinker: ModelScope, service: LocalService
-) -> None:
-    service.next(answer(endpoint))
-
-    last = endpoint.ask(thinker)
-
-    assert type(last.raw) is dict
-    assert last.raw["usage"] == USAGE
-    assert last.raw["id"] == ANSWER_ID
-    assert last.raw["model"] == SERVED
-    assert last.raw["finish_reason"] == "stop"
-    assert json.loads(json.dumps(last.raw)) == last.raw
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        assert last.additional_kwargs[name] == USAGE[name]
-
-
-@each_of_eight
-def test_without_usage_there_is_no_usage(
-    endpoint: Endpoint, thinker: ModelScope, service: LocalService
-) -> None:
-    service.next(answer(endpoint, usage=None))
-
-    last = endpoint.ask(thinker)
-
-    assert "usage" not in last.raw
-    assert "prompt_tokens" not in last.additional_kwargs
-
-
-def test_the_payloads_name_the_model(thinker: ModelScope, embed_model: ModelScopeEmbedding) -> None:
-    payload = thinker.to_payload()
-    assert (payload["model"], payload["model_name"]) == (MODEL, MODEL)
-    assert payload["temperature"] == 0.5
-    assert payload["class_name"] == "ModelScope"
-    payload = embed_model.to_payload()
-    assert (payload["model"], payload["model_name"]) == (EMBEDDING, EMBEDDING)
-    assert payload["class_name"] == "ModelScopeEmbedding"
-
-
-# --- core's token counter
-
-
-def counted(counter: TokenCountingHandler) -> list[tuple[int, int]]:
-    return [
-        (event.prompt_token_count, event.completion_token_count)
-        for event in counter.llm_token_counts
-    ]
-
-
-@each_of_eight
-def test_the_token_counter_counts_what_the_service_says(
-    endpoint: Endpoint, make_llm: MakeLLM, service: LocalService
-) -> None:
-    counter = TokenCountingHandler(tokenizer=str.split)
-    llm = make_llm(MODEL, callback_manager=CallbackManager([counter]))
-    service.next(answer(endpoint))
-
-    endpoint.ask(llm)
-
-    assert counted(counter) == [(11, 7)]
-    assert counter.total_llm_token_count == 18
-
-
-@each_with_tools
-def test_the_token_counter_counts_a_call_with_tools(
-    endpoint: Endpoint, make_llm: MakeLLM, service: LocalService
-) -> None:
-    counter = TokenCountingHandler(tokenizer=str.split)
-    llm = make_llm(MODEL, callback_manager=CallbackManager([counter]))
-    service.next(answer(endpoint, with_tools=True))
-
-    endpoint.ask(llm)
-
-    assert counted(counter) == [(11, 7)]
-
-
-@each_of_eight
-def test_the_token_counter_estimates_where_the_service_says_nothing(
-    endpoint: Endpoint, make_llm: MakeLLM, service: LocalService
-) -> None:
-    counter = TokenCountingHandler(tokenizer=str.split)
-    llm = make_llm(MODEL, callback_manager=CallbackManager([counter]))
-    service.next(answer(endpoint, usage=None))
-
-    endpoint.ask(llm)
-
-    ((prompt, completion),) = counted(counter)
-    assert prompt >= len(QUESTION.split())
-    assert completion > 0
-
-
-def test_the_token_counter_counts_what_is_embedded(reach: dict[str, Any]) -> None:
-    counter = TokenCountingHandler(tokenizer=str.split)
-    embed_model = ModelScopeEmbedding(
-        EMBEDDING, **reach, callback_manager=CallbackManager([counter])
-    )
-
-    embed_model.get_text_embedding_batch(["two words", "and three more"])
-
-    assert counter.total_embedding_token_count == 5  # core always estimates here
 
 
 # --- the three packages
