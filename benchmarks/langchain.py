@@ -253,7 +253,7 @@ def once(server: stub.Running, repetitions: int) -> None:
     few, many = (partial(stream, idle("text", count)) for count in (2000, 20_000))
     bare = growth(few, many, repetitions, collecting=True)
     print(
-        f"and {mine:.1f} x with it; LangChain, which keeps the chunks of a stream to its end, costs "
+        f"and {mine:.1f} x with it; LangChain, which keeps a stream's chunks to its end, costs "
         f"{bare:.1f} x around a model that does nothing"
     )
 
