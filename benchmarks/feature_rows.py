@@ -11,6 +11,7 @@ from typing import Any
 
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import ConfigurableField
 from pydantic import BaseModel
 
 from benchmarks.features import HYBRID, Outcome, Side, row
@@ -298,6 +299,13 @@ def _loops(side: Side) -> Outcome:
     for _ in range(2):
         asyncio.run(model.ainvoke("Hello"))
     return Outcome(True, "both answered")
+
+
+@row("a model with configurable fields streams")
+def _configured(side: Side) -> Outcome:
+    model = side.chat().configurable_fields(temperature=ConfigurableField(id="heat"))
+    chunks = list(model.stream("Hello", {"configurable": {"heat": 0.5}}))
+    return Outcome(len(chunks) > 3, f"{len(chunks)} chunks")
 
 
 @row("connections of streams in turn")
