@@ -7,8 +7,9 @@ Three questions, each against its goal:
 * how long *reserve and settle* take, the two questions of every call, in each store: for one
   process; for many that share two pools and make some calls a second each; and for many that do
   nothing else and never pause, which is more than any service answers;
-* what share of a call's CPU time that is, where the call goes to a stub server (stub.py) and the
-  same call without a ledger is made in turn with it;
+* what share of a call's CPU time that is: of a call to a stub server in another process (stub.py),
+  the client's work alone; and of a call to the project's local service in this process, both sides
+  together. The same call without a ledger is made in turn with it;
 * how long it takes until a call is refused whose pool is known to be spent. No request is sent.
 """
 
@@ -41,6 +42,7 @@ from modelscope_transport import (  # noqa: E402
     Message,
     QuotaExceededError,
 )
+from modelscope_transport.emulator import LocalService  # noqa: E402
 from modelscope_transport.quota import (  # noqa: E402
     Ledger,
     Park,
@@ -187,7 +189,9 @@ def calls(url: str, address: str | None, loop: asyncio.AbstractEventLoop) -> dic
     }
 
 
-def report_share(store: Store, url: str, loop: asyncio.AbstractEventLoop, repetitions: int) -> None:
+def report_share(
+    store: Store, place: str, url: str, loop: asyncio.AbstractEventLoop, repetitions: int
+) -> None:
     """The lines of the second table: a call with the ledger, and one without, in turn."""
     without, with_ledger = calls(url, None, loop), calls(url, store.address, loop)
     for name in without:
@@ -199,7 +203,7 @@ def report_share(store: Store, url: str, loop: asyncio.AbstractEventLoop, repeti
         # by turn: the machine's mood changes between turns more than within one
         share = statistics.median((counted - plain) / counted for plain, counted in turns)
         print(
-            f"{store.name:8} {name:10} {plain:9.1f} {counted:9.1f} {share:8.1%}   "
+            f"{store.name:8} {place:13} {name:10} {plain:9.1f} {counted:9.1f} {share:8.1%}   "
             f"<= 5 %: {verdict(share <= 0.05)}",
             flush=True,
         )
@@ -256,7 +260,7 @@ def main() -> None:
         worker(options.worker, options.pairs, options.pause)
         return
     loop = asyncio.new_event_loop()
-    with stores() as found, stub.running() as server:
+    with stores() as found, stub.running() as server, LocalService() as service:
         url = server.url("whole-1")
         print(
             f"{'ledger':8} {'processes':14} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} "
@@ -271,10 +275,12 @@ def main() -> None:
                 who = f"{options.processes}, {f'{1 / pause:g}/s each' if pause else 'no pause'}"
                 many = crowd(store.address, options.processes, options.pairs, pause)
                 report_pairs(store, who, *many, store.goal)
-        print(f"\n{'ledger':8} {'CPU us of':10} {'without':>9} {'with':>9} {'share':>8}")
+        print(f"\n{'ledger':8} {'CPU us, to':13} {'':10} {'without':>9} {'with':>9} {'share':>8}")
         here = [store for store in found if store.address is not None]
-        for store in here:
-            report_share(store, url, loop, options.repetitions)
+        for place, address in (("stub", url), ("local service", service.base_url)):
+            for store in here:
+                report_share(store, place, address, loop, options.repetitions)
+            service.requests.clear()
         print(f"\n{'ledger':8} {'refused':10} {'p50 ms':>9} {'p99 ms':>9}   no request is sent")
         for store in here:
             report_refusals(store, url, loop)
