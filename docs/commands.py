@@ -17,6 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from modelscope_transport import ChatRequest, Client, EmbeddingRequest, Message, QuotaExceededError
+from modelscope_transport._commands.telling import display_width
 from modelscope_transport.cli import main
 from modelscope_transport.emulator import LocalService
 
@@ -29,25 +30,40 @@ TYPED = [
     ["models", "show", FLAGSHIP],
     ["doctor"],
 ]
-_MIDNIGHT = "11-23 00:00 UTC+8 (11-22 17:00 here, in 6 h 40 min)"
+_MIDNIGHT = {
+    "en": "11-23 00:00 UTC+8 (11-22 17:00 here, in 6 h 40 min)",
+    "zh": "11-23 00:00 UTC+8（本地 11-22 17:00，还有 6 小时 40 分钟）",
+}
+_RETURN = {"en": "comes back", "zh": "恢复时间"}
 _ALIKE = [
-    (r"\d\d-\d\d \d\d:\d\d UTC\+8 \([^)]*\) *", f"{_MIDNIGHT}  "),
-    (r"comes back +", f"{'comes back':{len(_MIDNIGHT)}}  "),  # the head of their column
     (r"done on \d{4}-\d\d-\d\d", "done on 2026-11-26"),
-    (r"[+-]\d+ s beside", "+0 s beside"),
+    (r"\d{4}-\d\d-\d\d 完成", "2026-11-26 完成"),
+    (r"[+-]\d+ (s beside|秒)", r"+0 \1"),
     (r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:8000"),
     (r"(langchain-core|llama-index-core|httpx|redis) [\w.]+", r"\1 …"),
 ]
 
 
 @functools.cache
-def commands() -> str:
-    """Some commands and what they print, in Markdown."""
-    with a_day_that_has_begun() as folder:
+def commands(language: str = "en") -> str:
+    """Some commands and what they print, in Markdown.
+
+    Args:
+        language: ``"en"`` or ``"zh"``.
+    """
+    with (
+        a_day_that_has_begun() as folder,
+        mock.patch.dict(os.environ, {"MODELSCOPE_LANG": language}),
+    ):
         told = "\n\n".join(
             f"$ modelscope-adapters {' '.join(words)}\n{typed(words)}" for words in TYPED
         )
     told = told.replace(folder, "~/.local/state/modelscope-adapters")
+    midnight, head = _MIDNIGHT[language], _RETURN[language]
+    told = re.sub(r"\d\d-\d\d \d\d:\d\d UTC\+8 ?[(（][^)）]*[)）] *", f"{midnight}  ", told)
+    told = re.sub(
+        f"{head} +", head + " " * (display_width(midnight) - display_width(head) + 2), told
+    )
     for pattern, instead in _ALIKE:
         told = re.sub(pattern, instead, told)
     return f"```console\n{told}\n```"
@@ -64,7 +80,6 @@ def a_day_that_has_begun() -> Iterator[str]:
             "MODELSCOPE_API_KEY": service.token,
             "MODELSCOPE_API_BASE": service.base_url,
             "MODELSCOPE_LEDGER": str(Path(folder, "ledger.sqlite3")),
-            "MODELSCOPE_LANG": "en",
             "XDG_CACHE_HOME": folder,
         }
         with mock.patch.dict(os.environ, settings):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from docs.commands import commands
@@ -12,7 +14,7 @@ from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, sh
 from modelscope_transport.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tasks.md"]
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs" / "tasks.md"]
 _DONE = {
     Kind.AGAIN: "tried again",
     Kind.MODEL_SPENT: "not asked again until it is back; `fallback_models`",
@@ -29,12 +31,27 @@ def failure_table() -> str:
     return "\n".join(lines)
 
 
+def failure_table_zh() -> str:
+    """The same in Chinese, with what the user can do, as the errors themselves say it."""
+    lines = ["| 发生了什么 | 怎么办 | 错误类 |", "|---|---|---|"]
+    for row in (*failure_rows(), *shape_rows().values()):
+        happened, remedy = (
+            text.replace("{model}", "*owner/name*") for text in (row.happened_zh, row.remedy_zh)
+        )
+        lines.append(f"| {happened} | {remedy} | `{_name(row)}` |")
+    return "\n".join(lines)
+
+
 def _line(row: Row) -> str:
     happened = row.happened.replace("{model}", "*owner/name*")
+    return f"| {happened} | {row.healed or _DONE[row.kind]} | `{_name(row)}` |"
+
+
+def _name(row: Row) -> str:
     names = {
         table[row.error].__name__ for table in (langchain_errors.NATIVE, llamaindex_errors.NATIVE)
     }
-    return f"| {happened} | {row.healed or _DONE[row.kind]} | `{'`, `'.join(sorted(names))}` |"
+    return "`, `".join(sorted(names))
 
 
 def kind_table() -> str:
@@ -70,11 +87,13 @@ def task_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {
+TABLES: dict[str, Callable[[], str]] = {
     "failures": failure_table,
+    "failures zh": failure_table_zh,
     "tasks": kind_table,
     "every task": task_table,
     "commands": commands,
+    "commands zh": functools.partial(commands, "zh"),
 }
 
 
@@ -83,11 +102,15 @@ def with_tables(text: str) -> str:
     for name, table in TABLES.items():
         text = re.sub(
             rf"(<!-- {name}: begin[^\n]*-->\n).*?(<!-- {name}: end -->)",
-            lambda found, table=table: f"{found[1]}{table()}\n{found[2]}",
+            functools.partial(_filled, table),
             text,
             flags=re.DOTALL,
         )
     return text
+
+
+def _filled(table: Callable[[], str], found: re.Match[str]) -> str:
+    return f"{found[1]}{table()}\n{found[2]}"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 from modelscope_transport.emulator import LocalService
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks() -> Iterator[object]:
@@ -65,6 +65,8 @@ def tables() -> ModuleType:
         ("README.md", "`ModelScopeQuotaExceededError` |"),
         ("README.md", "| `ModelScopeImageTool` | `ModelScopeImageToolSpec` | served"),
         ("README.md", "$ modelscope-adapters quota --refresh\nAllowance of this token\n"),
+        ("README.zh.md", "账号的免费额度已用完。"),
+        ("README.zh.md", "$ modelscope-adapters quota --refresh\n该令牌的额度\n"),
         ("docs/tasks.md", "| `translation` | translates text | text → text |"),
     ],
 )

@@ -8,7 +8,7 @@ from ..client import Client
 from ..model_cache import cache_path
 from ..models import ModelProfile, ModelStatus, known_models, profile_for
 from ..refreshing import refresh_models
-from .telling import add_connection, add_json, anonymous, pick, show, tell_json
+from .telling import add_connection, add_json, amount, anonymous, pick, show, tell_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -132,7 +132,7 @@ def _served(status: ModelStatus) -> str:
 
 def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
     facts = {
-        pick("price", "价格"): f"{status.magicubes:g} Magicubes ({status.tier})"
+        pick("price", "价格"): f"{amount(status.magicubes, 'magicubes')} ({status.tier})"
         if status.magicubes is not None
         else None,
         pick("task", "任务"): profile.task,

@@ -128,10 +128,11 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
             return
     print(title)
     table = [list(head), *map(list, rows)]
-    widths = [max(_width(row[place]) for row in table) for place in range(len(head))]
+    widths = [max(display_width(row[place]) for row in table) for place in range(len(head))]
     for row in table:
         cells = (
-            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            cell + " " * (width - display_width(cell))
+            for cell, width in zip(row, widths, strict=True)
         )
         print("  ".join(cells).rstrip())
 
@@ -148,6 +149,6 @@ def _show_richly(title: str, head: Sequence[str], rows: Sequence[Sequence[str]])
     Console().print(table)
 
 
-def _width(text: str) -> int:
+def display_width(text: str) -> int:
     """Columns a text takes at a terminal: a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
