@@ -87,6 +87,11 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     checked: str | None = None
 
 
+# msgspec works out what is in a class when it first makes one, unguarded: two threads that meet
+# there crash the process (msgspec 0.22 on CPython 3.11). So it is done here, where there is one.
+msgspec.json.Decoder(ModelProfile)
+
+
 class ModelStatus(Struct, frozen=True, kw_only=True):
     """What the service says of a model now.
 

@@ -341,3 +341,35 @@ def tracked_files() -> list[Path]:
 def test_no_file_is_tied_to_one_machine(pattern: bytes) -> None:
     tied = [name_of(path) for path in tracked_files() if re.search(pattern, path.read_bytes())]
     assert not tied
+
+
+# ----------------------------------------------------------------------------------- threads
+
+# What msgspec knows of a class is among what the class refers to.
+WORKED_OUT = """
+import gc, importlib, sys
+for path, name in [word.split(":") for word in sys.argv[1:]]:
+    kind = getattr(importlib.import_module(path), name)
+    if not any(type(one).__name__ == "StructInfo" for one in gc.get_referents(kind)):
+        print(name)
+"""
+
+
+def test_what_msgspec_converts_is_worked_out_before_threads_can_meet_it() -> None:
+    # two threads that convert to a class which msgspec has not met crash the process
+    converted = {
+        f"{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}:{name}"
+        for path in SOURCES
+        for name in re.findall(r"\bconvert\(.*, (\w+)\)", path.read_text(encoding="utf-8"))
+    }
+    assert converted
+
+    done = subprocess.run(
+        [sys.executable, "-c", WORKED_OUT, *sorted(converted)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+
+    assert done.stdout.split() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.json import Decoder
 
 __all__ = ["Park", "Reservation", "pools_of"]
 
@@ -38,6 +39,9 @@ class Park(Struct, frozen=True, kw_only=True):
     def pool(self) -> str:
         """The pool's name in the ledger: a model's ID, or empty for the account's."""
         return (self.model or "") if self.scope == "model" else ""
+
+
+Decoder(Park)  # work it out while there is one thread; see ModelProfile
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
