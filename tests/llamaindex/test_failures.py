@@ -51,6 +51,10 @@ OF_VECTORS = [row for row in FAILURES if row[0] not in NOT_OF_VECTORS]
 each_failure = pytest.mark.parametrize(
     ("scenario", "error", "requests"), FAILURES, ids=[row[0] for row in FAILURES]
 )
+ONE_OF_EACH = list({row[1]: row for row in FAILURES}.values())
+each_kind = pytest.mark.parametrize(
+    ("scenario", "error", "requests"), ONE_OF_EACH, ids=[row[0] for row in ONE_OF_EACH]
+)
 each_of_eight = pytest.mark.parametrize("endpoint", EIGHT, ids=lambda one: one.name)
 each_chat = pytest.mark.parametrize(
     "endpoint", [one for one in EIGHT if "chat" in one.name], ids=lambda one: one.name
@@ -171,7 +175,7 @@ def test_a_query_engine_passes_it_on(
     assert len(kit.service.requests) == requests
 
 
-@each_failure
+@each_kind
 def test_an_evaluator_passes_it_on(
     kit: Kit, scenario: str, error: type[ModelScopeError], requests: int
 ) -> None:
@@ -181,7 +185,7 @@ def test_an_evaluator_passes_it_on(
         FaithfulnessEvaluator(llm=kit.llm).evaluate(response="YES", contexts=["YES"])
 
 
-@each_failure
+@each_kind
 def test_a_graph_extractor_passes_it_on(
     kit: Kit, scenario: str, error: type[ModelScopeError], requests: int
 ) -> None:
