@@ -65,12 +65,10 @@ class Ticket(Struct):
     Attributes:
         refusal: what came of it already, where it may not be sent.
         place: its place in the gate.
-        reservation: its unit of the allowance.
     """
 
     refusal: Refused | NoReply | None = None
     place: Place | None = None
-    reservation: Reservation | None = None
 
     def hand_over(self) -> Callable[[], None]:
         """Let a stream keep the place; it gives it back when it is closed."""
@@ -116,7 +114,7 @@ class Admission(Struct, frozen=True):
                 ticket.refusal = _crowded(gate)
                 return ticket
         try:
-            self._take(ticket, self._reserve(attempt))
+            _take(ticket, attempt, self._reserve(attempt))
         except BaseException:
             ticket.place.leave()
             raise
@@ -126,8 +124,8 @@ class Admission(Struct, frozen=True):
         """Close a ticket, once, whatever has come of the attempt."""
         closing = _learn(ticket, attempt)
         try:
-            if self.ledger is not None and ticket.reservation is not None:
-                self.ledger.settle(ticket.reservation, **closing)
+            if self.ledger is not None and attempt.given is not None:
+                self.ledger.settle(attempt.given, **closing)
         finally:
             if ticket.place is not None:
                 ticket.place.leave()
@@ -150,7 +148,8 @@ class Admission(Struct, frozen=True):
                 ticket.refusal = _crowded(gate)
                 return ticket
         try:
-            self._take(ticket, await self._off_loop(self._reserve, attempt, undo=self._undo))
+            leave = await self._off_loop(self._reserve, attempt, undo=self._undo)
+            _take(ticket, attempt, leave)
         except BaseException:
             ticket.place.leave()
             raise
@@ -159,7 +158,7 @@ class Admission(Struct, frozen=True):
     async def asettle(self, ticket: Ticket, attempt: Attempt) -> None:
         """`settle`, for an event loop."""
         closing = _learn(ticket, attempt)
-        ledger, given = self.ledger, ticket.reservation
+        ledger, given = self.ledger, attempt.given
         try:
             if ledger is not None and given is not None and not ledger.put_off(given, **closing):
                 close = functools.partial(ledger.settle, given, **closing)
@@ -184,13 +183,6 @@ class Admission(Struct, frozen=True):
         if self.ledger is not None and isinstance(leave, Reservation):
             self.ledger.settle(leave, charged=False)
 
-    @staticmethod
-    def _take(ticket: Ticket, leave: Reservation | Park | None) -> None:
-        if isinstance(leave, Park):
-            ticket.refusal = _refused(leave)
-        else:
-            ticket.reservation = leave
-
     async def _off_loop(
         self, ask: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None
     ) -> T:
@@ -206,6 +198,13 @@ class Admission(Struct, frozen=True):
             if undo is not None:
                 asking.add_done_callback(lambda done: _undone(done, undo))
             raise
+
+
+def _take(ticket: Ticket, attempt: Attempt, leave: Reservation | Park | None) -> None:
+    if isinstance(leave, Park):
+        ticket.refusal = _refused(leave)
+    else:
+        attempt.given = leave
 
 
 def _undone(done: asyncio.Future[T], undo: Callable[[T], None]) -> None:

@@ -30,7 +30,7 @@ from ._wire.failures import park_of
 from .errors import ConfigurationError, InvalidRequestError, QuotaExceededError
 from .models import ModelProfile, ProfileBook, profile_for
 from .platforms import Platform
-from .quota import Budget, Ledger, Reservation, open_ledger
+from .quota import Budget, Ledger, open_ledger
 from .response_cache import ResponseCache
 from .retry import RetryBudget, RetryPolicy
 from .settings import Secret, Settings, resolve_ledger, resolve_proxy, resolve_token
@@ -214,12 +214,10 @@ class Core:
         """
         _, admission = self._way(platform)
         ledger, park = admission.ledger, park_of(error.details)
-        if ledger is None or park is None or error.model is None:
+        if ledger is None or park is None:
             return
         with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            given = ledger.reserve(admission.account, error.model)
-            if isinstance(given, Reservation):  # else it is known already
-                ledger.settle(given, charged=False, park=park)
+            ledger.park(admission.account, park)
 
     @property
     def image_gate(self) -> Gate:

@@ -21,6 +21,7 @@ from ._wire.failure_table import Kind
 from ._wire.failures import Verdict, judge
 from ._wire.outcomes import Failure, NoReply, Outcome, Refused, Reply, read_request_id
 from .models import ModelProfile, ProfileBook, near_names, profile_for, similar_models
+from .quota import Reservation
 from .retry import RetryBudget, RetryPolicy
 from .task_types import ImageRequest, PipelineRequest, RerankRequest
 from .tasks import Task
@@ -46,6 +47,7 @@ class Attempt(Struct):
         free: whether it costs nothing of the allowance, so that the ledger is not asked.
         tier: price class of the model.
         platform: place among the client's platforms; ``None`` for the service itself.
+        given: its unit of the allowance, once it has one.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Attempt(Struct):
     free: bool = False
     tier: str | None = None
     platform: int | None = None
+    given: Reservation | None = None
 
     def settlement(self) -> dict[str, Any]:
         """What the ledger is told. Without a verdict the user has cancelled the call."""
@@ -180,7 +183,7 @@ class _Call(Struct):
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
-            verdict = attempt.verdict = judge(outcome, failure, model=model)
+            verdict = attempt.verdict = judge(outcome, failure, model=model, given=attempt.given)
             if verdict.kind is Kind.GOOD:
                 self.budget.refill()
                 if trial:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import ErrorDetails, ModelScopeError, RateLimitError
-from ..quota import Allowance, Park, next_reset
+from ..quota import Allowance, Park, Reservation, next_reset
 from ..types import ChatResult
 from .failure_table import Kind, Row, failure_rows, shape_rows
 from .outcomes import (
@@ -90,7 +90,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 def judge(
-    outcome: Outcome, failure: Failure | None, *, model: str, now: float | None = None
+    outcome: Outcome,
+    failure: Failure | None,
+    *,
+    model: str,
+    given: Reservation | None = None,
+    now: float | None = None,
 ) -> Verdict:
     """Decide what an outcome means.
 
@@ -98,6 +103,7 @@ def judge(
         outcome: what came of the attempt.
         failure: what the body says where it is no good answer; ``None`` for a good one.
         model: model ID that was asked.
+        given: the attempt's unit of the allowance, which knows what was counted before it.
         now: seconds since the epoch; the present by default.
     """
     if isinstance(outcome, Refused):
@@ -129,7 +135,7 @@ def judge(
         retry_after=read_retry_after(outcome.headers, now),
     )
     if park is not None:
-        details = _with_park(details, park, allowance)
+        details = _with_park(details, park, allowance, given)
     # Whether the service counts a refusal is not on record; a system failure is refunded
     # (official documentation, Magicube introduction).
     return Verdict(
@@ -233,7 +239,7 @@ def _refusal(park: Park, model: str, now: float) -> Verdict:
     if park.reason == "unexplained":
         details = replace(details, scope="model", retry_after=round(max(0.0, park.until - now), 3))
     else:
-        details = _with_park(details, park, None)
+        details = _with_park(details, park)
     kind = Kind.MODEL_SPENT if park.scope == "model" else Kind.ACCOUNT_SPENT
     return Verdict(kind=kind, row=row, details=details, charged=False)
 
@@ -252,7 +258,12 @@ def park_of(details: ErrorDetails) -> Park | None:
     )
 
 
-def _with_park(details: ErrorDetails, park: Park, allowance: Allowance | None) -> ErrorDetails:
+def _with_park(
+    details: ErrorDetails,
+    park: Park,
+    allowance: Allowance | None = None,
+    given: Reservation | None = None,
+) -> ErrorDetails:
     remaining: float | None = None
     if allowance is not None:
         remaining = (
@@ -261,6 +272,8 @@ def _with_park(details: ErrorDetails, park: Park, allowance: Allowance | None) -
     used = park.used
     if used is None and park.limit is not None and remaining is not None:
         used = max(0.0, park.limit - remaining)
+    if used is None and given is not None:
+        used = given.used(park)
     return replace(
         details,
         scope=park.scope,

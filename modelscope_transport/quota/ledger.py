@@ -105,8 +105,7 @@ class Ledger:
             except Downgraded:
                 continue
             if ran.failed is None:
-                strikes = ran.pages[LASTING].get(f"strikes {model}", 0)
-                return replace(asking.reservation, reserved_at=now, strikes=strikes)
+                return asking.reservation.granted(ran.pages, now)
             refusal = asking.refusal(ran)
             if refusal is not None:
                 return refusal
@@ -166,6 +165,10 @@ class Ledger:
             step = of_end(reservation, charged=True)
             self._owed.setdefault(account, deque()).extend(step)
         return True
+
+    def park(self, account: str, park: Park) -> None:
+        """Leave a pool alone that was declared spent outside of any call."""
+        self._run(account, (), of_park(park))
 
     def parked(self, account: str, model: str) -> Park | None:
         """What forbids asking ``model`` now; costs nothing and reserves nothing."""

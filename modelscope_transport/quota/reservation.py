@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
+
+from .steps import LASTING, Pages
 
 __all__ = ["Park", "Reservation", "pools_of"]
 
@@ -56,6 +59,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
         halves: half Magicubes taken from the account; 0 where its pool is not concerned.
         lots: half Magicubes taken from lots, by their names.
         strikes: refusals without a reason that came before, one after another.
+        before: what was counted of its pools today before it: the model's calls, the account's
+            calls, half Magicubes.
     """
 
     account: str
@@ -66,6 +71,25 @@ class Reservation(Struct, frozen=True, kw_only=True):
     halves: int = 0
     lots: tuple[tuple[str, int], ...] = ()
     strikes: int = 0
+    before: tuple[int, int, int] = (0, 0, 0)
+
+    def granted(self, pages: Pages, now: float) -> Self:
+        """The same, taken at a moment out of pages that are as they were left then."""
+        cells, model = pages.get(self.day, {}), self.model
+        before = (
+            cells.get(f"calls {model}", 1) - 1,
+            cells.get("calls ", 1) - 1,
+            cells.get("halves", self.halves) - self.halves,
+        )
+        strikes = pages[LASTING].get(f"strikes {model}", 0)
+        return replace(self, reserved_at=now, strikes=strikes, before=before)
+
+    def used(self, park: Park) -> float | None:
+        """What was counted of a pool that turned out to be spent; ``None`` for nothing."""
+        calls_of_model, calls, halves = self.before
+        if park.unit == "magicubes":
+            return halves / 2 or None
+        return (calls_of_model if park.scope == "model" else calls) or None
 
 
 def pools_of(model: str) -> tuple[str, ...]:

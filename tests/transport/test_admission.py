@@ -94,7 +94,9 @@ def test_a_ledger_that_fails_takes_no_place() -> None:
         with pytest.raises(OSError, match="disk full"):
             gate.admit(attempt(), soon())
     ledger.answer = reservation()
-    assert gate.admit(attempt(), soon()).reservation is not None
+    sent = attempt()
+    gate.admit(sent, soon())
+    assert sent.given is not None
 
 
 async def test_a_ledger_that_fails_takes_no_place_in_a_loop() -> None:
@@ -104,7 +106,9 @@ async def test_a_ledger_that_fails_takes_no_place_in_a_loop() -> None:
         with pytest.raises(OSError, match="disk full"):
             await gate.aadmit(attempt(), soon())
     ledger.answer = reservation()
-    assert (await gate.aadmit(attempt(), soon())).reservation is not None
+    sent = attempt()
+    await gate.aadmit(sent, soon())
+    assert sent.given is not None
 
 
 def _from_elsewhere(gate: Admission) -> Any:
@@ -157,7 +161,9 @@ async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back() -> None
     assert task.cancelled()
     ledger.go_on.set()
     assert await settled(lambda: ledger.settled == [{"charged": False}])
-    assert (await gate.aadmit(attempt(), soon())).reservation is not None, "the place is free"
+    sent = attempt()
+    await gate.aadmit(sent, soon())
+    assert sent.given is not None, "the place is free"
 
 
 async def test_a_refusal_that_comes_for_a_cancelled_call_needs_nothing_back() -> None:
@@ -180,13 +186,15 @@ async def test_a_place_is_given_back_when_settling_fails() -> None:
 
     ledger = Failing(reservation())
     gate = admission(ledger)
-    ticket = gate.admit(attempt(), soon())
+    sent = attempt()
+    ticket = gate.admit(sent, soon())
     with pytest.raises(OSError, match="disk full"):
-        gate.settle(ticket, attempt())
-    ticket = await gate.aadmit(attempt(), soon())
+        gate.settle(ticket, sent)
+    sent = attempt()
+    ticket = await gate.aadmit(sent, soon())
     assert ticket.refusal is None
     with pytest.raises(OSError, match="disk full"):
-        await gate.asettle(ticket, attempt())
+        await gate.asettle(ticket, sent)
     assert (await gate.aadmit(attempt(), soon())).refusal is None
 
 

@@ -105,6 +105,38 @@ def test_a_spent_pool_costs_one_request_and_then_none(
         assert later.details.attempts == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "used", "unit"),
+    [
+        ("model_spent", 2, "calls"),
+        ("account_spent", 3, "calls"),
+        ("balance_spent", 4, "magicubes"),
+    ],
+)
+def test_the_first_refusal_tells_what_was_counted_here(
+    name: str, used: float, unit: str, service: LocalService, client: Client
+) -> None:
+    other = "Qwen/Qwen3.5-397B-A17B"
+    for model in (QWEN, QWEN, other):
+        client.chat(ask(model=model))
+    service.next(name)
+    with pytest.raises(QuotaExceededError) as caught:
+        client.chat(ask())
+    assert (caught.value.details.used, caught.value.details.unit) == (used, unit)
+    assert f"{used:g} {'Magicubes' if unit == 'magicubes' else unit} were counted today" in str(
+        caught.value
+    )
+
+
+def test_the_first_refusal_of_a_fresh_ledger_counts_nothing(
+    service: LocalService, client: Client
+) -> None:
+    service.next("model_spent")
+    with pytest.raises(QuotaExceededError) as caught:
+        client.chat(ask())
+    assert caught.value.details.used is None
+
+
 def draw(client: Client) -> object:
     return client.draw(ImageRequest(model=IMAGE, prompt="a cat", poll_interval=0.001))
 

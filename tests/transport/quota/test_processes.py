@@ -79,4 +79,4 @@ def test_a_hundred_processes_are_killed_while_they_reserve(
     used = ledger.quotas("me", Budget(calls=limit))[0].used
     # what was granted is counted; what was counted and never told is at most one for each kill
     assert granted <= used <= granted + 100
-    assert granted > 100
+    assert granted >= 100

@@ -46,6 +46,7 @@ def kill(name: str, kills: int, limit: int) -> None:
                     os.write(write, b"+")
                     ledger.settle(leave, charged=True)
         os.close(write)
+        granted += len(os.read(read, 1))  # each gets to work before it is killed at it
         time.sleep(random.uniform(0.001, 0.02))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
