@@ -449,6 +449,7 @@ async def test_a_file_is_never_waited_for_in_the_loop(
         assert not call.done()
     assert len(service.requests) == 1
     holder.execute("ROLLBACK")
+    holder.close()
     assert (await call).text
 
 

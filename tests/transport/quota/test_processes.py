@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,8 @@ def test_a_hundred_processes_are_killed_while_they_reserve(
     granted = int(process.communicate(timeout=240)[0])
 
     if kind == "sqlite":
-        (integrity,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
+        with closing(sqlite3.connect(path)) as database:
+            (integrity,) = database.execute("PRAGMA integrity_check").fetchone()
         assert integrity == "ok"
     ledger = open_ledger(name)
     assert ledger is not None

@@ -8,13 +8,15 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from modelscope_transport import ConfigurationError
 from modelscope_transport.quota import Budget, Ledger, Park, Reservation, SQLiteLedger, open_ledger
-from modelscope_transport.quota.sqlite import default_path
+from modelscope_transport.quota.sqlite import SQLiteStore, default_path
+from modelscope_transport.quota.steps import Step
 from tests.transport.quota.clockwork import MORNING, Hands
 
 QWEN = "Qwen/Qwen3-8B"
@@ -112,7 +114,8 @@ def text(path: Path) -> None:
 
 def foreign(path: Path) -> None:
     path.parent.mkdir()
-    sqlite3.connect(path).execute("CREATE TABLE recipes (name TEXT)")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE recipes (name TEXT)")
 
 
 def newer(path: Path) -> None:
@@ -293,3 +296,16 @@ def test_no_token_is_in_the_file(path: Path, canary: str) -> None:
     ledger.close()
     assert account.encode() in path.read_bytes()
     assert canary.encode() not in path.read_bytes()
+
+
+def test_a_test_on_a_page_that_others_have_changed_is_made_on_what_it_says_now(
+    tmp_path: Path,
+) -> None:
+    mine, others = SQLiteStore(tmp_path / "l"), SQLiteStore(tmp_path / "l")
+    room = [Step("room", "2026-01-01", "calls", 1, 1)]
+    begin = [Step("add", "2026-01-01", "x", 1), Step("add", "2026-01-02", "calls", 1)]
+    assert mine.run("a", 0, room, begin).failed is None
+    others.run("a", 0, (), [Step("add", "2026-01-01", "calls", 1)])
+    assert mine.run("a", 0, room, [Step("add", "2026-01-02", "calls", 1)]).failed == 0
+    mine.close()
+    others.close()
