@@ -50,7 +50,7 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
         arguments: those of the class, such as ``api_key``, ``timeout``, ``temperature``, ``size``.
 
     Returns:
-        A `ChatModelScope`, `ModelScopeEmbeddings`, `ModelScopeImageTool` or
+        A `ChatModelScope`, `ModelScopeEmbeddings`, `ModelScopeImageTool`, `ModelScopeRerank` or
         `ModelScopePipelineTool`.
 
     Raises:

@@ -42,7 +42,7 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
         arguments: those of the class, such as ``api_key``, ``timeout``, ``temperature``, ``size``.
 
     Returns:
-        A `ModelScope`, `ModelScopeEmbedding`, `ModelScopeImageToolSpec` or
+        A `ModelScope`, `ModelScopeEmbedding`, `ModelScopeImageToolSpec`, `ModelScopeRerank` or
         `ModelScopePipelineToolSpec`.
 
     Raises:
