@@ -18,7 +18,7 @@ sys.path[0] = str(Path(__file__).parents[1])
 
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings  # noqa: E402
 
-from benchmarks import feature_rows  # noqa: E402, F401 - enters its rows
+from benchmarks import feature_rows, service_rows  # noqa: E402, F401 - they enter their rows
 from benchmarks.features import ROWS, Outcome, Row, Side  # noqa: E402
 from langchain_modelscope import ChatModelScope, ModelScopeEmbeddings  # noqa: E402
 from modelscope_transport.emulator import LocalService  # noqa: E402

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import feature_rows
+from benchmarks import feature_rows, service_rows
 from benchmarks.features import ROWS, Side
 from langchain_modelscope import ChatModelScope, ModelScopeEmbeddings
 from modelscope_transport.emulator import LocalService
 
 assert feature_rows
+assert service_rows
 
 
 # LangChain warns of every use of the third version of its events, which is in beta
