@@ -22,6 +22,7 @@ from .settings import Settings, resolve_address
 __all__ = ["Addresses", "Place"]
 
 _SOCKS = ("socks5", "socks5h")
+_SCHEMES = ("http", "https", *_SOCKS)
 
 
 class Place(Struct, frozen=True):
@@ -42,6 +43,10 @@ class Place(Struct, frozen=True):
     headers: dict[bytes, bytes]
     idle: Idle[Direct]
     loop_idle: LoopIdle[DirectInLoop]
+
+    def __repr__(self) -> str:
+        """Say where, and nothing of the token in the headers."""
+        return f"<{self.url}>"
 
 
 class Addresses:
@@ -84,9 +89,11 @@ class Addresses:
 
     def _place(self, url: str, trusted: bool) -> Place:
         # What a server wrote may be an address with letters that no request line can hold.
-        url = urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~")
-        address, host = Address(url), urllib.parse.urlsplit(url).netloc
-        headers = {b"host": host.rpartition("@")[2].encode()}
+        netloc = urllib.parse.urlsplit(url).netloc
+        name, colon, port = netloc.rpartition("@")[2].partition(":")
+        host = name.encode("idna").decode() + colon + port
+        url = urllib.parse.quote(url.replace(netloc, host, 1), safe="!#$%&'()*+,/:;=?@[]~")
+        address, headers = Address(url), {b"host": host.encode()}
         headers |= self._headers if trusted else self._public
         server = address.scheme, address.host, address.port
         pools = _pools(server, self._settings.proxy, self._tls)
@@ -140,16 +147,19 @@ def _pools(
 def _proxy(address: str) -> Proxy:
     try:
         parts = urllib.parse.urlsplit(address)
-        if parts.scheme not in ("http", "https", *_SOCKS):
-            raise ValueError(f"a proxy does not speak {parts.scheme!r}")
+        if parts.scheme not in _SCHEMES or not parts.hostname:
+            raise ValueError
         if parts.scheme in _SOCKS:
             importlib.import_module("socksio")
-        there = Address(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/")
+        there = Address(scheme=parts.scheme, host=parts.hostname, port=parts.port, target="/")
     except ImportError:
         raise ConfigurationError(
             "A SOCKS proxy needs the package socksio: pip install 'httpx[socks]'."
         ) from None
-    except ValueError as error:
-        raise ConfigurationError(f"The proxy cannot be used: {error}") from None
+    except ValueError:  # its own words may repeat a part of the password
+        raise ConfigurationError(
+            "The proxy cannot be used: it is no address such as http://user:password@host:port, "
+            f"of one of {', '.join(_SCHEMES)}; signs of a password are written in per cent."
+        ) from None
     user, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
     return Proxy(there, (user, password) if user or password else None)

@@ -75,6 +75,8 @@ def connections(
     backend = LoopBackend()
 
     def known() -> dict[str, Any]:
+        if proxy is not None and proxy.url.scheme == b"https":
+            proxy.ssl_context = tls()  # else every connection reads the certificates anew
         plain = there.scheme == b"http" and proxy is None
         return {"ssl_context": None if plain else tls()}
 
@@ -189,8 +191,7 @@ class DirectInLoop:
         """Send a request."""
         request = _request(outgoing, {"timeout": outgoing.limits})
         reply = await self._connection.handle_async_request(request)
-        sock = reply.extensions["network_stream"].get_extra_info("socket")
-        return Arrived(reply.status, lower(reply.headers), reply.stream, sock)
+        return Arrived(reply.status, lower(reply.headers), reply.stream)
 
     def is_usable(self) -> bool:
         """Whether the server still holds its end."""

@@ -44,6 +44,10 @@ class Outgoing(Struct):
     body: bytes
     limits: dict[str, float]
 
+    def __repr__(self) -> str:
+        """Say where to, and nothing of the token in the headers."""
+        return f"<{self.method} {self.url}>"
+
 
 class Arrived(Struct):
     """A reply whose head has arrived.
@@ -52,7 +56,7 @@ class Arrived(Struct):
         status: of HTTP.
         headers: names in lower case, and values.
         stream: the bytes of its body, to be iterated and closed, in the colour of its connection.
-        sock: its socket, where its transport shows one.
+        sock: its socket, in the sync colour, where its transport shows one.
     """
 
     status: int
@@ -226,8 +230,11 @@ class AsyncExchange(_Reading):
         super().__init__(reply, pool, connection, deadline, broken)
         self.chunks: AsyncIterator[bytes] = self._plain()
         loop = asyncio.get_running_loop()
-        wait, sock = deadline - time.monotonic(), reply.sock
-        self._watch = None if sock is None else loop.call_later(wait, shut, sock)
+        self._watch = loop.call_later(deadline - time.monotonic(), self._cut)
+
+    def _cut(self) -> None:
+        # Not by its socket: of that uvloop shows a number, which may be another socket's by now.
+        _begin(self.reply.stream.aclose())
 
     async def _plain(self) -> AsyncIterator[bytes]:
         inflater = self._inflater()
@@ -267,8 +274,7 @@ class AsyncExchange(_Reading):
         if self._closed:
             return
         self._closed = True
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.cancel()
         try:
             if self._whole:
                 await self._let_go()
@@ -290,7 +296,11 @@ _finishing: set[asyncio.Task[None]] = set()
 
 async def finish_anyway(closing: Coroutine[Any, Any, None]) -> None:
     """Close to the end even when the caller is cancelled, or cancelled twice."""
+    await asyncio.shield(_begin(closing))
+
+
+def _begin(closing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.ensure_future(closing)
     _finishing.add(task)
     task.add_done_callback(_finishing.discard)
-    await asyncio.shield(task)
+    return task

@@ -10,6 +10,7 @@ Laws of this file: no HTTP. A stream belongs to the loop that opened it.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ __all__ = ["LoopBackend"]
 
 # Beyond this many bytes unread, the server is made to wait.
 _MOST_UNREAD = 1 << 18
+# So many bytes are written at a time: a time limit is for each of them, not for a whole picture.
+_PIECE = 1 << 16
 # Seconds for each of a host's addresses, round by round.
 _PATIENCE = (0.3, 1.0, 3.0, None)
 
@@ -68,7 +71,7 @@ class _Inbox(asyncio.Protocol):
         """What is there, at most so many bytes."""
         data = bytes(self.unread[:most])
         del self.unread[:most]
-        if not self._reading and not self.unread:
+        if not self._reading and not self.unread and not self.is_over:
             self._reading = True
             self.transport.resume_reading()
         return data
@@ -109,25 +112,26 @@ class _LoopStream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         inbox = self._inbox
-        if not buffer:
-            return
-        if inbox.transport.is_closing():
-            raise httpcore.WriteError("the connection is closed")
-        inbox.transport.write(buffer)
-        if inbox.has_room:
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await inbox.room()
-        except TimeoutError:
-            raise httpcore.WriteTimeout(f"no byte was taken for {timeout} s") from None
+        for start in range(0, len(buffer), _PIECE):
+            if inbox.transport.is_closing():
+                raise httpcore.WriteError("the connection is closed")
+            inbox.transport.write(buffer[start : start + _PIECE])
+            if inbox.has_room:
+                continue
+            try:
+                async with asyncio.timeout(timeout):
+                    await inbox.room()
+            except TimeoutError:
+                raise httpcore.WriteTimeout(f"no byte was taken for {timeout} s") from None
 
     async def aclose(self) -> None:
         transport = self._inbox.transport
         transport.close()
-        # A turn of the loop for the good-bye of TLS; then no waiting for an answer to it.
-        await asyncio.sleep(0)
-        transport.abort()
+        try:
+            # A turn of the loop for the good-bye of TLS; then no waiting for an answer to it.
+            await asyncio.sleep(0)
+        finally:
+            transport.abort()
 
     async def start_tls(
         self,
@@ -149,8 +153,19 @@ class _LoopStream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # asked of an idle connection, which should hear nothing
             inbox = self._inbox
-            return bool(inbox.unread) or inbox.is_over or inbox.transport.is_closing()
+            if inbox.unread or inbox.is_over or inbox.transport.is_closing():
+                return True
+            return _is_readable(inbox.transport.get_extra_info("socket"))
         return self._inbox.transport.get_extra_info(info)
+
+
+def _is_readable(sock: Any) -> bool:
+    """Whether something has come that the loop has not told of, having rested meanwhile."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([sock], [], [], 0)[0])
+    polled = select.poll()
+    polled.register(sock, select.POLLIN)
+    return bool(polled.poll(0))
 
 
 def _unconnected(error: BaseException, timeout: float | None) -> BaseException:

@@ -35,6 +35,9 @@ def sent(place: Place, **how: Any) -> dict[bytes, bytes]:
         ("/../openapi/balance?a=1", b"https://service.example/openapi/balance?a=1"),
         ("https://pictures.example/a%20b.png?sign=x%2Fy", None),
         ("https://pictures.example/图.png", b"https://pictures.example/%E5%9B%BE.png"),
+        ("https://图片.example:8443/a.png", b"https://xn--wcsw84d.example:8443/a.png"),
+        ("https://user:word@pictures.example/a", b"https://pictures.example/a"),
+        ("https://p.example/?Signature=a%2Bb%2F+c%3D%3D&x='~*(d)", None),
         ("https://pictures.example/a b.png#part", b"https://pictures.example/a%20b.png"),
     ],
 )
@@ -117,3 +120,22 @@ def test_all_clients_of_one_server_share_its_connections() -> None:
 def test_what_is_no_proxy_is_refused(proxy: str) -> None:
     with pytest.raises(ConfigurationError, match="proxy cannot be used"):
         addresses(proxy=proxy).find("/models")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://user:se/cret@proxy.example:1", "http://user:se#cret@h", "http://user:se@", "se://h"],
+)
+def test_a_proxy_that_is_refused_is_not_repeated(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match="proxy cannot be used") as caught:
+        addresses(proxy=proxy).find("/models")
+    assert "'se" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_nothing_on_the_way_shows_the_token() -> None:
+    place = addresses().find("/models")
+    sent = addresses().outgoing(place, b"{}", 60.0, None, None)
+    for shown in (repr(place), repr(sent), f"{place} {sent}"):
+        assert "https://service.example/v1/models" in shown
+        assert "ms-secret" not in shown

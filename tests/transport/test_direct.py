@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
 from modelscope_transport._direct import BROKEN, UNSENT, Address, Proxy, connections
@@ -197,7 +198,7 @@ def test_a_connection_serves_one_call_after_another(colour: Any) -> None:
         user = colour(Address(url), None, no_tls)
         arrived, body = user.post(outgoing(url, b"hello"))
         assert (arrived.status, arrived.headers["x-seen"], body) == (200, "1", b"hello")
-        assert arrived.sock is not None
+        assert (arrived.sock is not None) is isinstance(user, Sync)
         assert user.post(outgoing(url, b"again"))[1] == b"again"
         assert user.post(outgoing(url))[1] == b""
     assert len(server.open) == 1
@@ -210,13 +211,7 @@ def test_a_connection_whose_server_hung_up_is_replaced(colour: Any) -> None:
         url = f"http://127.0.0.1:{server.port}/"
         user = colour(Address(url), None, no_tls)
         user.post(outgoing(url))
-        server.hang_up()
-        if isinstance(user, Async):  # a loop hears of it when it runs
-
-            async def hear() -> None:
-                await asyncio.sleep(0.05)
-
-            user.loop.run_until_complete(hear())
+        server.hang_up()  # while the loop of the async colour rests
         assert user.post(outgoing(url, b"again"))[1] == b"again"
     assert len(server.open) == 2
 
@@ -318,3 +313,23 @@ def test_a_guard_follows_the_socket_from_the_connection_on(
         assert isinstance(first, ssl.SSLSocket) is encrypted
         assert first.fileno() > 0
         user.close()
+
+
+@with_openssl
+def test_an_encrypted_proxy_costs_no_reading_of_certificates(
+    colour: Any,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server_tls, client_tls = contexts
+
+    def read_certificates() -> ssl.SSLContext:
+        raise AssertionError("the context of the process serves here too")
+
+    for module in (httpcore._sync.connection, httpcore._async.connection):
+        monkeypatch.setattr(module, "default_ssl_context", read_certificates)
+    with serving(server_tls) as proxy, serving(server_tls) as server:
+        url = f"https://127.0.0.1:{server.port}/v1"
+        there = Proxy(Address(f"https://127.0.0.1:{proxy.port}"))
+        user = colour(Address(url), there, lambda: client_tls)
+        assert user.post(outgoing(url, b"hello"))[1] == b"hello"

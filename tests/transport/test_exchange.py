@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -205,6 +206,27 @@ def test_what_is_a_stream(colour: Any, headers: dict[str, str], status: int, str
 
 def test_headers_are_read_in_lower_case() -> None:
     assert lower([(b"X-Request-Id", b"\xfc")]) == {"x-request-id": "ü"}
+
+
+# --- the end
+
+
+async def test_at_its_deadline_a_stream_is_closed_and_its_reader_woken() -> None:
+    closed = asyncio.Event()
+
+    class Endless(FakeBody):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+            await closed.wait()
+
+        async def aclose(self) -> None:
+            closed.set()
+
+    reply = Arrived(200, JSON, Endless(()))
+    exchange = AsyncExchange(reply, None, None, time.monotonic() + 0.05)
+    assert await exchange.read() == b"a"
+    assert exchange.late()
+    await exchange.aclose()
 
 
 # --- the way home

@@ -13,6 +13,7 @@ import pytest
 
 from modelscope_transport import _loop_stream
 from modelscope_transport._loop_stream import LoopBackend
+from tests.transport.callers import settled
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -204,3 +205,72 @@ async def test_a_single_address_has_all_the_time_there_is(monkeypatch: pytest.Mo
     with pytest.raises(httpcore.ConnectTimeout):
         await LoopBackend().connect_tcp("host.example", 1, timeout=0.05)
     assert net.asked == ["10.0.0.1"]
+
+
+# --- what befalls a connection
+
+
+async def test_the_limit_of_a_write_is_for_each_piece_of_it() -> None:
+    inbox, waits, pieces = _loop_stream._Inbox(), 0, list[bytes]()
+
+    class Slow:
+        """A transport that is full after every write."""
+
+        def is_closing(self) -> bool:
+            return False
+
+        def write(self, piece: bytes) -> None:
+            pieces.append(piece)
+            inbox.pause_writing()
+
+    async def room() -> None:
+        nonlocal waits
+        waits += 1
+        inbox.resume_writing()
+
+    inbox.transport, inbox.room = Slow(), room  # type: ignore[method-assign]
+    picture = bytes(range(256)) * 4096
+    await _loop_stream._LoopStream(inbox).write(picture, timeout=10)
+    assert b"".join(pieces) == picture
+    assert waits == len(pieces) == 16
+
+
+async def test_a_connection_that_was_lost_gives_out_what_had_arrived() -> None:
+    flood = 4 << 20
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(flood))
+        with contextlib.suppress(OSError):
+            await writer.drain()
+
+    class Lost:
+        """A transport as uvloop has them: one that is closed is not to be touched."""
+
+        def resume_reading(self) -> None:
+            raise RuntimeError("the handler is closed")
+
+    async with connected(pour) as stream:
+        inbox = stream._inbox  # type: ignore[attr-defined]
+        assert await settled(lambda: not inbox._reading)
+        sound = inbox.transport
+        sound.abort()
+        assert await settled(lambda: inbox.is_over)
+        inbox.transport = Lost()
+        assert len(await read_all(stream)) > _loop_stream._MOST_UNREAD
+        inbox.transport = sound
+
+
+async def test_a_close_that_is_cancelled_has_closed() -> None:
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with connected(wait) as stream:
+        aborted: list[bool] = []
+        transport = stream._inbox.transport  # type: ignore[attr-defined]
+        sound, transport.abort = transport.abort, lambda: aborted.append(True)
+        closing = asyncio.ensure_future(stream.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert aborted
+        transport.abort = sound
