@@ -93,6 +93,10 @@ class StreamReader:
         )
         self.ended = True
 
+    def told(self, error: Exception) -> str:
+        """What an error of the connection says, which may repeat what a server has written."""
+        return self._masked(str(error) or type(error).__name__)
+
     def finish(self, broken: str | None = None) -> list[ChatDelta]:
         """The last delta, which carries the token usage.
 

@@ -30,7 +30,7 @@ def _deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
             while not reader.ended and (data := next(exchange.chunks, None)) is not None:
                 yield from reader.feed(data)
         except exchange.broken as error:
-            broken = str(error) or type(error).__name__
+            broken = reader.told(error)
         data = None  # a traceback that shows locals must not show what a server repeats
         yield from reader.finish(exchange.late() or broken)
         exchange.drain()
@@ -60,7 +60,7 @@ async def _adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterat
                 for delta in reader.feed(data):
                     yield delta
         except exchange.broken as error:
-            broken = str(error) or type(error).__name__
+            broken = reader.told(error)
         data = None
         for delta in reader.finish(exchange.late() or broken):
             yield delta

@@ -15,8 +15,9 @@ from modelscope_transport import (
     Client,
     ConfigurationError,
     ModelScopeError,
+    StreamInterruptedError,
 )
-from modelscope_transport.emulator import SCENARIOS, LocalService, Raw, Reply, Stream
+from modelscope_transport.emulator import SCENARIOS, LocalService, Pause, Raw, Reply, Stream
 from tests.transport.callers import Caller, chat_request
 
 JSON = {"content-type": "application/json"}
@@ -120,6 +121,18 @@ def test_a_stream_that_repeats_the_token_in_its_middle_is_masked(mine: Caller, t
         with pytest.raises(ModelScopeError) as caught:
             mine.stream()
         assert token not in everything_of(caught.value)
+
+
+def test_bytes_that_repeat_the_token_in_a_streams_middle_are_masked(
+    mine: Caller, token: str
+) -> None:
+    event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
+    chunk = b"\r\n%x\r\n%s\r\n" % (len(event), event)
+    mine.service.next(Raw([head, chunk, Pause(0.05), token.encode() + b"\r\n"]))
+    with pytest.raises(StreamInterruptedError, match=r"\*\*\*") as caught:
+        mine.stream()
+    assert token not in everything_of(caught.value)
 
 
 # --- X3: more headers than were meant
