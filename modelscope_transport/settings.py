@@ -291,7 +291,8 @@ def is_safe_url(url: str) -> bool:
     """Whether something may be fetched from there: ``https``, or this machine's own addresses."""
     try:
         parts = urllib.parse.urlsplit(url)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
     except ValueError:
         return False
     return bool(host) and (

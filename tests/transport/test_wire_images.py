@@ -242,6 +242,11 @@ def body(**fields: Any) -> Reply:
         "file:///etc/passwd",
         "//example.com/x.png",
         "https://",
+        "https://a..b/x.png",
+        "https://.example/x.png",
+        f"https://{'a' * 64}.example/x.png",
+        "https://example.com:many/x.png",
+        "https://example.com:99999/x.png",
     ],
 )
 def test_an_image_is_fetched_over_https_only(url: str) -> None:
