@@ -69,9 +69,13 @@ def _request(outgoing: Outgoing, **extensions: Any) -> httpx.Request:
 
 
 def _arrived(response: httpx.Response) -> Arrived:
+    headers = lower(response.headers.raw)
+    if response.is_stream_consumed:  # by an event hook; what httpx keeps is uncompressed
+        headers.pop("content-encoding", None)
+        return Arrived(response.status_code, headers, httpx.ByteStream(response.content))
     stream = response.extensions.get("network_stream")
     sock = None if stream is None else stream.get_extra_info("socket")
-    return Arrived(response.status_code, lower(response.headers.raw), response.stream, sock)
+    return Arrived(response.status_code, headers, response.stream, sock)
 
 
 _Open = Exchange | AsyncExchange

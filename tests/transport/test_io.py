@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -219,3 +220,47 @@ def test_a_deadline_in_one_thread_cuts_no_other_threads_call() -> None:
         for _ in range(3):
             assert "".join(delta.text for delta in client.stream_chat(chat_request()))
         vain.join()
+
+
+def test_a_hook_of_theirs_may_read_the_reply() -> None:
+    packed = {"content-type": "application/json", "content-encoding": "gzip"}
+    answers = [httpx.Response(200, headers=packed, stream=Pieces(gzip.compress(GOOD)))]
+    given = Given(*answers, event_hooks={"response": [httpx.Response.read]})
+    assert given.client.chat(chat_request()).text == ANSWER
+
+
+def test_a_hook_of_theirs_may_read_the_reply_of_a_true_server() -> None:
+    async def aread(response: httpx.Response) -> None:
+        await response.aread()
+
+    async def calls(client: Client, http: httpx.AsyncClient) -> str:
+        async with http:
+            await client.aio.chat(chat_request())
+            return (await client.aio.chat(chat_request())).text
+
+    http = httpx.Client(event_hooks={"response": [httpx.Response.read]})
+    http_async = httpx.AsyncClient(event_hooks={"response": [aread]})
+    with LocalService() as service, http:
+        client = Client(
+            service.token,
+            base_url=service.base_url,
+            http_client=http,
+            http_async_client=http_async,
+            ledger=None,
+            timeout=5,
+        )
+        client.chat(chat_request())
+        assert client.chat(chat_request()).text == asyncio.run(calls(client, http_async))
+
+
+async def test_the_given_async_clients_own_connections_end_with_the_call() -> None:
+    with LocalService() as service:
+        async with httpx.AsyncClient() as http:
+            client = Client(
+                service.token, base_url=service.base_url, http_async_client=http, ledger=None
+            )
+            service.next("slow:0.1")
+            stream = await client.aio.stream_chat(chat_request(timeout=0.5))
+            with pytest.raises(StreamInterruptedError, match="deadline"):
+                async for _ in stream:
+                    pass
