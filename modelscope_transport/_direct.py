@@ -131,6 +131,11 @@ def noticing(follow: Callable[[Any], None]) -> Callable[[str, Mapping[str, Any]]
     return notice
 
 
+def _is_sending(event: str, info: Mapping[str, Any]) -> bool:
+    """Whether the request itself goes out now, and no word to a proxy on the way."""
+    return event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT"
+
+
 def _is_usable(connection: Any) -> bool:
     # A pool, which is what leads through a proxy, sees to that by itself.
     pooled = isinstance(connection, httpcore.ConnectionPool | httpcore.AsyncConnectionPool)
@@ -142,13 +147,17 @@ class Direct:
 
     Args:
         connection: of httpcore: a connection, or a pool of one.
+
+    Attributes:
+        sent: whether the request may have reached its server.
     """
 
-    __slots__ = ("_connection", "_sock")
+    __slots__ = ("_connection", "_sock", "sent")
 
     def __init__(self, connection: httpcore.HTTPConnection | httpcore.ConnectionPool) -> None:
         self._connection = connection
         self._sock: Any = None
+        self.sent = False
 
     def send(self, outgoing: Outgoing, guard: Watch) -> Arrived:
         """Send a request. The guard cuts it from here on, also while its headers drip in."""
@@ -156,7 +165,13 @@ class Direct:
         if self._sock is not None:
             guard.follow(self._sock)
         if self._sock is None or isinstance(self._connection, httpcore.ConnectionPool):
-            extensions["trace"] = noticing(lambda sock: self._follow(sock, guard))
+            follow, self.sent = noticing(lambda sock: self._follow(sock, guard)), False
+
+            def notice(event: str, info: Mapping[str, Any]) -> None:
+                follow(event, info)
+                self.sent = self.sent or _is_sending(event, info)
+
+            extensions["trace"] = notice
         reply = self._connection.handle_request(_request(outgoing, extensions))
         return Arrived(reply.status, lower(reply.headers), reply.stream, self._sock)
 
@@ -178,20 +193,30 @@ class DirectInLoop:
 
     Args:
         connection: as of `Direct`.
+
+    Attributes:
+        sent: as of `Direct`.
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "sent")
 
     def __init__(
         self, connection: httpcore.AsyncHTTPConnection | httpcore.AsyncConnectionPool
     ) -> None:
         self._connection = connection
+        self.sent = False
 
     async def asend(self, outgoing: Outgoing) -> Arrived:
         """Send a request."""
-        request = _request(outgoing, {"timeout": outgoing.limits})
+        extensions: dict[str, Any] = {"timeout": outgoing.limits}
+        if not self.sent:
+            extensions["trace"] = self._notice
+        request = _request(outgoing, extensions)
         reply = await self._connection.handle_async_request(request)
         return Arrived(reply.status, lower(reply.headers), reply.stream)
+
+    async def _notice(self, event: str, info: Mapping[str, Any]) -> None:
+        self.sent = self.sent or _is_sending(event, info)
 
     def is_usable(self) -> bool:
         """Whether the server still holds its end."""

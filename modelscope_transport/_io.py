@@ -22,7 +22,7 @@ import httpx
 from ._addresses import Addresses, Place
 from ._admission import Admission
 from ._body import UnreadableBodyError
-from ._direct import BROKEN, LATE, UNSENT, noticing
+from ._direct import BROKEN, LATE, UNSENT, Direct, DirectInLoop, noticing
 from ._exchange import Arrived, AsyncExchange, Exchange, Outgoing, finish_anyway, lower
 from ._flow import Attempt, Flow, Handover
 from ._watchdog import Watch, watch
@@ -40,6 +40,8 @@ def _tls() -> ssl.SSLContext:
 
 class _Given:
     """A client of the user's own, sync or async, in the place of a connection of ours."""
+
+    sent = True  # so far as is known
 
     def __init__(self, client: Any) -> None:
         self._send = functools.partial(client.send, stream=True, follow_redirects=False)
@@ -132,12 +134,12 @@ class Line:
         headers = {name: masked(value) for name, value in reply.headers.items()}
         return Reply(reply.status, headers, found, streaming)
 
-    def _no_reply(self, error: Exception, deadline: float) -> NoReply:
+    def _no_reply(self, error: Exception, deadline: float, *, sent: bool) -> NoReply:
         late = isinstance(error, _TOO_SLOW) or time.monotonic() >= deadline
         return NoReply(
             "timeout" if late else "connection",
             self._token.masked(str(error) or type(error).__name__),
-            sent=not isinstance(error, _NOT_SENT),
+            sent=sent and not isinstance(error, _NOT_SENT),
         )
 
     # --- sync -----------------------------------------------------------------------------
@@ -191,9 +193,10 @@ class Line:
         place = self._addresses.find(attempt.path)
         remaining = deadline - time.monotonic()
         outgoing = self._addresses.outgoing(place, attempt.body, remaining, attempt.headers, extra)
+        wire = self._given or place.idle.take()
         to_close: Exchange | None = None
         try:
-            exchange = to_close = self._open(outgoing, place, deadline)
+            exchange = to_close = self._open(outgoing, place, wire, deadline)
             try:
                 streaming = exchange.is_stream()
                 body = exchange.first() if streaming else exchange.read()
@@ -207,14 +210,15 @@ class Line:
             to_close = None
             return reply, exchange
         except _FAILED as error:
-            return self._no_reply(error, deadline), None
+            return self._no_reply(error, deadline, sent=wire.sent), None
         finally:
             if to_close is not None:
                 to_close.close()
 
-    def _open(self, outgoing: Outgoing, place: Place, deadline: float) -> Exchange:
+    def _open(
+        self, outgoing: Outgoing, place: Place, wire: _Given | Direct, deadline: float
+    ) -> Exchange:
         pool = place.idle if self._given is None else None
-        wire = self._given or place.idle.take()
         guard = watch(None, deadline)
         try:
             arrived = wire.send(outgoing, guard)
@@ -272,10 +276,11 @@ class Line:
         place = self._addresses.find(attempt.path)
         remaining = deadline - time.monotonic()
         outgoing = self._addresses.outgoing(place, attempt.body, remaining, attempt.headers, extra)
+        wire = self._given_async or await place.loop_idle.take()
         to_close: AsyncExchange | None = None
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                exchange = to_close = await self._aopen(outgoing, place, deadline)
+                exchange = to_close = await self._aopen(outgoing, place, wire, deadline)
                 try:
                     streaming = exchange.is_stream()
                     body = await (exchange.first() if streaming else exchange.read())
@@ -287,16 +292,17 @@ class Line:
                 to_close = None
                 return reply, exchange
         except _FAILED as error:
-            return self._no_reply(error, deadline), None
+            return self._no_reply(error, deadline, sent=wire.sent), None
         except TimeoutError:
-            return NoReply("timeout", _LATE, sent=True), None
+            return NoReply("timeout", _LATE, sent=wire.sent), None
         finally:
             if to_close is not None:
                 await to_close.aclose()
 
-    async def _aopen(self, outgoing: Outgoing, place: Place, deadline: float) -> AsyncExchange:
+    async def _aopen(
+        self, outgoing: Outgoing, place: Place, wire: _Given | DirectInLoop, deadline: float
+    ) -> AsyncExchange:
         pool = place.loop_idle if self._given_async is None else None
-        wire = self._given_async or await place.loop_idle.take()
         try:
             arrived = await wire.asend(outgoing)
         except BaseException:

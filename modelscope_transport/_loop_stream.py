@@ -13,7 +13,7 @@ import asyncio
 import select
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import httpcore
@@ -22,8 +22,6 @@ __all__ = ["LoopBackend"]
 
 # Beyond this many bytes unread, the server is made to wait.
 _MOST_UNREAD = 1 << 18
-# So many bytes are written at a time: a time limit is for each of them, not for a whole picture.
-_PIECE = 1 << 16
 # Seconds for each of a host's addresses, round by round.
 _PATIENCE = (0.3, 1.0, 3.0, None)
 
@@ -33,6 +31,7 @@ class _Inbox(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: Any = None
+        self._plain: Any = None  # the same, below TLS
         self.unread = bytearray()
         self.is_over = False
         self.error: Exception | None = None
@@ -42,7 +41,7 @@ class _Inbox(asyncio.Protocol):
         self.has_room = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = self._plain = transport
 
     def data_received(self, data: bytes) -> None:
         self.unread += data
@@ -76,6 +75,29 @@ class _Inbox(asyncio.Protocol):
             self.transport.resume_reading()
         return data
 
+    def _unsent(self) -> int:
+        """Bytes that were written and wait here; TLS has a place of its own for them."""
+        waiting: int = self._plain.get_write_buffer_size()
+        return waiting + int(self.transport.get_write_buffer_size())
+
+    async def within(
+        self, limit: float | None, waiting: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Wait no longer than so many seconds in which nothing moves.
+
+        Raises:
+            TimeoutError: not even what was written has gone out any further.
+        """
+        unsent = self._unsent()
+        while True:
+            try:
+                async with asyncio.timeout(limit):
+                    return await waiting()
+            except TimeoutError:
+                before, unsent = unsent, self._unsent()
+                if unsent >= before:
+                    raise
+
     async def arrival(self) -> None:
         """Wait until something is there, or will never be."""
         while not self.unread and not self.is_over:
@@ -102,8 +124,7 @@ class _LoopStream(httpcore.AsyncNetworkStream):
         inbox = self._inbox
         if not inbox.unread and not inbox.is_over:
             try:
-                async with asyncio.timeout(timeout):
-                    await inbox.arrival()
+                await inbox.within(timeout, inbox.arrival)
             except TimeoutError:
                 raise httpcore.ReadTimeout(f"no byte for {timeout} s") from None
         if not inbox.unread and inbox.error is not None:
@@ -112,17 +133,18 @@ class _LoopStream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         inbox = self._inbox
-        for start in range(0, len(buffer), _PIECE):
-            if inbox.transport.is_closing():
-                raise httpcore.WriteError("the connection is closed")
-            inbox.transport.write(buffer[start : start + _PIECE])
-            if inbox.has_room:
-                continue
-            try:
-                async with asyncio.timeout(timeout):
-                    await inbox.room()
-            except TimeoutError:
-                raise httpcore.WriteTimeout(f"no byte was taken for {timeout} s") from None
+        if not buffer:
+            return
+        if inbox.transport.is_closing():
+            raise httpcore.WriteError("the connection is closed")
+        # All at once: between two writes a refusal could arrive, and be lost when the second fails.
+        inbox.transport.write(buffer)
+        if inbox.has_room:
+            return
+        try:
+            await inbox.within(timeout, inbox.room)
+        except TimeoutError:
+            raise httpcore.WriteTimeout(f"no byte was taken for {timeout} s") from None
 
     async def aclose(self) -> None:
         transport = self._inbox.transport

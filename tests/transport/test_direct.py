@@ -333,3 +333,30 @@ def test_an_encrypted_proxy_costs_no_reading_of_certificates(
         there = Proxy(Address(f"https://127.0.0.1:{proxy.port}"))
         user = colour(Address(url), there, lambda: client_tls)
         assert user.post(outgoing(url, b"hello"))[1] == b"hello"
+
+
+@with_openssl
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_a_refusal_in_the_middle_of_a_large_request_is_heard(
+    colour: Any, contexts: tuple[ssl.SSLContext, ssl.SSLContext], encrypted: bool
+) -> None:
+    server_tls, client_tls = contexts
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            for _ in range(5):
+                plain, _ = server.accept()
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                wire = server_tls.wrap_socket(plain, server_side=True) if encrypted else plain
+                with wire:
+                    wire.recv(1000)
+                    wire.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nless")
+
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        url = f"http{'s' * encrypted}://127.0.0.1:{server.getsockname()[1]}/"
+        user = colour(Address(url), None, lambda: client_tls)
+        for _ in range(5):
+            arrived, body = user.post(outgoing(url, bytes(3 << 20)))
+            assert (arrived.status, body) == (413, b"less")
+        thread.join(10)

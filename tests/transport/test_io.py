@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -21,6 +23,8 @@ from modelscope_transport import (
     StreamInterruptedError,
     UnexpectedReplyError,
 )
+from modelscope_transport._flow import Attempt
+from modelscope_transport._wire.outcomes import NoReply
 from modelscope_transport.emulator import LocalService
 from tests.transport.callers import chat_request
 from tests.transport.recorded import sample
@@ -264,3 +268,39 @@ async def test_the_given_async_clients_own_connections_end_with_the_call() -> No
             with pytest.raises(StreamInterruptedError, match="deadline"):
                 async for _ in stream:
                     pass
+
+
+# --- what was never sent
+
+
+@pytest.mark.parametrize("timeout", [0.2, 5.0], ids=["silent", "hangs up"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_got_no_farther_than_the_proxy_was_not_sent(
+    asynchronous: bool, timeout: float
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def serve() -> None:
+            wire, _ = proxy.accept()
+            with wire:
+                wire.recv(65_536)
+                if timeout < 1:
+                    wire.recv(65_536)  # until the caller has left
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        client = Client(
+            "ms-1",
+            base_url="https://h.example/v1",
+            proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}",
+            ledger=None,
+        )
+        attempt, line = Attempt("/chat/completions", b"{}", "a/b", False), client._core.line
+        deadline = time.monotonic() + timeout
+        if asynchronous:
+            outcome, _ = asyncio.run(line._asend(attempt, deadline, None))
+        else:
+            outcome, _ = line._send(attempt, deadline, None)
+        thread.join(10)
+    assert isinstance(outcome, NoReply)
+    assert not outcome.sent

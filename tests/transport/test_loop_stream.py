@@ -210,29 +210,32 @@ async def test_a_single_address_has_all_the_time_there_is(monkeypatch: pytest.Mo
 # --- what befalls a connection
 
 
-async def test_the_limit_of_a_write_is_for_each_piece_of_it() -> None:
-    inbox, waits, pieces = _loop_stream._Inbox(), 0, list[bytes]()
+class Slow:
+    """A transport that is full, and has sent a little more whenever it is asked."""
 
-    class Slow:
-        """A transport that is full after every write."""
+    def __init__(self, *unsent: int) -> None:
+        self.unsent = list(unsent)
+        self.inbox = _loop_stream._Inbox()
 
-        def is_closing(self) -> bool:
-            return False
+    def is_closing(self) -> bool:
+        return False
 
-        def write(self, piece: bytes) -> None:
-            pieces.append(piece)
-            inbox.pause_writing()
+    def write(self, _: bytes) -> None:
+        self.inbox.pause_writing()
 
-    async def room() -> None:
-        nonlocal waits
-        waits += 1
-        inbox.resume_writing()
+    def get_write_buffer_size(self) -> int:
+        return self.unsent.pop(0)
 
-    inbox.transport, inbox.room = Slow(), room  # type: ignore[method-assign]
-    picture = bytes(range(256)) * 4096
-    await _loop_stream._LoopStream(inbox).write(picture, timeout=10)
-    assert b"".join(pieces) == picture
-    assert waits == len(pieces) == 16
+
+@pytest.mark.parametrize("act", ["read", "write"])
+async def test_a_limit_begins_anew_while_what_was_written_goes_out(act: str) -> None:
+    inbox, plain, above = _loop_stream._Inbox(), Slow(90, 60, 30, 20, 20), Slow(5, 5, 5, 0, 0)
+    inbox.connection_made(plain)  # type: ignore[arg-type]
+    inbox.transport, above.inbox = above, inbox
+    stream = _loop_stream._LoopStream(inbox)
+    with pytest.raises(httpcore.TimeoutException):
+        await (stream.read(1, 0.01) if act == "read" else stream.write(b"a picture", 0.01))
+    assert plain.unsent == above.unsent == []
 
 
 async def test_a_connection_that_was_lost_gives_out_what_had_arrived() -> None:
