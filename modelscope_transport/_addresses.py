@@ -87,6 +87,10 @@ class Addresses:
                 self._places[path] = place
         return place
 
+    def known(self) -> list[Place]:
+        """The places that were asked for so far."""
+        return list(self._places.values())
+
     def _place(self, url: str, trusted: bool) -> Place:
         # What a server wrote may be an address with letters that no request line can hold.
         netloc = urllib.parse.urlsplit(url).netloc

@@ -113,7 +113,7 @@ class Line:
         self._platforms = platforms
         self._token = settings.token
         self._addresses = Addresses(settings, headers, _tls)
-        self._home = self._addresses.find("")
+        self._addresses.find("")  # what cannot be used is said before any request
         self._given = None if http_client is None else _Given(http_client)
         self._given_async = None if http_async_client is None else _Given(http_async_client)
 
@@ -230,7 +230,10 @@ class Line:
 
     def close(self) -> None:
         """Close the idle connections of the sync colour."""
-        self._home.idle.close()
+        for place in self._addresses.known():
+            place.idle.close()
+        for line in self._platforms:
+            line.close()
 
     # --- async: the same, with await ------------------------------------------------------
 
@@ -312,4 +315,7 @@ class Line:
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""
-        await self._home.loop_idle.aclose()
+        for place in self._addresses.known():
+            await place.loop_idle.aclose()
+        for line in self._platforms:
+            await line.aclose()

@@ -19,6 +19,7 @@ from modelscope_transport import (
     APITimeoutError,
     ChatResult,
     Client,
+    Platform,
     RateLimitError,
     StreamInterruptedError,
     UnexpectedReplyError,
@@ -26,7 +27,7 @@ from modelscope_transport import (
 from modelscope_transport._flow import Attempt
 from modelscope_transport._wire.outcomes import NoReply
 from modelscope_transport.emulator import LocalService
-from tests.transport.callers import chat_request
+from tests.transport.callers import CHAT, chat_request, settled
 from tests.transport.recorded import sample
 
 GOOD = sample("chat/whole").reply.body
@@ -304,3 +305,35 @@ def test_what_got_no_farther_than_the_proxy_was_not_sent(
         thread.join(10)
     assert isinstance(outcome, NoReply)
     assert not outcome.sent
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_closing_closes_what_leads_to_others_too(asynchronous: bool) -> None:
+    path = "/models"
+    with LocalService() as service, LocalService() as elsewhere, LocalService() as paid:
+        other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
+        client = Client(service.token, base_url=service.base_url, platforms=(other,), ledger=None)
+        line = client._core.line
+        deadline = time.monotonic() + 20
+        attempts = [
+            Attempt(elsewhere.base_url + path, b"", CHAT, False),
+            Attempt(path, b"", CHAT, False),
+        ]
+
+        async def call() -> None:
+            for attempt in attempts:
+                await line._asend(attempt, deadline, None)
+            await line._platforms[0]._asend(attempts[1], deadline, None)
+            await client.aio.aclose()
+            for each in (service, elsewhere, paid):
+                assert await settled(lambda each=each: each.connections == 0)  # type: ignore[misc]
+
+        if asynchronous:
+            asyncio.run(call())
+            return
+        for attempt in attempts:
+            line._send(attempt, deadline, None)
+        line._platforms[0]._send(attempts[1], deadline, None)
+        client.close()
+        for each in (service, elsewhere, paid):
+            assert asyncio.run(settled(lambda each=each: each.connections == 0))  # type: ignore[misc]
