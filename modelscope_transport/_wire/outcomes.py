@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import functools
+import logging
 import time
 import urllib.parse
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ __all__ = [
     "telling_headers",
 ]
 
+_log = logging.getLogger("modelscope_transport")
 _LONGEST_MESSAGE = 500
 
 
@@ -151,13 +153,20 @@ _MOST_CALLS = 10**9
 
 
 def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
-    """The four numbers of the calls-a-day rule; nonsense counts as absent."""
+    """The four numbers of the calls-a-day rule; nonsense counts as absent and is logged once."""
     numbers = {}
     for name, header in _ALLOWANCE_HEADERS.items():
         value = headers.get(header, "").strip()
         if value.isascii() and value.isdigit() and len(value) < 12 and int(value) < _MOST_CALLS:
             numbers[name] = int(value)
+        elif value:
+            _complain(header)
     return Allowance(**numbers) if numbers else None
+
+
+@functools.cache
+def _complain(header: str) -> None:
+    _log.warning("The service sends a %s that is no number; it is passed over.", header)
 
 
 def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

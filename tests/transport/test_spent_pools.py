@@ -28,6 +28,7 @@ from modelscope_transport import (
     ServerError,
     SQLiteLedger,
 )
+from modelscope_transport._wire import outcomes
 from modelscope_transport.emulator import Allowance, LocalService, Reply
 from modelscope_transport.settings import speak
 from tests.transport.quota.clockwork import Hands
@@ -396,6 +397,19 @@ def test_numbers_that_are_none_are_passed_over(
     service.next(Reply(200, body, {name: text for name, text in headers.items() if text.isascii()}))
     assert client.chat(ask()).text == "5"
     assert client.quotas()[0].kind == "estimated"
+
+
+def test_a_number_that_is_none_is_complained_of_once(
+    service: LocalService, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes._complain.cache_clear()
+    body = {"choices": [{"message": {"content": "5"}, "finish_reason": "stop"}]}
+    header = "modelscope-ratelimit-requests-remaining"
+    for number in ("many", "-5"):
+        service.next(Reply(200, body, {header: number}))
+        client.chat(ask())
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"The service sends a {header} that is no number; it is passed over."]
 
 
 def test_a_call_that_timed_out_counts_as_spent(service: LocalService, client: Client) -> None:
