@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import posixpath
 import ssl
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from ._direct import Address, Direct, DirectInLoop, Proxy, connections
 from ._exchange import Outgoing
 from ._pool import Idle, LoopIdle
 from .errors import ConfigurationError
-from .settings import Settings, resolve_address
+from .settings import Settings, hub_url
 
 __all__ = ["Addresses", "Place"]
 
@@ -82,7 +83,7 @@ class Addresses:
         """Where a path leads, or a whole address (see `Attempt.path`)."""
         place = self._places.get(path)
         if place is None:
-            place = self._place(*resolve_address(self._settings.base_url, path))
+            place = self._place(*_whole(self._settings.base_url, path))
             if len(self._places) < 256:  # every image task has an address of its own
                 self._places[path] = place
         return place
@@ -130,6 +131,25 @@ class Addresses:
         limits = self._settings.time_limits(remaining)
         method = "POST" if body else "GET"
         return Outgoing(method, place.url, place.address, lines, body, limits)
+
+
+def _whole(base_url: str, path: str) -> tuple[str, bool]:
+    """The whole address of a path, and whether the token may be shown there.
+
+    Args:
+        base_url: address of the service.
+        path: under ``base_url``; with ``/../`` beside its last part; or a whole address.
+    """
+    base = urllib.parse.urlsplit(base_url)
+    if path.startswith(("https://", "http://")):
+        there = urllib.parse.urlsplit(path)
+        origin = f"{there.scheme}://{there.netloc}"
+        return path, origin in (f"{base.scheme}://{base.netloc}", hub_url(base_url))
+    whole, mark, query = path.partition("?")
+    whole = base.path.rstrip("/") + whole
+    if "/../" in whole:
+        whole = posixpath.normpath(whole)
+    return f"{base.scheme}://{base.netloc}{whole}{mark}{query}", True
 
 
 def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:

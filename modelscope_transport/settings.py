@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-import posixpath
 import re
 import urllib.parse
 import urllib.request
@@ -31,7 +30,6 @@ __all__ = [
     "Settings",
     "hub_url",
     "is_safe_url",
-    "resolve_address",
     "resolve_base_url",
     "resolve_key",
     "resolve_language",
@@ -195,7 +193,11 @@ def token_variable() -> str | None:
 
 
 def resolve_key(api_key: str | None, variable: str | None = None) -> Secret:
-    """The token of another platform: ``api_key``, else the variable; as `resolve_token`."""
+    """The token of another platform: ``api_key``, else the environment variable named.
+
+    Raises:
+        ConfigurationError: no token, or one that cannot be sent in a header.
+    """
     secret = Secret((api_key or "").strip() or (_first_set((variable,)) if variable else "") or "")
     del api_key  # a traceback that shows locals must not show it
     if not _TOKEN.fullmatch(secret.reveal()):
@@ -224,6 +226,7 @@ def resolve_language() -> Literal["en", "zh"]:
     """The language of messages: what was chosen, then ``MODELSCOPE_LANG``, then the locale."""
     if _spoken is not None:
         return _spoken
+    # The order of POSIX; a locale that names no language ("C", "POSIX") is English.
     found = _first_set((LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")) or ""
     return "zh" if found.lower().startswith("zh") else "en"
 
@@ -298,25 +301,6 @@ def is_safe_url(url: str) -> bool:
     return bool(host) and (
         parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
     )
-
-
-def resolve_address(base_url: str, path: str) -> tuple[str, bool]:
-    """The whole address of a path, and whether the token may be shown there.
-
-    Args:
-        base_url: address of the service.
-        path: under ``base_url``; with ``/../`` beside its last part; or a whole address.
-    """
-    base = urllib.parse.urlsplit(base_url)
-    if path.startswith(("https://", "http://")):
-        there = urllib.parse.urlsplit(path)
-        origin = f"{there.scheme}://{there.netloc}"
-        return path, origin in (f"{base.scheme}://{base.netloc}", hub_url(base_url))
-    whole, mark, query = path.partition("?")
-    whole = base.path.rstrip("/") + whole
-    if "/../" in whole:
-        whole = posixpath.normpath(whole)
-    return f"{base.scheme}://{base.netloc}{whole}{mark}{query}", True
 
 
 def _shown(url: str) -> str:
