@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from modelscope_transport import ChatRequest, Client, EmbeddingRequest, Message, QuotaExceededError
-from modelscope_transport._commands.telling import display_width
+from modelscope_transport._commands.output import display_width
 from modelscope_transport.cli import main
 from modelscope_transport.emulator import LocalService
 

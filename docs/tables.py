@@ -11,7 +11,7 @@ from docs.commands import commands
 from langchain_modelscope import errors as langchain_errors
 from llamaindex_modelscope import errors as llamaindex_errors
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
-from modelscope_transport.tasks import TASKS, Task
+from modelscope_transport.catalogue.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs" / "tasks.md"]

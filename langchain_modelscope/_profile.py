@@ -9,7 +9,7 @@ from langchain_core.language_models import ModelProfile
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-from modelscope_transport.models import profile_for
+from modelscope_transport.catalogue import profile_for
 
 __all__ = ["KnownProfile", "count_message_tokens", "count_tokens", "look_up"]
 

@@ -18,6 +18,12 @@ from langchain_core.tools import BaseTool, ToolException
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation, WithJsonSchema, model_validator
 
+from modelscope_transport.catalogue import (
+    TASKS,
+    Task,
+    known_task,
+    task_named,
+)
 from modelscope_transport.errors import InvalidRequestError
 from modelscope_transport.media import media_url
 from modelscope_transport.task_types import (
@@ -27,7 +33,6 @@ from modelscope_transport.task_types import (
     PipelineRequest,
     PipelineResult,
 )
-from modelscope_transport.tasks import TASKS, Task, known_task, task_named
 from modelscope_transport.types import ImagePart
 
 from ._connection import Connection

@@ -24,7 +24,7 @@ from llama_index.core.types import BasePydanticProgram, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, Field, ValidationError
 
-from modelscope_transport.models import ModelProfile
+from modelscope_transport.catalogue import ModelProfile
 
 from ._options import json_schema_format
 from ._tool_calls import ToolCallingLLM, read_arguments

@@ -12,9 +12,9 @@ from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field, SecretStr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from modelscope_transport.catalogue import profile_for
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
-from modelscope_transport.models import profile_for
 from modelscope_transport.quota import Quota
 from modelscope_transport.types import EmbeddingRequest
 

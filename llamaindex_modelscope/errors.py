@@ -19,6 +19,7 @@ from typing import Final
 from llama_index.core.utils import ErrorToRetry
 from workflows.errors import WorkflowRuntimeError
 
+from modelscope_transport.calls import RetryPolicy
 from modelscope_transport.errors import (
     AccountNotLinkedError,
     AccountNotVerifiedError,
@@ -41,7 +42,6 @@ from modelscope_transport.errors import (
     UnexpectedReplyError,
     UnsupportedTaskError,
 )
-from modelscope_transport.retry import RetryPolicy
 
 from .pacing import ModelScopeRateLimiter
 

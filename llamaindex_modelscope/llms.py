@@ -18,10 +18,9 @@ from llama_index.core.base.llms.types import (
 from pydantic import Field, SecretStr
 from pydantic.json_schema import SkipJsonSchema
 
-from modelscope_transport.chat_stream import AsyncChatStream, ChatStream
-from modelscope_transport.client import Client
+from modelscope_transport.catalogue import ModelProfile, profile_for
+from modelscope_transport.client import AsyncChatStream, ChatStream, Client
 from modelscope_transport.errors import ConfigurationError
-from modelscope_transport.models import ModelProfile, profile_for
 from modelscope_transport.quota import Quota
 from modelscope_transport.types import ChatRequest, Message
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
-from modelscope_transport.tasks import Task
 
 from ._settings import client_for
 from .embeddings import ModelScopeEmbedding

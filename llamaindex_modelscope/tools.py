@@ -15,6 +15,12 @@ from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSp
 from llama_index.core.tools.types import ToolMetadata
 from pydantic import BaseModel, Field
 
+from modelscope_transport.catalogue import (
+    TASKS,
+    Task,
+    known_task,
+    task_named,
+)
 from modelscope_transport.client import Client
 from modelscope_transport.media import MediaSource, media_url
 from modelscope_transport.quota import Quota
@@ -25,7 +31,6 @@ from modelscope_transport.task_types import (
     PipelineRequest,
     PipelineResult,
 )
-from modelscope_transport.tasks import TASKS, Task, known_task, task_named
 from modelscope_transport.types import ImagePart
 
 from ._convert import to_messages

@@ -6,10 +6,10 @@ is in `modelscope_transport.errors`.
 """
 
 from .accumulator import ChatAccumulator
-from .batch import Batch, BatchReport
-from .batch_results import BatchFailure, BatchRow, read_results
-from .chat_stream import AsyncChatStream, ChatStream
-from .client import AsyncClient, Client
+from .catalogue.models import ModelProfile, profile_for
+from .client.response_cache import ResponseCache
+from .client.streams import AsyncChatStream, ChatStream
+from .client.sync import AsyncClient, Client
 from .errors import (
     AccountNotLinkedError,
     AccountNotVerifiedError,
@@ -32,8 +32,9 @@ from .errors import (
     UnexpectedReplyError,
     UnsupportedTaskError,
 )
+from .jobs.batch import Batch, BatchReport
+from .jobs.results import BatchFailure, BatchRow, read_results
 from .media import media_url
-from .models import ModelProfile, profile_for
 from .platforms import Platform
 from .quota import (
     Allowance,
@@ -46,7 +47,6 @@ from .quota import (
     RedisLedger,
     SQLiteLedger,
 )
-from .response_cache import ResponseCache
 from .task_types import (
     Entity,
     Image,

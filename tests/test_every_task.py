@@ -12,8 +12,9 @@ from llama_index.core.schema import NodeWithScore, TextNode
 import langchain_modelscope
 import llamaindex_modelscope
 from modelscope_transport import Client
+from modelscope_transport._wire.carriers import carrier_of
+from modelscope_transport.catalogue.tasks import TASKS, Task
 from modelscope_transport.emulator import LocalService, Model
-from modelscope_transport.tasks import TASKS, Task
 
 SOUND, PICTURE = "https://example.com/x.wav", "https://example.com/x.png"
 # How the local service knows a task that ModelScope knows by another name.
@@ -108,7 +109,7 @@ def test_a_task_is_reached_through_its_class(framework: str, row: Task) -> None:
         assert type(it).__name__ == getattr(row, framework)
         assert said
         first = service.requests[0]
-        path = row.carrier.PATH.removeprefix("/..").replace("{model}", "own/model")
+        path = carrier_of(row).PATH.removeprefix("/..").replace("{model}", "own/model")
         assert first.path.endswith(path)
         assert first.body.get("model", "own/model") == "own/model"
 

@@ -12,12 +12,18 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, structs
 
-from ..batch import Batch, BatchReport
-from ..batch_results import BatchRow
-from ..client import Client
+from ..client.sync import Client
 from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
+from ..jobs.batch import Batch, BatchReport
+from ..jobs.results import BatchRow
 from ..types import ChatRequest, Message
-from .telling import LATER, add_connection, add_json, pick, tell_json
+from .output import (
+    LATER,
+    add_connection,
+    add_json,
+    pick,
+    tell_json,
+)
 
 __all__ = ["add_arguments", "run"]
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..client import Client
+from ..client.sync import Client
 from ..errors import AuthenticationError, ConfigurationError, ModelScopeError
 from ..quota import describe_ledger
 from ..settings import (
@@ -24,7 +24,14 @@ from ..settings import (
     resolve_token,
     token_variable,
 )
-from .telling import add_connection, add_json, amount, client_of, pick, tell_json
+from .output import (
+    add_connection,
+    add_json,
+    amount,
+    client_of,
+    pick,
+    tell_json,
+)
 
 __all__ = ["add_arguments", "run"]
 

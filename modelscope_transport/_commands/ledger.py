@@ -8,7 +8,7 @@ import time
 from ..errors import ConfigurationError
 from ..quota import Lot, describe_ledger, open_ledger
 from ..settings import resolve_ledger
-from .telling import add_connection, client_of, pick
+from .output import add_connection, client_of, pick
 
 __all__ = ["add_arguments", "run"]
 

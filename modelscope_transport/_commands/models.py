@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import argparse
 
-from ..client import Client
-from ..model_cache import cache_path
-from ..models import ModelProfile, ModelStatus, known_models, profile_for
-from ..refreshing import refresh_models
-from .telling import add_connection, add_json, amount, anonymous, pick, show, tell_json
+from ..catalogue.cache import cache_path
+from ..catalogue.models import (
+    ModelProfile,
+    ModelStatus,
+    known_models,
+    profile_for,
+)
+from ..client.sync import Client
+from ..jobs.refresh_models import refresh_models
+from .output import (
+    add_connection,
+    add_json,
+    amount,
+    anonymous,
+    pick,
+    show,
+    tell_json,
+)
 
 __all__ = ["add_arguments", "run"]
 

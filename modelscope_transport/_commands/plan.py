@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 
 from ..quota import Plan
-from .telling import LATER, add_connection, add_json, amount, client_of, pick, tell_json
+from .output import (
+    LATER,
+    add_connection,
+    add_json,
+    amount,
+    client_of,
+    pick,
+    tell_json,
+)
 
 __all__ = ["add_arguments", "run"]
 

@@ -6,9 +6,9 @@ import argparse
 import sys
 import time
 
-from ..client import Client
+from ..client.sync import Client
 from ..quota import Quota
-from .telling import (
+from .output import (
     LATER,
     add_connection,
     add_json,

@@ -15,7 +15,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..models import ModelStatus, known_models, near_names, profile_for
+from ..catalogue.models import (
+    ModelStatus,
+    known_models,
+    near_names,
+    profile_for,
+)
 from ..quota import Balance
 from .encoded import Encoded
 from .outcomes import Failure, Reply, read_date, read_failure

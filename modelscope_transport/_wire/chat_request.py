@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..catalogue.models import ModelProfile
 from ..errors import InvalidRequestError
-from ..models import ModelProfile
 from ..types import (
     AudioPart,
     ChatRequest,

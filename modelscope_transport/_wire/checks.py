@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ..catalogue.models import near_names
 from ..errors import ConfigurationError, InvalidRequestError, ModelNotServedError
-from ..models import near_names
 
 __all__ = ["check_headers", "check_model", "check_range", "to_json"]
 

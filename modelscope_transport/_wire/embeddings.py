@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..models import ModelProfile
+from ..catalogue.models import ModelProfile
 from ..types import EmbeddingRequest, EmbeddingResult, Usage
 from .checks import check_range, to_json
 from .encoded import Encoded, Form

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from ..models import ModelProfile
+from ..catalogue.models import ModelProfile
+from ..catalogue.tasks import Form
 from ..types import Origin
 from .outcomes import Failure, Reply, read_failure
 
-__all__ = ["Done", "Encoded", "Ended", "Form", "Pending", "PollWire", "Waiting", "Wire"]
+__all__ = ["Done", "Encoded", "Ended", "Pending", "PollWire", "Waiting", "Wire"]
 
 
 def _refused(reply: Reply) -> Failure:
@@ -42,20 +43,6 @@ class Encoded(Struct, frozen=True, kw_only=True):
     path: str | None = None
     headers: Mapping[str, str] | None = None
     refused: Callable[[Reply], Failure] = _refused
-
-
-class Form(Struct, frozen=True):
-    """What a task takes and gives, where tasks that travel alike differ in it.
-
-    Attributes:
-        takes: what goes in: ``"text"``, ``"audio"`` and so on, see ``data/tasks.toml``.
-        gives: what comes out.
-        key: field of the answer that holds it; empty for the usual one.
-    """
-
-    takes: str = "object"
-    gives: str = "output"
-    key: str = ""
 
 
 class Wire(Protocol):

@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..catalogue.models import ModelProfile
 from ..errors import InvalidRequestError
 from ..media import media_type_of
-from ..models import ModelProfile
 from ..settings import is_safe_url
 from ..task_types import Image, ImageRequest, ImageResult
 from ..types import Origin

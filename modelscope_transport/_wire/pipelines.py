@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..catalogue.models import ModelProfile
 from ..errors import InvalidRequestError
-from ..models import ModelProfile
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
 from .checks import check_model, to_json
 from .encoded import Encoded, Form

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..models import ModelProfile
+from ..catalogue.models import ModelProfile
 from ..task_types import Rank, RerankRequest, RerankResult
 from .checks import check_model, to_json
 from .encoded import Encoded, Form

@@ -17,7 +17,7 @@ from modelscope_transport.emulator.catalogue import MODELS, Model
 from modelscope_transport.emulator.engine import Engine
 from modelscope_transport.emulator.quota import Allowance
 from modelscope_transport.emulator.scenarios import SCENARIOS
-from modelscope_transport.emulator.scripted import ScriptedEngine
+from modelscope_transport.emulator.scripted.engine import ScriptedEngine
 from modelscope_transport.emulator.server import Request
 from modelscope_transport.emulator.service import LocalService
 from modelscope_transport.emulator.upstream import UpstreamEngine

@@ -13,7 +13,7 @@ from collections import Counter
 from functools import lru_cache
 from zlib import crc32
 
-from modelscope_transport.emulator.words import STOP, words
+from modelscope_transport.emulator.scripted.words import STOP, words
 
 _INSTRUCTION = re.compile(r"\AInstruct:.*?\n\s*Query:\s*", re.DOTALL)
 _FAINT = 0.05

@@ -18,10 +18,16 @@ from typing import Any
 
 from modelscope_transport.emulator.answers import Answer, Reply
 from modelscope_transport.emulator.catalogue import Model
-from modelscope_transport.emulator.drawing import Picture, caption_of, draw, name_of, picture_of
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
-from modelscope_transport.emulator.rules import find_model
+from modelscope_transport.emulator.scripted.drawing import (
+    Picture,
+    caption_of,
+    draw,
+    name_of,
+    picture_of,
+)
+from modelscope_transport.emulator.scripted.rules import find_model
 from modelscope_transport.emulator.server import Request
 
 LOOKS = 1

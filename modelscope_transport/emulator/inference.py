@@ -16,7 +16,7 @@ from modelscope_transport.emulator.answers import Answer, Event, Reply, Stream
 from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.engine import ChatCall, Engine, Piece, Pieces, Refused, Usage
 from modelscope_transport.emulator.quota import Meter
-from modelscope_transport.emulator.rules import judge_chat, judge_embeddings
+from modelscope_transport.emulator.scripted.rules import judge_chat, judge_embeddings
 from modelscope_transport.emulator.server import Request
 
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from modelscope_transport.emulator import classic, hub, images, inference, library
+from modelscope_transport.emulator import hub, images, inference
 from modelscope_transport.emulator.answers import Answer, Reply
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
+from modelscope_transport.emulator.scripted import classic, library
 from modelscope_transport.emulator.server import Request
 
 Handler: TypeAlias = Callable[[Backend, Request], Awaitable[Answer]]

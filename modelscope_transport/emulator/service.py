@@ -19,7 +19,7 @@ from modelscope_transport.emulator.quota import Allowance, Meter
 from modelscope_transport.emulator.routes import find_route
 from modelscope_transport.emulator.scenarios import find
 from modelscope_transport.emulator.scenarios.kinds import Scenario
-from modelscope_transport.emulator.scripted import ScriptedEngine
+from modelscope_transport.emulator.scripted.engine import ScriptedEngine
 from modelscope_transport.emulator.server import Request, Server
 
 

@@ -29,8 +29,8 @@ from modelscope_transport.emulator.engine import (
     Usage,
 )
 from modelscope_transport.emulator.failures import refuse
-from modelscope_transport.emulator.rules import prompt_tokens
-from modelscope_transport.emulator.scripted import ScriptedEngine
+from modelscope_transport.emulator.scripted.engine import ScriptedEngine
+from modelscope_transport.emulator.scripted.rules import prompt_tokens
 
 CALLS_AT_ONCE = 64
 OWN_FIELDS = ("enable_thinking", "thinking_budget", "chat_template_kwargs", "stream_options")

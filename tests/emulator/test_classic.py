@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelscope_transport.emulator import Model
-from modelscope_transport.emulator.classic import PIPELINES
+from modelscope_transport.emulator.scripted.classic import PIPELINES
 
 MOOD = "damo/nlp_structbert_sentiment-classification_chinese-base"
 

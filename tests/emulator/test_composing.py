@@ -18,8 +18,8 @@ from llama_index.core.selectors.prompts import DEFAULT_SINGLE_SELECT_PROMPT
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from modelscope_transport.emulator.composing import compose
-from modelscope_transport.emulator.talk import Talk
+from modelscope_transport.emulator.scripted.composing import compose
+from modelscope_transport.emulator.scripted.talk import Talk
 
 FACTS = (
     "The allowance is 2000 calls a day. It comes back at midnight in UTC+8.\n"

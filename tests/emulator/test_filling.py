@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelscope_transport.emulator.filling import Filler
+from modelscope_transport.emulator.scripted.filling import Filler
 
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from modelscope_transport.emulator.drawing import (
+from modelscope_transport.emulator.scripted.drawing import (
     Picture,
     caption_of,
     draw,

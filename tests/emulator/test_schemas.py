@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from modelscope_transport.emulator.filling import Filler
 from modelscope_transport.emulator.schemas import is_schema
+from modelscope_transport.emulator.scripted.filling import Filler
 
 
 class Leaf(BaseModel):

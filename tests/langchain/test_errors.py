@@ -26,7 +26,7 @@ from langchain_modelscope import (
     is_retryable,
 )
 from modelscope_transport import errors as transport
-from modelscope_transport import retry as transport_retry
+from modelscope_transport.calls import retry as transport_retry
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.errors import ErrorDetails
 from tests.langchain.conftest import HYBRID, PLAIN, MakeChat

@@ -21,8 +21,8 @@ from langchain_modelscope import (
     load,
 )
 from modelscope_transport import Client
+from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.emulator import LocalService, Model
-from modelscope_transport.models import profile_for
 
 MOOD = "damo/nlp_structbert_sentiment-classification_chinese-base"
 

@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 
 from langchain_modelscope import ChatModelScope
 from modelscope_transport import profile_for
+from modelscope_transport.catalogue.models import known_models
 from modelscope_transport.emulator import LocalService
-from modelscope_transport.models import known_models
 from tests.langchain.conftest import HYBRID, PLAIN, STREAM_ONLY, MakeChat
 
 

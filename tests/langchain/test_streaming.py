@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import ConfigurableField, config
 
 from langchain_modelscope import ModelScopeEmptyReplyError
+from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.emulator import DONE, LocalService, Stream
-from modelscope_transport.retry import RetryPolicy
 from tests.langchain import mixed
 from tests.langchain.conftest import HYBRID, PLAIN, MakeChat
 

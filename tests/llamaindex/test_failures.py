@@ -12,8 +12,8 @@ from llama_index.core.indices.property_graph import SimpleLLMPathExtractor
 from llama_index.core.schema import TextNode
 
 from llamaindex_modelscope import ModelScope, ModelScopeEmbedding, ModelScopeError, errors
+from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.emulator import LocalService
-from modelscope_transport.retry import RetryPolicy
 
 from .consumers.kit import QUESTION, Kit
 from .endpoints import EIGHT, EMBEDDING_ENDPOINTS, EmbeddingEndpoint, Endpoint

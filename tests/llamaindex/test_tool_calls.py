@@ -10,8 +10,8 @@ from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.types import BaseTool
 
 from llamaindex_modelscope import ModelScope, ModelScopeInvalidRequestError
+from modelscope_transport.catalogue.models import remember_models
 from modelscope_transport.emulator import LocalService, Reply
-from modelscope_transport.models import remember_models
 from tests.langchain import mixed
 
 from .conftest import MakeLLM

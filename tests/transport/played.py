@@ -10,11 +10,16 @@ from typing import Any
 from msgspec import Struct, field
 
 from modelscope_transport import ChatRequest, EmbeddingRequest, Message, ModelScopeError
-from modelscope_transport._flow import Attempt, Flow, Handover, call_flow
 from modelscope_transport._wire.outcomes import Outcome
-from modelscope_transport.models import ProfileBook
-from modelscope_transport.retry import RetryBudget, RetryPolicy
-from modelscope_transport.tasks import TASKS
+from modelscope_transport.calls.policy import (
+    Attempt,
+    Flow,
+    Handover,
+    call_flow,
+)
+from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
+from modelscope_transport.catalogue.models import ProfileBook
+from modelscope_transport.catalogue.tasks import TASKS
 
 MODEL = "some/model"
 

@@ -290,7 +290,7 @@ def test_a_wait_that_was_asked_for_is_kept(
     service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("modelscope_transport._io.time.sleep", slept.append)
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", slept.append)
     service.next("throttled:2")
     assert client.chat(ask()).text
     assert (len(service.requests), slept) == (2, [2])
@@ -308,7 +308,7 @@ def test_a_wait_beyond_the_deadline_is_an_error_now(service: LocalService, clien
 def test_refusals_without_a_reason_make_a_pause(
     name: str, service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
     clock = Hands()
     client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
     service.next(*[name] * 3)
@@ -334,7 +334,7 @@ def test_refusals_without_a_reason_make_a_pause(
 def test_a_pause_ends_with_the_first_success(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
     clock = Hands()
     client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
     service.next(*["throttled_silently"] * 3)
@@ -348,7 +348,7 @@ def test_a_pause_ends_with_the_first_success(
 def test_a_named_throttle_makes_no_pause(
     service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
     service.next(*["throttled"] * 3)
     assert isinstance(refused(client), RateLimitError)
     assert client.chat(ask()).text
@@ -422,7 +422,7 @@ def test_a_call_that_timed_out_counts_as_spent(service: LocalService, client: Cl
 def test_a_call_that_the_service_failed_is_refunded(
     service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelscope_transport._io.time.sleep", lambda _: None)
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
     client.chat(ask())
     before = client.quotas()
     service.next(*["server_error"] * 3)

@@ -1,0 +1,328 @@
+"""The policy of one call, written once for both colours.
+
+Laws of this file: a flow is a generator that yields attempts and is sent their outcomes; it
+returns a `Handover` or raises the error of the last outcome. No I/O, no sleep, no clock but the
+one it is given. One kind of effect only: an attempt, which carries its own delay. Retry and
+fall-back end when the reply is handed over; nothing is ever restarted behind the user's back.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from .._wire.carriers import carrier_of, prepare
+from .._wire.encoded import Encoded
+from .._wire.failure_table import Kind
+from .._wire.failures import Verdict, judge
+from .._wire.outcomes import (
+    Failure,
+    NoReply,
+    Outcome,
+    Refused,
+    Reply,
+    read_request_id,
+)
+from ..catalogue.models import (
+    ModelProfile,
+    ProfileBook,
+    near_names,
+    profile_for,
+    similar_models,
+)
+from ..catalogue.tasks import Task
+from ..quota import Reservation
+from ..task_types import ImageRequest, PipelineRequest, RerankRequest
+from ..types import (
+    ChatRequest,
+    EmbeddingRequest,
+    NamedTool,
+    Origin,
+)
+from .retry import RetryBudget, RetryPolicy
+
+__all__ = ["Attempt", "Flow", "Handover", "Request", "call_flow", "read_outcome"]
+
+Request = ChatRequest | EmbeddingRequest | ImageRequest | PipelineRequest | RerankRequest
+
+
+class Attempt(Struct):
+    """Wait, then send this.
+
+    Attributes:
+        path: address under the base URL (``/../`` leads beside its last part), or a whole
+            ``https`` address; the token goes to the service and its hub, to nobody else.
+        body: JSON to post; empty for a ``GET``.
+        model: model ID that is asked.
+        streaming: whether a stream was asked for.
+        delay: seconds to wait first.
+        verdict: what the flow made of its outcome; the driver settles the ledger by it.
+        headers: further headers of this request.
+        free: whether it costs nothing of the allowance, so that the ledger is not asked.
+        tier: price class of the model.
+        platform: place among the client's platforms; ``None`` for the service itself.
+        given: its unit of the allowance, once it has one.
+    """
+
+    path: str
+    body: bytes
+    model: str
+    streaming: bool
+    delay: float = 0.0
+    verdict: Verdict | None = None
+    headers: Mapping[str, str] | None = None
+    free: bool = False
+    tier: str | None = None
+    platform: int | None = None
+    given: Reservation | None = None
+
+    def settlement(self) -> dict[str, Any]:
+        """What the ledger is told. Without a verdict the user has cancelled the call."""
+        verdict = self.verdict
+        if verdict is None:
+            # What its user cancels is refunded (official documentation, Magicube introduction).
+            return {"charged": False}
+        return {
+            "charged": verdict.charged,
+            "allowance": verdict.allowance,
+            "park": verdict.park,
+            "strike": verdict.strike,
+            "at": verdict.at,
+        }
+
+
+class Handover(Struct, frozen=True):
+    """A call that succeeded.
+
+    Attributes:
+        value: its decoded reply, or the opening of its stream.
+        origin: where it comes from.
+        platform: place among the client's platforms; ``None`` for the service itself.
+    """
+
+    value: Any
+    origin: Origin
+    platform: int | None = None
+
+
+Flow = Generator[Attempt, Outcome, Handover]
+
+
+def call_flow(
+    task: Task,
+    request: Request,
+    *,
+    stream: bool,
+    repeatable: bool = True,
+    stand_ins: tuple[str | None, ...] = (),
+    book: ProfileBook,
+    policy: RetryPolicy,
+    budget: RetryBudget,
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+    chance: Callable[[], float] = random.random,
+) -> Flow:
+    """The attempts of one call, and what to make of their outcomes.
+
+    Args:
+        task: row of the task registry.
+        request: what the user asks.
+        stream: whether the user wants a stream.
+        repeatable: whether a request that may have reached the service may be sent again.
+        stand_ins: by platform, its model that stands in for the one asked; ``None`` for none.
+        book: profiles, and where lessons are kept.
+        policy: when to try again.
+        budget: retries left to all calls together.
+        deadline: end of the call on ``clock``.
+        clock: seconds, monotonic.
+        chance: source of numbers in [0, 1).
+    """
+    call = _Call(task, request, stream, repeatable, book, policy, budget, deadline, clock, chance)
+    account_spent = False
+    verdict: Verdict | None = None
+    for model, platform in _ways(request, stand_ins):
+        # The account's pool is every model's, but for those that somebody else's key pays.
+        if account_spent and ":" not in model and platform is None:
+            continue
+        because = verdict.row.name if verdict is not None and verdict.row is not None else None
+        came = yield from call.ask(model, platform, because)
+        if isinstance(came, Handover):
+            return came
+        if platform is not None and verdict is not None and came.details.reason == "budget_spent":
+            continue  # its cap is reached; what is wrong is still what was wrong before
+        verdict = came
+        if verdict.kind not in _NEXT_MODEL:
+            break
+        account_spent = account_spent or verdict.kind is Kind.ACCOUNT_SPENT
+    assert verdict is not None
+    raise verdict.error(attempts=call.attempts, alternatives=_alternatives(verdict))
+
+
+class _Call(Struct):
+    """What the attempts of one call have in common; see `call_flow`."""
+
+    task: Task
+    request: Request
+    stream: bool
+    repeatable: bool
+    book: ProfileBook
+    policy: RetryPolicy
+    budget: RetryBudget
+    deadline: float
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+    attempts: int = 0
+
+    def ask(
+        self, model: str, platform: int | None, because: str | None
+    ) -> Generator[Attempt, Outcome, Handover | Verdict]:
+        """Ask one model in one place, and again while a moment or another form may heal it."""
+        task, request, book = self.task, self.request, self.book
+        trial: dict[str, Any] = {}
+        retries, delay = 0, 0.0
+        while True:
+            profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
+            encoded = prepare(task, request, profile, stream=self.stream)
+            attempt = Attempt(
+                encoded.path or carrier_of(task).PATH,
+                encoded.body,
+                model,
+                encoded.streaming,
+                delay,
+                headers=encoded.headers,
+                tier=profile.tier,
+                platform=platform,
+            )
+            outcome = yield attempt
+            self.attempts += _was_made(outcome)
+            value = read_outcome(outcome, encoded)
+            failure = value if isinstance(value, Failure) else None
+            verdict = attempt.verdict = judge(outcome, failure, model=model, given=attempt.given)
+            if verdict.kind is Kind.GOOD:
+                self.budget.refill()
+                if trial:
+                    book.learn(model, **trial)
+                origin = _origin(outcome, verdict, request.model, model, because)
+                made = {"adjustments": encoded.adjustments, "attempts": self.attempts}
+                return Handover(value, replace(origin, **made), platform)
+            lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
+            if lesson and not lesson.items() <= trial.items():
+                # Another form of the same request: no fault of the service, so no retry is counted.
+                trial, delay = {**trial, **lesson}, 0.0
+                continue
+            wait = (
+                self._wait(verdict, retries) if self._may_heal(verdict, outcome, failure) else None
+            )
+            if wait is None:
+                return verdict
+            retries, delay = retries + 1, wait
+
+    def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
+        repeatable = self.repeatable or _turned_away(outcome, failure)
+        return repeatable and verdict.kind is Kind.AGAIN
+
+    def _wait(self, verdict: Verdict, retries: int) -> float | None:
+        wait = self.policy.delay(
+            retries,
+            retry_after=verdict.details.retry_after,
+            remaining=self.deadline - self.clock(),
+            chance=self.chance,
+        )
+        timed_out = verdict.details.reason == "timed_out"
+        return wait if wait is not None and self.budget.spend(timed_out=timed_out) else None
+
+
+# Another model helps where this one is spent or gone; where it is merely slow, that is for the
+# frameworks' own fall-backs to decide.
+_NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+
+
+def _ways(request: Request, stand_ins: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
+    """The models to ask, and where: those of the service first."""
+    here = dict.fromkeys((request.model, *request.fallback_models))
+    ways: list[tuple[str, int | None]] = [(model, None) for model in here]
+    return ways + [(model, place) for place, model in enumerate(stand_ins) if model]
+
+
+def _was_made(outcome: Outcome) -> bool:
+    """Whether there was a request at all."""
+    if isinstance(outcome, NoReply):
+        return outcome.cause != "queue"
+    return not isinstance(outcome, Refused)
+
+
+def _turned_away(outcome: Outcome, failure: Failure | None) -> bool:
+    """Whether the request was surely not accepted. A server that failed may have done so before."""
+    if isinstance(outcome, NoReply):
+        return not outcome.sent
+    if isinstance(outcome, Refused):
+        return True
+    said_so = failure is not None and not (failure.empty or failure.unreadable)
+    return outcome.status in (429, 503) or (outcome.status == 200 and said_so)
+
+
+def read_outcome(outcome: Outcome, encoded: Encoded) -> Any:
+    """What a reply says: a value, or a `Failure`; ``None`` where there was no reply."""
+    if not isinstance(outcome, Reply):
+        return None
+    return encoded.read(outcome) if 200 <= outcome.status < 300 else encoded.refused(outcome)
+
+
+def _origin(
+    outcome: Outcome, verdict: Verdict, requested: str, model: str, because: str | None
+) -> Origin:
+    return Origin(
+        model=model,
+        requested_model=requested,
+        fallback_reason=because if model != requested else None,
+        request_id=read_request_id(outcome.headers) if isinstance(outcome, Reply) else None,
+        allowance=verdict.allowance.known() if verdict.allowance else None,
+    )
+
+
+def _lesson(
+    verdict: Verdict,
+    request: Request,
+    profile: ModelProfile,
+    *,
+    streaming: bool,
+) -> dict[str, Any] | None:
+    """What a refusal teaches of the model: facts to try, kept only if the next attempt succeeds."""
+    if not isinstance(request, ChatRequest):
+        return None
+    reason = verdict.details.reason
+    if reason == "needs_stream" and not streaming:
+        return {"stream_only": True}
+    if reason == "stream_usage_refused":
+        return {"stream_usage": False}
+    if reason not in ("empty", "forced_tool_refused"):
+        return None
+    # An empty success is how some models refuse what they cannot do (modelscope/modelscope#1801).
+    form = request.response_format
+    if form is not None and form.kind == "json_schema":
+        if profile.structured_output in (None, "json_schema"):
+            return {"structured_output": "function_calling"}
+    elif not (request.tools and _is_forced(request)):
+        return None
+    if profile.forced_tools is None and profile.thinking is None:
+        return {"forced_tools": "without_thinking", "thinking_switch": "both"}
+    return None
+
+
+def _is_forced(request: ChatRequest) -> bool:
+    return request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool)
+
+
+def _alternatives(verdict: Verdict) -> tuple[str, ...]:
+    """Model IDs worth trying instead: near names of an unknown one, kin of a spent one."""
+    asked = verdict.details.model
+    if verdict.kind is Kind.MODEL_SPENT and asked is not None:
+        return similar_models(asked)
+    if verdict.kind is not Kind.MODEL_GONE or asked is None:
+        return ()
+    return () if profile_for(asked).source is not None else near_names(asked)

@@ -1,0 +1,21 @@
+"""What is known of models and tasks: profiles, the task table, what the service has said since.
+
+Public: model profiles and their book, and the task table with its checks.
+"""
+
+from .models import ModelProfile, ModelStatus, ProfileBook, profile_for
+from .tasks import TASKS, Task, check_offered, check_task, known_task, task_in_id, task_named
+
+__all__ = [
+    "TASKS",
+    "ModelProfile",
+    "ModelStatus",
+    "ProfileBook",
+    "Task",
+    "check_offered",
+    "check_task",
+    "known_task",
+    "profile_for",
+    "task_in_id",
+    "task_named",
+]

@@ -1,0 +1,129 @@
+"""Many texts in as few requests as the service takes: each request costs a unit of allowance.
+
+Laws of this file: no I/O. Threads may share one object: a batch is handed to one worker only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from ..errors import InvalidRequestError, UnexpectedReplyError
+from ..types import EmbeddingResult, Origin, Usage
+
+__all__ = ["Batches"]
+
+# A request is kept below this many characters of text, far below any body limit on record.
+_MOST_CHARACTERS = 500_000
+
+
+class Batches:
+    """Texts to embed, each once, in batches; and their vectors, back in the order of the texts.
+
+    Args:
+        texts: texts to embed; a text that occurs twice is sent once.
+        size: most texts in one batch.
+
+    Raises:
+        InvalidRequestError: an empty text; nothing was sent.
+    """
+
+    def __init__(self, texts: Sequence[str], size: int) -> None:
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InvalidRequestError(
+                    f"Text {place} is of type {type(text).__name__}; only text has an embedding."
+                )
+            if not text:
+                raise InvalidRequestError(
+                    f"Text {place} is empty; only text that is not has an embedding."
+                )
+        self._texts = texts
+        self._waiting: deque[tuple[str, ...]] = deque(_cut(tuple(dict.fromkeys(texts)), size))
+        self._vectors: dict[str, list[float]] = {}
+        self._answers: list[EmbeddingResult] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Batches still waiting."""
+        return len(self._waiting)
+
+    @property
+    def done(self) -> int:
+        """Distinct texts embedded so far."""
+        return len(self._vectors)
+
+    def take(self) -> tuple[str, ...] | None:
+        """The next batch, or ``None`` when none is waiting."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def add(self, batch: tuple[str, ...], answer: EmbeddingResult) -> None:
+        """Keep the vectors of a batch."""
+        with self._lock:
+            self._vectors.update(zip(batch, answer.vectors, strict=True))
+            self._answers.append(answer)
+
+    def split(self, batch: tuple[str, ...]) -> int:
+        """Put a batch that was too large back, and cut it and all others to half its size.
+
+        Returns:
+            The new size.
+        """
+        size = max(1, len(batch) // 2)
+        with self._lock:
+            waiting = [batch, *self._waiting]
+            self._waiting = deque(part for whole in waiting for part in _cut(whole, size))
+        return size
+
+    def drop(self) -> None:
+        """Forget the batches that wait, after a failure."""
+        with self._lock:
+            self._waiting.clear()
+
+    def result(self) -> EmbeddingResult:
+        """The vectors of all texts, in order.
+
+        Raises:
+            UnexpectedReplyError: the batches came back with vectors of different lengths.
+        """
+        lengths = {len(vector) for vector in self._vectors.values()}
+        if len(lengths) > 1:
+            raise UnexpectedReplyError(
+                f"The service sent vectors of {sorted(lengths)} numbers for one call. "
+                "Nothing was kept; call again."
+            )
+        last = self._answers[-1] if self._answers else EmbeddingResult(())
+        tokens = sum(answer.usage.input_tokens for answer in self._answers if answer.usage)
+        return EmbeddingResult(
+            vectors=tuple(self._vectors[text] for text in self._texts),
+            usage=Usage(input_tokens=tokens, total_tokens=tokens) if tokens else None,
+            model=last.model,
+            origin=self._origin(last.origin),
+        )
+
+    def _origin(self, last: Origin | None) -> Origin | None:
+        if last is None:
+            return None
+        attempts = sum(answer.origin.attempts for answer in self._answers if answer.origin)
+        return Origin(
+            model=last.model,
+            requested_model=last.requested_model,
+            fallback_reason=last.fallback_reason,
+            request_id=last.request_id,
+            attempts=attempts,
+            allowance=last.allowance,
+        )
+
+
+def _cut(texts: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
+    batches: list[list[str]] = []
+    room = 0
+    for text in texts:
+        if not batches or len(batches[-1]) >= size or len(text) > room:
+            batches.append([])
+            room = _MOST_CHARACTERS
+        batches[-1].append(text)
+        room -= len(text)
+    return [tuple(batch) for batch in batches]

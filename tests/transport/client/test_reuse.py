@@ -1,0 +1,370 @@
+"""Calls that need not be made: merged while they are on their way, or answered before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import stat
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from modelscope_transport import (
+    APITimeoutError,
+    ChatRequest,
+    Client,
+    ImagePart,
+    MemoryLedger,
+    Message,
+    ModelScopeError,
+    QuotaExceededError,
+    ResponseCache,
+    ServerError,
+    ToolSpec,
+    VideoPart,
+)
+from modelscope_transport.client.response_cache import key_of
+from modelscope_transport.emulator import LocalService, ScriptedEngine
+from modelscope_transport.emulator.engine import ChatCall, Piece, Usage
+from tests.transport.quota.clockwork import Hands
+
+QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+GLM = "ZhipuAI/GLM-4.7-Flash"
+
+
+def ask(text: str = "What is 2 plus 3?", **how: Any) -> ChatRequest:
+    settings: dict[str, Any] = {"model": QWEN, **how}
+    return ChatRequest(messages=(Message("user", text),), **settings)
+
+
+class Gated(ScriptedEngine):
+    """An engine that answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = threading.Event()
+
+    async def chat(self, call: ChatCall) -> AsyncGenerator[Piece | Usage, None]:
+        await asyncio.to_thread(self.may_answer.wait)
+        async for piece in super().chat(call):
+            yield piece
+
+
+@pytest.fixture
+def engine() -> Iterator[Gated]:
+    engine = Gated()
+    yield engine
+    engine.may_answer.set()
+
+
+@pytest.fixture
+def service(engine: Gated) -> Iterator[LocalService]:
+    with LocalService(engine=engine) as service:
+        yield service
+        engine.may_answer.set()
+
+
+@pytest.fixture
+def prompt(modelscope_service: LocalService) -> LocalService:
+    """A service that answers at once."""
+    return modelscope_service
+
+
+def client_of(service: LocalService, **how: Any) -> Client:
+    settings: dict[str, Any] = {"ledger": MemoryLedger(), "max_retries": 0, **how}
+    return Client(service.token, base_url=service.base_url, **settings)
+
+
+def waiting(client: Client) -> int:
+    """How many wait for a call that another makes."""
+    flights: list[Any] = list(client._core.account.flights._on_their_way.values())
+    return sum(len(call._condition._waiters) for call in flights)
+
+
+# ------------------------------------------------------------------------------------ merging
+
+
+def test_fifty_identical_calls_are_one_request(service: LocalService, engine: Gated) -> None:
+    client = client_of(service, merge=True)
+    with ThreadPoolExecutor(50) as pool:
+        calls = [pool.submit(client.chat, ask()) for _ in range(50)]
+        while waiting(client) < 49:
+            threading.Event().wait(0.001)
+        engine.may_answer.set()
+        answers = {call.result().text for call in calls}
+    assert len(answers) == 1
+    assert len(service.requests) == 1
+
+
+async def test_fifty_identical_tasks_are_one_request(service: LocalService, engine: Gated) -> None:
+    client = client_of(service, merge=True).aio
+    calls = [asyncio.create_task(client.chat(ask())) for _ in range(50)]
+    await asyncio.sleep(0.01)
+    engine.may_answer.set()
+    answers = await asyncio.gather(*calls)
+    assert len({answer.text for answer in answers}) == 1
+    assert len(service.requests) == 1
+
+
+def test_what_differs_is_asked_apart(prompt: LocalService) -> None:
+    client = client_of(prompt, merge=True)
+    client.chat(ask())
+    client.chat(ask("Another question"))
+    client.chat(ask())  # the first is no longer on its way
+    assert len(prompt.requests) == 3
+
+
+def test_calls_are_not_merged_unless_asked_for(prompt: LocalService) -> None:
+    assert client_of(prompt)._core.saving is None
+
+
+async def test_an_error_is_everybodys(service: LocalService, engine: Gated) -> None:
+    client = client_of(service, merge=True).aio
+    service.next("server_error")
+    calls = [asyncio.create_task(client.chat(ask())) for _ in range(3)]
+    came = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in came] == [ServerError] * 3
+    assert len({id(error) for error in came}) == 3
+    assert len({str(error) for error in came}) == 1
+    assert len(service.requests) == 1
+
+
+async def test_when_the_one_who_asks_gives_up_another_takes_over(
+    service: LocalService, engine: Gated
+) -> None:
+    client = client_of(service, merge=True).aio
+    first, second = (asyncio.create_task(client.chat(ask())) for _ in range(2))
+    await asyncio.sleep(0.02)
+    first.cancel()
+    await asyncio.sleep(0.02)
+    engine.may_answer.set()
+    assert (await second).text
+    assert first.cancelled()
+    assert len(service.requests) == 2
+
+
+async def test_one_who_stops_waiting_ends_nothing_for_the_others(
+    service: LocalService, engine: Gated
+) -> None:
+    client = client_of(service, merge=True).aio
+    calls = [asyncio.create_task(client.chat(ask())) for _ in range(3)]
+    await asyncio.sleep(0.02)
+    calls[1].cancel()
+    engine.may_answer.set()
+    assert (await calls[0]).text
+    assert (await calls[2]).text
+    assert len(service.requests) == 1
+
+
+async def test_nobody_waits_past_his_own_deadline(service: LocalService, engine: Gated) -> None:
+    client = client_of(service, merge=True).aio
+    patient = asyncio.create_task(client.chat(ask()))
+    await asyncio.sleep(0.01)
+    with pytest.raises(APITimeoutError):
+        await client.chat(ask(timeout=0.02))
+    engine.may_answer.set()
+    assert (await patient).text
+
+
+async def test_a_sync_call_in_a_loop_does_not_wait_for_the_loop(prompt: LocalService) -> None:
+    client = client_of(prompt, merge=True)
+    key = key_of(ask(), *client._core.saving._around)  # type: ignore[union-attr]
+    assert key is not None
+    client._core.account.flights.board(key)  # as if a task of this loop were making it
+    assert client.chat(ask()).text
+
+
+# ------------------------------------------------------------------------------------- keeping
+
+
+def test_an_answer_is_given_again_without_a_request(prompt: LocalService) -> None:
+    client = client_of(prompt, cache=ResponseCache())
+    first, second = client.chat(ask()), client.chat(ask())
+    assert (first.text, first.usage) == (second.text, second.usage)
+    assert second.origin is not None
+    assert second.origin.attempts == 0
+    assert "kept" in second.origin.adjustments[0]
+    assert len(prompt.requests) == 1
+    assert client.quotas()[0].used == 1
+
+
+def test_a_kept_answer_serves_while_the_allowance_is_spent(prompt: LocalService) -> None:
+    client = client_of(prompt, cache=ResponseCache())
+    client.chat(ask())
+    prompt.next("account_spent")
+    with pytest.raises(QuotaExceededError):
+        client.chat(ask("Another question"))
+    assert client.chat(ask()).text
+
+
+def test_streams_are_kept_and_answered_from_what_was_kept(prompt: LocalService) -> None:
+    client = client_of(prompt, cache=ResponseCache())
+    streamed = "".join(delta.text for delta in client.stream_chat(ask()))
+    again = client.stream_chat(ask())
+    assert "".join(delta.text for delta in again) == streamed
+    assert again.result().usage is not None
+    assert client.chat(ask()).text == streamed
+    assert len(prompt.requests) == 1
+
+
+async def test_async_streams_as_well(prompt: LocalService, tmp_path: Path) -> None:
+    client = client_of(prompt, cache=ResponseCache(tmp_path / "answers")).aio
+    async for _ in await client.stream_chat(ask()):
+        pass
+    stream = await client.stream_chat(ask())
+    assert [delta async for delta in stream]
+    assert (await client.chat(ask())).text
+    assert len(prompt.requests) == 1
+
+
+def test_a_stream_that_was_left_early_is_not_kept(prompt: LocalService) -> None:
+    client = client_of(prompt, cache=ResponseCache())
+    with client.stream_chat(ask()) as stream:
+        next(iter(stream))
+    client.chat(ask())
+    assert len(prompt.requests) == 2
+
+
+def test_a_stream_that_broke_is_not_kept(prompt: LocalService) -> None:
+    client = client_of(prompt, cache=ResponseCache())
+    prompt.next("drop:2")
+    with pytest.raises(ModelScopeError):
+        list(client.stream_chat(ask()))
+    client.chat(ask())
+    assert len(prompt.requests) == 2
+
+
+def test_another_models_answer_is_not_kept_for_the_one_asked(prompt: LocalService) -> None:
+    client = client_of(prompt, cache=ResponseCache())
+    prompt.next("model_spent")
+    client.chat(ask(fallback_models=(GLM,)))
+    client.chat(ask(fallback_models=(GLM,)))
+    assert len(prompt.requests) == 3
+
+
+# The request's own fields; what only says how long to wait or whom else to ask is left out.
+CHANGES: list[dict[str, Any]] = [
+    {"model": GLM},
+    {"temperature": 0.5},
+    {"top_p": 0.5},
+    {"max_tokens": 7},
+    {"seed": 1},
+    {"stop": ("x",)},
+    {"enable_thinking": True},
+    {"tools": (ToolSpec("add", "adds", {"type": "object"}),)},
+    {"tool_choice": "none"},
+    {"extra_body": {"top_k": 3}},
+    {"extra_headers": {"x-mode": "b"}},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_whatever_changes_the_answer_changes_its_name(change: dict[str, Any]) -> None:
+    assert key_of(ask(**change)) != key_of(ask())
+
+
+def test_the_words_and_the_address_change_it_too() -> None:
+    assert key_of(ask("One")) != key_of(ask("Two"))
+    assert key_of(ask(), "https://a") != key_of(ask(), "https://b")
+
+
+@pytest.mark.parametrize("change", [{"timeout": 5.0}, {"fallback_models": (GLM,)}])
+def test_what_changes_no_answer_changes_no_name(change: dict[str, Any]) -> None:
+    assert key_of(ask(**change)) == key_of(ask())
+
+
+class LaterMessage(Message, frozen=True):
+    mood: str | None = None
+
+
+class LaterRequest(ChatRequest, frozen=True, kw_only=True):
+    effort: str | None = None
+
+
+def test_a_field_that_a_later_version_adds_changes_no_name() -> None:
+    now = ask("One", temperature=0.5)
+    messages = (LaterMessage("user", "One"),)
+    later = LaterRequest(model=now.model, messages=messages, temperature=0.5)
+    assert key_of(later) == key_of(now)
+    assert key_of(replace(later, effort="high")) != key_of(now)
+
+
+def test_pictures_and_videos_of_one_address_differ() -> None:
+    def about(part: ImagePart | VideoPart) -> bytes | None:
+        return key_of(replace(ask(), messages=(Message("user", (part,)),)))
+
+    assert about(ImagePart("https://a.example/b")) != about(VideoPart("https://a.example/b"))
+
+
+def test_what_is_no_json_is_asked_anew_each_time() -> None:
+    assert key_of(ask(extra_body={"x": object()})) is None
+
+
+# ------------------------------------------------------------------------------------ the file
+
+
+def test_processes_share_a_file(prompt: LocalService, tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "answers.sqlite3"
+    client_of(prompt, cache=ResponseCache(path)).chat(ask())
+    assert client_of(prompt, cache=ResponseCache(path)).chat(ask()).text
+    assert len(prompt.requests) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POSIX")
+def test_the_file_is_its_owners_alone(prompt: LocalService, tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "answers.sqlite3"
+    client_of(prompt, cache=ResponseCache(path)).chat(ask())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_no_token_is_in_the_file(prompt: LocalService, tmp_path: Path, canary: str) -> None:
+    cache = ResponseCache(tmp_path / "answers.sqlite3")
+    Client(canary, base_url=prompt.base_url, ledger=None, cache=cache).chat(ask())
+    cache.close()
+    assert canary.encode() not in (tmp_path / "answers.sqlite3").read_bytes()
+
+
+def test_a_spoilt_file_counts_as_empty(prompt: LocalService, tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite3"
+    path.write_bytes(b"my shopping list" * 99)
+    client = client_of(prompt, cache=ResponseCache(path))
+    assert client.chat(ask()).text
+    assert client.chat(ask()).text
+    assert len(prompt.requests) == 2
+
+
+def test_an_answer_grows_old(prompt: LocalService) -> None:
+    clock = Hands()
+    client = client_of(prompt, cache=ResponseCache(max_age=60, clock=clock))
+    client.chat(ask())
+    clock.now += 60
+    client.chat(ask())
+    clock.now += 1
+    client.chat(ask())
+    assert len(prompt.requests) == 2
+
+
+def test_a_cache_is_cleared(prompt: LocalService) -> None:
+    cache = ResponseCache()
+    client = client_of(prompt, cache=cache)
+    client.chat(ask())
+    cache.clear()
+    client.chat(ask())
+    assert len(prompt.requests) == 2
+
+
+def test_a_client_with_a_cache_goes_through_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite3"
+    client = Client("ms-x", ledger=None, cache=ResponseCache(path, max_age=5), merge=True)
+    twin: Client = pickle.loads(pickle.dumps(client))
+    options = twin._core.options
+    assert options.merge
+    assert options.cache is not None
+    assert (options.cache.path, options.cache.max_age) == (path, 5)

@@ -1,0 +1,476 @@
+"""Long jobs: over several days, killed, interrupted, with poison in them; every call paid for once.
+
+Days pass by one clock, which the job, the ledger and the local service share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from modelscope_transport import (
+    AuthenticationError,
+    Batch,
+    BatchReport,
+    BatchRow,
+    Budget,
+    ChatRequest,
+    Client,
+    ConfigurationError,
+    EmbeddingRequest,
+    InvalidRequestError,
+    MemoryLedger,
+    Message,
+    ModelNotServedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    read_results,
+)
+from modelscope_transport.calls.retry import RetryPolicy
+from modelscope_transport.emulator import LocalService
+
+QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+MORNING = dt.datetime(2026, 10, 5, 1, tzinfo=dt.UTC).timestamp()
+DAY = 86_400
+
+
+class Days:
+    """A clock that sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = MORNING
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def days() -> Days:
+    return Days()
+
+
+@pytest.fixture
+def service(days: Days) -> Iterator[LocalService]:
+    with LocalService(clock=days) as service:
+        yield service
+
+
+Make = Callable[..., Batch]
+
+
+@pytest.fixture
+def batch(service: LocalService, days: Days, tmp_path: Path) -> Make:
+    """Make a job on the local service; the ledger is one for all of them."""
+    ledger = MemoryLedger(days)
+
+    def make(path: str = "answers.jsonl", **options: Any) -> Batch:
+        fields = {name: options.pop(name) for name in ("budget", "api_key") if name in options}
+        given: dict[str, Any] = {"api_key": service.token, "base_url": service.base_url}
+        client = Client(**given | {"ledger": ledger} | fields)
+        client._core.policy = RetryPolicy(first_delay=0)
+        pace: dict[str, Any] = {"clock": days, "sleep": days.sleep}
+        return Batch(client, tmp_path / path, **pace | options)
+
+    return make
+
+
+def ask(text: str, **fields: Any) -> ChatRequest:
+    request = ChatRequest(model=QWEN, messages=(Message("user", text),))
+    return replace(request, **fields)
+
+
+def questions(number: int, **fields: Any) -> dict[str, ChatRequest]:
+    return {f"item {place}": ask(f"Question {place}.", **fields) for place in range(number)}
+
+
+def asked(service: LocalService) -> list[str]:
+    """What the paid requests asked, in their order."""
+    return [request.body["messages"][-1]["content"] for request in service.requests]
+
+
+def lines(tmp_path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tmp_path / "answers.jsonl").read_bytes().splitlines()]
+
+
+# ------------------------------------------------------------------------------------- it works
+
+
+async def test_answers_are_on_file_under_their_names(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    embed = EmbeddingRequest(model="Qwen/Qwen3-Embedding-0.6B", texts=("one",), dimensions=4)
+    heard: list[BatchRow] = []
+    report = await batch(on_row=heard.append).arun([("a", ask("Hello.")), ("b", embed)])
+
+    assert report == BatchReport(items=2, answered=2)
+    rows = read_results(tmp_path / "answers.jsonl")
+    assert rows["a"].text == "You said: “Hello.”."
+    assert rows["a"].chat is not None
+    assert rows["a"].chat.usage is not None
+    assert rows["b"].embedding is not None
+    assert len(rows["b"].embedding.vectors[0]) == 4
+    assert [row.key for row in heard] == list(rows) == ["a", "b"]
+    assert (tmp_path / "answers.jsonl").stat().st_mode & 0o777 == 0o600
+    assert service.token not in (tmp_path / "answers.jsonl").read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_what_is_on_file_is_not_asked_again(
+    batch: Make, service: LocalService, workers: int
+) -> None:
+    assert batch(workers=workers).run(questions(10)).answered == 10
+    assert batch(workers=workers).run(questions(12)) == BatchReport(items=12, answered=2, kept=10)
+    assert Counter(asked(service)) == {f"Question {place}.": 1 for place in range(12)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": (Message("user", "Another question."),)},
+        {"model": "Qwen/Qwen3.5-122B-A10B"},
+        {"temperature": 0.5},
+        {"extra_body": {"top_k": 5}},
+        {"max_tokens": 20},
+        {"enable_thinking": False},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_has_changed_is_asked_anew(
+    batch: Make, service: LocalService, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    before = questions(3)
+    after = before | {"item 1": replace(before["item 1"], **change)}
+    batch().run(before)
+    assert batch().run(after) == BatchReport(items=3, answered=1, kept=2)
+    assert batch().run(after) == BatchReport(items=3, kept=3)
+    assert len(lines(tmp_path)) == 4
+    assert len(service.requests) == 4
+    newest = read_results(tmp_path / "answers.jsonl")["item 1"]
+    assert newest.fingerprint == lines(tmp_path)[-1]["fingerprint"]
+
+
+def test_patience_and_stand_ins_change_no_answer(batch: Make, service: LocalService) -> None:
+    batch().run(questions(2))
+    report = batch().run(questions(2, timeout=30.0, fallback_models=("Qwen/Qwen3-8B",)))
+    assert report == BatchReport(items=2, kept=2)
+
+
+def test_another_address_is_another_answer(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    batch().run(questions(2))
+    with LocalService() as other:
+        client = Client(other.token, base_url=other.base_url, ledger="memory")
+        assert Batch(client, tmp_path / "answers.jsonl").run(questions(2)).answered == 2
+
+
+# --------------------------------------------------------------------------------- the allowance
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers: int) -> None:
+    parks: list[Any] = []
+    with LocalService(clock=days, allowance="calls=250") as service:
+        client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(days))
+        job = Batch(
+            client,
+            tmp_path / "answers.jsonl",
+            workers=workers,
+            clock=days,
+            sleep=days.sleep,
+            on_park=parks.append,
+        )
+        report = job.run(questions(1000))
+        spent = len(asked(service))
+
+    assert report == BatchReport(items=1000, answered=1000, parked=3)
+    assert [error.resets_at.timestamp() for error in parks] == [
+        pytest.approx(MORNING + day * DAY - 9 * 3600) for day in (1, 2, 3)
+    ]  # midnight in China
+    assert int((days.now - MORNING + 9 * 3600) // DAY) == 3  # the fourth day
+    assert max(days.slept) <= 60
+    rows = read_results(tmp_path / "answers.jsonl")
+    assert {row.text for row in rows.values()} == {
+        f"You said: “Question {place}.”." for place in range(1000)
+    }
+    assert len(lines(tmp_path)) == 1000
+    # of each spent day, what was on its way when it ended
+    assert spent - 1000 <= 3 * workers
+
+
+@pytest.mark.parametrize("unit", ["calls", "magicubes"])
+def test_the_plan_comes_true(days: Days, tmp_path: Path, unit: str) -> None:
+    allowance = "calls=25,headers" if unit == "calls" else "magicubes=25"
+    with LocalService(clock=days, allowance=allowance) as service:
+        ledger = MemoryLedger(days)
+        client = Client(service.token, base_url=service.base_url, ledger=ledger)
+        client.chat(ask("First."))  # its reply tells the limit of calls
+        if unit == "magicubes":
+            client.balance()
+        plan = client.plan(99, QWEN)
+        job = Batch(client, tmp_path / "answers.jsonl", clock=days, sleep=days.sleep)
+        report = job.run(questions(99))
+
+    assert plan.kind == "reported"
+    assert plan.calls == report.answered == 99
+    assert plan.fits_today == 24
+    if unit == "calls":  # of Magicubes, nobody knows what the next day will grant
+        assert plan.days == report.parked + 1 == 4
+
+
+def test_without_waiting_the_error_says_until_when(
+    batch: Make, service: LocalService, days: Days, tmp_path: Path
+) -> None:
+    service.next("honest", "honest", "account_spent")
+    with pytest.raises(QuotaExceededError) as caught:
+        batch(wait=False).run(questions(5))
+    assert caught.value.resets_at is not None
+    assert caught.value.resets_at.timestamp() == MORNING + DAY - 9 * 3600
+    assert len(lines(tmp_path)) == 2
+
+    with pytest.raises(QuotaExceededError):  # the ledger knows, so nobody is asked
+        batch(wait=False).run(questions(5))
+    assert len(service.requests) == 3
+
+    days.now += DAY
+    assert batch(wait=False).run(questions(5)) == BatchReport(items=5, answered=3, kept=2)
+    assert not days.slept
+
+
+def test_a_reserve_of_ones_own_parks_it_too(batch: Make, service: LocalService) -> None:
+    with pytest.raises(QuotaExceededError, match="budget"):
+        batch(wait=False, budget=Budget(calls=3)).run(questions(5))
+    assert len(service.requests) == 3
+
+
+def test_too_fast_is_waited_for_as_long_as_the_service_says(
+    batch: Make, service: LocalService, days: Days
+) -> None:
+    service.next("throttled:7000")
+    report = batch().run(questions(2))
+    assert report == BatchReport(items=2, answered=2, parked=1)
+    assert sum(days.slept) == pytest.approx(7000, abs=2)
+
+
+def test_a_service_that_stays_too_busy_ends_the_job(batch: Make, service: LocalService) -> None:
+    service.next(*["throttled:7000"] * 10)
+    with pytest.raises(RateLimitError):
+        batch().run(questions(2))
+    assert len(service.requests) == 3
+
+
+# --------------------------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize("poison", ["context_length", "task_failed", "invalid_parameter"])
+def test_poison_is_one_row_and_the_others_go_on(
+    batch: Make, service: LocalService, tmp_path: Path, poison: str
+) -> None:
+    service.next("honest", poison)
+    assert batch().run(questions(5)) == BatchReport(items=5, answered=4, failed=1)
+    failures = [line for line in lines(tmp_path) if "failure" in line]
+    assert [failure["key"] for failure in failures] == ["item 1"]
+    assert read_results(tmp_path / "answers.jsonl")["item 1"].failure is not None
+
+    assert batch().run(questions(5)) == BatchReport(items=5, kept=4, failed=1)
+    assert len(service.requests) == 5
+    assert batch(retry_failed=True).run(questions(5)) == BatchReport(items=5, kept=4, answered=1)
+
+
+def test_what_may_pass_is_asked_again_by_the_next_run(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    service.next(*["server_error"] * 3)
+    assert batch().run(questions(3)) == BatchReport(items=3, answered=2, failed=1)
+    failure = read_results(tmp_path / "answers.jsonl")["item 0"].failure
+    assert failure is not None
+    assert (failure.error, failure.again) == ("ServerError", True)
+    assert batch().run(questions(3)) == BatchReport(items=3, answered=1, kept=2)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_outage_marks_no_more_than_three_a_worker(
+    batch: Make, service: LocalService, tmp_path: Path, workers: int
+) -> None:
+    batch().run(questions(1))
+    service.next(*["server_error"] * 100)
+    with pytest.raises(ServerError):
+        batch(workers=workers).run(questions(50))
+    marked = len(lines(tmp_path)) - 1
+    assert 3 * workers <= marked <= 4 * workers
+    assert len(service.requests) == 1 + 3 * marked
+    service.reset()
+    # a token is made up anew, so the client is another one
+    assert batch().run(questions(50)) == BatchReport(items=50, answered=49, kept=1)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "error"),
+    [("authentication_failed", AuthenticationError), ("no_provider", ModelNotServedError)],
+)
+def test_what_is_wrong_with_all_ends_the_job_at_once(
+    batch: Make, service: LocalService, tmp_path: Path, scenario: str, error: type[Exception]
+) -> None:
+    service.next("honest", *[scenario] * 5)
+    with pytest.raises(error):
+        batch().run(questions(5))
+    assert len(service.requests) == 2
+    assert len(lines(tmp_path)) == 1
+
+
+def test_a_name_that_comes_twice_and_what_is_no_json_are_refused(batch: Make) -> None:
+    with pytest.raises(ConfigurationError, match="'a' comes twice"):
+        batch().run([("a", ask("1")), ("a", ask("2"))])
+    with pytest.raises(InvalidRequestError, match="no JSON"):
+        batch("other.jsonl").run({"a": ask("1", extra_body={"x": object()})})
+    with pytest.raises(ConfigurationError, match="workers"):
+        batch(workers=0)
+
+
+# ------------------------------------------------------------------------------------- the file
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_half_a_line_is_cut_off(
+    batch: Make, service: LocalService, tmp_path: Path, cut: int
+) -> None:
+    batch().run(questions(2))
+    path = tmp_path / "answers.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:cut])
+    assert len(read_results(path)) == 2
+
+    assert batch().run(questions(3)) == BatchReport(items=3, answered=1, kept=2)
+    assert len(lines(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("text", ["my notes\n", "my notes", '{"key": 1}\n', '[{"key":1}]'])
+def test_a_file_of_something_else_stays_as_it_is(
+    batch: Make, service: LocalService, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="no file of results"):
+        batch().run(questions(2))
+    assert path.read_text() == text
+    assert not service.requests
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the lock is that of POSIX systems")
+async def test_two_jobs_do_not_write_one_file(batch: Make, service: LocalService) -> None:
+    begun = asyncio.Event()
+    first = asyncio.create_task(batch(on_row=lambda row: begun.set()).arun(questions(3)))
+    await begun.wait()
+    with pytest.raises(ConfigurationError, match="Another process is writing"):
+        await batch().arun(questions(3))
+    assert await first == BatchReport(items=3, answered=3)
+    assert len(service.requests) == 3
+
+
+async def test_in_an_event_loop_the_other_colour_is_named(batch: Make) -> None:
+    with pytest.raises(ConfigurationError, match="arun"):
+        batch().run(questions(1))
+
+
+# ---------------------------------------------------------------------------- killed, interrupted
+
+KILLED = """
+import os, random, signal, sys, threading
+from modelscope_transport import Batch, ChatRequest, Client, Message
+
+token, url, path, model, workers = sys.argv[1:]
+
+def work(seed):
+    client = Client(token, base_url=url, ledger="off", concurrency=None)
+    batch = Batch(client, path, workers=int(workers))
+    if seed is not None:
+        after = random.Random(seed).uniform(0.002, 0.06)
+        threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    batch.run(
+        (f"item {place}", ChatRequest(model=model, messages=(Message("user", f"{place}"),)))
+        for place in range(400)
+    )
+
+killed = 0
+for seed in range(50):
+    child = os.fork()
+    if not child:
+        try:
+            work(seed)
+        finally:
+            os._exit(0)
+    killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+work(None)
+print(killed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_job_that_is_killed_fifty_times_repeats_a_call_a_worker_each_time_at_most(
+    modelscope_service: LocalService, tmp_path: Path, workers: int
+) -> None:
+    service, path = modelscope_service, tmp_path / "answers.jsonl"
+    words = [service.token, service.base_url, str(path), QWEN, str(workers)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *words], capture_output=True, text=True, check=True
+    )
+    killed = int(done.stdout)
+
+    assert killed >= 10
+    assert len(read_results(path)) == 400
+    assert len(lines(tmp_path)) == 400
+    assert len(service.requests) <= 400 + killed * workers
+
+
+def test_an_interrupt_ends_it_and_keeps_what_there_is(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    def interrupt(row: BatchRow) -> None:
+        if row.key == "item 2":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        batch(on_row=interrupt, workers=2).run(questions(10))
+    there = len(lines(tmp_path))
+    assert there >= 1
+    report = batch().run(questions(10))
+    assert report == BatchReport(items=10, answered=10 - there, kept=there)
+    assert len(service.requests) <= 10 + 2
+
+
+async def test_a_cancelled_job_lets_go_of_its_calls(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    service.next("honest", "silence")
+    rows: asyncio.Queue[BatchRow] = asyncio.Queue()
+    job = asyncio.create_task(batch(on_row=rows.put_nowait, workers=2).arun(questions(50)))
+    for _ in range(3):
+        await rows.get()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    there = len(lines(tmp_path))
+    assert there >= 3
+    report = await batch().arun(questions(50))
+    assert report == BatchReport(items=50, answered=50 - there, kept=there)
+    assert len(service.requests) <= 50 + 2

@@ -1,0 +1,321 @@
+"""The rest of a stream: wherever it is cut, the answer is whole or what had arrived is kept."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelscope_transport import (
+    ChatChoice,
+    ChatDelta,
+    ChatResult,
+    EmptyReplyError,
+    ModelScopeError,
+    Origin,
+    RateLimitError,
+    StreamInterruptedError,
+    UnexpectedReplyError,
+)
+from modelscope_transport._wire.outcomes import Reply
+from modelscope_transport._wire.stream_decoder import StreamReader
+from modelscope_transport.calls.policy import Handover
+from modelscope_transport.calls.retry import RetryPolicy
+from modelscope_transport.client.streams import deltas
+from modelscope_transport.http.deadlines import watch
+from modelscope_transport.http.reply import Arrived, Exchange
+from tests.transport.played import MODEL, Stage
+from tests.transport.recorded import Sample, named, sample, samples
+
+GOOD = [recorded for recorded in samples("streams") if recorded.meaning == "good"]
+ONCE = Stage(policy=RetryPolicy(max_retries=0))
+
+
+NOTHING = ChatResult((ChatChoice(),), origin=Origin(MODEL, MODEL))
+
+
+class Broken(Exception):
+    """What an HTTP library raises."""
+
+
+class FakeBody:
+    """The body of a reply as an exchange sees it: pieces of bytes, perhaps broken off."""
+
+    def __init__(self, pieces: list[bytes], *, broken: bool = False) -> None:
+        self.closed = 0
+        self._pieces, self._broken = pieces, broken
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        if self._broken:
+            raise Broken("connection reset")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Exchange, StreamReader]:
+    """What the driver does with a reply until it is handed over."""
+    body = FakeBody(pieces, broken=broken)
+    reply = Arrived(200, {"content-type": "text/event-stream"}, body)
+    exchange = Exchange(reply, None, None, watch(None, 1e9), (Broken,))
+    handover = begin(exchange.first())
+    opening, origin = handover.value, handover.origin
+    return exchange, StreamReader(opening, exchange.events, exchange.pending, origin)
+
+
+def begin(first: bytes) -> Handover:
+    """What the flow makes of a first payload."""
+    played = ONCE.play(Reply(200, {}, first, streaming=True), stream=True)
+    if isinstance(played.end, ModelScopeError):
+        raise played.end
+    return played.end
+
+
+def read(pieces: list[bytes], *, broken: bool = False) -> ChatResult:
+    exchange, reader = open_stream(pieces, broken=broken)
+    for _ in deltas(exchange, reader):
+        pass
+    return reader.result()
+
+
+def whole(recorded: Sample) -> ChatResult:
+    return read([recorded.wire])
+
+
+def chunk(finish_reason: str | None = None, **delta: Any) -> bytes:
+    body = {"id": "r", "choices": [{"delta": delta, "finish_reason": finish_reason}]}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+# --- S1: cuts
+
+
+def _finish(recorded: Sample) -> int:
+    """Where the payload with the finish mark ends."""
+    end = 0
+    for event in recorded.events or ():
+        end += len(b"data: ") + len(event.encode())
+        if '"finish_reason":"' in event:
+            return end
+        end += 2
+    raise AssertionError("a good stream has a finish mark")
+
+
+def _first(recorded: Sample) -> int:
+    """Where the first payload ends."""
+    return len(b"data: ") + len((recorded.events or ("",))[0].encode())
+
+
+@pytest.mark.parametrize("recorded", GOOD, ids=named)
+@pytest.mark.parametrize("broken", [False, True], ids=["ends", "breaks"])
+def test_a_stream_cut_at_any_byte(recorded: Sample, broken: bool) -> None:
+    wire, answer = recorded.wire, whole(recorded)
+    # A last line without its end counts where the stream ends in good order.
+    first, finish = _first(recorded) + 2 * broken, _finish(recorded) + 2 * broken
+    for at in range(len(wire)):
+        if at < first and broken:
+            with pytest.raises(Broken):  # no reply at all: the flow tries again
+                read([wire[:at]], broken=True)
+        elif at < first:
+            with pytest.raises((EmptyReplyError, StreamInterruptedError)) as early:
+                read([wire[:at]])
+            assert early.value.details.partial in (None, NOTHING)
+        elif at < finish:
+            with pytest.raises(StreamInterruptedError) as caught:
+                read([wire[:at]], broken=broken)
+            _is_a_part(caught.value, answer)
+        else:
+            assert read([wire[:at]], broken=broken).choices == answer.choices
+
+
+def _is_a_part(error: StreamInterruptedError, answer: ChatResult) -> None:
+    assert error.partial is not None
+    part, full = error.partial.choice, answer.choice
+    assert part.finish_reason is None
+    assert full.text.startswith(part.text)
+    assert full.reasoning.startswith(part.reasoning)
+    for begun, done in zip(part.tool_calls, full.tool_calls, strict=False):
+        assert (begun.id, begun.name) == (done.id, done.name)
+        assert done.arguments.startswith(begun.arguments)
+
+
+@pytest.mark.parametrize("recorded", GOOD, ids=named)
+def test_byte_by_byte_is_the_same_answer(recorded: Sample) -> None:
+    wire = recorded.wire
+    assert read([wire[at : at + 1] for at in range(len(wire))]) == whole(recorded)
+
+
+@given(st.sampled_from(GOOD), st.lists(st.integers(1, 3000), max_size=8))
+def test_any_pieces_are_the_same_answer(recorded: Sample, cuts: list[int]) -> None:
+    wire = recorded.wire
+    edges = sorted({0, len(wire), *(cut % len(wire) for cut in cuts)})
+    pieces = [wire[start:end] for start, end in itertools.pairwise(edges)]
+    assert read(pieces) == whole(recorded)
+
+
+def test_what_had_arrived_is_all_that_had() -> None:
+    wire = (
+        chunk(reasoning_content="hm") + chunk(content="Hel") + chunk(content="lo") + chunk("stop")
+    )
+    with pytest.raises(StreamInterruptedError) as caught:
+        read([wire[: wire.index(b"stop")]], broken=True)
+    error = caught.value
+    assert error.partial is not None
+    assert (error.partial.text, error.partial.reasoning) == ("Hello", "hm")
+    assert error.partial.response_id == "r"
+    assert error.partial.origin is not None
+    assert error.reason == "stream_interrupted"
+    assert (error.model, error.details.attempts) == (MODEL, 1)
+    assert "connection reset" in str(error)
+    assert "(5 characters)" in str(error)
+    assert ".partial" in str(error)
+
+
+# --- S2, S3: endings
+
+
+def test_an_end_without_a_finish_mark_is_no_end() -> None:
+    recorded = sample("streams/no_finish_no_done")
+    with pytest.raises(StreamInterruptedError, match="without its finish mark"):
+        read([recorded.wire])
+
+
+def test_done_is_no_finish_mark() -> None:
+    with pytest.raises(StreamInterruptedError):
+        read([chunk(content="a") + b"data: [DONE]\n\n"])
+
+
+def test_a_finish_mark_is_an_end_without_done() -> None:
+    assert read([chunk(content="a") + chunk("stop")]).text == "a"
+
+
+def test_after_the_finish_mark_a_break_costs_nothing() -> None:
+    assert read([chunk(content="a") + chunk("stop")], broken=True).text == "a"
+
+
+def test_two_finish_marks_are_as_good_as_one() -> None:
+    answer = read([chunk(content="a") + chunk("stop") + chunk("stop")])
+    assert (answer.text, answer.choice.finish_reason) == ("a", "stop")
+
+
+def test_what_comes_after_done_is_not_waited_for() -> None:
+    exchange, reader = open_stream(
+        [chunk("stop", content="a"), b"data: [DONE]\n\n", chunk(content="b")]
+    )
+    assert [delta.text for delta in deltas(exchange, reader)] == ["a"]
+
+
+# --- S6: an error in the middle
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "reason"),
+    [
+        ({"error": {"message": "Internal server error"}}, ModelScopeError, "unexplained"),
+        ({"error": {"message": "rate limit you"}}, RateLimitError, "too_fast"),
+        ({"errors": {"code": 422, "message": "x"}}, ModelScopeError, "bad_request"),
+        ({"errors": {"message": "inappropriate content"}}, ModelScopeError, "content_refused"),
+    ],
+)
+def test_an_error_in_the_middle_is_typed_and_keeps_what_had_arrived(
+    event: Any, kind: type[ModelScopeError], reason: str
+) -> None:
+    error_event = b"data: " + json.dumps(event).encode() + b"\n\n"
+    for wire in (
+        [chunk(content="a") + error_event],
+        [chunk(content="a"), error_event, chunk("stop")],
+    ):
+        with pytest.raises(kind) as caught:
+            read(wire)
+        assert caught.value.reason == reason
+        assert caught.value.details.partial is not None
+        assert caught.value.details.partial.text == "a"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(b'data: {"choices": [{\n\n', id="half a payload"),
+        pytest.param(b"data: " + b"a" * (1 << 20), id="an event without end"),
+    ],
+)
+def test_what_cannot_be_read_in_the_middle(event: bytes) -> None:
+    with pytest.raises(UnexpectedReplyError) as caught:
+        read([chunk(content="a"), event, b"a" * 10])
+    assert caught.value.details.partial is not None
+    assert caught.value.details.partial.text == "a"
+
+
+def test_a_token_that_is_repeated_in_the_middle_is_masked(canary: str) -> None:
+    event = b"data: " + json.dumps({"error": {"message": f"bad {canary}"}}).encode() + b"\n\n"
+    exchange, first = open_stream([chunk(content="a"), event])
+    reader = StreamReader(
+        begin(chunk(content="a")[6:]).value,
+        exchange.events,
+        exchange.pending,
+        first.origin,
+        masked=lambda text: text.replace(canary, "***"),
+    )
+    with pytest.raises(ModelScopeError) as caught:
+        list(deltas(exchange, reader))
+    assert "bad ***" in str(caught.value)
+    assert caught.value.details.server_message == "bad ***"
+
+
+# --- in the user's hands
+
+
+def test_deltas_are_given_as_they_come_and_usage_last() -> None:
+    exchange, reader = open_stream([sample("streams/usage").wire])
+    given_out = list(deltas(exchange, reader))
+    assert [delta.text for delta in given_out if delta.text] == ["2"]
+    assert given_out[-1].usage is not None
+    assert all(delta != ChatDelta() for delta in given_out)
+
+
+def test_the_answer_so_far_can_be_asked_for_at_any_time() -> None:
+    exchange, reader = open_stream([chunk(content="a"), chunk(content="b"), chunk("stop")])
+    assert reader.result().text == "a"
+    stream = deltas(exchange, reader)
+    next(stream)
+    next(stream)
+    assert reader.result().text == "ab"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_stream_that_is_dropped_closes_its_reply(steps: int) -> None:
+    exchange, reader = open_stream([chunk(content="a"), chunk(content="b"), chunk("stop")])
+    stream = deltas(exchange, reader)
+    for _ in range(steps):
+        next(stream)
+    assert exchange.reply.stream.closed == 0
+    del stream
+    assert exchange.reply.stream.closed == 1
+
+
+def test_a_stream_that_is_read_to_its_end_closes_its_reply_once() -> None:
+    exchange, reader = open_stream([chunk("stop", content="a")])
+    list(deltas(exchange, reader))
+    exchange.close()
+    assert exchange.reply.stream.closed == 1
+
+
+@given(
+    st.lists(
+        st.binary(max_size=40)
+        | st.sampled_from([chunk(content="a"), chunk("stop"), b"data: [DONE]\n\n"]),
+        max_size=6,
+    )
+)
+def test_any_bytes_are_an_answer_or_an_error_of_ours(pieces: list[bytes]) -> None:
+    try:
+        answer = read(pieces)
+    except ModelScopeError:
+        return
+    assert answer.choice.finish_reason == "stop"
