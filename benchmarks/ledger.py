@@ -45,7 +45,7 @@ from modelscope_transport import (  # noqa: E402
 from modelscope_transport.emulator import LocalService  # noqa: E402
 from modelscope_transport.quota import (  # noqa: E402
     Ledger,
-    Park,
+    QuotaBlock,
     Reservation,
     next_reset,
     open_ledger,
@@ -190,7 +190,7 @@ def calls(url: str, address: str | None, loop: asyncio.AbstractEventLoop) -> dic
 
 
 def report_share(
-    store: Store, place: str, url: str, loop: asyncio.AbstractEventLoop, repetitions: int
+    store: Store, slot: str, url: str, loop: asyncio.AbstractEventLoop, repetitions: int
 ) -> None:
     """The lines of the second table: a call with the ledger, and one without, in turn."""
     without, with_ledger = calls(url, None, loop), calls(url, store.address, loop)
@@ -203,7 +203,7 @@ def report_share(
         # by turn: the machine's mood changes between turns more than within one
         share = statistics.median((counted - plain) / counted for plain, counted in turns)
         print(
-            f"{store.name:8} {place:13} {name:10} {plain:9.1f} {counted:9.1f} {share:8.1%}   "
+            f"{store.name:8} {slot:13} {name:10} {plain:9.1f} {counted:9.1f} {share:8.1%}   "
             f"<= 5 %: {verdict(share <= 0.05)}",
             flush=True,
         )
@@ -221,7 +221,9 @@ def report_refusals(store: Store, url: str, loop: asyncio.AbstractEventLoop) -> 
     given = ledger.reserve(client.account, MODEL)
     assert isinstance(given, Reservation)
     until = next_reset(time.time()).timestamp()
-    ledger.settle(given, charged=False, park=Park(scope="account", model=None, until=until))
+    ledger.settle(
+        given, charged=False, block=QuotaBlock(scope="account", model=None, blocked_until=until)
+    )
     works: dict[str, Callable[[], Any]] = {
         "call": lambda: client.chat(HELLO),
         "async call": lambda: loop.run_until_complete(client.aio.chat(HELLO)),
@@ -277,9 +279,9 @@ def main() -> None:
                 report_pairs(store, who, *many, store.goal)
         print(f"\n{'ledger':8} {'CPU us, to':13} {'':10} {'without':>9} {'with':>9} {'share':>8}")
         here = [store for store in found if store.address is not None]
-        for place, address in (("stub", url), ("local service", service.base_url)):
+        for slot, address in (("stub", url), ("local service", service.base_url)):
             for store in here:
-                report_share(store, place, address, loop, options.repetitions)
+                report_share(store, slot, address, loop, options.repetitions)
             service.requests.clear()
         print(f"\n{'ledger':8} {'refused':10} {'p50 ms':>9} {'p99 ms':>9}   no request is sent")
         for store in here:

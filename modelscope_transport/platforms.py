@@ -61,7 +61,7 @@ class Platform:
         """
         return self._key or resolve_key(None, self.api_key_env)
 
-    def stand_in(self, model: str, task: str) -> str | None:
+    def substitute_model(self, model: str, task: str) -> str | None:
         """The model there that stands in for one here."""
         found = self.models.get(model)
         return found if found or task != "chat" else self.models.get("*")

@@ -32,7 +32,7 @@ _INTERRUPTED = 130  # as shells tell an interrupt
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar="DEED")
+    deeds = parser.add_subparsers(dest="deed", required=True, metavar="COMMAND")
     work = deeds.add_parser(
         "run",
         help=pick("begin a job, or go on with it", "开始或继续一个任务"),

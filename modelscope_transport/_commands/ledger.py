@@ -15,7 +15,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar="DEED")
+    deeds = parser.add_subparsers(dest="deed", required=True, metavar="COMMAND")
     path = deeds.add_parser("path", help=pick("print where it is", "显示位置"))
     reset = deeds.add_parser(
         "reset", help=pick("forget this account: counts and spent pools", "清除该账号的记录")

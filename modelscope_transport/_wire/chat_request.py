@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..catalogue.models import ModelProfile
+from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
 from ..types import (
     AudioPart,
@@ -28,7 +29,7 @@ from ..types import (
 )
 from .chat import Opening, decode
 from .checks import check_model, check_range, to_json
-from .encoded import Encoded, Form
+from .encoded import Encoded
 from .outcomes import Failure, Reply
 from .thoughts import decoder_for, sorted_answer
 

@@ -16,9 +16,10 @@ import msgspec
 from msgspec import Struct
 
 from ..catalogue.models import ModelProfile
+from ..catalogue.tasks import Form
 from ..types import EmbeddingRequest, EmbeddingResult, Usage
 from .checks import check_range, to_json
-from .encoded import Encoded, Form
+from .encoded import Encoded
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "decode", "encode", "prepare"]

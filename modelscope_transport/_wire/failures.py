@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import ErrorDetails, ModelScopeError, RateLimitError
-from ..quota import Allowance, Park, Reservation, next_reset
+from ..quota import Allowance, QuotaBlock, Reservation, next_reset
 from ..types import ChatResult
 from .failure_table import Kind, Row, failure_rows, shape_rows
 from .outcomes import (
@@ -31,7 +31,7 @@ from .outcomes import (
 )
 from .wording import message_of
 
-__all__ = ["Verdict", "judge", "park_of"]
+__all__ = ["Verdict", "block_of", "judge"]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         kind: what to do.
         row: the meaning that fitted; ``None`` for a good reply.
         details: what is known.
-        park: the pool to leave alone from now on.
+        block: the pool to leave alone from now on.
         allowance: what the reply said of the pools.
         charged: whether the service counted the request; ``None``: nobody can know.
         at: when the service sent its reply, by its own clock; seconds since the epoch.
@@ -50,7 +50,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     kind: Kind
     row: Row | None = None
     details: ErrorDetails = ErrorDetails()
-    park: Park | None = None
+    block: QuotaBlock | None = None
     allowance: Allowance | None = None
     charged: bool | None = True
     at: float | None = None
@@ -94,7 +94,7 @@ def judge(
     failure: Failure | None,
     *,
     model: str,
-    given: Reservation | None = None,
+    reservation: Reservation | None = None,
     now: float | None = None,
 ) -> Verdict:
     """Decide what an outcome means.
@@ -103,11 +103,11 @@ def judge(
         outcome: what came of the attempt.
         failure: what the body says where it is no good answer; ``None`` for a good one.
         model: model ID that was asked.
-        given: the attempt's unit of the allowance, which knows what was counted before it.
+        reservation: the attempt's unit of the allowance, which knows what was counted before it.
         now: seconds since the epoch; the present by default.
     """
     if isinstance(outcome, Refused):
-        return _refusal(outcome.park, model, time.time() if now is None else now)
+        return _refusal(outcome.block, model, time.time() if now is None else now)
     if isinstance(outcome, NoReply):
         return _silence(outcome, model)
     at = read_date(outcome.headers)
@@ -117,13 +117,13 @@ def judge(
     if failure is None:
         return Verdict(kind=Kind.GOOD, allowance=allowance, at=at)
     row = _row_for(outcome, failure)
-    park = None
+    block = None
     if row.kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
         if _has_rest(failure, allowance):
             row = next(row for row in failure_rows() if row.name == "too_fast_unnamed")
         else:
-            park = _park(row, failure, allowance, model, now)
-            row = row if row.name == "free_tier_spent" else _spent_row(park)
+            block = _block(row, failure, allowance, model, now)
+            row = row if row.name == "free_tier_spent" else _spent_row(block)
     details = ErrorDetails(
         reason=row.name,
         status_code=outcome.status,
@@ -134,15 +134,15 @@ def judge(
         headers=telling_headers(outcome.headers),
         retry_after=read_retry_after(outcome.headers, now),
     )
-    if park is not None:
-        details = _with_park(details, park, allowance, given)
+    if block is not None:
+        details = _with_block(details, block, allowance, reservation)
     # Whether the service counts a refusal is not on record; a system failure is refunded
     # (official documentation, Magicube introduction).
     return Verdict(
         kind=row.kind,
         row=row,
         details=details,
-        park=park,
+        block=block,
         allowance=allowance,
         charged=False,
         at=at,
@@ -183,8 +183,8 @@ def _status_within(code: str | None) -> int | None:
     return int(head) if len(head) == 3 and head.isascii() and head.isdigit() else None
 
 
-def _spent_row(park: Park) -> Row:
-    name = "model_spent" if park.scope == "model" else "account_spent"
+def _spent_row(block: QuotaBlock) -> Row:
+    name = "model_spent" if block.scope == "model" else "account_spent"
     return next(row for row in failure_rows() if row.name == name)
 
 
@@ -199,13 +199,13 @@ def _has_rest(failure: Failure, allowance: Allowance | None) -> bool:
     return None not in left and 0 not in left
 
 
-def _park(
+def _block(
     row: Row,
     failure: Failure,
     allowance: Allowance | None,
     model: str,
     now: float,
-) -> Park:
+) -> QuotaBlock:
     # ``owner/name:Provider`` is paid by the provider's own key, so it can spend no pool but its
     # own. "Request limit exceeded." names no pool; where the headers do, they decide.
     of_model = (
@@ -221,65 +221,67 @@ def _park(
     limit = None
     if allowance is not None:
         limit = allowance.model_limit if of_model else allowance.account_limit
-    return Park(
+    return QuotaBlock(
         scope="model" if of_model else "account",
         model=model if of_model else None,
-        until=next_reset(now).timestamp(),
+        blocked_until=next_reset(now).timestamp(),
         limit=limit,
         unit="magicubes" if in_magicubes else "calls",
         server_message=failure.message or None,
     )
 
 
-def _refusal(park: Park, model: str, now: float) -> Verdict:
+def _refusal(block: QuotaBlock, model: str, now: float) -> Verdict:
     """What it means that the ledger refuses."""
     names = {"unexplained": "paused", "budget": "budget_spent", "kept": "budget_kept"}
-    row = shape_rows()[names[park.reason]] if park.reason in names else _spent_row(park)
-    details = ErrorDetails(reason=row.name, model=model, server_message=park.server_message)
-    if park.reason == "unexplained":
-        details = replace(details, scope="model", retry_after=round(max(0.0, park.until - now), 3))
+    row = shape_rows()[names[block.reason]] if block.reason in names else _spent_row(block)
+    details = ErrorDetails(reason=row.name, model=model, server_message=block.server_message)
+    if block.reason == "unexplained":
+        details = replace(
+            details, scope="model", retry_after=round(max(0.0, block.blocked_until - now), 3)
+        )
     else:
-        details = _with_park(details, park)
-    kind = Kind.MODEL_SPENT if park.scope == "model" else Kind.ACCOUNT_SPENT
+        details = _with_block(details, block)
+    kind = Kind.MODEL_SPENT if block.scope == "model" else Kind.ACCOUNT_SPENT
     return Verdict(kind=kind, row=row, details=details, charged=False)
 
 
-def park_of(details: ErrorDetails) -> Park | None:
+def block_of(details: ErrorDetails) -> QuotaBlock | None:
     """The pool that an error declares spent; ``None`` where it names none."""
     if details.scope is None or details.resets_at is None:
         return None
-    return Park(
+    return QuotaBlock(
         scope=details.scope,
         model=details.model if details.scope == "model" else None,
-        until=details.resets_at.timestamp(),
+        blocked_until=details.resets_at.timestamp(),
         limit=details.limit,
         unit=details.unit,
         server_message=details.server_message,
     )
 
 
-def _with_park(
+def _with_block(
     details: ErrorDetails,
-    park: Park,
+    block: QuotaBlock,
     allowance: Allowance | None = None,
-    given: Reservation | None = None,
+    reservation: Reservation | None = None,
 ) -> ErrorDetails:
     remaining: float | None = None
     if allowance is not None:
         remaining = (
-            allowance.model_remaining if park.scope == "model" else allowance.account_remaining
+            allowance.model_remaining if block.scope == "model" else allowance.account_remaining
         )
-    used = park.used
-    if used is None and park.limit is not None and remaining is not None:
-        used = max(0.0, park.limit - remaining)
-    if used is None and given is not None:
-        used = given.used(park)
+    used = block.used
+    if used is None and block.limit is not None and remaining is not None:
+        used = max(0.0, block.limit - remaining)
+    if used is None and reservation is not None:
+        used = reservation.used(block)
     return replace(
         details,
-        scope=park.scope,
-        limit=park.limit,
+        scope=block.scope,
+        limit=block.limit,
         used=used,
         remaining=remaining,
-        unit=park.unit,
-        resets_at=dt.datetime.fromtimestamp(park.until, dt.UTC).astimezone(),
+        unit=block.unit,
+        resets_at=dt.datetime.fromtimestamp(block.blocked_until, dt.UTC).astimezone(),
     )

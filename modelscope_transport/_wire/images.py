@@ -19,13 +19,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
+from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
 from ..media import media_type_of
 from ..settings import is_safe_url
 from ..task_types import Image, ImageRequest, ImageResult
 from ..types import Origin
 from .checks import check_model, check_range, to_json
-from .encoded import Done, Encoded, Ended, Form, Pending, Waiting
+from .encoded import Done, Encoded, Ended, Pending, Waiting
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "fetch", "finish", "look", "prepare"]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ..quota import Allowance, Park
+from ..quota import Allowance, QuotaBlock
 
 __all__ = [
     "Failure",
@@ -67,7 +67,7 @@ class NoReply(Struct, frozen=True):
 class Refused(Struct, frozen=True):
     """The ledger knows that the pool is spent, or that a budget is: nothing was sent."""
 
-    park: Park
+    block: QuotaBlock
 
 
 Outcome = Reply | NoReply | Refused

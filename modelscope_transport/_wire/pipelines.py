@@ -18,10 +18,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
+from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
 from .checks import check_model, to_json
-from .encoded import Encoded, Form
+from .encoded import Encoded
 from .outcomes import Failure, Reply, read_failure
 
 __all__ = ["PATH", "decode", "prepare"]

@@ -14,9 +14,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
+from ..catalogue.tasks import Form
 from ..task_types import Rank, RerankRequest, RerankResult
 from .checks import check_model, to_json
-from .encoded import Encoded, Form
+from .encoded import Encoded
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "prepare"]

@@ -23,10 +23,10 @@ from .chat import ChatDecoder, Opening
 from .failures import judge
 from .outcomes import Failure, Reply
 
-__all__ = ["StreamReader"]
+__all__ = ["StreamDecoder"]
 
 
-class StreamReader:
+class StreamDecoder:
     """Turns the bytes of one stream into deltas.
 
     Args:
@@ -35,7 +35,7 @@ class StreamReader:
         pending: payloads that came together with the first.
         origin: where the answer comes from.
         masked: takes the token out of what the service says.
-        heed: whom to tell of an allowance that the stream declares spent. It may do I/O, so whoever
+        record_quota_error: whom to tell of an allowance that the stream declares spent. It may do I/O, so whoever
             drives the reader calls it.
 
     Attributes:
@@ -49,11 +49,11 @@ class StreamReader:
         pending: list[bytes],
         origin: Origin,
         masked: Callable[[str], str] = str,
-        heed: Callable[[QuotaExceededError], None] = lambda error: None,
+        record_quota_error: Callable[[QuotaExceededError], None] = lambda error: None,
     ) -> None:
         self.ended = False
         self._masked = masked
-        self.heed = heed
+        self.record_quota_error = record_quota_error
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events

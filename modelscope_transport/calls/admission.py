@@ -1,8 +1,8 @@
-"""Leave to send: a place among the calls on their way, then a unit of the allowance.
+"""Leave to send: a slot among the calls on their way, then a unit of the allowance.
 
 Laws of this file: both colours, one class each; it waits, but never past the call's deadline. A
 ledger that does I/O is asked in threads of its own, never in an event loop and never in threads
-that the loop's other users may have filled with calls waiting for a place.
+that the loop's other users may have filled with calls waiting for a slot.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from ..http.reply import finish_anyway
 from ..quota import (
     Budget,
     Ledger,
-    Park,
+    QuotaBlock,
     Reservation,
 )
-from .limiter import Gate, Place
+from .limiter import ConcurrencyLimiter, Slot
 from .policy import Attempt
 
-__all__ = ["Admission", "Concurrency", "Gates", "Ticket"]
+__all__ = ["Admission", "Concurrency", "Limiters", "Ticket"]
 
 T = TypeVar("T")
 Concurrency = int | None | Literal["adaptive"]
 
 
-class Gates:
-    """The gates of one account, by model; LLM and embedding objects share them.
+class Limiters:
+    """The limiters of one account, by model; LLM and embedding objects share them.
 
     Args:
         concurrency: calls to one model at once: a number, ``None`` for any, ``"adaptive"`` to find
@@ -46,16 +46,16 @@ class Gates:
 
     def __init__(self, concurrency: Concurrency) -> None:
         self._size = _size(concurrency)
-        self._gates: dict[str, Gate] = {}
+        self._gates: dict[str, ConcurrencyLimiter] = {}
         self._lock = threading.Lock()
 
-    def of(self, model: str) -> Gate:
-        """The gate of a model."""
-        gate = self._gates.get(model)
-        if gate is None:
+    def of(self, model: str) -> ConcurrencyLimiter:
+        """The limiter of a model."""
+        limiter = self._gates.get(model)
+        if limiter is None:
             with self._lock:
-                gate = self._gates.setdefault(model, Gate(self._size))
-        return gate
+                limiter = self._gates.setdefault(model, ConcurrencyLimiter(self._size))
+        return limiter
 
 
 def _size(concurrency: Concurrency) -> float | None:
@@ -69,16 +69,16 @@ class Ticket(Struct):
 
     Attributes:
         refusal: what came of it already, where it may not be sent.
-        place: its place in the gate.
+        slot: its slot in the limiter.
     """
 
     refusal: Refused | NoReply | None = None
-    place: Place | None = None
+    slot: Slot | None = None
 
     def hand_over(self) -> Callable[[], None]:
-        """Let a stream keep the place; it gives it back when it is closed."""
-        place, self.place = self.place, None
-        return place.leave if place is not None else _nothing
+        """Let a stream keep the slot; it gives it back when it is closed."""
+        slot, self.slot = self.slot, None
+        return slot.release if slot is not None else _nothing
 
 
 def _nothing() -> None:
@@ -91,13 +91,13 @@ class Admission(Struct, frozen=True):
     Attributes:
         account: the account's name in the ledger.
         ledger: where its units are counted; ``None`` for nowhere.
-        gates: its gates.
+        limiters: its limiters.
         budget: limits of the user's own.
     """
 
     account: str
     ledger: Ledger | None
-    gates: Gates
+    limiters: Limiters
     budget: Budget | None = None
 
     # --- sync -----------------------------------------------------------------------------
@@ -107,21 +107,21 @@ class Admission(Struct, frozen=True):
         ticket = Ticket()
         if attempt.free:
             return ticket
-        gate = self.gates.of(attempt.model)
-        ticket.place = gate.step_in()
-        if ticket.place is None:
+        limiter = self.limiters.of(attempt.model)
+        ticket.slot = limiter.try_acquire()
+        if ticket.slot is None:
             # A spent pool is not worth waiting for.
-            ticket.refusal = _refused(self._parked(attempt))
+            ticket.refusal = _refused(self._blocked(attempt))
             if ticket.refusal is not None:
                 return ticket
-            ticket.place = gate.wait(deadline)
-            if ticket.place is None:
-                ticket.refusal = _crowded(gate)
+            ticket.slot = limiter.acquire(deadline)
+            if ticket.slot is None:
+                ticket.refusal = _crowded(limiter)
                 return ticket
         try:
             _take(ticket, attempt, self._reserve(attempt))
         except BaseException:
-            ticket.place.leave()
+            ticket.slot.release()
             raise
         return ticket
 
@@ -129,11 +129,11 @@ class Admission(Struct, frozen=True):
         """Close a ticket, once, whatever has come of the attempt."""
         closing = _learn(ticket, attempt)
         try:
-            if self.ledger is not None and attempt.given is not None:
-                self.ledger.settle(attempt.given, **closing)
+            if self.ledger is not None and attempt.reservation is not None:
+                self.ledger.settle(attempt.reservation, **closing)
         finally:
-            if ticket.place is not None:
-                ticket.place.leave()
+            if ticket.slot is not None:
+                ticket.slot.release()
 
     # --- async: the same, with await ------------------------------------------------------
 
@@ -142,49 +142,53 @@ class Admission(Struct, frozen=True):
         ticket = Ticket()
         if attempt.free:
             return ticket
-        gate = self.gates.of(attempt.model)
-        ticket.place = gate.step_in()
-        if ticket.place is None:
-            ticket.refusal = _refused(await self._off_loop(self._parked, attempt))
+        limiter = self.limiters.of(attempt.model)
+        ticket.slot = limiter.try_acquire()
+        if ticket.slot is None:
+            ticket.refusal = _refused(await self._off_loop(self._blocked, attempt))
             if ticket.refusal is not None:
                 return ticket
-            ticket.place = await gate.await_(deadline)
-            if ticket.place is None:
-                ticket.refusal = _crowded(gate)
+            ticket.slot = await limiter.acquire_async(deadline)
+            if ticket.slot is None:
+                ticket.refusal = _crowded(limiter)
                 return ticket
         try:
             leave = await self._off_loop(self._reserve, attempt, undo=self._undo)
             _take(ticket, attempt, leave)
         except BaseException:
-            ticket.place.leave()
+            ticket.slot.release()
             raise
         return ticket
 
     async def asettle(self, ticket: Ticket, attempt: Attempt) -> None:
         """`settle`, for an event loop."""
         closing = _learn(ticket, attempt)
-        ledger, given = self.ledger, attempt.given
+        ledger, reservation = self.ledger, attempt.reservation
         try:
-            if ledger is not None and given is not None and not ledger.put_off(given, **closing):
-                close = functools.partial(ledger.settle, given, **closing)
+            if (
+                ledger is not None
+                and reservation is not None
+                and not ledger.put_off(reservation, **closing)
+            ):
+                close = functools.partial(ledger.settle, reservation, **closing)
                 await finish_anyway(self._off_loop(close))
         finally:
-            if ticket.place is not None:
-                ticket.place.leave()
+            if ticket.slot is not None:
+                ticket.slot.release()
 
     # --- underneath -----------------------------------------------------------------------
 
-    def _parked(self, attempt: Attempt) -> Park | None:
-        return self.ledger.parked(self.account, attempt.model) if self.ledger else None
+    def _blocked(self, attempt: Attempt) -> QuotaBlock | None:
+        return self.ledger.blocked(self.account, attempt.model) if self.ledger else None
 
-    def _reserve(self, attempt: Attempt) -> Reservation | Park | None:
+    def _reserve(self, attempt: Attempt) -> Reservation | QuotaBlock | None:
         if self.ledger is None:
             return None
         return self.ledger.reserve(
             self.account, attempt.model, tier=attempt.tier, budget=self.budget
         )
 
-    def _undo(self, leave: Reservation | Park | None) -> None:
+    def _undo(self, leave: Reservation | QuotaBlock | None) -> None:
         if self.ledger is not None and isinstance(leave, Reservation):
             self.ledger.settle(leave, charged=False)
 
@@ -205,11 +209,11 @@ class Admission(Struct, frozen=True):
             raise
 
 
-def _take(ticket: Ticket, attempt: Attempt, leave: Reservation | Park | None) -> None:
-    if isinstance(leave, Park):
+def _take(ticket: Ticket, attempt: Attempt, leave: Reservation | QuotaBlock | None) -> None:
+    if isinstance(leave, QuotaBlock):
         ticket.refusal = _refused(leave)
     else:
-        attempt.given = leave
+        attempt.reservation = leave
 
 
 def _undone(done: asyncio.Future[T], undo: Callable[[T], None]) -> None:
@@ -227,23 +231,25 @@ if hasattr(os, "register_at_fork"):
 
 
 def _learn(ticket: Ticket, attempt: Attempt) -> dict[str, Any]:
-    """Tell the gate what came of the attempt; return what the ledger is to be told."""
-    closing, place = attempt.settlement(), ticket.place
-    if ticket.refusal is not None or place is None:
+    """Tell the limiter what came of the attempt; return what the ledger is to be told."""
+    closing, slot = attempt.settlement(), ticket.slot
+    if ticket.refusal is not None or slot is None:
         return closing
     if attempt.verdict is not None and attempt.verdict.too_fast:
         # Where others were on their way, the refusal has a reason: there were too many of them.
-        if not place.is_alone:
+        if not slot.is_alone:
             closing.pop("strike", None)
-        place.was_too_fast()
+        slot.was_too_fast()
     elif attempt.verdict is not None and attempt.verdict.kind is Kind.GOOD:
-        place.succeeded()
+        slot.succeeded()
     return closing
 
 
-def _refused(park: Park | None) -> Refused | None:
-    return None if park is None else Refused(park)
+def _refused(block: QuotaBlock | None) -> Refused | None:
+    return None if block is None else Refused(block)
 
 
-def _crowded(gate: Gate) -> NoReply:
-    return NoReply("queue", f"{gate.inside} other calls to this model are on their way", sent=False)
+def _crowded(limiter: ConcurrencyLimiter) -> NoReply:
+    return NoReply(
+        "queue", f"{limiter.inside} other calls to this model are on their way", sent=False
+    )

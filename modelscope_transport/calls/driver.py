@@ -30,7 +30,7 @@ from ..http._direct import (
 )
 from ..http.deadlines import Watch, watch
 from ..http.decompression import UnreadableBodyError
-from ..http.endpoints import Addresses, Place
+from ..http.endpoints import EndpointResolver, Place
 from ..http.reply import (
     Arrived,
     AsyncExchange,
@@ -43,7 +43,7 @@ from ..settings import Settings
 from .admission import Admission
 from .policy import Attempt, Flow, Handover
 
-__all__ = ["Line"]
+__all__ = ["Driver"]
 
 
 @functools.cache
@@ -102,7 +102,7 @@ _TOO_SLOW = (httpx.TimeoutException, *LATE)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, *UNSENT)
 
 
-class Line:
+class Driver:
     """The way to one service: addresses, headers, connections, and who may send.
 
     Args:
@@ -121,12 +121,12 @@ class Line:
         headers: Mapping[str, str],
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
-        platforms: tuple[Line, ...] = (),
+        platforms: tuple[Driver, ...] = (),
     ) -> None:
         self._admission = admission
         self._platforms = platforms
         self._token = settings.token
-        self._addresses = Addresses(settings, headers, _tls)
+        self._addresses = EndpointResolver(settings, headers, _tls)
         self._addresses.find("")  # what cannot be used is said before any request
         self._given = None if http_client is None else _Given(http_client)
         self._given_async = None if http_async_client is None else _Given(http_async_client)
@@ -135,7 +135,7 @@ class Line:
 
     def _line_of(
         self, attempt: Attempt, extra: Mapping[str, str] | None
-    ) -> tuple[Line, Mapping[str, str] | None]:
+    ) -> tuple[Driver, Mapping[str, str] | None]:
         """The way of an attempt, and the caller's headers, which are for the service alone."""
         if attempt.platform is None:
             return self, extra

@@ -1,12 +1,12 @@
 """How many calls to one model are on their way at once.
 
 The service promises room for one call and limits more of them from moment to moment (official
-documentation, limits page as of 2026-08-22). So a gate starts with one, lets in more while calls
+documentation, limits page as of 2026-08-22). So a limiter starts with one, lets in more while calls
 succeed, and half as many when one was too fast; what proved too many is tried again only after
 many successes, so that few requests are wasted on finding out.
 
-Laws of this file: threads and event loops share a gate, first come, first served. Nobody waits for
-himself: whoever holds a place is given further ones at once, and a thread that runs an event loop
+Laws of this file: threads and event loops share a limiter, first come, first served. Nobody waits for
+himself: whoever holds a slot is given further ones at once, and a thread that runs an event loop
 is never made to wait in it, because what it waits for may be in its own hands.
 """
 
@@ -21,19 +21,19 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 
-__all__ = ["Gate", "Place"]
+__all__ = ["ConcurrencyLimiter", "Slot"]
 
 # Successes before one more than proved too many is tried again: at first, at least, at most.
 _PATIENCE, _LEAST, _MOST = 32, 8, 256
 
 
-class Place:
-    """One call's place inside. Give it back with `leave`, or drop it."""
+class Slot:
+    """One call's slot inside. Give it back with `release`, or drop it."""
 
     __slots__ = ("_gate", "_owner", "cut")
 
-    def __init__(self, gate: Gate, owner: object, cut: int) -> None:
-        self._gate: Gate | None = gate
+    def __init__(self, limiter: ConcurrencyLimiter, owner: object, cut: int) -> None:
+        self._gate: ConcurrencyLimiter | None = limiter
         self._owner = owner
         self.cut = cut
 
@@ -52,48 +52,48 @@ class Place:
         if self._gate is not None:
             self._gate.shrink(self)
 
-    def leave(self) -> None:
-        """Give the place to the next who waits. Twice does no harm."""
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.take_back(self._owner)
+    def release(self) -> None:
+        """Give the slot to the next who waits. Twice does no harm."""
+        limiter, self._gate = self._gate, None
+        if limiter is not None:
+            limiter.take_back(self._owner)
 
     def __del__(self) -> None:
-        """A stream that is dropped unread gives its place back as well."""
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.take_back_later(self._owner)
+        """A stream that is dropped unread gives its slot back as well."""
+        limiter, self._gate = self._gate, None
+        if limiter is not None:
+            limiter.take_back_later(self._owner)
 
 
 class _Waiter:
     """Somebody outside; ``wake`` tells him that he is in."""
 
-    __slots__ = ("gone", "owner", "place", "wake")
+    __slots__ = ("gone", "owner", "slot", "wake")
 
     def __init__(self, owner: object, wake: Callable[[], object]) -> None:
         self.owner = owner
         self.wake = wake
-        self.place: Place | None = None
+        self.slot: Slot | None = None
         self.gone = False
 
 
-_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+_gates: weakref.WeakSet[ConcurrencyLimiter] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for gate in list(_gates):
-        gate.begin_anew()
+    for limiter in list(_gates):
+        limiter.begin_anew()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Places for the calls to one model of one account.
 
     Args:
-        size: how many places; ``None`` finds it out by the service's replies.
+        size: how many slots; ``None`` finds it out by the service's replies.
     """
 
     def __init__(self, size: float | None = None) -> None:
@@ -117,21 +117,21 @@ class Gate:
 
     @property
     def size(self) -> float:
-        """How many places there are now."""
+        """How many slots there are now."""
         return self._size
 
     # --- coming in ------------------------------------------------------------------------
 
-    def step_in(self) -> Place | None:
-        """A place if there is one now, or if the caller cannot be made to wait."""
+    def try_acquire(self) -> Slot | None:
+        """A slot if there is one now, or if the caller cannot be made to wait."""
         owner, _ = _owner()
         with self._lock:
             self._sweep()
             free = self.inside < self._size and not self._waiting
             return self._let_in(owner) if free or self._owners[owner] else None
 
-    def wait(self, deadline: float) -> Place | None:
-        """A place, as soon as there is one before ``deadline`` (monotonic), else ``None``."""
+    def acquire(self, deadline: float) -> Slot | None:
+        """A slot, as soon as there is one before ``deadline`` (monotonic), else ``None``."""
         owner, runs_loop = _owner()
         ready = threading.Event()
         waiter = _Waiter(owner, ready.set)
@@ -143,11 +143,11 @@ class Gate:
         try:
             ready.wait(max(0.0, deadline - time.monotonic()))
         finally:
-            place = self._come_in_or_go(waiter)
-        return place
+            slot = self._come_in_or_go(waiter)
+        return slot
 
-    async def await_(self, deadline: float) -> Place | None:
-        """`wait`, for an event loop."""
+    async def acquire_async(self, deadline: float) -> Slot | None:
+        """`acquire`, for an event loop."""
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         waiter = _Waiter(_owner()[0], lambda: loop.call_soon_threadsafe(ready.set))
@@ -159,21 +159,21 @@ class Gate:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     await ready.wait()
         except BaseException:
-            place = self._come_in_or_go(waiter)
-            if place is not None:
-                place.leave()
+            slot = self._come_in_or_go(waiter)
+            if slot is not None:
+                slot.release()
             raise
         return self._come_in_or_go(waiter)
 
-    def _come_in_or_go(self, waiter: _Waiter) -> Place | None:
+    def _come_in_or_go(self, waiter: _Waiter) -> Slot | None:
         with self._lock:
             waiter.gone = True
-            return waiter.place
+            return waiter.slot
 
-    def _let_in(self, owner: object) -> Place:
+    def _let_in(self, owner: object) -> Slot:
         self.inside += 1
         self._owners[owner] += 1
-        return Place(self, owner, self._cut)
+        return Slot(self, owner, self._cut)
 
     def _admit(self) -> None:
         """Let in who waits longest, while there is room."""
@@ -181,12 +181,12 @@ class Gate:
             waiter = self._waiting.popleft()
             if waiter.gone:
                 continue
-            waiter.place = self._let_in(waiter.owner)
+            waiter.slot = self._let_in(waiter.owner)
             try:
                 waiter.wake()
             except RuntimeError:  # his event loop is closed
-                waiter.place._gate = None
-                waiter.place = None
+                waiter.slot._gate = None
+                waiter.slot = None
                 self._go(waiter.owner)
 
     # --- going out ------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Gate:
             self._successes = 0
             self._admit()
 
-    def shrink(self, place: Place) -> None:
+    def shrink(self, slot: Slot) -> None:
         """A call was too fast: half as many from now on.
 
         Those that were let in before the last time knew no better, so they count as one with it.
@@ -251,7 +251,7 @@ class Gate:
         if not self._adapts:
             return
         with self._lock:
-            if place.cut != self._cut or self._size == 1:
+            if slot.cut != self._cut or self._size == 1:
                 return
             self._cut += 1
             if self._too_many is not None:

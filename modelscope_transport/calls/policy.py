@@ -66,7 +66,7 @@ class Attempt(Struct):
         free: whether it costs nothing of the allowance, so that the ledger is not asked.
         tier: price class of the model.
         platform: place among the client's platforms; ``None`` for the service itself.
-        given: its unit of the allowance, once it has one.
+        reservation: its unit of the allowance, once it has one.
     """
 
     path: str
@@ -79,7 +79,7 @@ class Attempt(Struct):
     free: bool = False
     tier: str | None = None
     platform: int | None = None
-    given: Reservation | None = None
+    reservation: Reservation | None = None
 
     def settlement(self) -> dict[str, Any]:
         """What the ledger is told. Without a verdict the user has cancelled the call."""
@@ -90,7 +90,7 @@ class Attempt(Struct):
         return {
             "charged": verdict.charged,
             "allowance": verdict.allowance,
-            "park": verdict.park,
+            "block": verdict.block,
             "strike": verdict.strike,
             "at": verdict.at,
         }
@@ -119,7 +119,7 @@ def call_flow(
     *,
     stream: bool,
     repeatable: bool = True,
-    stand_ins: tuple[str | None, ...] = (),
+    substitutes: tuple[str | None, ...] = (),
     book: ProfileBook,
     policy: RetryPolicy,
     budget: RetryBudget,
@@ -134,7 +134,7 @@ def call_flow(
         request: what the user asks.
         stream: whether the user wants a stream.
         repeatable: whether a request that may have reached the service may be sent again.
-        stand_ins: by platform, its model that stands in for the one asked; ``None`` for none.
+        substitutes: by platform, its model that stands in for the one asked; ``None`` for none.
         book: profiles, and where lessons are kept.
         policy: when to try again.
         budget: retries left to all calls together.
@@ -145,7 +145,7 @@ def call_flow(
     call = _Call(task, request, stream, repeatable, book, policy, budget, deadline, clock, chance)
     account_spent = False
     verdict: Verdict | None = None
-    for model, platform in _ways(request, stand_ins):
+    for model, platform in _ways(request, substitutes):
         # The account's pool is every model's, but for those that somebody else's key pays.
         if account_spent and ":" not in model and platform is None:
             continue
@@ -202,7 +202,9 @@ class _Call(Struct):
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
-            verdict = attempt.verdict = judge(outcome, failure, model=model, given=attempt.given)
+            verdict = attempt.verdict = judge(
+                outcome, failure, model=model, reservation=attempt.reservation
+            )
             if verdict.kind is Kind.GOOD:
                 self.budget.refill()
                 if trial:
@@ -242,11 +244,11 @@ class _Call(Struct):
 _NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
 
 
-def _ways(request: Request, stand_ins: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
+def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
     """The models to ask, and where: those of the service first."""
     here = dict.fromkeys((request.model, *request.fallback_models))
     ways: list[tuple[str, int | None]] = [(model, None) for model in here]
-    return ways + [(model, place) for place, model in enumerate(stand_ins) if model]
+    return ways + [(model, place) for place, model in enumerate(substitutes) if model]
 
 
 def _was_made(outcome: Outcome) -> bool:

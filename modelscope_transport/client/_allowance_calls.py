@@ -184,7 +184,7 @@ class AllowanceCalls(_Questions):
         return self._heard_status(status)
 
     def _ask(self, flow: Flow, deadline: float) -> Any:
-        handover, _ = self._core.line.drive(flow, deadline)
+        handover, _ = self._core.driver.drive(flow, deadline)
         return handover.value
 
 
@@ -226,5 +226,5 @@ class AsyncAllowanceCalls(_Questions):
         return await asyncio.to_thread(self._heard_status, status)
 
     async def _ask(self, flow: Flow, deadline: float) -> Any:
-        handover, _ = await self._core.line.adrive(flow, deadline)
+        handover, _ = await self._core.driver.adrive(flow, deadline)
         return handover.value

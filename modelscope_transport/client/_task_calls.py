@@ -70,18 +70,18 @@ class TaskCalls:
         """
         core = self._core
         flow, deadline = core.begin(request, "image")
-        gate = core.image_gate
-        place = gate.step_in() or gate.wait(deadline)
-        if place is None:
+        limiter = core.image_limiter
+        slot = limiter.try_acquire() or limiter.acquire(deadline)
+        if slot is None:
             raise _no_turn(request)
         try:
-            handover, _ = core.line.drive(flow, deadline, request.extra_headers)
+            handover, _ = core.driver.drive(flow, deadline, request.extra_headers)
         except QuotaExceededError as error:
             if error.details.task_id is not None:  # the call itself was settled when it began
-                core.heed(error)
+                core.record_quota_error(error)
             raise
         finally:
-            place.leave()
+            slot.release()
         result: ImageResult = handover.value
         return result
 
@@ -130,7 +130,7 @@ class TaskCalls:
         if row is not None or asked is None:
             return row or TASKS["chat"]
         try:
-            found: Any = core.line.drive(*asked)[0].value
+            found: Any = core.driver.drive(*asked)[0].value
         except ModelScopeError as error:
             found = error
         return settle(core, model, found)
@@ -138,7 +138,7 @@ class TaskCalls:
     def _call(self, request: PipelineRequest | RerankRequest, task: str) -> Any:
         core = self._core
         flow, deadline = core.begin(request, task)
-        handover, _ = core.line.drive(flow, deadline, request.extra_headers)
+        handover, _ = core.driver.drive(flow, deadline, request.extra_headers)
         return replace(handover.value, origin=handover.origin)
 
 
@@ -155,18 +155,18 @@ class AsyncTaskCalls:
         """As `TaskCalls.draw`."""
         core = self._core
         flow, deadline = core.begin(request, "image")
-        gate = core.image_gate
-        place = gate.step_in() or await gate.await_(deadline)
-        if place is None:
+        limiter = core.image_limiter
+        slot = limiter.try_acquire() or await limiter.acquire_async(deadline)
+        if slot is None:
             raise _no_turn(request)
         try:
-            handover, _ = await core.line.adrive(flow, deadline, request.extra_headers)
+            handover, _ = await core.driver.adrive(flow, deadline, request.extra_headers)
         except QuotaExceededError as error:
             if error.details.task_id is not None:
-                await asyncio.to_thread(core.heed, error)
+                await asyncio.to_thread(core.record_quota_error, error)
             raise
         finally:
-            place.leave()
+            slot.release()
         result: ImageResult = handover.value
         return result
 
@@ -191,7 +191,7 @@ class AsyncTaskCalls:
         if row is not None or asked is None:
             return row or TASKS["chat"]
         try:
-            found: Any = (await core.line.adrive(*asked))[0].value
+            found: Any = (await core.driver.adrive(*asked))[0].value
         except ModelScopeError as error:
             found = error
         return settle(core, model, found)
@@ -199,5 +199,5 @@ class AsyncTaskCalls:
     async def _call(self, request: PipelineRequest | RerankRequest, task: str) -> Any:
         core = self._core
         flow, deadline = core.begin(request, task)
-        handover, _ = await core.line.adrive(flow, deadline, request.extra_headers)
+        handover, _ = await core.driver.adrive(flow, deadline, request.extra_headers)
         return replace(handover.value, origin=handover.origin)

@@ -18,10 +18,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .._wire.checks import check_headers, check_model, check_range
-from .._wire.failures import park_of
-from .._wire.stream_decoder import StreamReader
-from ..calls.admission import Admission, Concurrency, Gates
-from ..calls.limiter import Gate
+from .._wire.failures import block_of
+from .._wire.stream_decoder import StreamDecoder
+from ..calls.admission import Admission, Concurrency, Limiters
+from ..calls.limiter import ConcurrencyLimiter
 from ..calls.policy import (
     Flow,
     Handover,
@@ -47,10 +47,10 @@ from ..task_types import ImageRequest
 from ..types import EmbeddingRequest
 from .embedding_batches import Batches
 from .response_cache import ResponseCache
-from .reuse import Flights, Saving
+from .reuse import Saving, Singleflight
 
 if TYPE_CHECKING:
-    from ..calls.driver import Line
+    from ..calls.driver import Driver
 
 __all__ = ["Core", "Options", "checked_concurrency", "checked_timeout", "name_of"]
 
@@ -60,9 +60,9 @@ class Account(Struct):
 
     book: ProfileBook = field(default_factory=ProfileBook)
     budget: RetryBudget = field(default_factory=RetryBudget)
-    image_gates: dict[int, Gate] = field(default_factory=dict)
-    gates: dict[Concurrency, Gates] = field(default_factory=dict)
-    flights: Flights = field(default_factory=Flights)
+    image_limiters: dict[int, ConcurrencyLimiter] = field(default_factory=dict)
+    limiters: dict[Concurrency, Limiters] = field(default_factory=dict)
+    singleflight: Singleflight = field(default_factory=Singleflight)
 
 
 _accounts: dict[str, Account] = {}
@@ -136,14 +136,14 @@ class Core:
         return self._ledger or open_ledger(resolve_ledger(self.options.ledger))
 
     @functools.cached_property
-    def line(self) -> Line:
+    def driver(self) -> Driver:
         # Here and not above: httpx and httpcore are a third of what importing a framework costs.
-        from ..calls.driver import Line
+        from ..calls.driver import Driver
 
         (home, admission), *others = self._ways
         headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
-        platforms = tuple(Line(*way, {"user-agent": _user_agent()}) for way in others)
-        return Line(home, admission, headers, *self._http, platforms)
+        platforms = tuple(Driver(*way, {"user-agent": _user_agent()}) for way in others)
+        return Driver(home, admission, headers, *self._http, platforms)
 
     @functools.cached_property
     def _ways(self) -> tuple[tuple[Settings, Admission], ...]:
@@ -167,8 +167,8 @@ class Core:
         self, settings: Settings, ledger: Ledger | None, budget: Budget | None
     ) -> Admission:
         concurrency = self.options.concurrency
-        gates = account_of(settings).gates.setdefault(concurrency, Gates(concurrency))
-        return Admission(settings.account(), ledger, gates, budget)
+        limiters = account_of(settings).limiters.setdefault(concurrency, Limiters(concurrency))
+        return Admission(settings.account(), ledger, limiters, budget)
 
     @functools.cached_property
     def saving(self) -> Saving | None:
@@ -177,8 +177,8 @@ class Core:
         if not options.merge and options.cache is None:
             return None
         around = (options.base_url, dict(options.default_headers or {}))
-        flights = self.account.flights if options.merge else None
-        return Saving(flights, options.cache, around, options.timeout)
+        singleflight = self.account.singleflight if options.merge else None
+        return Saving(singleflight, options.cache, around, options.timeout)
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""
@@ -197,44 +197,44 @@ class Core:
         }
         if row.flow == "poll":
             return poll_flow(row, cast("ImageRequest", request), **known), deadline
-        stand_ins = tuple(
-            platform.stand_in(request.model, task) for platform in self.options.platforms
+        substitutes = tuple(
+            platform.substitute_model(request.model, task) for platform in self.options.platforms
         )
-        flow = call_flow(row, request, stream=stream, stand_ins=stand_ins, **known)
+        flow = call_flow(row, request, stream=stream, substitutes=substitutes, **known)
         return flow, deadline
 
-    def reader(self, handover: Handover, exchange: Exchange | AsyncExchange) -> StreamReader:
+    def reader(self, handover: Handover, exchange: Exchange | AsyncExchange) -> StreamDecoder:
         """What turns the rest of a handed-over stream into deltas."""
         settings, _ = self._way(handover.platform)
-        return StreamReader(
+        return StreamDecoder(
             handover.value,
             exchange.events,
             exchange.pending,
             handover.origin,
             settings.token.masked,
-            functools.partial(self.heed, platform=handover.platform),
+            functools.partial(self.record_quota_error, platform=handover.platform),
         )
 
     def _way(self, platform: int | None) -> tuple[Settings, Admission]:
         return self._ways[0 if platform is None else platform + 1]
 
-    def heed(self, error: QuotaExceededError, platform: int | None = None) -> None:
+    def record_quota_error(self, error: QuotaExceededError, platform: int | None = None) -> None:
         """Tell the ledger of a pool that was declared spent when its call had long been settled.
 
         A stream may break off with this news, and an image task that was accepted may fail with it.
         """
         _, admission = self._way(platform)
-        ledger, park = admission.ledger, park_of(error.details)
-        if ledger is None or park is None:
+        ledger, block = admission.ledger, block_of(error.details)
+        if ledger is None or block is None:
             return
         with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            ledger.park(admission.account, park)
+            ledger.block(admission.account, block)
 
     @property
-    def image_gate(self) -> Gate:
+    def image_limiter(self) -> ConcurrencyLimiter:
         """Where image tasks wait for their turn: those of all clients of this account."""
         places = self.options.image_tasks
-        return self.account.image_gates.setdefault(places, Gate(places))
+        return self.account.image_limiters.setdefault(places, ConcurrencyLimiter(places))
 
     def profile(self, model: str) -> ModelProfile:
         return self.account.book.look_up(model)

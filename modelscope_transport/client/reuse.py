@@ -20,40 +20,40 @@ from msgspec.structs import replace
 
 from .._wire.failure_table import Kind, shape_rows
 from .._wire.failures import Verdict
-from .._wire.stream_decoder import StreamReader
+from .._wire.stream_decoder import StreamDecoder
 from ..errors import ErrorDetails, ModelScopeError
 from ..types import ChatDelta, ChatRequest, ChatResult
 from .response_cache import ResponseCache, key_of
 
-__all__ = ["Flights", "Saving"]
+__all__ = ["Saving", "Singleflight"]
 
 T = TypeVar("T")
 
-_flights: weakref.WeakSet[Flights] = weakref.WeakSet()
+_singleflight: weakref.WeakSet[Singleflight] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for flights in list(_flights):
-        flights.begin_anew()
+    for singleflight in list(_singleflight):
+        singleflight.begin_anew()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Flights:
+class Singleflight:
     """The calls on their way, by their names. A call that its caller gave up ends in ``None``."""
 
     def __init__(self) -> None:
         self.begin_anew()
-        _flights.add(self)
+        _singleflight.add(self)
 
     def begin_anew(self) -> None:
         """In a forked child nobody will ever answer what the parent has asked."""
         self._lock = threading.Lock()
         self._on_their_way: dict[bytes, Future[ChatResult | None]] = {}
 
-    def board(self, key: bytes) -> tuple[Future[ChatResult | None], bool]:
+    def join(self, key: bytes) -> tuple[Future[ChatResult | None], bool]:
         """The call of that name, and whether the caller is the one who has to make it."""
         with self._lock:
             there = self._on_their_way.get(key)
@@ -63,7 +63,7 @@ class Flights:
             self._on_their_way[key] = mine
             return mine, True
 
-    def land(
+    def finish(
         self,
         key: bytes,
         call: Future[ChatResult | None],
@@ -83,7 +83,7 @@ class Saving:
     """What one client saves.
 
     Args:
-        flights: where identical calls meet; ``None`` where they do not.
+        singleflight: where identical calls meet; ``None`` where they do not.
         cache: where answers are kept; ``None`` for nowhere.
         around: what decides an answer beside the request.
         timeout: deadline of a call that names none, in seconds.
@@ -91,12 +91,12 @@ class Saving:
 
     def __init__(
         self,
-        flights: Flights | None,
+        singleflight: Singleflight | None,
         cache: ResponseCache | None,
         around: tuple[Any, ...],
         timeout: float,
     ) -> None:
-        self._flights = flights
+        self._singleflight = singleflight
         self._cache = cache
         self._around = around
         self._timeout = timeout
@@ -109,18 +109,18 @@ class Saving:
         found = self.find(key)
         if found is not None:
             return found
-        if self._flights is None or key is None or _runs_loop():
+        if self._singleflight is None or key is None or _runs_loop():
             return self.keep(key, request, ask(request))
         deadline = self._deadline(request)
         while True:
-            call, is_mine = self._flights.board(key)
+            call, is_mine = self._singleflight.join(key)
             if is_mine:
                 try:
                     answer = self.keep(key, request, ask(request))
                 except BaseException as error:
-                    self._flights.land(key, call, error=error)
+                    self._singleflight.finish(key, call, error=error)
                     raise
-                self._flights.land(key, call, answer)
+                self._singleflight.finish(key, call, answer)
                 return answer
             try:
                 shared = call.result(max(0.0, deadline - time.monotonic()))
@@ -153,7 +153,7 @@ class Saving:
         return answer
 
     def keeping(
-        self, request: ChatRequest, deltas: Iterator[ChatDelta], reader: StreamReader
+        self, request: ChatRequest, deltas: Iterator[ChatDelta], reader: StreamDecoder
     ) -> Iterator[ChatDelta]:
         """The deltas of a stream, which is kept when it has been read to its end."""
         yield from deltas
@@ -169,18 +169,18 @@ class Saving:
         found = await self._off_loop(self.find, key)
         if found is not None:
             return found
-        if self._flights is None or key is None:
+        if self._singleflight is None or key is None:
             return await self._off_loop(self.keep, key, request, await ask(request))
         deadline = self._deadline(request)
         while True:
-            call, is_mine = self._flights.board(key)
+            call, is_mine = self._singleflight.join(key)
             if is_mine:
                 try:
                     answer = await self._off_loop(self.keep, key, request, await ask(request))
                 except BaseException as error:
-                    self._flights.land(key, call, error=error)
+                    self._singleflight.finish(key, call, error=error)
                     raise
-                self._flights.land(key, call, answer)
+                self._singleflight.finish(key, call, answer)
                 return answer
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
@@ -198,7 +198,7 @@ class Saving:
         return await self._off_loop(self.find_for, request)
 
     async def akeeping(
-        self, request: ChatRequest, deltas: AsyncIterator[ChatDelta], reader: StreamReader
+        self, request: ChatRequest, deltas: AsyncIterator[ChatDelta], reader: StreamDecoder
     ) -> AsyncIterator[ChatDelta]:
         """`keeping`, for an event loop."""
         async for delta in deltas:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Self
 
-from .._wire.stream_decoder import StreamReader
+from .._wire.stream_decoder import StreamDecoder
 from ..errors import QuotaExceededError
 from ..http.reply import AsyncExchange, Exchange
 from ..types import (
@@ -19,14 +19,14 @@ from ..types import (
 __all__ = ["AsyncChatStream", "ChatStream", "adeltas", "deltas"]
 
 
-def deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
+def deltas(exchange: Exchange, reader: StreamDecoder) -> Iterator[ChatDelta]:
     """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
     begun = _deltas(exchange, reader)
     next(begun)
     return begun
 
 
-def _deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
+def _deltas(exchange: Exchange, reader: StreamDecoder) -> Iterator[ChatDelta]:
     try:
         yield ChatDelta()  # begun: from here on it closes the exchange when it is dropped
         yield from reader.begin()
@@ -41,20 +41,20 @@ def _deltas(exchange: Exchange, reader: StreamReader) -> Iterator[ChatDelta]:
         exchange.drain()
     except QuotaExceededError as error:
         exchange.close()
-        reader.heed(error)
+        reader.record_quota_error(error)
         raise
     finally:
         exchange.close()
 
 
-async def adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterator[ChatDelta]:
+async def adeltas(exchange: AsyncExchange, reader: StreamDecoder) -> AsyncIterator[ChatDelta]:
     """`deltas`, for an event loop."""
     begun = _adeltas(exchange, reader)
     await anext(begun)
     return begun
 
 
-async def _adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterator[ChatDelta]:
+async def _adeltas(exchange: AsyncExchange, reader: StreamDecoder) -> AsyncIterator[ChatDelta]:
     try:
         yield ChatDelta()
         for delta in reader.begin():
@@ -72,7 +72,7 @@ async def _adeltas(exchange: AsyncExchange, reader: StreamReader) -> AsyncIterat
         await exchange.drain()
     except QuotaExceededError as error:
         await exchange.aclose()  # first: what fills the threads may be waiting for its place
-        await asyncio.to_thread(reader.heed, error)
+        await asyncio.to_thread(reader.record_quota_error, error)
         raise
     finally:
         await exchange.aclose()
@@ -120,7 +120,7 @@ class ChatStream:
         self,
         deltas: Iterator[ChatDelta],
         close: Callable[[], None],
-        reader: StreamReader | _Whole,
+        reader: StreamDecoder | _Whole,
     ) -> None:
         self._deltas = deltas
         self._close = close
@@ -165,7 +165,7 @@ class AsyncChatStream:
         self,
         deltas: AsyncIterator[ChatDelta],
         close: Callable[[], Awaitable[None]],
-        reader: StreamReader | _Whole,
+        reader: StreamDecoder | _Whole,
     ) -> None:
         self._deltas = deltas
         self._close = close

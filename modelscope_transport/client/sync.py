@@ -93,7 +93,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
     def _chat(self, request: ChatRequest) -> ChatResult:
         core = self._core
         flow, deadline = core.begin(request, "chat", stream=False)
-        handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
+        handover, exchange = core.driver.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
             reader = core.reader(handover, exchange)
@@ -114,7 +114,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         if kept is not None:
             return ChatStream.of_whole(kept)
         flow, deadline = core.begin(request, "chat", stream=True)
-        handover, exchange = core.line.drive(flow, deadline, request.extra_headers)
+        handover, exchange = core.driver.drive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
             reader = core.reader(handover, exchange)
@@ -172,7 +172,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         core = self._core
         flow, deadline = core.begin(replace(request, texts=batch), "embedding", stream=False)
         try:
-            handover, _ = core.line.drive(flow, deadline, request.extra_headers)
+            handover, _ = core.driver.drive(flow, deadline, request.extra_headers)
         except InvalidRequestError as error:
             if not core.too_large(error, request, batch):
                 raise
@@ -182,7 +182,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
 
     def close(self) -> None:
         """Close the idle connections to this address; a later call opens new ones."""
-        self._core.line.close()
+        self._core.driver.close()
 
     def __enter__(self) -> Self:
         """Use the client in a ``with`` block."""
@@ -209,7 +209,7 @@ class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
     async def _chat(self, request: ChatRequest) -> ChatResult:
         core = self._core
         flow, deadline = core.begin(request, "chat", stream=False)
-        handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
+        handover, exchange = await core.driver.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
             reader = core.reader(handover, exchange)
@@ -226,7 +226,7 @@ class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
         if kept is not None:
             return AsyncChatStream.of_whole(kept)
         flow, deadline = core.begin(request, "chat", stream=True)
-        handover, exchange = await core.line.adrive(flow, deadline, request.extra_headers)
+        handover, exchange = await core.driver.adrive(flow, deadline, request.extra_headers)
         value = handover.value
         if isinstance(value, Opening) and exchange is not None:
             reader = core.reader(handover, exchange)
@@ -272,7 +272,7 @@ class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
         core = self._core
         flow, deadline = core.begin(replace(request, texts=batch), "embedding", stream=False)
         try:
-            handover, _ = await core.line.adrive(flow, deadline, request.extra_headers)
+            handover, _ = await core.driver.adrive(flow, deadline, request.extra_headers)
         except InvalidRequestError as error:
             if not core.too_large(error, request, batch):
                 raise
@@ -282,7 +282,7 @@ class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""
-        await self._core.line.aclose()
+        await self._core.driver.aclose()
 
     async def __aenter__(self) -> Self:
         """Use the client in an ``async with`` block."""

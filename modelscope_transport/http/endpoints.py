@@ -20,7 +20,7 @@ from ._direct import Address, Direct, DirectInLoop, Proxy, connections
 from .pool import Idle, LoopIdle
 from .reply import Outgoing
 
-__all__ = ["Addresses", "Place"]
+__all__ = ["EndpointResolver", "Place"]
 
 _SOCKS = ("socks5", "socks5h")
 _SCHEMES = ("http", "https", *_SOCKS)
@@ -50,7 +50,7 @@ class Place(Struct, frozen=True):
         return f"<{self.url}>"
 
 
-class Addresses:
+class EndpointResolver:
     """The addresses of one service.
 
     Args:

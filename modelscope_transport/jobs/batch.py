@@ -1,4 +1,4 @@
-"""A long job that parks at the limit and resumes: many requests, each paid for once.
+"""A long job that blocks at the limit and resumes: many requests, each paid for once.
 
 Laws of this file: an answer is on file before its worker asks for the next, so that a job which is
 killed repeats at most one call a worker. A spent allowance is no item's failure: the job waits for
@@ -64,14 +64,14 @@ class BatchReport(Struct, frozen=True, kw_only=True):
         answered: answers of this run.
         kept: answers of earlier runs.
         failed: items without an answer; their rows say why.
-        parked: how often this run has waited for the allowance.
+        blocked: how often this run has waited for the allowance.
     """
 
     items: int = 0
     answered: int = 0
     kept: int = 0
     failed: int = 0
-    parked: int = 0
+    blocked: int = 0
 
 
 class Batch:
@@ -193,10 +193,10 @@ class Batch:
             try:
                 return await self._ask(item)
             except QuotaExceededError as error:
-                self._park(job, error, error.resets_at.timestamp() if error.resets_at else None)
+                self._block(job, error, error.resets_at.timestamp() if error.resets_at else None)
             except RateLimitError as error:
                 job.count_trouble(error)
-                self._park(job, error, self._clock() + (error.retry_after or _A_WHILE))
+                self._block(job, error, self._clock() + (error.retry_after or _A_WHILE))
             except _EVERYBODYS:
                 raise
             except ModelScopeError as error:
@@ -213,16 +213,16 @@ class Batch:
             return replace(row, embedding=await self._client.aio.embed(item.request))
         return replace(row, chat=await self._client.aio.chat(item.request))
 
-    def _park(self, job: _Job, error: ModelScopeError, until: float | None) -> None:
+    def _block(self, job: _Job, error: ModelScopeError, until: float | None) -> None:
         if not self._wait or until is None:
             raise error
         # Two clocks never agree: not again at once.
-        is_new = job.park(max(until, self._clock() + 1))
+        is_new = job.block(max(until, self._clock() + 1))
         if is_new and job.error is None and self._on_park is not None:
             self._on_park(error)
 
     async def _wait_while_parked(self, job: _Job) -> None:
-        while job.error is None and (left := job.parked_until - self._clock()) > 0:
+        while job.error is None and (left := job.blocked_until - self._clock()) > 0:
             await self._sleep(min(left, _A_WHILE))
 
 
@@ -236,7 +236,7 @@ class _Job:
     """What the workers of one run share. They are tasks of one event loop, so nothing is locked.
 
     Attributes:
-        parked_until: when the allowance is back; seconds since the epoch.
+        blocked_until: when the allowance is back; seconds since the epoch.
         error: what ended the job.
         counts: fields of the `BatchReport`.
     """
@@ -253,7 +253,7 @@ class _Job:
         self._items = self._open_items(requests, address, retry_failed)
         self._patience = patience
         self._troubles = 0
-        self.parked_until = 0.0
+        self.blocked_until = 0.0
         self.error: ModelScopeError | None = None
         self.counts = dict.fromkeys(BatchReport.__struct_fields__, 0)
 
@@ -292,11 +292,11 @@ class _Job:
         if self._troubles >= self._patience:
             self.stop(error)
 
-    def park(self, until: float) -> bool:
+    def block(self, until: float) -> bool:
         """Let everybody wait; whether nobody did before."""
-        is_new = until > self.parked_until
-        self.parked_until = max(until, self.parked_until)
-        self.counts["parked"] += is_new
+        is_new = until > self.blocked_until
+        self.blocked_until = max(until, self.blocked_until)
+        self.counts["blocked"] += is_new
         return is_new
 
     def stop(self, error: ModelScopeError) -> None:

@@ -6,7 +6,7 @@ from .ledger import Ledger, MemoryLedger
 from .lots import Lot
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
-from .reservation import Park, Reservation
+from .reservation import QuotaBlock, Reservation
 from .snapshot import Balance, DayUse, Quota
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "Ledger",
     "Lot",
     "MemoryLedger",
-    "Park",
     "Plan",
     "Quota",
+    "QuotaBlock",
     "RedisLedger",
     "Reservation",
     "SQLiteLedger",

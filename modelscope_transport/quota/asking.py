@@ -17,7 +17,7 @@ from .allowance import cost_in_halves, end_of, granted_a_day
 from .budget import Budget
 from .evidence import bucket_of
 from .lots import draw, filled, held_back
-from .reservation import Park, Reservation, pools_of
+from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Ran, Step
 
 __all__ = ["Asking", "ask"]
@@ -38,27 +38,29 @@ class Asking(Struct):
     reservation: Reservation
     tests: list[Step]
     changes: list[Step]
-    refusals: list[Park | None]
+    refusals: list[QuotaBlock | None]
 
-    def require(self, test: Step, refusal: Park | None) -> None:
+    def require(self, test: Step, refusal: QuotaBlock | None) -> None:
         """Add a test."""
         self.tests.append(test)
         self.refusals.append(refusal)
 
-    def refusal(self, ran: Ran) -> Park | None:
+    def refusal(self, ran: Ran) -> QuotaBlock | None:
         """What the failed test means; ``None``: the cells have changed, ask anew."""
         assert ran.failed is not None
         step = self.tests[ran.failed]
-        park = self.refusals[ran.failed]
+        block = self.refusals[ran.failed]
         if step.word == "shut":
-            park = convert(ran.pages[LASTING][step.cell.replace("until ", "park ", 1)], Park)
-        return park and replace(park, used=self._used(park, ran))
+            block = convert(
+                ran.pages[LASTING][step.cell.replace("until ", "block ", 1)], QuotaBlock
+            )
+        return block and replace(block, used=self._used(block, ran))
 
-    def _used(self, park: Park, ran: Ran) -> float:
+    def _used(self, block: QuotaBlock, ran: Ran) -> float:
         """What was counted of a pool today."""
         cells = ran.pages.get(self.reservation.day, {})
-        used: int = cells.get("halves" if park.unit == "magicubes" else f"calls {park.pool}", 0)
-        return used / 2 if park.unit == "magicubes" else used
+        used: int = cells.get("halves" if block.unit == "magicubes" else f"calls {block.pool}", 0)
+        return used / 2 if block.unit == "magicubes" else used
 
 
 def ask(
@@ -69,7 +71,7 @@ def ask(
     cells: Mapping[str, Any],
     now: float,
     day: str,
-) -> Asking | Park:
+) -> Asking | QuotaBlock:
     """Build the program.
 
     Args:
@@ -102,26 +104,26 @@ def ask(
     if cells.get("day") != day:
         asking.changes.append(Step("put", LASTING, "day", day))
     until = end_of(day).timestamp()
-    _heed(asking, budget, until)
+    _apply_budget(asking, budget, until)
     return _draw(asking, budget, cells, now, until) if halves else asking
 
 
-def _heed(asking: Asking, budget: Budget, until: float) -> None:
+def _apply_budget(asking: Asking, budget: Budget, until: float) -> None:
     """The user's own limits."""
     given, day, model = asking.reservation, asking.reservation.day, asking.reservation.model
 
     def limit(scope: Literal["account", "model"], size: float, unit: _Unit, taken: int) -> None:
-        park = Park(
+        block = QuotaBlock(
             scope=scope,
             model=model if scope == "model" else None,
-            until=until,
+            blocked_until=until,
             reason="budget",
             limit=size,
             unit=unit,
         )
-        cell = "halves" if unit == "magicubes" else f"calls {park.pool}"
+        cell = "halves" if unit == "magicubes" else f"calls {block.pool}"
         bound = math.floor(2 * size) if unit == "magicubes" else size
-        asking.require(Step("room", day, cell, taken, bound), park)
+        asking.require(Step("room", day, cell, taken, bound), block)
 
     own = budget.models.get(model)
     if own is not None:
@@ -134,15 +136,15 @@ def _heed(asking: Asking, budget: Budget, until: float) -> None:
 
 def _draw(
     asking: Asking, budget: Budget, cells: Mapping[str, Any], now: float, until: float
-) -> Asking | Park:
+) -> Asking | QuotaBlock:
     """Take the call's weight out of the lots, and leave to others what is to be left."""
     given = asking.reservation
     lots = filled(cells, now)
     keep = budget.keep
-    refusal = Park(
+    refusal = QuotaBlock(
         scope="account",
         model=None,
-        until=until,
+        blocked_until=until,
         reason="kept",
         unit="calls" if "limit " in cells and not lots else "magicubes",
     )

@@ -13,10 +13,10 @@ from typing import Any
 from msgspec import to_builtins
 
 from .allowance import Allowance, day_of
-from .reservation import Park, Reservation, pools_of
+from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Pages, Step
 
-__all__ = ["bucket_of", "of_end", "of_headers", "of_park", "of_strike"]
+__all__ = ["bucket_of", "of_block", "of_end", "of_headers", "of_strike"]
 
 # A call is over after ten minutes unless its user says otherwise, so what has not been settled two
 # buckets later never will be.
@@ -44,16 +44,16 @@ def of_end(given: Reservation, *, charged: bool) -> list[Step]:
     return [sure, *back, *lots]
 
 
-def of_park(park: Park) -> list[Step]:
+def of_block(block: QuotaBlock) -> list[Step]:
     """A pool that the service declared spent."""
     steps = [
-        Step("put", LASTING, f"until {park.pool}", park.until),
-        Step("put", LASTING, f"park {park.pool}", to_builtins(park)),
+        Step("put", LASTING, f"until {block.pool}", block.blocked_until),
+        Step("put", LASTING, f"block {block.pool}", to_builtins(block)),
     ]
-    if park.limit is not None and park.unit == "calls":
-        steps.append(Step("put", LASTING, f"limit {park.pool}", park.limit))
-    if park.scope == "account" and park.unit is not None:
-        steps.append(Step("put", LASTING, "unit", park.unit))
+    if block.limit is not None and block.unit == "calls":
+        steps.append(Step("put", LASTING, f"limit {block.pool}", block.limit))
+    if block.scope == "account" and block.unit is not None:
+        steps.append(Step("put", LASTING, "unit", block.unit))
     return steps
 
 
@@ -74,14 +74,14 @@ def of_strike(
     ]
     if strikes < _STRIKES:
         return steps
-    park = Park(
+    block = QuotaBlock(
         scope="model",
         model=model,
-        until=now + _PAUSE,
+        blocked_until=now + _PAUSE,
         reason="unexplained",
         server_message=server_message,
     )
-    return steps + of_park(park)
+    return steps + of_block(block)
 
 
 def of_headers(

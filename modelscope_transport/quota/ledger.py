@@ -25,11 +25,11 @@ from .allowance import Allowance, day_of, granted_a_day
 from .asking import Asking, ask
 from .budget import Budget
 from .clock import ServiceClock
-from .evidence import bucket_of, of_end, of_headers, of_park, of_strike
+from .evidence import bucket_of, of_block, of_end, of_headers, of_strike
 from .lots import LOTS, Lot, granted, reported
 from .memory import MemoryStore
 from .outage import Downgraded, StandIn
-from .reservation import Park, Reservation, pools_of
+from .reservation import QuotaBlock, Reservation, pools_of
 from .snapshot import DayUse, Quota, history_of, quotas_of
 from .steps import LASTING, Ran, Step, Store, StoreError
 
@@ -73,7 +73,7 @@ class Ledger:
 
     def reserve(
         self, account: str, model: str, *, tier: str | None = None, budget: Budget | None = None
-    ) -> Reservation | Park:
+    ) -> Reservation | QuotaBlock:
         """Leave to ask ``model`` once, or what forbids it.
 
         Args:
@@ -93,7 +93,7 @@ class Ledger:
             now, day = self._today(account)
             shares = isinstance(self._store, StandIn) and self._store.shares(now)
             asking = self._asking(account, model, tier, _bounded(budget, shares), now, day)
-            if isinstance(asking, Park):
+            if isinstance(asking, QuotaBlock):
                 if looked:
                     return asking
                 self._look(account)  # what was seen may have changed since
@@ -116,7 +116,7 @@ class Ledger:
         *,
         charged: bool | None,
         allowance: Allowance | None = None,
-        park: Park | None = None,
+        block: QuotaBlock | None = None,
         strike: str | None = None,
         at: float | None = None,
     ) -> None:
@@ -126,11 +126,11 @@ class Ledger:
             reservation: what `reserve` gave.
             charged: whether the service counted the request; ``None`` when nobody can know.
             allowance: what the reply said of the pools.
-            park: the pool that the reply declared spent.
+            block: the pool that the reply declared spent.
             strike: the words of a refusal without a reason.
             at: when the service sent the reply, seconds since the epoch, by its own clock.
         """
-        closing = {"charged": charged, "park": park, "strike": strike, "allowance": allowance}
+        closing = {"charged": charged, "block": block, "strike": strike, "allowance": allowance}
         if self.put_off(reservation, **closing, at=at):
             return
         given, account = reservation, reservation.account
@@ -138,8 +138,8 @@ class Ledger:
         changes = [] if charged is None else of_end(given, charged=charged)
         if charged and given.strikes:
             changes += [Step("drop", LASTING, f"{word} {given.model}") for word in _STRIKES]
-        if park is not None:
-            changes += of_park(park)
+        if block is not None:
+            changes += of_block(block)
         if strike is not None:
             changes += of_strike(given, self._look(account), self._now(account), strike)
         if allowance is not None:
@@ -156,7 +156,7 @@ class Ledger:
         A call that went well changes nothing for others: its end rides with the next reservation.
         """
         charged, account = closing["charged"], reservation.account
-        if any(closing.get(word) is not None for word in ("park", "strike", "allowance")):
+        if any(closing.get(word) is not None for word in ("block", "strike", "allowance")):
             return False
         if charged is False or (charged and reservation.strikes):
             return False
@@ -166,16 +166,16 @@ class Ledger:
             self._owed.setdefault(account, deque()).extend(step)
         return True
 
-    def park(self, account: str, park: Park) -> None:
+    def block(self, account: str, block: QuotaBlock) -> None:
         """Leave a pool alone that was declared spent outside of any call."""
-        self._run(account, (), of_park(park))
+        self._run(account, (), of_block(block))
 
-    def parked(self, account: str, model: str) -> Park | None:
+    def blocked(self, account: str, model: str) -> QuotaBlock | None:
         """What forbids asking ``model`` now; costs nothing and reserves nothing."""
         cells, now = self._look(account), self._now(account)
         for pool in pools_of(model):
             if cells.get(f"until {pool}", 0.0) > now:
-                return convert(cells[f"park {pool}"], Park)
+                return convert(cells[f"block {pool}"], QuotaBlock)
         return None
 
     # --- what the user tells and asks -----------------------------------------------------
@@ -257,7 +257,7 @@ class Ledger:
 
     def _asking(
         self, account: str, model: str, tier: str | None, budget: Budget, now: float, day: str
-    ) -> Asking | Park:
+    ) -> Asking | QuotaBlock:
         """The program of a reservation; the last one again where it still holds."""
         cells = self._seen.setdefault(account, {})
         rests_on = (budget, day, bucket_of(now), cells.get("day"), cells.get(LOTS))
@@ -338,7 +338,7 @@ def _opened(cells: Mapping[str, Any]) -> list[Step]:
     """The changes that open a spent account, when it has been given something."""
     if "until " not in cells:
         return []
-    return [Step("drop", LASTING, "until "), Step("drop", LASTING, "park ")]
+    return [Step("drop", LASTING, "until "), Step("drop", LASTING, "block ")]
 
 
 def _unusable(error: StoreError) -> ConfigurationError:

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from .steps import LASTING, Pages
 
-__all__ = ["Park", "Reservation", "pools_of"]
+__all__ = ["QuotaBlock", "Reservation", "pools_of"]
 
 
-class Park(Struct, frozen=True, kw_only=True):
+class QuotaBlock(Struct, frozen=True, kw_only=True):
     """A pool that is not to be asked, and until when.
 
     Attributes:
         scope: ``"account"`` or ``"model"``.
         model: model ID, where the pool is a model's.
-        until: seconds since the epoch.
+        blocked_until: seconds since the epoch.
         reason: ``"spent"``: the service said so; ``"unexplained"``: it keeps refusing without a
             reason, and is asked again now and then; ``"budget"``: the user's own limit;
             ``"kept"``: what the user's budget leaves to others.
@@ -31,7 +31,7 @@ class Park(Struct, frozen=True, kw_only=True):
 
     scope: Literal["account", "model"]
     model: str | None
-    until: float
+    blocked_until: float
     reason: Literal["spent", "unexplained", "budget", "kept"] = "spent"
     limit: float | None = None
     used: float | None = None
@@ -44,7 +44,7 @@ class Park(Struct, frozen=True, kw_only=True):
         return (self.model or "") if self.scope == "model" else ""
 
 
-Decoder(Park)  # work it out while there is one thread; see ModelProfile
+Decoder(QuotaBlock)  # work it out while there is one thread; see ModelProfile
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -84,12 +84,12 @@ class Reservation(Struct, frozen=True, kw_only=True):
         strikes = pages[LASTING].get(f"strikes {model}", 0)
         return replace(self, reserved_at=now, strikes=strikes, before=before)
 
-    def used(self, park: Park) -> float | None:
+    def used(self, block: QuotaBlock) -> float | None:
         """What was counted of a pool that turned out to be spent; ``None`` for nothing."""
         calls_of_model, calls, halves = self.before
-        if park.unit == "magicubes":
+        if block.unit == "magicubes":
             return halves / 2 or None
-        return (calls_of_model if park.scope == "model" else calls) or None
+        return (calls_of_model if block.scope == "model" else calls) or None
 
 
 def pools_of(model: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from msgspec import Struct, convert
 from .allowance import end_of, granted_a_day
 from .budget import Budget
 from .lots import Filled, filled
-from .reservation import Park
+from .reservation import QuotaBlock
 from .steps import LASTING, Pages
 
 __all__ = ["Balance", "DayUse", "Quota", "history_of", "quotas_of"]
@@ -85,16 +85,19 @@ class DayUse(Struct, frozen=True):
 def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> tuple[Quota, ...]:
     """The account's pool, then those of its models that were asked today or are spent."""
     lasting, today = pages.get(LASTING, {}), pages.get(day, {})
-    parked = {
+    blocked = {
         cell.removeprefix("until ")
         for cell, until in lasting.items()
         if cell.startswith("until ") and until > now
     }
     models = {cell.removeprefix("calls ") for cell in today if cell.startswith("calls ")}
-    names = sorted((models | parked | set(budget.models)) - {""})
+    names = sorted((models | blocked | set(budget.models)) - {""})
     return (
-        _account(lasting, today, now, day, budget, parked="" in parked),
-        *(_model(name, lasting, today, now, day, budget, parked=name in parked) for name in names),
+        _account(lasting, today, now, day, budget, blocked="" in blocked),
+        *(
+            _model(name, lasting, today, now, day, budget, blocked=name in blocked)
+            for name in names
+        ),
     )
 
 
@@ -104,7 +107,7 @@ def _account(
     now: float,
     day: str,
     budget: Budget,
-    parked: bool,
+    blocked: bool,
 ) -> Quota:
     resets_at = end_of(day)
     lots = filled(lasting, now)
@@ -130,7 +133,7 @@ def _account(
         )
         if size is not None
     ]
-    return _shut(_tightest([quota, *own]), lasting, parked)
+    return _shut(_tightest([quota, *own]), lasting, blocked)
 
 
 def _of_lots(
@@ -163,7 +166,7 @@ def _model(
     now: float,
     day: str,
     budget: Budget,
-    parked: bool,
+    blocked: bool,
 ) -> Quota:
     used, limit = today.get(f"calls {name}", 0), lasting.get(f"limit {name}")
     resets_at = end_of(day)
@@ -172,7 +175,7 @@ def _model(
     if own is not None:
         mine = _within("model", name, own, used, "calls", resets_at)
         quota = mine if limit is None else _tightest([quota, mine])
-    return _shut(quota, lasting, parked)
+    return _shut(quota, lasting, blocked)
 
 
 def _counted(
@@ -224,19 +227,19 @@ def _tightest(quotas: Sequence[Quota]) -> Quota:
     return min(quotas, key=lambda quota: quota.remaining or 0)
 
 
-def _shut(quota: Quota, lasting: Mapping[str, Any], parked: bool) -> Quota:
+def _shut(quota: Quota, lasting: Mapping[str, Any], blocked: bool) -> Quota:
     """The pool as it looks while the service refuses it."""
-    if not parked:
+    if not blocked:
         return quota
-    park = convert(lasting[f"park {quota.model or ''}"], Park)
+    block = convert(lasting[f"block {quota.model or ''}"], QuotaBlock)
     return Quota(
         scope=quota.scope,
         model=quota.model,
-        unit=park.unit or quota.unit,
-        limit=park.limit if park.limit is not None else quota.limit,
+        unit=block.unit or quota.unit,
+        limit=block.limit if block.limit is not None else quota.limit,
         used=quota.used,
         remaining=0.0,
-        resets_at=dt.datetime.fromtimestamp(park.until, quota.resets_at.tzinfo),
+        resets_at=dt.datetime.fromtimestamp(block.blocked_until, quota.resets_at.tzinfo),
         kind="reported",
         age=quota.age,
         spent=True,

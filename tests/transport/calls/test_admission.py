@@ -1,4 +1,4 @@
-"""Leave to send: whatever goes wrong on the way to it, no place and no unit is lost."""
+"""Leave to send: whatever goes wrong on the way to it, no slot and no unit is lost."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 
 from modelscope_transport._wire.outcomes import NoReply, Refused
-from modelscope_transport.calls.admission import Admission, Gates
+from modelscope_transport.calls.admission import Admission, Limiters
 from modelscope_transport.calls.policy import Attempt
-from modelscope_transport.quota import Ledger, Park, Reservation
+from modelscope_transport.quota import Ledger, QuotaBlock, Reservation
 from tests.transport.callers import settled
 from tests.transport.played import MODEL
 
-PARK = Park(scope="model", model=MODEL, until=2e9)
+PARK = QuotaBlock(scope="model", model=MODEL, blocked_until=2e9)
 
 
 class FakeLedger:
@@ -25,7 +25,7 @@ class FakeLedger:
     def __init__(self, answer: object = None, *, blocking: bool = True) -> None:
         self.answer = answer
         self.blocking = blocking
-        self.pool: Park | None = None
+        self.pool: QuotaBlock | None = None
         self.settled: list[dict[str, Any]] = []
         self.asked, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
@@ -37,7 +37,7 @@ class FakeLedger:
             raise self.answer
         return self.answer
 
-    def parked(self, account: str, model: str) -> Park | None:
+    def blocked(self, account: str, model: str) -> QuotaBlock | None:
         return self.pool
 
     def settle(self, reservation: Reservation, **closing: Any) -> None:
@@ -53,8 +53,8 @@ def reservation() -> Reservation:
     return Reservation(**fields)
 
 
-def admission(ledger: FakeLedger | None, places: int = 1) -> Admission:
-    return Admission("account", cast("Ledger | None", ledger), Gates(places))
+def admission(ledger: FakeLedger | None, slots: int = 1) -> Admission:
+    return Admission("account", cast("Ledger | None", ledger), Limiters(slots))
 
 
 def attempt(*, free: bool = False) -> Attempt:
@@ -71,90 +71,90 @@ def later() -> float:
 
 def test_what_costs_nothing_asks_nobody() -> None:
     ledger = FakeLedger(PARK)
-    gate = admission(ledger)
+    limiter = admission(ledger)
     for _ in range(3):
-        ticket = gate.admit(attempt(free=True), soon())
+        ticket = limiter.admit(attempt(free=True), soon())
         assert ticket.refusal is None
-        gate.settle(ticket, attempt(free=True))
+        limiter.settle(ticket, attempt(free=True))
     assert not ledger.asked.is_set()
 
 
 def test_a_spent_pool_takes_no_place() -> None:
-    gate = admission(FakeLedger(PARK))
+    limiter = admission(FakeLedger(PARK))
     for _ in range(3):
-        ticket = gate.admit(attempt(), soon())
+        ticket = limiter.admit(attempt(), soon())
         assert ticket.refusal == Refused(PARK)
-        gate.settle(ticket, attempt())
+        limiter.settle(ticket, attempt())
 
 
 def test_a_ledger_that_fails_takes_no_place() -> None:
     ledger = FakeLedger(OSError("disk full"))
-    gate = admission(ledger)
+    limiter = admission(ledger)
     for _ in range(3):
         with pytest.raises(OSError, match="disk full"):
-            gate.admit(attempt(), soon())
+            limiter.admit(attempt(), soon())
     ledger.answer = reservation()
     sent = attempt()
-    gate.admit(sent, soon())
-    assert sent.given is not None
+    limiter.admit(sent, soon())
+    assert sent.reservation is not None
 
 
 async def test_a_ledger_that_fails_takes_no_place_in_a_loop() -> None:
     ledger = FakeLedger(OSError("disk full"))
-    gate = admission(ledger)
+    limiter = admission(ledger)
     for _ in range(3):
         with pytest.raises(OSError, match="disk full"):
-            await gate.aadmit(attempt(), soon())
+            await limiter.aadmit(attempt(), soon())
     ledger.answer = reservation()
     sent = attempt()
-    await gate.aadmit(sent, soon())
-    assert sent.given is not None
+    await limiter.aadmit(sent, soon())
+    assert sent.reservation is not None
 
 
-def _from_elsewhere(gate: Admission) -> Any:
+def _from_elsewhere(limiter: Admission) -> Any:
     """A ticket of another thread: one's own would be let in again."""
     tickets: list[Any] = []
-    thread = threading.Thread(target=lambda: tickets.append(gate.admit(attempt(), later())))
+    thread = threading.Thread(target=lambda: tickets.append(limiter.admit(attempt(), later())))
     thread.start()
     thread.join()
     return tickets[0]
 
 
 def test_who_waits_until_his_deadline_is_told_why() -> None:
-    gate = admission(None)
-    held = _from_elsewhere(gate)
-    refusal = gate.admit(attempt(), soon()).refusal
+    limiter = admission(None)
+    held = _from_elsewhere(limiter)
+    refusal = limiter.admit(attempt(), soon()).refusal
     assert isinstance(refusal, NoReply)
     assert (refusal.cause, refusal.sent) == ("queue", False)
     assert "1 other calls" in refusal.message
-    gate.settle(held, attempt())
-    assert gate.admit(attempt(), soon()).refusal is None
+    limiter.settle(held, attempt())
+    assert limiter.admit(attempt(), soon()).refusal is None
 
 
 async def test_who_waits_until_his_deadline_in_a_loop_is_told_why() -> None:
-    gate = admission(None)
-    held = _from_elsewhere(gate)
-    refusal = (await gate.aadmit(attempt(), soon())).refusal
+    limiter = admission(None)
+    held = _from_elsewhere(limiter)
+    refusal = (await limiter.aadmit(attempt(), soon())).refusal
     assert isinstance(refusal, NoReply)
-    await gate.asettle(held, attempt())
-    assert (await gate.aadmit(attempt(), soon())).refusal is None
+    await limiter.asettle(held, attempt())
+    assert (await limiter.aadmit(attempt(), soon())).refusal is None
 
 
 async def test_a_spent_pool_is_not_waited_for() -> None:
     ledger = FakeLedger(reservation())
-    gate = admission(ledger)
-    held = _from_elsewhere(gate)
+    limiter = admission(ledger)
+    held = _from_elsewhere(limiter)
     ledger.pool = PARK
-    assert gate.admit(attempt(), later()).refusal == Refused(PARK)
-    assert (await gate.aadmit(attempt(), later())).refusal == Refused(PARK)
-    gate.settle(held, attempt())
+    assert limiter.admit(attempt(), later()).refusal == Refused(PARK)
+    assert (await limiter.aadmit(attempt(), later())).refusal == Refused(PARK)
+    limiter.settle(held, attempt())
 
 
 async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back() -> None:
     ledger = FakeLedger(reservation())
     ledger.go_on.clear()
-    gate = admission(ledger)
-    task = asyncio.create_task(gate.aadmit(attempt(), later()))
+    limiter = admission(ledger)
+    task = asyncio.create_task(limiter.aadmit(attempt(), later()))
     await asyncio.to_thread(ledger.asked.wait, 20)
     task.cancel()
     await asyncio.wait([task])
@@ -162,20 +162,20 @@ async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back() -> None
     ledger.go_on.set()
     assert await settled(lambda: ledger.settled == [{"charged": False}])
     sent = attempt()
-    await gate.aadmit(sent, soon())
-    assert sent.given is not None, "the place is free"
+    await limiter.aadmit(sent, soon())
+    assert sent.reservation is not None, "the slot is free"
 
 
 async def test_a_refusal_that_comes_for_a_cancelled_call_needs_nothing_back() -> None:
     ledger = FakeLedger(PARK)
     ledger.go_on.clear()
-    gate = admission(ledger)
-    task = asyncio.create_task(gate.aadmit(attempt(), later()))
+    limiter = admission(ledger)
+    task = asyncio.create_task(limiter.aadmit(attempt(), later()))
     await asyncio.to_thread(ledger.asked.wait, 20)
     task.cancel()
     await asyncio.wait([task])
     ledger.go_on.set()
-    assert (await gate.aadmit(attempt(), soon())).refusal == Refused(PARK)
+    assert (await limiter.aadmit(attempt(), soon())).refusal == Refused(PARK)
     assert ledger.settled == []
 
 
@@ -185,26 +185,26 @@ async def test_a_place_is_given_back_when_settling_fails() -> None:
             raise OSError("disk full")
 
     ledger = Failing(reservation())
-    gate = admission(ledger)
+    limiter = admission(ledger)
     sent = attempt()
-    ticket = gate.admit(sent, soon())
+    ticket = limiter.admit(sent, soon())
     with pytest.raises(OSError, match="disk full"):
-        gate.settle(ticket, sent)
+        limiter.settle(ticket, sent)
     sent = attempt()
-    ticket = await gate.aadmit(sent, soon())
+    ticket = await limiter.aadmit(sent, soon())
     assert ticket.refusal is None
     with pytest.raises(OSError, match="disk full"):
-        await gate.asettle(ticket, sent)
-    assert (await gate.aadmit(attempt(), soon())).refusal is None
+        await limiter.asettle(ticket, sent)
+    assert (await limiter.aadmit(attempt(), soon())).refusal is None
 
 
 def test_a_stream_keeps_its_place() -> None:
-    gate = admission(None)
-    ticket = gate.admit(attempt(), soon())
+    limiter = admission(None)
+    ticket = limiter.admit(attempt(), soon())
     leave = ticket.hand_over()
-    gate.settle(ticket, attempt())
-    assert gate.gates.of(MODEL).inside == 1
+    limiter.settle(ticket, attempt())
+    assert limiter.limiters.of(MODEL).inside == 1
     leave()
     leave()
-    assert gate.gates.of(MODEL).inside == 0
+    assert limiter.limiters.of(MODEL).inside == 0
     ticket.hand_over()()  # nothing is left to give

@@ -296,7 +296,7 @@ def test_what_got_no_farther_than_the_proxy_was_not_sent(
             proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}",
             ledger=None,
         )
-        attempt, line = Attempt("/chat/completions", b"{}", "a/b", False), client._core.line
+        attempt, line = Attempt("/chat/completions", b"{}", "a/b", False), client._core.driver
         deadline = time.monotonic() + timeout
         if asynchronous:
             outcome, _ = asyncio.run(line._asend(attempt, deadline, None))
@@ -313,7 +313,7 @@ def test_closing_closes_what_leads_to_others_too(asynchronous: bool) -> None:
     with LocalService() as service, LocalService() as elsewhere, LocalService() as paid:
         other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
         client = Client(service.token, base_url=service.base_url, platforms=(other,), ledger=None)
-        line = client._core.line
+        line = client._core.driver
         deadline = time.monotonic() + 20
         attempts = [
             Attempt(elsewhere.base_url + path, b"", CHAT, False),

@@ -26,7 +26,7 @@ from modelscope_transport._wire.chat import Opening
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply
 from modelscope_transport.calls.policy import Attempt, Flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
-from modelscope_transport.quota import Park
+from modelscope_transport.quota import QuotaBlock
 from tests.transport.played import MODEL, Stage
 from tests.transport.recorded import sample
 
@@ -48,7 +48,7 @@ def throttled(retry_after: str) -> Reply:
 
 
 def refused(scope: Any, model: str | None = None) -> Refused:
-    return Refused(Park(scope=scope, model=model, until=2e9))
+    return Refused(QuotaBlock(scope=scope, model=model, blocked_until=2e9))
 
 
 # --- a call that succeeds
@@ -351,7 +351,7 @@ def test_each_attempt_bears_its_verdict() -> None:
     played = Stage().play(BROKEN, LOST, GOOD)
     assert [attempt.settlement()["charged"] for attempt in played.attempts] == [False, None, True]
     spent = Stage().play(MODEL_SPENT).attempts[0].settlement()
-    assert (spent["charged"], spent["park"].model) == (False, MODEL)
+    assert (spent["charged"], spent["block"].model) == (False, MODEL)
 
 
 def test_an_attempt_that_its_user_cancelled_is_refunded() -> None:

@@ -31,7 +31,7 @@ from modelscope_transport.calls.polling import poll_flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
 from modelscope_transport.catalogue.models import ProfileBook
 from modelscope_transport.catalogue.tasks import TASKS
-from modelscope_transport.quota import Park
+from modelscope_transport.quota import QuotaBlock
 from modelscope_transport.task_types import ImageRequest, ImageResult
 from tests.transport.played import Played
 from tests.transport.recorded import sample
@@ -190,7 +190,7 @@ def test_a_spent_balance_ends_it_with_one_request() -> None:
 
 
 def test_a_ledger_that_says_no_ends_it_without_any() -> None:
-    played = play(Refused(Park(scope="account", model=None, until=2e9)))
+    played = play(Refused(QuotaBlock(scope="account", model=None, blocked_until=2e9)))
     assert isinstance(played.error, QuotaExceededError)
     assert played.error.details.attempts == 0
 

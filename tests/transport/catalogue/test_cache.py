@@ -36,7 +36,9 @@ def test_a_model_that_was_looked_up_is_known_from_then_on() -> None:
 
 def test_another_process_knows_it_too() -> None:
     remember_models(NEW)
-    program = f"from modelscope_transport.catalogue.models import *; print(profile_for('{NAME}').task)"
+    program = (
+        f"from modelscope_transport.catalogue.models import *; print(profile_for('{NAME}').task)"
+    )
     told = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -201,7 +201,7 @@ def test_a_pickled_client_holds_no_token(
 ) -> None:
     client = Client(canary, base_url="http://127.0.0.1:9/v1", timeout=7, max_retries=5, ledger=None)
     if used:
-        assert client._core.line is not None
+        assert client._core.driver is not None
         assert client.aio is not None
     data = spread(client)
     assert canary.encode() not in data

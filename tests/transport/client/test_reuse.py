@@ -83,8 +83,8 @@ def client_of(service: LocalService, **how: Any) -> Client:
 
 def waiting(client: Client) -> int:
     """How many wait for a call that another makes."""
-    flights: list[Any] = list(client._core.account.flights._on_their_way.values())
-    return sum(len(call._condition._waiters) for call in flights)
+    singleflight: list[Any] = list(client._core.account.singleflight._on_their_way.values())
+    return sum(len(call._condition._waiters) for call in singleflight)
 
 
 # ------------------------------------------------------------------------------------ merging
@@ -176,7 +176,7 @@ async def test_a_sync_call_in_a_loop_does_not_wait_for_the_loop(prompt: LocalSer
     client = client_of(prompt, merge=True)
     key = key_of(ask(), *client._core.saving._around)  # type: ignore[union-attr]
     assert key is not None
-    client._core.account.flights.board(key)  # as if a task of this loop were making it
+    client._core.account.singleflight.join(key)  # as if a task of this loop were making it
     assert client.chat(ask()).text
 
 

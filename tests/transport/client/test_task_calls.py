@@ -239,13 +239,13 @@ def test_more_at_once_by_choice(service: LocalService) -> None:
         return b""
 
     ask = ImageRequest(model=PAINTER, prompt="x", size="64x64", poll_interval=0.01)
-    flow = client._core.line.drive
+    flow = client._core.driver.drive
 
     def drive(*args: Any) -> Any:
         wait()
         return flow(*args)
 
-    client._core.line.drive = drive  # type: ignore[method-assign]
+    client._core.driver.drive = drive  # type: ignore[method-assign]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(client.draw, [ask, ask]))
     assert len(results) == 2
@@ -253,11 +253,11 @@ def test_more_at_once_by_choice(service: LocalService) -> None:
 
 def test_a_turn_that_does_not_come_is_a_timeout_and_no_request(service: LocalService) -> None:
     client = Client(service.token, base_url=service.base_url)
-    place = client._core.image_gate.step_in()
-    assert place is not None
+    slot = client._core.image_limiter.try_acquire()
+    assert slot is not None
     with ThreadPoolExecutor(1) as pool, pytest.raises(APITimeoutError) as caught:
         pool.submit(client.draw, ImageRequest(model=PAINTER, prompt="x", timeout=0.05)).result()
-    place.leave()
+    slot.release()
     assert caught.value.reason == "no_turn"
     assert not service.requests
 

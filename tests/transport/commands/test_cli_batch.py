@@ -76,7 +76,7 @@ def test_every_form_of_a_question_is_asked_once(typed: Type, service: LocalServi
     assert rows["1"].text
 
     code, out, _ = typed(*JOB, "--system", "Be brief.", "--json")
-    assert json.loads(out) == {"items": 4, "answered": 0, "kept": 4, "failed": 0, "parked": 0}
+    assert json.loads(out) == {"items": 4, "answered": 0, "kept": 4, "failed": 0, "blocked": 0}
     assert len(service.requests) == 4
 
 

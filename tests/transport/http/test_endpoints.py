@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelscope_transport.errors import ConfigurationError
-from modelscope_transport.http.endpoints import Addresses, Place
+from modelscope_transport.http.endpoints import EndpointResolver, Place
 from modelscope_transport.settings import Secret, Settings
 
 BASE = "https://service.example/v1"
@@ -18,9 +18,9 @@ def no_tls() -> ssl.SSLContext:
     raise AssertionError("nothing is opened here")
 
 
-def addresses(base_url: str = BASE, **settings: Any) -> Addresses:
+def addresses(base_url: str = BASE, **settings: Any) -> EndpointResolver:
     known = Settings(token=Secret("ms-secret"), base_url=base_url, **settings)
-    return Addresses(known, {"User-Agent": "tests/1", "X-Mine": "1"}, no_tls)
+    return EndpointResolver(known, {"User-Agent": "tests/1", "X-Mine": "1"}, no_tls)
 
 
 def sent(place: Place, **how: Any) -> dict[bytes, bytes]:

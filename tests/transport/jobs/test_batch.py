@@ -188,7 +188,7 @@ def test_another_address_is_another_answer(
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers: int) -> None:
-    parks: list[Any] = []
+    blocks: list[Any] = []
     with LocalService(clock=days, allowance="calls=250") as service:
         client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(days))
         job = Batch(
@@ -197,13 +197,13 @@ def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers
             workers=workers,
             clock=days,
             sleep=days.sleep,
-            on_park=parks.append,
+            on_park=blocks.append,
         )
         report = job.run(questions(1000))
         spent = len(asked(service))
 
-    assert report == BatchReport(items=1000, answered=1000, parked=3)
-    assert [error.resets_at.timestamp() for error in parks] == [
+    assert report == BatchReport(items=1000, answered=1000, blocked=3)
+    assert [error.resets_at.timestamp() for error in blocks] == [
         pytest.approx(MORNING + day * DAY - 9 * 3600) for day in (1, 2, 3)
     ]  # midnight in China
     assert int((days.now - MORNING + 9 * 3600) // DAY) == 3  # the fourth day
@@ -234,7 +234,7 @@ def test_the_plan_comes_true(days: Days, tmp_path: Path, unit: str) -> None:
     assert plan.calls == report.answered == 99
     assert plan.fits_today == 24
     if unit == "calls":  # of Magicubes, nobody knows what the next day will grant
-        assert plan.days == report.parked + 1 == 4
+        assert plan.days == report.blocked + 1 == 4
 
 
 def test_without_waiting_the_error_says_until_when(
@@ -267,7 +267,7 @@ def test_too_fast_is_waited_for_as_long_as_the_service_says(
 ) -> None:
     service.next("throttled:7000")
     report = batch().run(questions(2))
-    assert report == BatchReport(items=2, answered=2, parked=1)
+    assert report == BatchReport(items=2, answered=2, blocked=1)
     assert sum(days.slept) == pytest.approx(7000, abs=2)
 
 

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from modelscope_transport.quota import UTC8, MemoryLedger, Park, Reservation, day_of, next_reset
+from modelscope_transport.quota import (
+    UTC8,
+    MemoryLedger,
+    QuotaBlock,
+    Reservation,
+    day_of,
+    next_reset,
+)
 from modelscope_transport.quota.allowance import cost_in_halves
 from tests.transport.quota.clockwork import MORNING, Hands
 
@@ -42,11 +49,11 @@ def test_a_spent_pool_opens_at_midnight_in_china_wherever_the_host_is() -> None:
     ledger = MemoryLedger(clock)
     given = ledger.reserve("me", "a/b")
     assert isinstance(given, Reservation)
-    park = Park(scope="account", model=None, until=next_reset(MORNING).timestamp())
-    ledger.settle(given, charged=False, park=park)
+    block = QuotaBlock(scope="account", model=None, blocked_until=next_reset(MORNING).timestamp())
+    ledger.settle(given, charged=False, block=block)
 
     clock.now = MIDNIGHT - 1
-    assert isinstance(ledger.reserve("me", "a/b"), Park)
+    assert isinstance(ledger.reserve("me", "a/b"), QuotaBlock)
     clock.now = MIDNIGHT
     assert isinstance(ledger.reserve("me", "a/b"), Reservation)
 

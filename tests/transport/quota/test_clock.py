@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from modelscope_transport.quota import Budget, Ledger, Park, Reservation, SQLiteLedger, next_reset
+from modelscope_transport.quota import (
+    Budget,
+    Ledger,
+    QuotaBlock,
+    Reservation,
+    SQLiteLedger,
+    next_reset,
+)
 from modelscope_transport.quota.clock import ServiceClock
 from tests.transport.quota.clockwork import MORNING, Hands
 
@@ -66,12 +73,12 @@ def test_a_spent_pool_stays_shut_while_the_clock_goes_back_and_forth(
     ledger = host.ledger(tmp_path / "ledger")
     given = ledger.reserve("me", "a/b")
     assert isinstance(given, Reservation)
-    park = Park(scope="account", model=None, until=next_reset(MORNING).timestamp())
-    ledger.settle(given, charged=False, park=park)
+    block = QuotaBlock(scope="account", model=None, blocked_until=next_reset(MORNING).timestamp())
+    ledger.settle(given, charged=False, block=block)
 
     for hours in (26, -52, 26):
         host.wall.now += hours * HOUR
-        assert isinstance(ledger.reserve("me", "a/b"), Park)
+        assert isinstance(ledger.reserve("me", "a/b"), QuotaBlock)
     host.pass_time(14 * HOUR)
     assert isinstance(ledger.reserve("me", "a/b"), Reservation)
 
@@ -103,4 +110,4 @@ def test_a_process_with_a_wrong_clock_learns_the_day_from_its_first_reply(
     assert isinstance(given, Reservation)  # nothing tells it better yet
     late.settle(given, charged=True, at=MORNING)
 
-    assert isinstance(late.reserve("me", "a/b", budget=budget), Park)
+    assert isinstance(late.reserve("me", "a/b", budget=budget), QuotaBlock)

@@ -14,8 +14,8 @@ from modelscope_transport.quota import (
     Budget,
     Ledger,
     Lot,
-    Park,
     Quota,
+    QuotaBlock,
     Reservation,
     next_reset,
 )
@@ -37,15 +37,15 @@ def spend(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> Non
     ledger.settle(leave(ledger, account, model, **how), charged=True)
 
 
-def refusal(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> Park:
-    park = ledger.reserve(account, model, **how)  # type: ignore[arg-type]
-    assert isinstance(park, Park), park
-    return park
+def refusal(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> QuotaBlock:
+    block = ledger.reserve(account, model, **how)  # type: ignore[arg-type]
+    assert isinstance(block, QuotaBlock), block
+    return block
 
 
-def spent(scope: str, model: str | None = None) -> Park:
+def spent(scope: str, model: str | None = None) -> QuotaBlock:
     until = next_reset(MORNING).timestamp()
-    return Park(scope=scope, model=model, until=until, unit="calls")  # type: ignore[arg-type]
+    return QuotaBlock(scope=scope, model=model, blocked_until=until, unit="calls")  # type: ignore[arg-type]
 
 
 def of_account(ledger: Ledger, account: str, budget: Budget | None = None) -> Quota:
@@ -79,16 +79,16 @@ def test_a_thread_that_pays_what_is_owed_may_find_that_another_has_paid() -> Non
 
 
 def test_a_models_spent_day_leaves_the_other_models_alone(ledger: Ledger, account: str) -> None:
-    ledger.settle(leave(ledger, account), charged=False, park=spent("model", QWEN))
+    ledger.settle(leave(ledger, account), charged=False, block=spent("model", QWEN))
 
-    assert refusal(ledger, account).until == datetime(2026, 11, 23, tzinfo=UTC8).timestamp()
+    assert refusal(ledger, account).blocked_until == datetime(2026, 11, 23, tzinfo=UTC8).timestamp()
     spend(ledger, account, GLM)
 
 
 def test_a_spent_account_refuses_every_model_but_those_a_provider_serves(
     ledger: Ledger, account: str
 ) -> None:
-    ledger.settle(leave(ledger, account), charged=False, park=spent("account"))
+    ledger.settle(leave(ledger, account), charged=False, block=spent("account"))
 
     assert refusal(ledger, account, GLM).scope == "account"
     spend(ledger, account, f"{QWEN}:DashScope")
@@ -97,7 +97,7 @@ def test_a_spent_account_refuses_every_model_but_those_a_provider_serves(
 def test_a_spent_pool_opens_at_its_reset_to_the_second(
     ledger: Ledger, account: str, clock: Hands
 ) -> None:
-    ledger.settle(leave(ledger, account), charged=False, park=spent("model", QWEN))
+    ledger.settle(leave(ledger, account), charged=False, block=spent("model", QWEN))
 
     clock.now = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC8).timestamp()
     refusal(ledger, account)
@@ -109,21 +109,21 @@ def test_what_one_object_learnt_another_knows(
     open_again: Callable[[], Ledger], account: str
 ) -> None:
     one, other = open_again(), open_again()
-    one.settle(leave(one, account), charged=False, park=spent("account"))
+    one.settle(leave(one, account), charged=False, block=spent("account"))
 
     assert refusal(other, account).scope == "account"
-    assert other.parked(account, GLM) == spent("account")
+    assert other.blocked(account, GLM) == spent("account")
     leave(other, "somebody else")
 
 
 def test_the_first_ledger_in_a_new_place_knows_nothing(ledger: Ledger, account: str) -> None:
-    assert ledger.parked(account, QWEN) is None
+    assert ledger.blocked(account, QWEN) is None
     assert ledger.history(account) == ()
     assert of_account(ledger, account).used == 0
 
 
 def test_forgetting_opens_everything(ledger: Ledger, account: str) -> None:
-    ledger.settle(leave(ledger, account), charged=False, park=spent("account"))
+    ledger.settle(leave(ledger, account), charged=False, block=spent("account"))
     ledger.forget(account)
     spend(ledger, account)
     assert of_account(ledger, account).used == 1
@@ -199,8 +199,8 @@ def test_a_budget_of_calls_is_kept_by_all(open_again: Callable[[], Ledger], acco
     spend(other, account, GLM, budget=budget)
     spend(one, account, budget=budget)
 
-    park = refusal(other, account, budget=budget)
-    assert (park.reason, park.limit, park.unit) == ("budget", 3, "calls")
+    block = refusal(other, account, budget=budget)
+    assert (block.reason, block.limit, block.unit) == ("budget", 3, "calls")
     spend(other, account)  # who set no budget is not bound by another's
 
 
@@ -266,8 +266,8 @@ def test_the_third_refusal_without_a_reason_makes_a_pause(
     for _ in range(3):
         clock.now += 1
         ledger.settle(leave(ledger, account), charged=False, strike="no reason given")
-    park = refusal(ledger, account)
-    assert (park.reason, park.until) == ("unexplained", clock.now + 900)
+    block = refusal(ledger, account)
+    assert (block.reason, block.blocked_until) == ("unexplained", clock.now + 900)
     spend(ledger, account, GLM)
 
     for _ in range(3):

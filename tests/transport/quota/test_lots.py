@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscope_transport.quota import Budget, Ledger, Lot, MemoryLedger, Park, Reservation
+from modelscope_transport.quota import Budget, Ledger, Lot, MemoryLedger, QuotaBlock, Reservation
 from modelscope_transport.quota.lots import Filled, draw, held_back
 from tests.transport.quota.clockwork import MORNING, Hands
 
@@ -114,7 +114,7 @@ def test_grants_less_what_was_spent_is_what_is_left(
     for tier, charged in calls:
         leave = ledger.reserve("me", "a/b", tier=tier, budget=Budget(keep=0))
         assert isinstance(leave, Reservation) == (COST[tier] <= rest)
-        if isinstance(leave, Park):
+        if isinstance(leave, QuotaBlock):
             continue
         ledger.settle(leave, charged=charged)
         rest -= COST[tier] * charged

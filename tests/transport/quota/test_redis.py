@@ -16,7 +16,7 @@ from modelscope_transport import ConfigurationError
 from modelscope_transport.quota import (
     Budget,
     Ledger,
-    Park,
+    QuotaBlock,
     RedisLedger,
     Reservation,
     describe_ledger,
@@ -196,7 +196,7 @@ def test_a_server_that_goes_and_comes_back_in_mid_run_grants_nothing_twice(
                 given = ledger.reserve(account, QWEN, budget=budget)
             except ConfigurationError:
                 given = None
-            if isinstance(given, Park):
+            if isinstance(given, QuotaBlock):
                 return
             with tally:
                 (failed if given is None else granted)[place] += 1
@@ -253,14 +253,14 @@ def test_a_pool_that_was_known_to_be_spent_stays_shut(
     server: RedisServer, account: str, moments: Hands
 ) -> None:
     ledger = RedisLedger(server.url, when_down=0.5)
-    park = Park(scope="model", model="a/b", until=MORNING * 2)
+    block = QuotaBlock(scope="model", model="a/b", blocked_until=MORNING * 2)
     given = ledger.reserve(account, "a/b")
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=False, park=park)
+    ledger.settle(given, charged=False, block=block)
     server.stop()
 
     warned(lambda: spend(ledger, account))
-    assert isinstance(ledger.reserve(account, "a/b"), Park)
+    assert isinstance(ledger.reserve(account, "a/b"), QuotaBlock)
 
 
 def test_a_pool_that_was_spent_meanwhile_is_told_when_it_is_back(
@@ -277,12 +277,12 @@ def test_a_pool_that_was_spent_meanwhile_is_told_when_it_is_back(
 
     warned(reserve)
     assert isinstance(given, Reservation)
-    park = Park(scope="model", model="a/b", until=MORNING * 2)
-    ledger.settle(given, charged=False, park=park)
+    block = QuotaBlock(scope="model", model="a/b", blocked_until=MORNING * 2)
+    ledger.settle(given, charged=False, block=block)
     server.start()
     moments.now += 1
     spend(ledger, account)
-    assert isinstance(RedisLedger(server.url).reserve(account, "a/b"), Park)
+    assert isinstance(RedisLedger(server.url).reserve(account, "a/b"), QuotaBlock)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, account: str) -> None:

@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 
 from modelscope_transport import ConfigurationError
-from modelscope_transport.quota import Budget, Ledger, Park, Reservation, SQLiteLedger, open_ledger
+from modelscope_transport.quota import (
+    Budget,
+    Ledger,
+    QuotaBlock,
+    Reservation,
+    SQLiteLedger,
+    open_ledger,
+)
 from modelscope_transport.quota.sqlite import SQLiteStore, default_path
 from modelscope_transport.quota.steps import Step
 from tests.transport.quota.clockwork import MORNING, Hands
@@ -159,7 +166,7 @@ def test_the_usual_file_is_replaced_by_memory_with_one_warning(
     with pytest.warns(RuntimeWarning, match="this process counts for itself"):
         spend(usual, budget)
     spend(usual, budget)  # a second warning would be an error
-    assert isinstance(usual.reserve("me", QWEN, budget=budget), Park)
+    assert isinstance(usual.reserve("me", QWEN, budget=budget), QuotaBlock)
     assert not usual.blocking
 
 
@@ -188,10 +195,10 @@ def fill_the_disk(ledger: Ledger) -> None:
 def test_a_disk_that_fills_up_in_the_middle_loses_no_count(usual: Ledger) -> None:
     budget = Budget(calls=500)
     spend(usual, budget)
-    park = Park(scope="account", model=None, until=MORNING * 2, unit="calls")
+    block = QuotaBlock(scope="account", model=None, blocked_until=MORNING * 2, unit="calls")
     given = usual.reserve("somebody", QWEN)
     assert isinstance(given, Reservation)
-    usual.settle(given, charged=False, park=park)
+    usual.settle(given, charged=False, block=block)
     fill_the_disk(usual)
 
     with pytest.warns(RuntimeWarning, match="full"):
@@ -200,7 +207,7 @@ def test_a_disk_that_fills_up_in_the_middle_loses_no_count(usual: Ledger) -> Non
     assert 1 < before < 500
     spend(usual, budget)
     assert used(usual) == before + 1
-    assert isinstance(usual.reserve("somebody", QWEN), Park)
+    assert isinstance(usual.reserve("somebody", QWEN), QuotaBlock)
 
 
 def write_until_it_is_full(ledger: Ledger, budget: Budget) -> None:
@@ -246,9 +253,9 @@ def test_what_another_has_parked_is_parked_at_once(path: Path) -> None:
     assert isinstance(given, Reservation)
     for _ in range(2):
         spend(mine)
-    park = Park(scope="model", model=QWEN, until=clock.now + 60, reason="spent")
-    yours.settle(given, charged=None, park=park)  # which leaves the day's page as it is
-    assert isinstance(mine.reserve("me", QWEN), Park)
+    block = QuotaBlock(scope="model", model=QWEN, blocked_until=clock.now + 60, reason="spent")
+    yours.settle(given, charged=None, block=block)  # which leaves the day's page as it is
+    assert isinstance(mine.reserve("me", QWEN), QuotaBlock)
     assert isinstance(mine.reserve("me", "another/model"), Reservation)
 
 

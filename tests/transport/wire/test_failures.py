@@ -37,7 +37,7 @@ from modelscope_transport.emulator import Reply as LocalReply
 from modelscope_transport.emulator.failures import FAILURES as LOCAL
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.protocol import shell
-from modelscope_transport.quota import Park, next_reset
+from modelscope_transport.quota import QuotaBlock, next_reset
 from modelscope_transport.quota.allowance import UTC8
 from tests.transport.recorded import Sample, named, samples
 
@@ -294,10 +294,13 @@ def test_a_spent_allowance_does_not_sound_like_a_throttle(recorded: Sample) -> N
 
 
 def test_a_refusal_from_memory_does_not_sound_like_a_throttle_either() -> None:
-    park = Park(
-        scope="account", model=None, until=NOW, server_message="429 Too Many Requests: rate limit"
+    block = QuotaBlock(
+        scope="account",
+        model=None,
+        blocked_until=NOW,
+        server_message="429 Too Many Requests: rate limit",
     )
-    assert not SNIFFED.search(str(error_of(Refused(park))))
+    assert not SNIFFED.search(str(error_of(Refused(block))))
 
 
 @pytest.mark.parametrize("recorded", [s for s in REFUSALS if "too_fast" in s.meaning], ids=named)
@@ -336,10 +339,10 @@ def test_what_the_network_said_is_not_put_into_the_services_mouth(cause: Any) ->
 def test_a_spent_account_comes_back_at_midnight_of_utc8() -> None:
     spent = verdict("Request limit exceeded.")
     assert spent.kind is Kind.ACCOUNT_SPENT
-    assert spent.park == Park(
+    assert spent.block == QuotaBlock(
         scope="account",
         model=None,
-        until=dt.datetime(2026, 10, 7, tzinfo=UTC8).timestamp(),
+        blocked_until=dt.datetime(2026, 10, 7, tzinfo=UTC8).timestamp(),
         unit="calls",
         server_message="Request limit exceeded.",
     )
@@ -354,8 +357,8 @@ def test_a_spent_balance_is_counted_in_magicubes() -> None:
 def test_a_spent_model_leaves_the_account_alone() -> None:
     spent = verdict("You have exceeded today's quota for model some/model")
     assert spent.kind is Kind.MODEL_SPENT
-    assert spent.park is not None
-    assert (spent.park.scope, spent.park.model) == ("model", MODEL)
+    assert spent.block is not None
+    assert (spent.block.scope, spent.block.model) == ("model", MODEL)
 
 
 def limits(account_left: int, model_left: int) -> dict[str, Any]:
@@ -392,14 +395,14 @@ def test_a_provider_with_an_empty_account_does_not_close_ones_own() -> None:
     # owner/name:Provider is paid by the provider's own key.
     spent = verdict("insufficient balance", model="some/model:Provider")
     assert spent.kind is Kind.MODEL_SPENT
-    assert spent.park is not None
-    assert (spent.park.scope, spent.park.model) == ("model", "some/model:Provider")
+    assert spent.block is not None
+    assert (spent.block.scope, spent.block.model) == ("model", "some/model:Provider")
 
 
 def test_a_refusal_from_memory_is_the_servers_own() -> None:
     spent = verdict("You have exceeded today's quota for model some/model")
-    assert spent.park is not None
-    remembered = judge(Refused(spent.park), None, model=MODEL)
+    assert spent.block is not None
+    remembered = judge(Refused(spent.block), None, model=MODEL)
     assert remembered.kind is spent.kind
     told, said = remembered.error(attempts=0), spent.error(attempts=1)
     assert type(told) is type(said)

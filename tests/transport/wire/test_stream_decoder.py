@@ -23,7 +23,7 @@ from modelscope_transport import (
     UnexpectedReplyError,
 )
 from modelscope_transport._wire.outcomes import Reply
-from modelscope_transport._wire.stream_decoder import StreamReader
+from modelscope_transport._wire.stream_decoder import StreamDecoder
 from modelscope_transport.calls.policy import Handover
 from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.client.streams import deltas
@@ -59,14 +59,14 @@ class FakeBody:
         self.closed += 1
 
 
-def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Exchange, StreamReader]:
+def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Exchange, StreamDecoder]:
     """What the driver does with a reply until it is handed over."""
     body = FakeBody(pieces, broken=broken)
     reply = Arrived(200, {"content-type": "text/event-stream"}, body)
     exchange = Exchange(reply, None, None, watch(None, 1e9), (Broken,))
     handover = begin(exchange.first())
     opening, origin = handover.value, handover.origin
-    return exchange, StreamReader(opening, exchange.events, exchange.pending, origin)
+    return exchange, StreamDecoder(opening, exchange.events, exchange.pending, origin)
 
 
 def begin(first: bytes) -> Handover:
@@ -255,7 +255,7 @@ def test_what_cannot_be_read_in_the_middle(event: bytes) -> None:
 def test_a_token_that_is_repeated_in_the_middle_is_masked(canary: str) -> None:
     event = b"data: " + json.dumps({"error": {"message": f"bad {canary}"}}).encode() + b"\n\n"
     exchange, first = open_stream([chunk(content="a"), event])
-    reader = StreamReader(
+    reader = StreamDecoder(
         begin(chunk(content="a")[6:]).value,
         exchange.events,
         exchange.pending,
