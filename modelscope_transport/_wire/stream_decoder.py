@@ -98,7 +98,7 @@ class StreamDecoder:
         )
         self.ended = True
 
-    def told(self, error: Exception) -> str:
+    def describe(self, error: Exception) -> str:
         """What an error of the connection says, which may repeat what a server has written."""
         return self._masked(str(error) or type(error).__name__)
 
