@@ -15,7 +15,6 @@ from ..accumulator import ChatAccumulator
 from ..errors import (
     ErrorDetails,
     ModelScopeError,
-    QuotaExceededError,
     StreamInterruptedError,
 )
 from ..types import ChatDelta, ChatResult, Origin
@@ -35,8 +34,6 @@ class StreamDecoder:
         pending: payloads that came together with the first.
         origin: where the answer comes from.
         masked: takes the token out of what the service says.
-        record_quota_error: whom to tell of an allowance that the stream declares spent. It may do I/O, so whoever
-            drives the reader calls it.
 
     Attributes:
         ended: whether nothing more can come.
@@ -49,11 +46,9 @@ class StreamDecoder:
         pending: list[bytes],
         origin: Origin,
         masked: Callable[[str], str] = str,
-        record_quota_error: Callable[[QuotaExceededError], None] = lambda error: None,
     ) -> None:
         self.ended = False
         self._masked = masked
-        self.record_quota_error = record_quota_error
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events
