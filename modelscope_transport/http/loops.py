@@ -29,6 +29,11 @@ class _Closes(Protocol):
 
 T = TypeVar("T", bound=_Closes)
 
+# What a loop holds: the thing, and the generator that ends with the loop.
+_Held = dict[asyncio.AbstractEventLoop, tuple[_Closes, AsyncGenerator[None, None]]]
+
+# Of owners that are gone, or the parent's in a fork: kept from being deleted before their loops.
+_left: list[_Held] = []
 _all: weakref.WeakSet[PerLoop[Any]] = weakref.WeakSet()
 
 
@@ -41,20 +46,22 @@ class PerLoop(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._held: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
+        self._held: _Held = {}
         _all.add(self)
+        weakref.finalize(self, _abandon, self._held)
 
     async def get(self) -> T:
         """That of the running loop."""
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         if held is None:
-            self._drop_closed()
-            thing = self._make()
-            guard = _close_with_loop(thing, lambda: self._held.pop(loop, None))
+            for others in (self._held, *_left):
+                _drop(others)
+            made, things = self._make(), self._held
+            guard = _close_with_loop(made, lambda: things.pop(loop, None))
             await anext(guard)
-            self._held[loop] = held = thing, guard
-        return held[0]
+            held = things[loop] = made, guard
+        return held[0]  # type: ignore[return-value]
 
     async def aclose(self) -> None:
         """Close that of the running loop; a later `get` makes another one."""
@@ -62,18 +69,10 @@ class PerLoop(Generic[T]):
         if held is not None:
             await held[1].aclose()
 
-    def _drop_closed(self, *, at_exit: bool = False) -> None:
-        # Over a copy: loops of other threads come and go here too.
-        for loop in list(self._held):
-            if loop.is_closed() or (at_exit and not loop.is_running()):
-                held = self._held.pop(loop, None)
-                if held is not None:
-                    held[0].drop()
-
     def forget(self) -> None:
-        """In a forked child: leave what is the parent's alone, and keep it from being deleted."""
-        _inherited.append(self._held)
-        self._held = {}
+        """In a forked child: leave alone what is the parent's."""
+        _left.append(dict(self._held))
+        self._held.clear()
 
 
 async def _close_with_loop(
@@ -91,14 +90,43 @@ async def _close_with_loop(
             thing.drop()
 
 
-_inherited: list[Any] = []
+def _drop(held: _Held, *, at_exit: bool = False) -> None:
+    """Drop what belongs to loops that will not run again."""
+    # Over a copy: loops of other threads come and go here too.
+    for loop in list(held):
+        if loop.is_closed() or (at_exit and not loop.is_running()):
+            found = held.pop(loop, None)
+            if found is not None:
+                found[0].drop()
+
+
+def _abandon(held: _Held) -> None:
+    """End what an owner has left that is gone, in whatever state the loops are."""
+    _drop(held)
+    if not held:
+        return
+    _left.append(held)
+    for loop, (_, guard) in list(held.items()):
+        with contextlib.suppress(RuntimeError):  # it was closed just now
+            loop.call_soon_threadsafe(_close_soon, loop, guard)
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> None:
+    _closing.add(task := loop.create_task(_close(guard)))
+    task.add_done_callback(_closing.discard)
+
+
+async def _close(guard: AsyncGenerator[None, None]) -> None:
+    await guard.aclose()
+
+
+_closing: set[asyncio.Task[None]] = set()
 
 
 @atexit.register
 def _drop_all() -> None:
-    for per_loop in list(_all):
-        with contextlib.suppress(RuntimeError):  # a loop ended in another thread meanwhile
-            per_loop._drop_closed(at_exit=True)
+    for held in [per_loop._held for per_loop in list(_all)] + _left:
+        _drop(held, at_exit=True)
 
 
 def _forget_all() -> None:

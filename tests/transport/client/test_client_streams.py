@@ -347,8 +347,8 @@ async def test_cancelled_calls_leave_no_connection_and_no_reservation(alone: Loc
         with suppress(asyncio.CancelledError, ModelScopeError):
             await task
         alone.reset()
+        await client.aio.aclose()
         client = Client(alone.token, base_url=alone.base_url, concurrency=None)
-    await client.aio.aclose()
     assert await settled(lambda: alone.connections == 0)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -175,6 +177,16 @@ def test_a_whole_body_gives_its_connection_back_before_its_last_bytes(driver: Sy
         assert len(server.connections) == 1
 
 
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
 def test_an_engine_may_be_closed_while_it_works(driver: SyncDriver) -> None:
     trouble: list[BaseException] = []
     done = threading.Event()
@@ -205,6 +217,12 @@ def test_an_engine_may_be_closed_while_it_works(driver: SyncDriver) -> None:
 # --- forks
 
 
+def end_in_time() -> None:
+    """End this process, a fork, where it waits for what will not come."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(30)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_leaves_its_parents_connections_alone(driver: SyncDriver) -> None:
@@ -222,6 +240,7 @@ def test_a_child_leaves_its_parents_connections_alone(driver: SyncDriver) -> Non
         driver.engine._lock.acquire()  # as another thread might have it
         child = os.fork()
         if child == 0:
+            end_in_time()
             with contextlib.suppress(BaseException):
                 open_reply.close()
                 found = driver.send(exchange(server.url(), deadline=time.monotonic() + 20))[2]
@@ -243,6 +262,7 @@ def test_a_child_that_reads_on_keeps_no_connection_of_its_parent(driver: SyncDri
         opened = driver.open(exchange(server.url()))
         child = os.fork()
         if child == 0:
+            end_in_time()
             with contextlib.suppress(BaseException):
                 opened.rest()
                 os._exit(0 if not driver.engine._idle else 1)
@@ -266,25 +286,22 @@ def run(server: RawServer, program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, source], capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        "engine.handle_request(request).read()",
-        "response = engine.handle_request(request)",
-        "engine.handle_request(request)",
-        "pieces = iter(engine.handle_request(request).stream); next(pieces)",
-        "engine.handle_request(request).read(); del engine",
-        """
+ENDS = {
+    "idle": "engine.handle_request(request).read()",
+    "of an idle engine": "engine.handle_request(request).read(); del engine",
+    "open": "pieces = iter(engine.handle_request(request).stream); next(pieces)",
+    "open and forgotten": "next(iter(engine.handle_request(request).stream))",
+    "read by a thread": """
         import threading
         response = engine.handle_request(request)
         threading.Thread(target=response.read, daemon=True).start()
-        """,
-    ],
-)
-@pytest.mark.parametrize("reply", [OK, CHUNKED + b"2\r\nok\r\n"], ids=["whole", "open"])
-def test_a_process_ends_without_a_word(program: str, reply: bytes) -> None:
-    if reply is not OK and ".read()" in program:
-        program = program.replace(".read()", "")
+    """,
+}
+
+
+@pytest.mark.parametrize("program", ENDS.values(), ids=ENDS)
+def test_a_process_ends_without_a_word(program: str) -> None:
+    reply = OK if ".read()" in program else CHUNKED + b"2\r\nok\r\n"
     with serving(answering(reply)) as server:
         ended = run(server, program)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
@@ -311,6 +328,39 @@ def test_an_engine_that_is_forgotten_closes_its_connections() -> None:
         del engine
         gc.collect()
         assert server.ended.acquire(timeout=10)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows throws away what came before a reset")
+def test_an_answer_that_came_before_the_connection_broke_is_heard() -> None:
+    go_on = threading.Event()
+
+    def refuse(wire: Wire) -> None:
+        go_on.wait(10)
+        wire.send(OK)
+        wire.reset()
+
+    with serving(refuse) as server:
+        connection = sync_connection.connect((b"http", b"127.0.0.1", server.port), math.inf)
+        go_on.set()
+        assert server.ended.acquire(timeout=10)
+        whole = connection.send(memoryview(b"x"), 5.0, bool)
+        assert (whole, connection.readline()) == (False, b"HTTP/1.1 200 OK\r\n")
+        connection.raw.cut()
+
+
+def test_where_no_thread_can_be_begun_a_name_is_resolved(
+    driver: SyncDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if "resolver" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with serving(answering(OK)) as server:
+        assert driver.send(exchange(server.url()))[0] == 200
 
 
 # --- what systems lack
