@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Self
 
-from .._wire.stream_decoder import StreamDecoder
-from ..errors import QuotaExceededError
+from .._wire.stream_decoder import StreamDecoder, spent_by
+from ..errors import StreamInterruptedError
 from ..http.reply import AsyncExchange, Exchange
 from ..types import (
     ChatDelta,
@@ -35,13 +35,14 @@ def _deltas(exchange: Exchange, reader: StreamDecoder) -> Iterator[ChatDelta]:
             while not reader.ended and (data := next(exchange.chunks, None)) is not None:
                 yield from reader.feed(data)
         except exchange.broken as error:
-            broken = reader.told(error)
+            broken = reader.describe_error(error)
         data = None  # a traceback that shows locals must not show what a server repeats
         yield from reader.finish(exchange.late() or broken)
         exchange.drain()
-    except QuotaExceededError as error:
+    except StreamInterruptedError as error:
         exchange.close()
-        reader.record_quota_error(error)
+        if spent := spent_by(error):
+            reader.record_quota_error(spent)
         raise
     finally:
         exchange.close()
@@ -65,14 +66,15 @@ async def _adeltas(exchange: AsyncExchange, reader: StreamDecoder) -> AsyncItera
                 for delta in reader.feed(data):
                     yield delta
         except exchange.broken as error:
-            broken = reader.told(error)
+            broken = reader.describe_error(error)
         data = None
         for delta in reader.finish(exchange.late() or broken):
             yield delta
         await exchange.drain()
-    except QuotaExceededError as error:
+    except StreamInterruptedError as error:
         await exchange.aclose()  # first: what fills the threads may be waiting for its place
-        await asyncio.to_thread(reader.record_quota_error, error)
+        if spent := spent_by(error):
+            await asyncio.to_thread(reader.record_quota_error, spent)
         raise
     finally:
         await exchange.aclose()
@@ -92,7 +94,7 @@ class _Whole:
     def deltas(self) -> list[ChatDelta]:
         answer, choice = self._answer, self._answer.choice
         calls = tuple(
-            ToolCallDelta(index, call.id, call.name, call.arguments)
+            ToolCallDelta(index, call.id, call.name, call.arguments, call.invalid)
             for index, call in enumerate(choice.tool_calls)
         )
         return [
