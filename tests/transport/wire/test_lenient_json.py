@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from typing import Any
@@ -69,7 +70,7 @@ def test_a_text_cut_between_any_two_utf16_units_is_the_same_text(
     edges = sorted({0, len(units), *(min(cut * 2, len(units)) for cut in cuts)})
     mended = MendedTexts()
     given_out = ""
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         piece = units[start:end].decode("utf-16-le", "surrogatepass")
         given_out += mended.add("key", json.loads(json.dumps(piece)))
     assert given_out + mended.close("key") == text
