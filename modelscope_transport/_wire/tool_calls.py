@@ -214,7 +214,7 @@ class ToolCallPieces:
             for call in known:
                 if call.id == piece.id:
                     return call
-            if not known or known[-1].id:
+            if not known or (known[-1].id and not _goes_on(known[-1], name, arguments)):
                 return None
             return None if self._is_another(known[-1], piece, name, arguments) else known[-1]
         if not known:
@@ -239,6 +239,15 @@ class ToolCallPieces:
         if name.startswith(call.name):
             return False
         return bool(call.arguments) or piece.index is None
+
+
+def _goes_on(call: _Call, name: str, arguments: str) -> bool:
+    """Whether a piece continues a call although its id is a new one.
+
+    Some servers give each piece an id of its own (poolsideai/pool#9; LM Studio, in
+    NousResearch/hermes-agent#106943): more arguments without a name, for a call that wants more.
+    """
+    return bool(arguments and call.name) and not name and not call.is_complete()
 
 
 def _row(pieces: list[WireCall], place: int) -> tuple[int, int] | None:
