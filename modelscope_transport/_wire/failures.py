@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -96,6 +97,7 @@ def judge(
     model: str,
     reservation: Reservation | None = None,
     now: float | None = None,
+    redact: Callable[[str], str] = str,
 ) -> Verdict:
     """Decide what an outcome means.
 
@@ -105,17 +107,19 @@ def judge(
         model: model ID that was asked.
         reservation: the attempt's unit of the allowance, which knows what was counted before it.
         now: seconds since the epoch; the present by default.
+        redact: takes credentials out of what a server says: it may repeat what it was sent.
     """
     if isinstance(outcome, Refused):
         return _refusal(outcome.block, model, time.time() if now is None else now)
     if isinstance(outcome, NoReply):
-        return _silence(outcome, model)
+        return _silence(outcome, model, redact)
     at = read_date(outcome.headers)
     # A reset is a matter of the service's clock, not of the host's.
     now = (time.time() if at is None else at) if now is None else now
     allowance = read_allowance(outcome.headers)
     if failure is None:
         return Verdict(kind=Kind.GOOD, allowance=allowance, at=at)
+    failure = _redacted(failure, redact)
     row = _row_for(outcome, failure)
     block = None
     if row.kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
@@ -131,7 +135,7 @@ def judge(
         request_id=failure.request_id or read_request_id(outcome.headers),
         model=model,
         server_message=failure.message or None,
-        headers=telling_headers(outcome.headers),
+        headers={name: redact(value) for name, value in telling_headers(outcome.headers).items()},
         retry_after=read_retry_after(outcome.headers, now),
     )
     if block is not None:
@@ -149,14 +153,35 @@ def judge(
     )
 
 
-def _silence(outcome: NoReply, model: str) -> Verdict:
-    names = {"timeout": "timed_out", "queue": "no_place", "connection": "no_connection"}
-    row = shape_rows()[names[outcome.cause]]
-    again = outcome.cause == "connection" or (outcome.cause == "timeout" and not outcome.sent)
+def _redacted(failure: Failure, redact: Callable[[str], str]) -> Failure:
+    """What a server said without the credentials that it may have repeated."""
+    return replace(
+        failure,
+        message=redact(failure.message),
+        code=redact(failure.code) if failure.code else None,
+        request_id=redact(failure.request_id) if failure.request_id else None,
+    )
+
+
+_SILENCES = {
+    "timeout": "timed_out",
+    "queue": "no_place",
+    "connection": "no_connection",
+    "certificate": "bad_certificate",
+    "unknown_host": "unknown_host",
+    "forbidden": "forbidden_address",
+}
+
+
+def _silence(outcome: NoReply, model: str, redact: Callable[[str], str]) -> Verdict:
+    broken = outcome.cause == "connection" and outcome.sent
+    row = shape_rows()["broken_connection" if broken else _SILENCES[outcome.cause]]
+    # What may have been accepted is not sent again: it would be paid for twice.
+    again = outcome.repeatable and outcome.cause != "certificate"
     return Verdict(
         kind=Kind.AGAIN if again else Kind.FINAL,
         row=row,
-        details=ErrorDetails(reason=row.name, model=model, server_message=outcome.message),
+        details=ErrorDetails(reason=row.name, model=model, server_message=redact(outcome.message)),
         charged=None if outcome.sent else False,
     )
 

@@ -21,7 +21,7 @@ from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
-from .checks import check_model, to_json
+from .checks import to_json
 from .encoded import Encoded
 from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_failure
@@ -52,7 +52,6 @@ def prepare(
     Raises:
         ModelScopeError: something that the task does not take; nothing was sent.
     """
-    check_model(request.model)
     body: dict[str, Any] = {"input": _INPUTS[form.takes](request.input)}
     if request.parameters:
         body["parameters"] = dict(request.parameters)

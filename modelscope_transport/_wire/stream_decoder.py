@@ -40,8 +40,6 @@ class StreamDecoder:
         pending: payloads that came together with the first.
         origin: where the answer comes from.
         masked: takes the token out of what the service says.
-        record_quota_error: records an allowance that the stream declares spent. It may do I/O, so
-            the code that drives this decoder calls it, with `spent_by`.
 
     Attributes:
         ended: whether nothing more can come.
@@ -54,11 +52,9 @@ class StreamDecoder:
         pending: list[bytes],
         origin: Origin,
         masked: Callable[[str], str] = str,
-        record_quota_error: Callable[[QuotaExceededError], None] = lambda error: None,
     ) -> None:
         self.ended = False
         self._masked = masked
-        self.record_quota_error = record_quota_error
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events
@@ -103,7 +99,7 @@ class StreamDecoder:
         )
         self.ended = True
 
-    def describe_error(self, error: Exception) -> str:
+    def describe(self, error: Exception) -> str:
         """What an error of the connection says, masked: it may repeat what a server has written."""
         return self._masked(str(error) or type(error).__name__)
 
