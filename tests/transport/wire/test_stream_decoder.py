@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +29,7 @@ from modelscope_transport._wire.stream_decoder import StreamDecoder
 from modelscope_transport.calls.policy import Handover
 from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.client.streams import deltas
-from modelscope_transport.http.deadlines import watch
-from modelscope_transport.http.reply import Arrived, Exchange
+from modelscope_transport.http.reply import OpenReply
 from tests.transport.played import MODEL, Stage
 from tests.transport.recorded import Sample, named, sample, samples
 
@@ -40,34 +40,47 @@ ONCE = Stage(policy=RetryPolicy(max_retries=0))
 NOTHING = ChatResult((ChatChoice(),), origin=Origin(MODEL, MODEL))
 
 
-class Broken(Exception):
-    """What an HTTP library raises."""
-
-
-class FakeBody:
-    """The body of a reply as an exchange sees it: pieces of bytes, perhaps broken off."""
+class FakeBody(httpx.SyncByteStream):
+    """The body of a reply as an engine gives it: pieces of bytes, perhaps broken off."""
 
     def __init__(self, pieces: list[bytes], *, broken: bool = False) -> None:
-        self.closed = 0
         self._pieces, self._broken = pieces, broken
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._pieces
         if self._broken:
-            raise Broken("connection reset")
+            raise httpx.ReadError("connection reset")
+
+    def drain(self, seconds: float) -> None:
+        """Nothing is left to read."""
+
+
+class FakeExchange:
+    """What owns a reply, as far as the reading of its stream goes."""
+
+    late = None
+
+    def __init__(self, reply: OpenReply) -> None:
+        self.reply = reply
+        self.closed = 0
+        self.recorded: list[QuotaExceededError] = []
+
+    def record_quota_error(self, error: QuotaExceededError) -> None:
+        assert self.closed, "what it waits for may be held by the exchange"
+        self.recorded.append(error)
 
     def close(self) -> None:
-        self.closed += 1
+        self.closed = 1
 
 
-def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Exchange, StreamDecoder]:
+def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Any, StreamDecoder]:
     """What the driver does with a reply until it is handed over."""
+    headers = {"content-type": "text/event-stream"}
     body = FakeBody(pieces, broken=broken)
-    reply = Arrived(200, {"content-type": "text/event-stream"}, body)
-    exchange = Exchange(reply, None, None, watch(None, 1e9), (Broken,))
-    handover = begin(exchange.first())
+    reply = OpenReply(httpx.Response(200, headers=headers, stream=body))
+    handover = begin(reply.first())
     opening, origin = handover.value, handover.origin
-    return exchange, StreamDecoder(opening, exchange.events, exchange.pending, origin)
+    return FakeExchange(reply), StreamDecoder(opening, reply.events, reply.pending, origin)
 
 
 def begin(first: bytes) -> Handover:
@@ -128,7 +141,7 @@ def test_a_stream_cut_at_any_byte(recorded: Sample, broken: bool) -> None:
     first, finish = _first(recorded) + 2 * broken, _finish(recorded) + 2 * broken
     for at in range(len(wire)):
         if at < first and broken:
-            with pytest.raises(Broken):  # no reply at all: the flow tries again
+            with pytest.raises(httpx.ReadError):  # no reply at all: the flow tries again
                 read([wire[:at]], broken=True)
         elif at < first:
             with pytest.raises((EmptyReplyError, StreamInterruptedError)) as early:
@@ -278,11 +291,9 @@ def test_an_allowance_that_is_spent_in_the_middle_is_recorded() -> None:
     told = {"message": "You have exceeded today's quota for model some/model."}
     event = b"data: " + json.dumps({"error": told}).encode() + b"\n\n"
     exchange, reader = open_stream([chunk(content="a"), event])
-    recorded: list[QuotaExceededError] = []
-    reader.record_quota_error = recorded.append
     with pytest.raises(StreamInterruptedError) as caught:
         list(deltas(exchange, reader))
-    assert recorded == [caught.value.__cause__]
+    assert exchange.recorded == [caught.value.__cause__]
     details = caught.value.details
     assert (details.scope, details.reason) == ("model", "model_spent")
     assert details.resets_at is not None
@@ -318,8 +329,8 @@ def test_a_token_that_is_repeated_in_the_middle_is_masked(canary: str) -> None:
     exchange, first = open_stream([chunk(content="a"), event])
     reader = StreamDecoder(
         begin(chunk(content="a")[6:]).value,
-        exchange.events,
-        exchange.pending,
+        exchange.reply.events,
+        exchange.reply.pending,
         first.origin,
         masked=lambda text: text.replace(canary, "***"),
     )
@@ -355,16 +366,15 @@ def test_a_stream_that_is_dropped_closes_its_reply(steps: int) -> None:
     stream = deltas(exchange, reader)
     for _ in range(steps):
         next(stream)
-    assert exchange.reply.stream.closed == 0
+    assert exchange.closed == 0
     del stream
-    assert exchange.reply.stream.closed == 1
+    assert exchange.closed == 1
 
 
-def test_a_stream_that_is_read_to_its_end_closes_its_reply_once() -> None:
+def test_a_stream_that_is_read_to_its_end_closes_its_reply() -> None:
     exchange, reader = open_stream([chunk("stop", content="a")])
     list(deltas(exchange, reader))
-    exchange.close()
-    assert exchange.reply.stream.closed == 1
+    assert exchange.closed == 1
 
 
 @given(
