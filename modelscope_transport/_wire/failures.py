@@ -132,7 +132,7 @@ def judge(
         reason=row.name,
         status_code=outcome.status,
         code=failure.code,
-        request_id=failure.request_id or read_request_id(outcome.headers),
+        request_id=failure.request_id or redact(read_request_id(outcome.headers) or "") or None,
         model=model,
         server_message=failure.message or None,
         headers={name: redact(value) for name, value in telling_headers(outcome.headers).items()},

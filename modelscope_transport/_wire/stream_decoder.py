@@ -18,7 +18,6 @@ from ..accumulator import ChatAccumulator
 from ..errors import (
     ErrorDetails,
     ModelScopeError,
-    QuotaExceededError,
     StreamInterruptedError,
 )
 from ..types import ChatDelta, ChatResult, Origin

@@ -136,7 +136,7 @@ class Options(_Token, kw_only=True):
 
 
 def _made(values: dict[str, Any]) -> Options:
-    options = Options(Secret("of the new process"), **values)
+    options = Options(Secret("unknown"), **values)
     options.api_key = None  # looked for at the first call
     return options
 

@@ -47,20 +47,24 @@ def parse_proxy(address: Secret) -> httpx.Proxy:
 
 def through_proxy(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedTransport:
     """The sync way through a proxy."""
-    proxy.ssl_context = tls  # to the proxy itself, where it is encrypted
-    transport = httpx.HTTPTransport(verify=tls, proxy=proxy, limits=_KEPT)
+    transport = httpx.HTTPTransport(verify=tls, proxy=_encrypted(proxy, tls), limits=_KEPT)
     return GuardedTransport(transport.handle_request, transport.close)
 
 
 def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsyncTransport:
     """The way of event loops through a proxy."""
-    proxy.ssl_context = tls
-    transports = PerLoop(lambda: _LoopTransport(proxy, tls))
+    transports = PerLoop(lambda: _LoopTransport(_encrypted(proxy, tls), tls))
 
     async def send(request: httpx.Request) -> httpx.Response:
         return await (await transports.get()).transport.handle_async_request(request)
 
     return GuardedAsyncTransport(send, transports.aclose)
+
+
+def _encrypted(proxy: httpx.Proxy, tls: ssl.SSLContext) -> httpx.Proxy:
+    if proxy.url.scheme == "https":
+        proxy.ssl_context = tls  # else every connection reads the certificates anew
+    return proxy
 
 
 class _LoopTransport:
