@@ -18,6 +18,7 @@ from ..accumulator import ChatAccumulator
 from ..errors import (
     ErrorDetails,
     ModelScopeError,
+    QuotaExceededError,
     StreamInterruptedError,
 )
 from ..types import ChatDelta, ChatResult, Origin

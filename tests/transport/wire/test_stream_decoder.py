@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from modelscope_transport import (
     ChatChoice,
     ChatDelta,
+    ChatRequest,
     ChatResult,
     EmptyReplyError,
+    Message,
     ModelScopeError,
     Origin,
     QuotaExceededError,
@@ -24,17 +26,17 @@ from modelscope_transport import (
     StreamInterruptedError,
     UnexpectedReplyError,
 )
-from modelscope_transport._wire.outcomes import Reply
+from modelscope_transport._wire.chat_request import prepare
+from modelscope_transport._wire.failures import judge
+from modelscope_transport._wire.outcomes import Failure, Reply
 from modelscope_transport._wire.stream_decoder import StreamDecoder
-from modelscope_transport.calls.policy import Handover
-from modelscope_transport.calls.retry import RetryPolicy
+from modelscope_transport.catalogue import profile_for
 from modelscope_transport.client.streams import deltas
 from modelscope_transport.http.reply import OpenReply
-from tests.transport.played import MODEL, Stage
 from tests.transport.recorded import Sample, named, sample, samples
 
 GOOD = [recorded for recorded in samples("streams") if recorded.meaning == "good"]
-ONCE = Stage(policy=RetryPolicy(max_retries=0))
+MODEL = "some/model"
 
 
 NOTHING = ChatResult((ChatChoice(),), origin=Origin(MODEL, MODEL))
@@ -78,24 +80,23 @@ def open_stream(pieces: list[bytes], *, broken: bool = False) -> tuple[Any, Stre
     headers = {"content-type": "text/event-stream"}
     body = FakeBody(pieces, broken=broken)
     reply = OpenReply(httpx.Response(200, headers=headers, stream=body))
-    handover = begin(reply.first())
-    opening, origin = handover.value, handover.origin
+    opening = begin(reply.first())
+    origin = Origin(MODEL, MODEL)
     return FakeExchange(reply), StreamDecoder(opening, reply.events, reply.pending, origin)
 
 
-def begin(first: bytes) -> Handover:
-    """What the flow makes of a first payload."""
-    played = ONCE.play(Reply(200, {}, first, streaming=True), stream=True)
-    if isinstance(played.end, ModelScopeError):
-        raise played.end
-    return played.end
+def begin(body: bytes, *, stream: bool = True) -> Any:
+    """What a call makes of a first payload, or of a whole body.
 
-
-def begin_failure(body: bytes) -> ModelScopeError:
-    """The error that a whole answer gives."""
-    played = ONCE.play(Reply(200, {}, body))
-    assert isinstance(played.end, ModelScopeError)
-    return played.end
+    Raises:
+        ModelScopeError: it is no answer.
+    """
+    request = ChatRequest(model=MODEL, messages=(Message("user", "1+1?"),))
+    reply = Reply(200, {}, body, streaming=stream)
+    found = prepare(request, profile_for(MODEL), stream=stream).read(reply)
+    if isinstance(found, Failure):
+        raise judge(reply, found, model=MODEL).error(attempts=1)
+    return found
 
 
 def read(pieces: list[bytes], *, broken: bool = False) -> ChatResult:
@@ -229,7 +230,9 @@ def test_done_is_an_end_without_a_finish_reason() -> None:
     ],
 )
 def test_a_stream_with_nothing_in_it_is_an_empty_answer(nothing: bytes, end: bytes) -> None:
-    whole = begin_failure(b'{"choices": []}')
+    with pytest.raises(EmptyReplyError) as twin:
+        begin(b'{"choices": []}', stream=False)
+    whole = twin.value
     with pytest.raises(EmptyReplyError) as caught:
         read([nothing + end])
     assert caught.value.reason == whole.reason
@@ -328,7 +331,7 @@ def test_a_token_that_is_repeated_in_the_middle_is_masked(canary: str) -> None:
     event = b"data: " + json.dumps({"error": {"message": f"bad {canary}"}}).encode() + b"\n\n"
     exchange, first = open_stream([chunk(content="a"), event])
     reader = StreamDecoder(
-        begin(chunk(content="a")[6:]).value,
+        begin(chunk(content="a")[6:]),
         exchange.reply.events,
         exchange.reply.pending,
         first.origin,
