@@ -166,12 +166,12 @@ def _is_a_part(error: StreamInterruptedError, answer: ChatResult) -> None:
     assert error.partial is not None
     part, full = error.partial.choice, answer.choice
     assert part.finish_reason is None
-    assert full.text.startswith(part.text)
+    assert full.text.startswith(part.text.rstrip("\ufffd")), "a character may be cut in two"
     assert full.reasoning.startswith(part.reasoning)
     for begun, done in zip(part.tool_calls, full.tool_calls, strict=False):
         assert begun.id == done.id or begun.id.startswith("call_"), "the id may come late"
         assert done.name.startswith(begun.name)
-        assert done.arguments.startswith(begun.arguments)
+        assert done.arguments.startswith(begun.arguments.rstrip("\ufffd"))
 
 
 @pytest.mark.parametrize("recorded", GOOD, ids=named)
