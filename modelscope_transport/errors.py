@@ -239,7 +239,11 @@ class UnexpectedReplyError(ModelScopeError):
 
 
 class StreamInterruptedError(ModelScopeError):
-    """A stream broke after its first content, or ended without its finish mark."""
+    """A stream broke after it had begun, or ended with neither a finish reason nor ``[DONE]``.
+
+    Where the service itself ended it with an error, that error is the ``__cause__``, and its
+    details (reason, scope, reset) are this one's too.
+    """
 
     @property
     def partial(self) -> ChatResult | None:

@@ -23,6 +23,7 @@ from ..catalogue.models import (
 )
 from ..quota import Balance
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_date, read_failure
 
 __all__ = ["balance", "listed", "listed_at", "status", "unknown"]
@@ -147,6 +148,6 @@ def unknown(model: str) -> ModelStatus:
 
 def _decoded(decoder: Any, reply: Reply) -> Any:
     try:
-        return decoder.decode(reply.body)
+        return read_json(decoder, reply.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(reply.body), unreadable=True)

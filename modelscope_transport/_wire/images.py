@@ -27,6 +27,7 @@ from ..task_types import Image, ImageRequest, ImageResult
 from ..types import Origin
 from .checks import check_model, check_range, to_json
 from .encoded import Done, Encoded, Ended, Pending, Waiting
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "fetch", "finish", "look", "prepare"]
@@ -236,7 +237,7 @@ def _open(reply: Reply) -> _Envelope | Failure:
     if not reply.body.strip():
         return Failure("", empty=True)
     try:
-        return _envelope.decode(reply.body)
+        return read_json(_envelope, reply.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(reply.body), unreadable=True)
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ..quota import Allowance, QuotaBlock
+from .lenient_json import read_json
 
 __all__ = [
     "Failure",
@@ -103,7 +104,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 def read_failure(body: bytes) -> Failure:
     """Read an error body: ``error``, ``errors``, ``detail``, the hub's form, plain text, HTML."""
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
         is_page = text[:15].lower().startswith(("<!doctype", "<html", "<head", "<?xml"))

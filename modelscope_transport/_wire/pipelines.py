@@ -23,6 +23,7 @@ from ..errors import InvalidRequestError
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
 from .checks import to_json
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_failure
 
 __all__ = ["PATH", "decode", "prepare"]
@@ -135,7 +136,7 @@ def decode(body: bytes, form: Form) -> PipelineResult | Failure:
     if not body.strip():
         return Failure("", empty=True)
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(body), unreadable=True)
     if envelope.Success is False or envelope.Code not in (None, 0, 200, "200"):

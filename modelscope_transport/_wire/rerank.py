@@ -18,6 +18,7 @@ from ..catalogue.tasks import Form
 from ..task_types import Rank, RerankRequest, RerankResult
 from .checks import to_json
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "prepare"]
@@ -63,7 +64,7 @@ def prepare(
 
 def _decode(body: bytes, count: int) -> RerankResult | Failure:
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(body), unreadable=True)
     if envelope.error or envelope.errors:

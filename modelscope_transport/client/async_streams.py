@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
-from .._wire.stream_decoder import StreamDecoder
+from .._wire.stream_decoder import StreamDecoder, spent_by
 from ..calls.async_exchange import AsyncExchange
-from ..errors import QuotaExceededError
+from ..errors import StreamInterruptedError
 from ..http.reply import BROKEN
 from ..types import ChatDelta, ChatResult, Origin
 from .streams import WholeAnswer
@@ -39,9 +39,10 @@ async def _deltas(exchange: AsyncExchange, decoder: StreamDecoder) -> AsyncItera
         for delta in decoder.finish(exchange.late or broken):
             yield delta
         await reply.drain()
-    except QuotaExceededError as error:
+    except StreamInterruptedError as error:
         await exchange.aclose()
-        await exchange.record_quota_error(error)
+        if spent := spent_by(error):
+            await exchange.record_quota_error(spent)
         raise
     finally:
         await exchange.aclose()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from .._wire.stream_decoder import StreamDecoder
+from .._wire.stream_decoder import StreamDecoder, spent_by
 from ..calls.exchange import Exchange
-from ..errors import QuotaExceededError
+from ..errors import StreamInterruptedError
 from ..http.reply import BROKEN
 from ..types import ChatDelta, ChatResult, Origin, ToolCallDelta
 
@@ -35,9 +35,10 @@ def _deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
         data = None  # a traceback that shows locals must not show what a server repeats
         yield from decoder.finish(exchange.late or broken)
         reply.drain()
-    except QuotaExceededError as error:
+    except StreamInterruptedError as error:
         exchange.close()
-        exchange.record_quota_error(error)
+        if spent := spent_by(error):
+            exchange.record_quota_error(spent)
         raise
     finally:
         exchange.close()
@@ -59,7 +60,7 @@ class WholeAnswer:
         """All of it."""
         answer, choice = self._answer, self._answer.choice
         calls = tuple(
-            ToolCallDelta(index, call.id, call.name, call.arguments)
+            ToolCallDelta(index, call.id, call.name, call.arguments, call.invalid)
             for index, call in enumerate(choice.tool_calls)
         )
         return ChatDelta(
