@@ -165,7 +165,7 @@ def test_no_private_module_is_left_out_of_the_adapters_contract() -> None:
 
 
 def test_no_module_imports_its_own_package() -> None:
-    # importing the package itself runs all of it, and hides from the contracts which module is meant
+    # importing the package runs all of it, and hides from the contracts which module is meant
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     through_the_door = [
         f"{module} -> {package}"
