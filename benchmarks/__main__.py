@@ -107,12 +107,12 @@ def main() -> int:
                     new.append(row.name)
                 if options.record is not None:
                     keep(entries, row, result, options.record)
+                    recorded.write(options.recorded, entries)
             if short:
                 lost.append(row.name)
         if not ledger.exists() and any("Lang" in row.name for row in chosen):
             raise SystemExit("our models counted in no SQLite ledger, which is their default")
     if options.record is not None:
-        recorded.write(options.recorded, entries)
         return 0
     return conclude(len(chosen), lost, new)
 

@@ -242,15 +242,13 @@ class Running(NamedTuple):
 @contextmanager
 def running() -> Iterator[Running]:
     """A server in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, __file__], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert process.stdout is not None
-    try:
-        yield Running(int(process.stdout.readline()), process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    command = [sys.executable, __file__]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield Running(int(process.stdout.readline()), process.pid)
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":
