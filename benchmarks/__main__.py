@@ -26,7 +26,7 @@ from benchmarks.recorded import KINDS, Entry, Goal
 from benchmarks.row import Row, all_rows, measured_apart
 
 RECORD = Path(__file__).with_name("recorded.toml")
-ROUNDS, SMOKE_ROUNDS = 7, 5
+ROUNDS = 7
 
 
 def report(row: Row, result: Measured | str, goals: dict[str, Goal]) -> list[str]:
@@ -76,7 +76,7 @@ def options_given() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="only what is cheap and steady")
     parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each contestant")
     parser.add_argument("--recorded", type=Path, default=RECORD, help="file to compare with")
     parser.add_argument(
         "--record", nargs="?", const="", metavar="NOTE", help="write what is measured into the file"
@@ -87,7 +87,6 @@ def options_given() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, and compare or record."""
     options = options_given()
-    rounds = options.rounds or (SMOKE_ROUNDS if options.smoke else ROUNDS)
     entries = recorded.read(options.recorded) if options.recorded.exists() else {}
     named = [row for row in all_rows() if options.only in row.name]
     chosen = [row for row in named if row.smoke or not options.smoke]
@@ -96,11 +95,11 @@ def main() -> int:
         pin_server(server.process)
         for row in chosen:
             goals = dict(entries[row.name].goals) if row.name in entries else {}
-            result = measured_apart(row.name, server, rounds)
+            result = measured_apart(row.name, server, options.rounds)
             short = report(row, result, goals)
             if short and options.record is None:
                 print("    it has lost, so it is measured once more:", flush=True)
-                result = measured_apart(row.name, server, rounds)
+                result = measured_apart(row.name, server, options.rounds)
                 short = report(row, result, goals)
             if isinstance(result, Measured):
                 if recorded.unrecorded(goals, result.ratios):
