@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import stub
 from benchmarks.isolation import isolated
 from benchmarks.recorded import Entry, Goal, write
 from modelscope_transport.quota import SQLiteLedger, open_ledger
@@ -55,6 +57,15 @@ def test_inside_the_default_ledger_is_a_file_of_the_benchmark(
         assert not file.is_relative_to(tmp_path)
     assert not file.parent.exists()
     assert resolve_ledger("auto") == str(tmp_path / "mine.sqlite3")
+
+
+@pytest.mark.parametrize("module", ["langchain_models", "llamaindex_models"])
+def test_our_models_count_in_that_file(module: str) -> None:
+    adapter = importlib.import_module(f"benchmarks.{module}").ADAPTER
+    with isolated() as file, stub.running() as server:
+        assert not file.exists()
+        adapter.ask(adapter.ours(server.url("whole")))
+        assert file.exists()
 
 
 def test_inside_no_setting_of_the_developer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
