@@ -49,7 +49,8 @@ def llamaindex_call(service: Any) -> Callable[[], list[Any]]:
 
     from llamaindex_modelscope import ModelScope
 
-    llm = ModelScope(model=MODEL, api_key=service.token, base_url=service.base_url)
+    token = f"{service.token}-2"  # an account of its own, of which the ledger knows nothing yet
+    llm = ModelScope(model=MODEL, api_key=token, base_url=service.base_url)
     tool = FunctionTool.from_defaults(add)
     return lambda: list(llm.stream_chat_with_tools([tool], user_msg="Add 2 and 3."))
 
