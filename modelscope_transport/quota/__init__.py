@@ -2,21 +2,27 @@
 
 from .allowance import UTC8, Allowance, day_of, next_reset
 from .budget import Budget
+from .earnings import EarnRule
 from .ledger import Ledger, MemoryLedger
 from .lots import Lot
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
 from .reservation import QuotaBlock, Reservation
 from .snapshot import Balance, DayUse, Quota
+from .statement import ClassUse, Difference, LotLeft, Statement
 
 __all__ = [
     "UTC8",
     "Allowance",
     "Balance",
     "Budget",
+    "ClassUse",
     "DayUse",
+    "Difference",
+    "EarnRule",
     "Ledger",
     "Lot",
+    "LotLeft",
     "MemoryLedger",
     "Plan",
     "Quota",
@@ -24,6 +30,7 @@ __all__ = [
     "RedisLedger",
     "Reservation",
     "SQLiteLedger",
+    "Statement",
     "binding",
     "day_of",
     "describe_ledger",
