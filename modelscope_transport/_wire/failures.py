@@ -62,7 +62,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         return throttled and self.details.status_code is not None
 
     @property
-    def strike(self) -> str | None:
+    def unexplained(self) -> str | None:
         """The words of a refusal without a reason; ``None`` where it has one."""
         if self.row is None or not self.row.persists:
             return None

@@ -168,7 +168,7 @@ class Admission(Struct, frozen=True):
             if (
                 ledger is not None
                 and reservation is not None
-                and not ledger.put_off(reservation, **closing)
+                and not ledger.defer(reservation, **closing)
             ):
                 close = functools.partial(ledger.settle, reservation, **closing)
                 await finish_anyway(self._off_loop(close))
@@ -238,7 +238,7 @@ def _learn(ticket: Ticket, attempt: Attempt) -> dict[str, Any]:
     if attempt.verdict is not None and attempt.verdict.too_fast:
         # Where others were on their way, the refusal has a reason: there were too many of them.
         if not slot.is_alone:
-            closing.pop("strike", None)
+            closing.pop("unexplained", None)
         slot.was_too_fast()
     elif attempt.verdict is not None and attempt.verdict.kind is Kind.GOOD:
         slot.succeeded()

@@ -91,7 +91,7 @@ class Attempt(Struct):
             "charged": verdict.charged,
             "allowance": verdict.allowance,
             "block": verdict.block,
-            "strike": verdict.strike,
+            "unexplained": verdict.unexplained,
             "at": verdict.at,
         }
 
