@@ -8,6 +8,7 @@ from .lots import Lot
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
 from .reservation import QuotaBlock, Reservation
+from .shares import ConcurrencyShare, Share
 from .snapshot import Balance, DayUse, Quota
 from .statement import ClassUse, Difference, LotLeft, Statement
 
@@ -17,6 +18,7 @@ __all__ = [
     "Balance",
     "Budget",
     "ClassUse",
+    "ConcurrencyShare",
     "DayUse",
     "Difference",
     "EarnRule",
@@ -30,6 +32,7 @@ __all__ = [
     "RedisLedger",
     "Reservation",
     "SQLiteLedger",
+    "Share",
     "Statement",
     "binding",
     "day_of",

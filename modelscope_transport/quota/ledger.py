@@ -28,6 +28,7 @@ from .memory import MemoryStore
 from .mending import mend
 from .reservation import QuotaBlock, Reservation
 from .runner import Runner, Work, unusable
+from .shares import ConcurrencyShare
 from .snapshot import DayUse, Quota, history_of, quotas_of
 from .statement import ClassUse, Statement, statement_of
 from .steps import LASTING, Pages, Step, Store, StoreError
@@ -171,6 +172,10 @@ class Ledger:
         return await self._books.runner.aplay(
             account, partial(self._books.looking, account, model, tier)
         )
+
+    def share(self, account: str, model: str) -> ConcurrencyShare:
+        """This process's part of the calls that the service takes at once for a model."""
+        return ConcurrencyShare(self._books, account, model)
 
     # --- what the service says outside of a call ------------------------------------------
 

@@ -195,12 +195,13 @@ class SQLiteStore:
 
     def _turn_pages(self, database: sqlite3.Connection, account: str, day: str) -> None:
         """On a new day, throw away the oldest; by count, since a clock may have been wrong."""
-        if day == LASTING or day == self._newest.get(account):
+        if not day[:1].isdigit() or day == self._newest.get(account):
             return
         self._newest[account] = day
         database.execute(
-            "DELETE FROM page WHERE account = ?1 AND page <> '' AND page NOT IN ("
-            "SELECT page FROM page WHERE account = ?1 ORDER BY page DESC LIMIT ?2)",
+            "DELETE FROM page WHERE account = ?1 AND page GLOB '[0-9]*' AND page NOT IN ("
+            "SELECT page FROM page WHERE account = ?1 AND page GLOB '[0-9]*' "
+            "ORDER BY page DESC LIMIT ?2)",
             (account, _DAYS_KEPT),
         )
 
