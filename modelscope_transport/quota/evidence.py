@@ -42,6 +42,7 @@ from .steps import LASTING, Pages, Step
 __all__ = [
     "TRIED_AFTER",
     "bucket_of",
+    "is_pause",
     "of_block",
     "of_end",
     "of_headers",
@@ -132,19 +133,19 @@ def of_open(cells: Mapping[str, Any], *pools: str) -> list[Step]:
 
 def of_success(model: str, cells: Mapping[str, Any]) -> list[Step]:
     """A success ends the pause of its model, for all processes."""
-    kinds = (REFUSALS, REFUSED_AT, *((BLOCKED_UNTIL, BLOCK) if _is_pause(model, cells) else ()))
+    kinds = (REFUSALS, REFUSED_AT, *((BLOCKED_UNTIL, BLOCK) if is_pause(model, cells) else ()))
     return [Step("drop", LASTING, kind.name(model)) for kind in kinds]
 
 
 def of_trial_end(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
     """A request that tried whether refusals have ended, and has shown nothing: the next may."""
     until = cells.get(BLOCKED_UNTIL.name(model), 0.0)
-    if until <= now or not _is_pause(model, cells):
+    if until <= now or not is_pause(model, cells):
         return []
     return [Step("put", LASTING, BLOCKED_UNTIL.name(model), now)]
 
 
-def _is_pause(model: str, cells: Mapping[str, Any]) -> bool:
+def is_pause(model: str, cells: Mapping[str, Any]) -> bool:
     """Whether the block of a model is no more than a pause."""
     block = cells.get(BLOCK.name(model))
     return block is None or block.get("reason") == "unexplained"
@@ -160,7 +161,7 @@ def of_unexplained(
     model = reservation.model
     if reservation.reserved_at < cells.get(REFUSED_AT.name(model), 0.0):
         return []
-    if cells.get(BLOCKED_UNTIL.name(model), 0.0) > now and not _is_pause(model, cells):
+    if cells.get(BLOCKED_UNTIL.name(model), 0.0) > now and not is_pause(model, cells):
         return []  # its day is spent, which is more
     refusals = cells.get(REFUSALS.name(model), 0) + 1
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(refusals - 1, 60))

@@ -87,7 +87,7 @@ def of_report(cells: Mapping[str, Any], tenths: int, now: float) -> tuple[list[S
     ]
     changes = [
         *reported(cells, tenths, now),
-        Step("put", LASTING, OBSERVED_AT.name(BALANCE), round(now)),
+        Step("put", LASTING, OBSERVED_AT.name(BALANCE), now),
         Step("put", LASTING, UNIT.word, "magicubes"),
     ]
     spent = cells.get(BLOCK.name(ACCOUNT))

@@ -53,7 +53,7 @@ def filled(cells: Mapping[str, Any], now: float) -> list[Filled]:
     ]
     return sorted(
         (lot for lot in lots if lot.expires_at is None or lot.expires_at > now),
-        key=lambda lot: (math.inf if lot.expires_at is None else lot.expires_at, lot.name),
+        key=lambda lot: math.inf if lot.expires_at is None else lot.expires_at,
     )
 
 
@@ -84,7 +84,7 @@ def draw(lots: Sequence[Filled], tenths: int) -> list[tuple[Filled, int]]:
 def granted(cells: Mapping[str, Any], lots: Sequence[Lot], now: float) -> list[Step]:
     """The changes that add lots; those that have lapsed go."""
     new = [
-        Filled(f"{now:.3f} {place}", tenths_of(lot.amount), lot.expires_at, 0)
+        Filled(_name(cells, place), tenths_of(lot.amount), lot.expires_at, 0)
         for place, lot in enumerate(lots)
     ]
     return _written(cells, [*filled(cells, now), *new])
@@ -96,11 +96,16 @@ def reported(cells: Mapping[str, Any], tenths: int, now: float) -> list[Step]:
     more = tenths - sum(lot.rest for lot in lots)
     if more > 0:
         # The report does not say when these expire.
-        return _written(cells, [*lots, Filled(f"{now:.3f} reported", more, None, 0)])
+        return _written(cells, [*lots, Filled(_name(cells, 0), more, None, 0)])
     spent = [
         Step("add", LASTING, LOT_SPENT.name(lot.name), part) for lot, part in draw(lots, -more)
     ]
     return [*_written(cells, lots), *spent]
+
+
+def _name(cells: Mapping[str, Any], place: int) -> str:
+    """A name that no other lot has: a program that writes lots holds for one version of them."""
+    return f"{cells.get(LOTS_VERSION.word, 0) + 1}.{place}"
 
 
 def _written(cells: Mapping[str, Any], lots: Sequence[Filled]) -> list[Step]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, to_builtins
 from msgspec.structs import replace
 
 from .allowance import assumed_price, end_of, granted_a_day, price_in_tenths, tenths_of
@@ -34,7 +34,7 @@ from .cells import (
     REFUSALS,
     UNSETTLED,
 )
-from .evidence import bucket_of
+from .evidence import bucket_of, is_pause
 from .lots import draw, filled, held_back
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Ran, Step
@@ -81,8 +81,6 @@ class ReservationProgram(Struct):
         if step.word == "not_before":
             (pool,) = BLOCKED_UNTIL.read(step.cell) or ("",)
             block = block_in(cells, pool)
-        if step is _NO_ROOM and self.cells != cells:
-            return None
         return block and replace(block, used=self._used(block, ran))
 
     def _used(self, block: QuotaBlock, ran: Ran) -> float:
@@ -158,11 +156,20 @@ def build(
     if DAY.word not in cells:
         program.changes.append(Step("put", LASTING, DAY.word, day))
     if refusals:
-        program.changes.append(Step("put", LASTING, BLOCKED_UNTIL.name(model), now + _TRIAL))
+        program.changes += _trial(model, cells, now)
     _apply_budget(program, budget)
     if price:
         _draw(program, budget, now)
     return program
+
+
+def _trial(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
+    """This call tries whether unexplained refusals have ended; others wait for what comes of it."""
+    lease = Step("put", LASTING, BLOCKED_UNTIL.name(model), now + _TRIAL)
+    if BLOCK.name(model) in cells and is_pause(model, cells):
+        return [lease]
+    block = QuotaBlock(scope="model", model=model, blocked_until=now, reason="unexplained")
+    return [lease, Step("put", LASTING, BLOCK.name(model), to_builtins(block))]
 
 
 def _open(pool: str, price: int) -> Step:
@@ -200,6 +207,7 @@ def _apply_budget(program: ReservationProgram, budget: Budget) -> None:
 def _draw(program: ReservationProgram, budget: Budget, now: float) -> None:
     """Take the call's price out of the lots, and leave to others what is to be left."""
     reservation, cells, keep = program.reservation, program.cells, budget.keep
+    price = reservation.price
     lots = filled(cells, now) if cells.get(LOTS.word) else []
     limit = cells.get(LIMIT.name(ACCOUNT))
     refusal = QuotaBlock(
@@ -211,8 +219,13 @@ def _draw(program: ReservationProgram, budget: Budget, now: float) -> None:
     )
     if lots:
         usable = lots if keep is None else held_back(lots, math.ceil(10 * keep - 1e-6))
-        parts = draw(usable, reservation.price)
-        if keep is not None and sum(part for _, part in parts) < reservation.price:
+        parts = draw(usable, price)
+        paid = sum(part for _, part in parts)
+        if keep is not None or len(parts) != 1 or parts[0][0] is not lots[0] or paid < price:
+            # More than one lot decides, so all must be as they were seen.
+            for lot in lots:
+                program.add_test(Step("same", LASTING, LOT_SPENT.name(lot.name), lot.spent))
+        if keep is not None and paid < price:
             program.add_test(_NO_ROOM, refusal)
             return
         for lot, part in parts:
