@@ -149,7 +149,7 @@ class _Call(Struct):
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
         repeatable = self.repeatable or _turned_away(outcome, failure)
-        return repeatable and verdict.kind is Kind.AGAIN
+        return repeatable and verdict.kind in (Kind.AGAIN, Kind.PAUSED)
 
     def _wait(self, verdict: Verdict, retries: int) -> float | None:
         wait = self.terms.policy.delay(
@@ -164,7 +164,13 @@ class _Call(Struct):
 
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
-_NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+_NEXT_MODEL = (
+    Kind.PAUSED,
+    Kind.MODEL_SPENT,
+    Kind.PRICE_SPENT,
+    Kind.ACCOUNT_SPENT,
+    Kind.MODEL_GONE,
+)
 
 
 def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
