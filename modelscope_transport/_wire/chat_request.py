@@ -31,6 +31,7 @@ from .chat import Opening, decode
 from .checks import check_model, check_range, to_json
 from .encoded import Encoded
 from .outcomes import Failure, Reply
+from .text_answers import formed_answer, forming_decoder
 from .thoughts import decoder_for, sorted_answer
 
 __all__ = ["PATH", "EncodedChat", "encode", "prepare"]
@@ -53,8 +54,10 @@ def prepare(
             return Failure("", empty=True)
         if not reply.streaming:
             answer = decode(reply.body, encoded.answer_tool)
-            return answer if isinstance(answer, Failure) else sorted_answer(answer, request)
-        decoder = decoder_for(request, encoded.answer_tool)
+            if isinstance(answer, Failure):
+                return answer
+            return formed_answer(sorted_answer(answer, request), request)
+        decoder = forming_decoder(decoder_for(request, encoded.answer_tool), request)
         first = decoder.feed(reply.body)
         if isinstance(first, Failure):
             return first
