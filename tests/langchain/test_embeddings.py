@@ -143,7 +143,7 @@ def test_errors_are_native(embeddings: Make, embed: Embed, service: LocalService
         embed(embeddings(PLAIN), ["a"])
     with pytest.raises(ModelScopeConfigurationError, match="cannot stand in"):
         embed(embeddings(fallback_models=("Qwen/Qwen3-Embedding-8B",)), ["a"])
-    with pytest.raises(ValueError, match="dimension"):
+    with pytest.raises(ModelScopeConfigurationError, match=r"Did you mean dimensions="):
         embeddings(dimension=8)
     with pytest.raises(ModelScopeConfigurationError, match="There is no ModelScope token"):
         ModelScopeEmbeddings(model="Qwen/Qwen3-Embedding-0.6B")

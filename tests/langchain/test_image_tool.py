@@ -17,6 +17,7 @@ from langchain_tests.unit_tests import ToolsUnitTests
 
 from langchain_modelscope import (
     ChatModelScope,
+    ModelScopeConfigurationError,
     ModelScopeContentRefusedError,
     ModelScopeError,
     ModelScopeImageTool,
@@ -291,5 +292,5 @@ def test_a_client_can_be_shared(service: LocalService) -> None:
 
 
 def test_a_misspelt_argument_is_refused() -> None:
-    with pytest.raises(ValueError, match="guidence"):
+    with pytest.raises(ModelScopeConfigurationError, match=r"guidence=. Did you mean guidance="):
         ModelScopeImageTool(model=PAINTER, api_key="ms-x", guidence=3)
