@@ -75,9 +75,8 @@ def read_call(given: Mapping[str, Any], place: str = "a call") -> Mapping[str, A
     for word, value in given.items():
         now = word if word in _CALL_NAMES else _now(word, CALL)
         if now is None:
-            raise InvalidRequestError(
-                _refusal(place[0].upper() + place[1:], word, CALL, _CALL_NAMES)
-            )
+            where = place[0].upper() + place[1:]
+            raise InvalidRequestError(_refusal(where, word, CALL, _CALL_NAMES))
         if word != now and now in given:
             raise InvalidRequestError(
                 f"{word}= and {now}= are the same argument. Pass one of them."

@@ -97,6 +97,7 @@ def test_no_argument_of_theirs_is_missing_from_the_table(
 
 
 def test_what_the_table_reads_a_word_as_is_there() -> None:
+    cls: Any
     for cls, table in TABLES:
         assert {row.now for row in table.values()} - {""} - {"model"} <= set(cls.model_fields)
     for row in [*CHAT.values(), *EMBEDDINGS.values(), *CALL.values()]:
@@ -129,7 +130,7 @@ def said_by(call: Any) -> str:
 def test_a_call_takes_a_word_or_names_the_right_one(
     chat: MakeChat, service: LocalService, row: Argument
 ) -> None:
-    given = {row.word: CALL_VALUES.get(row.now, 1)}
+    given: dict[str, Any] = {row.word: CALL_VALUES.get(row.now, 1)}
     if not row.now:
         expected = f"takes no {row.word}=: {row.instead}."
         assert said_by(lambda: chat().invoke("Hello", **given)) == f"A call {expected}"
@@ -173,12 +174,13 @@ def test_a_typo_is_named_with_the_word_that_was_meant(
         agent: Any = create_agent(chat(), middleware=[settle])
         return agent.invoke({"messages": [("user", "Hello")]})
 
+    slip: dict[str, Any] = {typo: 1}
     places = [
-        lambda: chat().invoke("Hello", **{typo: 1}),
-        lambda: list(chat().stream("Hello", **{typo: 1})),
-        lambda: chat().bind(**{typo: 1}),
-        lambda: chat().bind_tools([], **{typo: 1}),
-        lambda: chat().with_structured_output({"title": "A", "type": "object"}, **{typo: 1}),
+        lambda: chat().invoke("Hello", **slip),
+        lambda: list(chat().stream("Hello", **slip)),
+        lambda: chat().bind(**slip),
+        lambda: chat().bind_tools([], **slip),
+        lambda: chat().with_structured_output({"title": "A", "type": "object"}, **slip),
         lambda: chat(model_kwargs={typo: 1}),
         in_agent,
     ]
@@ -187,7 +189,7 @@ def test_a_typo_is_named_with_the_word_that_was_meant(
         assert f"takes no {typo}=. Did you mean" in said
         assert "extra_body" in said
     with pytest.raises(ModelScopeConfigurationError, match=f"{typo}=. Did you mean"):
-        chat(**{typo: 1})
+        chat(**slip)
     assert f"Did you mean {meant}" in said_by(places[0])
     assert not service.requests
 
