@@ -106,10 +106,10 @@ def _beside_raw(parser: _ObjectParser) -> RunnableGenerator[Any, Any]:
 
 
 def _form(schema: Any, strict: bool | None) -> dict[str, Any]:
+    if isinstance(schema, dict) and schema.get("type", "object") != "object":
+        return schema  # a list or a scalar, which no function has for its arguments
     function = convert_to_openai_tool(schema, strict=strict)["function"]
     form = {"name": function["name"], "schema": function["parameters"]}
-    if isinstance(schema, dict) and schema.get("type", "object") != "object":
-        form["schema"] = convert_to_json_schema(schema, strict=strict)  # a list or a scalar
     for name in ("description", "strict"):
         if name in function:
             form[name] = function[name]
@@ -171,6 +171,8 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         """
         for call in message.tool_calls:
             if call["name"] == self.tool:
+                if message.response_metadata.get("finish_reason") == "length":
+                    raise _failure("The answer was cut: max_tokens is too low.", str(call["args"]))
                 return self._accepted(call["args"])
         if message.invalid_tool_calls:
             bad = message.invalid_tool_calls[0]

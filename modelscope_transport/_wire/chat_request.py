@@ -229,9 +229,10 @@ def _goes_back(message: Message, request: ChatRequest, profile: ModelProfile) ->
 
 def _content(parts: tuple[Part, ...], profile: ModelProfile) -> str | list[dict[str, Any]]:
     # Plain text where it can be: models without vision often refuse a list (litellm flattens it
-    # for this service as well, BerriAI/litellm#28460).
+    # for this service as well, BerriAI/litellm#28460). Line breaks keep the parts apart, as vLLM
+    # joins them (vllm/entrypoints/chat_utils.py).
     if all(isinstance(part, TextPart) for part in parts):
-        return "".join(part.text for part in parts if isinstance(part, TextPart))
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
     return [_part(part, profile) for part in parts]
 
 

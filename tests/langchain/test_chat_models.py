@@ -150,9 +150,7 @@ async def test_max_retries_and_timeout_are_honoured(chat: MakeChat, service: Loc
 
 
 def test_a_misspelt_argument_is_an_error(chat: MakeChat) -> None:
-    with pytest.raises(
-        ModelScopeConfigurationError, match=r"tempreature=. .* temperature="
-    ):
+    with pytest.raises(ModelScopeConfigurationError, match=r"tempreature=. .* temperature="):
         chat(tempreature=0.5)
 
 

@@ -309,7 +309,11 @@ async def test_its_progress_is_seen_by_callbacks(draw: MakeTool) -> None:
     events = Events()
     draw().invoke({"prompt": "a cat"}, {"callbacks": [events]})
     await draw().ainvoke({"prompt": "a cat"}, {"callbacks": [events]})
-    assert events.seen == [
-        ("modelscope_progress", "started"),
-        ("modelscope_progress", "finished"),
-    ] * 2
+    assert (
+        events.seen
+        == [
+            ("modelscope_progress", "started"),
+            ("modelscope_progress", "finished"),
+        ]
+        * 2
+    )
