@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
@@ -33,6 +33,9 @@ from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
 from ._structured import Method, structured_output
 from .errors import native_errors
 
+if TYPE_CHECKING:
+    from ._signatures import ChatArguments
+
 __all__ = ["ChatModelScope"]
 
 register_blocks(PROVIDER)
@@ -41,19 +44,139 @@ register_blocks(PROVIDER)
 class ChatModelScope(BaseChatModel, ChatFields):
     """A chat model of ModelScope API-Inference.
 
-    Every field is an argument of the constructor; those of the answer are also arguments of a
-    call, where they win. Constructing does no I/O. One object serves threads and event loops.
+    Setup:
+        Install the package, and put your access token (modelscope.cn, account settings, access
+        tokens) into the environment.
 
-    Example:
-        ::
+        ```bash
+        pip install "modelscope-adapters[langchain]"
+        export MODELSCOPE_API_KEY="ms-…"
+        ```
 
-            model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
-            print(model.invoke("Say hello.").text)
+    Key init args, completion params:
+        model: model ID, ``owner/name``.
+        temperature: randomness, 0 to 2.
+        max_tokens: longest answer in tokens, thoughts included.
+        enable_thinking: switches the thoughts of a model that can do both.
+
+    Key init args, client params:
+        api_key: access token; by default that of the environment.
+        timeout: total deadline of a call in seconds, 600 by default.
+        max_retries: further attempts, 2 by default.
+        fallback_models: models to ask when this one's allowance is spent.
+
+        Every field is an argument; those of the answer are also arguments of a call, where they
+        win. Words of other classes, such as ``max_completion_tokens``, are read or refused with
+        the right one. Constructing does no I/O. One object serves threads and event loops.
+
+    Instantiate:
+        ```python
+        from langchain_modelscope import ChatModelScope
+
+        model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
+        ```
+
+    Invoke:
+        ```python
+        answer = model.invoke([("system", "Be brief."), ("user", "Say hello in Chinese.")])
+        print(answer.text)
+        ```
+
+    Stream:
+        ```python
+        for chunk in model.stream("Say hello in Portuguese."):
+            print(chunk.text, end="")
+        ```
+
+    Async:
+        ```python
+        answer = await model.ainvoke("Say hello.")
+        async for chunk in model.astream("Say hello."):
+            print(chunk.text, end="")
+        answers = await model.abatch(["Say hello.", "Say goodbye."])
+        ```
+
+    Tool calling:
+        ```python
+        def order_status(order: int) -> str:
+            \"\"\"Look up the status of an order by its number.\"\"\"
+            return f"Order {order} arrives on Tuesday."
+
+
+        asked = model.bind_tools([order_status]).invoke("What is the status of order 4711?")
+        print(asked.tool_calls)
+        ```
+
+    Structured output:
+        The object is read from the tool call or from the text. An answer without one raises
+        ``OutputParserException``.
+
+        ```python
+        from pydantic import BaseModel
+
+
+        class Person(BaseModel):
+            name: str
+            age: int
+
+
+        reader = model.with_structured_output(Person)
+        print(reader.invoke('The person is called "Ada", aged 36.'))
+        ```
+
+    Reasoning:
+        ```python
+        thinker = ChatModelScope(model="Qwen/Qwen3.5-122B-A10B")
+        answer = thinker.invoke("Why is the sky blue?")
+        print(answer.additional_kwargs["reasoning_content"])
+        print(thinker.invoke("Why is the sky blue?", enable_thinking=False).text)
+        ```
+
+    Image input:
+        ```python
+        from langchain_core.messages import HumanMessage
+
+        question = HumanMessage(
+            [
+                {"type": "text", "text": "What is in this picture?"},
+                {"type": "image", "url": "https://modelscope.cn/favicon.ico"},
+            ]
+        )
+        print(thinker.invoke([question]).text)
+        ```
+
+    Token usage:
+        ```python
+        print(model.invoke("Say hello.").usage_metadata)
+        ```
+
+    Response metadata:
+        ```python
+        metadata = model.invoke("Say hello.").response_metadata
+        print(metadata["model_name"], metadata["finish_reason"], metadata["modelscope"])
+        ```
+
+    Allowance:
+        The service grants a small allowance a day. What is left is read from this package's own
+        record, without a request; a spent allowance costs one request and then none.
+
+        ```python
+        print(model.quota.remaining, model.quota.unit)
+        ```
 
     Raises:
-        ModelScopeConfigurationError: no token, a malformed one, or an address that is none.
+        ModelScopeConfigurationError: no token, a malformed one, an address that is none, or an
+            argument that is none.
         ModelScopeError: what a call raises; the classes are in `langchain_modelscope.errors`.
     """
+
+    if TYPE_CHECKING:  # pydantic's own, with every word that it takes
+
+        @overload
+        def __init__(self, *, model: str, **arguments: Unpack[ChatArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[ChatArguments]) -> None: ...
+        def __init__(self, **arguments: Any) -> None: ...
 
     # --- a call ---------------------------------------------------------------------------
 
