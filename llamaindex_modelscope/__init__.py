@@ -100,6 +100,11 @@ def __getattr__(name: str) -> typing.Any:
     return getattr(importlib.import_module(f".{room}", __name__), name)
 
 
+def __dir__() -> list[str]:
+    """Also the classes that are imported at their first use."""
+    return sorted({*globals(), *_LATE})
+
+
 @wrapt.when_imported("llama_index.core.llms.loading")
 def _recognise_llm(module: types.ModuleType) -> None:
     # ``load_llm`` knows the classes in a table of its module. That module imports the OpenAI

@@ -7,7 +7,7 @@ from typing import Any
 from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
 
-from ._settings import client_for
+from ._connected import client_for
 from .embeddings import ModelScopeEmbedding
 from .errors import native_errors
 from .llms import ModelScope
@@ -74,7 +74,7 @@ def _client(arguments: dict[str, Any]) -> Client:
         base_url=given("base_url") or given("api_base"),
         proxy=given("proxy"),
         http_client=given("http_client"),
-        http_async_client=given("async_http_client"),
+        async_http_client=given("async_http_client"),
     )
 
 

@@ -33,8 +33,8 @@ from modelscope_transport.task_types import (
 )
 from modelscope_transport.types import ImagePart
 
+from ._connected import client_for, quota_of
 from ._convert import to_messages
-from ._settings import client_for, quota_of
 from .errors import native_errors
 
 __all__ = ["Drawn", "ModelScopeImageToolSpec", "ModelScopePipelineToolSpec"]
