@@ -162,14 +162,20 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         response_format: form of the answer's text.
         temperature: 0 to 2.
         top_p: nucleus sampling, above 0 up to 1.
+        top_k: how many of the likeliest tokens are sampled from; at least 1, -1 for all.
+        min_p: least probability of a token, relative to the likeliest one's; 0 to 1.
         max_tokens: longest answer, in tokens, thoughts included; at least 1.
         stop: texts that end the answer.
         seed: seed of the sampling.
         n: answers wanted; more than one cannot be streamed.
         presence_penalty: -2 to 2.
         frequency_penalty: -2 to 2.
+        repetition_penalty: above 0; above 1 makes repetition less likely.
+        logit_bias: what is added to the score of a token, by its id; -100 to 100.
         logprobs: whether to send log probabilities.
         top_logprobs: alternatives per token, 0 to 20.
+        reasoning_effort: how long to think, in a word of the model's: ``"low"``, ``"medium"``,
+            ``"high"`` or another.
         enable_thinking: switches the thoughts of a model that can do both.
         thinking_budget: longest thoughts, in tokens.
         think_tags: whether a text that begins with ``<think>`` begins with thoughts.
@@ -189,14 +195,19 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_format: ResponseFormat | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[int | str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    reasoning_effort: str | None = None
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
     think_tags: bool = False

@@ -31,6 +31,7 @@ from .chat import Opening, decode
 from .checks import check_model, check_range, to_json
 from .encoded import Encoded
 from .outcomes import Failure, Reply
+from .text_answers import formed_answer, forming_decoder
 from .thoughts import decoder_for, sorted_answer
 
 __all__ = ["PATH", "EncodedChat", "encode", "prepare"]
@@ -53,8 +54,10 @@ def prepare(
             return Failure("", empty=True)
         if not reply.streaming:
             answer = decode(reply.body, encoded.answer_tool)
-            return answer if isinstance(answer, Failure) else sorted_answer(answer, request)
-        decoder = decoder_for(request, encoded.answer_tool)
+            if isinstance(answer, Failure):
+                return answer
+            return formed_answer(sorted_answer(answer, request), request)
+        decoder = forming_decoder(decoder_for(request, encoded.answer_tool), request)
         first = decoder.feed(reply.body)
         if isinstance(first, Failure):
             return first
@@ -103,6 +106,8 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
         value = getattr(request, name)
         if value is not None:
             body[name] = value
+    if request.logit_bias is not None:
+        body["logit_bias"] = _bias(request.logit_bias)
     if request.stop:
         body["stop"] = list(request.stop)
     _put_temperature(body, request, profile, adjustments)
@@ -127,13 +132,17 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
 
 _PLAIN = (
     "top_p",
+    "top_k",
+    "min_p",
     "max_tokens",
     "seed",
     "n",
     "presence_penalty",
     "frequency_penalty",
+    "repetition_penalty",
     "logprobs",
     "top_logprobs",
+    "reasoning_effort",
     "thinking_budget",
 )
 
@@ -144,6 +153,9 @@ def _check(request: ChatRequest, *, stream: bool) -> None:
         raise InvalidRequestError("There is no message to answer. Pass at least one.")
     check_range("temperature", request.temperature, 0, 2)
     check_range("top_p", request.top_p, 0, 1)
+    check_range("top_k", request.top_k, -1)
+    check_range("min_p", request.min_p, 0, 1)
+    check_range("repetition_penalty", request.repetition_penalty, 0)
     check_range("max_tokens", request.max_tokens, 1)
     check_range("n", request.n, 1)
     check_range("presence_penalty", request.presence_penalty, -2, 2)
@@ -152,6 +164,16 @@ def _check(request: ChatRequest, *, stream: bool) -> None:
     check_range("thinking_budget", request.thinking_budget, 1)
     if stream and (request.n or 1) > 1:
         raise InvalidRequestError("A stream has one answer. Leave n out, or do not stream.")
+
+
+def _bias(bias: Any) -> dict[str, float]:
+    if not isinstance(bias, Mapping):
+        raise InvalidRequestError(
+            f"logit_bias is a dictionary of numbers by token id, and is {bias!r}."
+        )
+    for token, added in bias.items():
+        check_range(f"logit_bias[{token!r}]", added, -100, 100)
+    return {str(token): added for token, added in bias.items()}
 
 
 def _put_temperature(
