@@ -443,13 +443,16 @@ async def test_a_stream_gives_what_could_be_read_before_it_fails(
     )
     seen: list[Any] = []
 
-    with pytest.raises(ModelScopeOutputParserError):
+    async def read() -> None:
         if stream:
             async for one in await llm.astream_structured_predict(Person, **ASKED):
-                seen += [one]
+                seen.insert(0, one)
         else:
             for one in llm.stream_structured_predict(Person, **ASKED):
-                seen += [one]
+                seen.insert(0, one)
+
+    with pytest.raises(ModelScopeOutputParserError):
+        await read()
     assert "Ada" in {getattr(one, "name", None) for one in seen}
     assert not any(isinstance(one, Person) for one in seen)
 
