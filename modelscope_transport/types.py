@@ -100,7 +100,8 @@ class Message(Struct, frozen=True, omit_defaults=True):
         name: name of the speaker, where the caller gave one.
         tool_calls: calls made in an assistant turn.
         tool_call_id: in a tool turn, the call that this answers.
-        reasoning: thoughts of an assistant turn; sent back only when set.
+        reasoning: thoughts of an assistant turn; ``send_reasoning`` of the request says whether
+            they go back.
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -178,6 +179,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
             ``"high"`` or another.
         enable_thinking: switches the thoughts of a model that can do both.
         thinking_budget: longest thoughts, in tokens.
+        send_reasoning: whether the thoughts of earlier turns go back to the model: ``True`` all
+            that the messages hold, ``False`` none, ``None`` what the model's profile asks for.
         think_tags: whether a text that begins with ``<think>`` begins with thoughts.
         promote_reasoning_only: whether thoughts are the text where there is no other.
         stream_usage: whether a stream ends with its token usage.
@@ -210,6 +213,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasoning_effort: str | None = None
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
+    send_reasoning: bool | None = True
     think_tags: bool = False
     promote_reasoning_only: bool = False
     stream_usage: bool = True
@@ -268,6 +272,7 @@ class Origin(Struct, frozen=True):
         adjustments: what was sent otherwise than asked, and why; one sentence each.
         attempts: HTTP requests this answer took.
         allowance: what the reply said of the allowance: a mapping of its numbers, or ``None``.
+        headers: those of the reply that say something of limits, waits and ids.
     """
 
     model: str
@@ -277,10 +282,13 @@ class Origin(Struct, frozen=True):
     adjustments: tuple[str, ...] = ()
     attempts: int = 1
     allowance: Mapping[str, int] | None = None
+    headers: Mapping[str, str] = {}
 
     def told(self) -> dict[str, Any]:
-        """The same as plain data, for the frameworks' metadata."""
-        return {**to_builtins(self), "adjustments": list(self.adjustments)}
+        """The same as plain data without the headers, for the frameworks' metadata."""
+        plain: dict[str, Any] = to_builtins(self)
+        del plain["headers"]
+        return {**plain, "adjustments": list(self.adjustments)}
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):

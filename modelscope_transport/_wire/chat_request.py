@@ -100,7 +100,7 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
     adjustments: list[str] = []
     body: dict[str, Any] = {
         "model": profile.id,
-        "messages": [_message(message, profile) for message in request.messages],
+        "messages": [_message(message, request, profile) for message in request.messages],
     }
     for name in _PLAIN:
         value = getattr(request, name)
@@ -191,7 +191,7 @@ def _put_temperature(
 # --- messages ---------------------------------------------------------------------------------
 
 
-def _message(message: Message, profile: ModelProfile) -> dict[str, Any]:
+def _message(message: Message, request: ChatRequest, profile: ModelProfile) -> dict[str, Any]:
     # The role "developer" is refused by the service (public client, 2026-10); "system" means the
     # same to it.
     role = "system" if message.role == "developer" else message.role
@@ -213,16 +213,26 @@ def _message(message: Message, profile: ModelProfile) -> dict[str, Any]:
         ]
     if message.tool_call_id is not None:
         encoded["tool_call_id"] = message.tool_call_id
-    if message.reasoning is not None:
+    if message.reasoning is not None and _goes_back(message, request, profile):
         encoded["reasoning_content"] = message.reasoning
     return encoded
 
 
+def _goes_back(message: Message, request: ChatRequest, profile: ModelProfile) -> bool:
+    """Whether the thoughts of an earlier turn are sent."""
+    if request.send_reasoning is not None:
+        return request.send_reasoning
+    # Where thoughts are wanted, it is those that led to tool calls; those of other turns are
+    # ignored or refused (api-docs.deepseek.com, thinking mode, tool calls).
+    return profile.send_reasoning and bool(message.tool_calls)
+
+
 def _content(parts: tuple[Part, ...], profile: ModelProfile) -> str | list[dict[str, Any]]:
     # Plain text where it can be: models without vision often refuse a list (litellm flattens it
-    # for this service as well, BerriAI/litellm#28460).
+    # for this service as well, BerriAI/litellm#28460). Line breaks keep the parts apart, as vLLM
+    # joins them (vllm/entrypoints/chat_utils.py).
     if all(isinstance(part, TextPart) for part in parts):
-        return "".join(part.text for part in parts if isinstance(part, TextPart))
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
     return [_part(part, profile) for part in parts]
 
 

@@ -27,6 +27,7 @@ from .._wire.outcomes import (
     Refused,
     Reply,
     read_request_id,
+    telling_headers,
 )
 from ..catalogue.models import (
     ModelProfile,
@@ -284,6 +285,7 @@ def _origin(
         fallback_reason=because if model != requested else None,
         request_id=read_request_id(outcome.headers) if isinstance(outcome, Reply) else None,
         allowance=verdict.allowance.known() if verdict.allowance else None,
+        headers=telling_headers(outcome.headers) if isinstance(outcome, Reply) else {},
     )
 
 
@@ -302,6 +304,8 @@ def _lesson(
         return {"stream_only": True}
     if reason == "stream_usage_refused":
         return {"stream_usage": False}
+    if reason == "reasoning_not_passed_back" and request.send_reasoning is None:
+        return {"send_reasoning": True}
     if reason not in ("empty", "forced_tool_refused"):
         return None
     # An empty success is how some models refuse what they cannot do (modelscope/modelscope#1801).

@@ -88,7 +88,7 @@ def test_without_a_look_up_it_chats(reach: dict[str, Any], hub: LocalService) ->
 def test_arguments_go_to_the_class(reach: dict[str, Any]) -> None:
     assert load("Qwen/Qwen3-8B", temperature=0.5, **reach).temperature == 0.5
     assert load("Qwen/Qwen-Image", size="64x64", **reach).size == "64x64"
-    with pytest.raises(ValueError, match="temperature"):
+    with pytest.raises(ModelScopeConfigurationError, match="temperature"):
         load("Qwen/Qwen-Image", temperature=0.5, **reach)
 
 
