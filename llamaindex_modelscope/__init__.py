@@ -16,6 +16,7 @@ import types
 
 import wrapt
 
+from ._progress import ModelScopeProgressEvent
 from .embeddings import ModelScopeEmbedding
 from .errors import (
     ErrorDetails,
@@ -70,6 +71,7 @@ __all__ = [
     "ModelScopeModelNotServedError",
     "ModelScopeOutputParserError",
     "ModelScopePipelineToolSpec",
+    "ModelScopeProgressEvent",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
     "ModelScopeRateLimiter",

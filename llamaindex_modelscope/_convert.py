@@ -57,22 +57,19 @@ _ROLES: Final[dict[MessageRole, _Role]] = {
 }
 
 
-def to_messages(
-    messages: Sequence[ChatMessage], *, send_reasoning: bool = False
-) -> tuple[Message, ...]:
-    """The conversation as the transport takes it.
+def to_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
+    """The conversation as the transport takes it, the thoughts of earlier turns included.
 
     Args:
         messages: the conversation, oldest first.
-        send_reasoning: whether the thoughts of earlier turns go back to the model.
 
     Raises:
         InvalidRequestError: a block that cannot be sent, or a file that cannot be read.
     """
-    return tuple([_message(message, send_reasoning) for message in messages])
+    return tuple([_message(message) for message in messages])
 
 
-def _message(message: ChatMessage, send_reasoning: bool) -> Message:
+def _message(message: ChatMessage) -> Message:
     role, blocks = _ROLES[message.role], message.blocks
     if len(blocks) == 1 and type(blocks[0]) is TextBlock and not message.additional_kwargs:
         return Message(role, blocks[0].text)
@@ -100,7 +97,7 @@ def _message(message: ChatMessage, send_reasoning: bool) -> Message:
         _content(parts),
         tool_calls=tuple(calls),
         tool_call_id=_answered_call(kwargs) if role == "tool" else None,
-        reasoning="\n".join(thoughts) if send_reasoning and thoughts else None,
+        reasoning="\n".join(thoughts) if role == "assistant" and thoughts else None,
     )
 
 

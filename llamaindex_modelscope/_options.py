@@ -42,7 +42,8 @@ def chat_request(
     Raises:
         InvalidRequestError: an option that cannot be read.
     """
-    known: dict[str, Any] = {"model": model}
+    # None leaves it to the model's profile whether thoughts go back.
+    known: dict[str, Any] = {"model": model, "send_reasoning": None}
     body: dict[str, Any] = {}
     for name, value in _settled(options).items():
         if value is None or name in _INTERNAL:

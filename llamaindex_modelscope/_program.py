@@ -241,6 +241,8 @@ def _why(error: ValueError) -> str:
     """The reason in one line."""
     if isinstance(error, json.JSONDecodeError):
         return "it is no complete JSON"
+    if isinstance(error.__cause__, ValidationError):
+        error = error.__cause__
     if isinstance(error, ValidationError):
         error = ValueError(
             "; ".join(

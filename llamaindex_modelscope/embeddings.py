@@ -19,11 +19,13 @@ from modelscope_transport.types import EmbeddingRequest
 from ._argument_tables import EMBEDDING, EMBEDDING_CALL
 from ._arguments import settle
 from ._connected import ConnectedComponent
+from ._progress import advance, progress_bar
 from .errors import ModelScopeConfigurationError, native_errors
 
 __all__ = ["ModelScopeEmbedding"]
 
 _HINT: Final = " A field of the request's body that has no name here goes in extra_body."
+_TITLE: Final = "Generating embeddings"
 _SENT: Final = ("user",)  # options that are sent as they are
 
 
@@ -197,12 +199,15 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
 
     def _embed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
         with native_errors(self.rate_limiter):
-            return _apart(self.client.embed(self._request(texts, instruction)).vectors)
+            vectors = _apart(self.client.embed(self._request(texts, instruction)).vectors)
+        advance(len(texts))
+        return vectors
 
     async def _aembed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
         with native_errors(self.rate_limiter):
             result = await self.client.aio.embed(self._request(texts, instruction))
-            return _apart(result.vectors)
+        advance(len(texts))
+        return _apart(result.vectors)
 
     # --- what core calls ----------------------------------------------------------------------
 
@@ -241,11 +246,17 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
     ) -> list[Embedding]:
         """The vectors of texts, in their order. A text that occurs twice is sent once.
 
+        Args:
+            texts: the texts.
+            show_progress: whether a bar shows how many are done, in a terminal or a notebook.
+            kwargs: core's own.
+
         Raises:
             ModelScopeError: one of `llamaindex_modelscope.errors`.
         """
         distinct = list(dict.fromkeys(texts))
-        vectors = _core_batch(self, distinct, show_progress, **kwargs)
+        with progress_bar(_TITLE, len(distinct), shown=show_progress):
+            vectors = _core_batch(self, distinct, False, **kwargs)
         return _spread(texts, distinct, vectors)
 
     async def aget_text_embedding_batch(
@@ -259,7 +270,8 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         distinct = list(dict.fromkeys(texts))
         outer = _gate.set(_Gate(self.num_workers or 1))
         try:
-            vectors = await _core_abatch(self, distinct, show_progress, **kwargs)
+            with progress_bar(_TITLE, len(distinct), shown=show_progress):
+                vectors = await _core_abatch(self, distinct, False, **kwargs)
         finally:
             _gate.reset(outer)
         return _spread(texts, distinct, vectors)

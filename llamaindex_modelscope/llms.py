@@ -55,6 +55,7 @@ _OPTIONS: Final = (
     "reasoning_effort",
     "enable_thinking",
     "thinking_budget",
+    "send_reasoning",
     "think_tags",
     "promote_reasoning_only",
     "fallback_models",
@@ -148,8 +149,9 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
     promote_reasoning_only: bool = Field(
         default=False, description="Whether thoughts are the text where there is no other."
     )
-    send_reasoning: bool = Field(
-        default=False, description="Whether earlier thoughts go back to the model."
+    send_reasoning: bool | None = Field(
+        default=None,
+        description="Whether earlier thoughts go back to the model; by default as it wants them.",
     )
     fallback_models: list[str] = Field(
         default_factory=list,
@@ -286,7 +288,7 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
         return _agrow(stream, message, self.rate_limiter)
 
     def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
-        return to_messages(messages, send_reasoning=self.send_reasoning)
+        return to_messages(messages)
 
     def _prompt(self, prompt: str, formatted: bool) -> tuple[Message, ...]:
         if not formatted and self.completion_to_prompt is not None:

@@ -6,8 +6,8 @@ How it decides (:func:`decide`), the first that applies:
   mentions, else the first.
 2. With tools at hand, those that the prompt mentions and that were not called since are called: all
   at once, or one by one where ``parallel_tool_calls`` is false.
-3. ``response_format``: the schema filled from the prompt, or an object with the keys that the
-  prompt names.
+3. ``response_format``: the schema filled from the prompt, the schema that stands in the prompt, or
+  an object with the keys that the prompt names.
 4. Otherwise a text: see ``composing``.
 
 Arguments and fields are filled from their JSON schema with what the prompt says: see ``filling``.
@@ -25,7 +25,7 @@ from typing import Any
 from modelscope_transport.emulator import embedding
 from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.engine import ChatCall, Piece, Pieces, ToolPiece, Usage, tokens
-from modelscope_transport.emulator.scripted.composing import answered, compose
+from modelscope_transport.emulator.scripted.composing import answered, compose, fit_schema
 from modelscope_transport.emulator.scripted.filling import Filler
 from modelscope_transport.emulator.scripted.rules import prompt_tokens
 from modelscope_transport.emulator.scripted.talk import Talk, mentioned, named_keys
@@ -90,7 +90,7 @@ def decide(call: ChatCall) -> Decision:
         filled = Filler(talk.material).fill(wanted["json_schema"]["schema"])
         return Decision(_dump(filled))
     if wanted.get("type") == "json_object":
-        return Decision(_dump(_named_object(talk)))
+        return Decision(fit_schema(talk) or _dump(_named_object(talk)))
     return Decision(compose(talk))
 
 
