@@ -8,13 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.commands import commands
+from docs.moving import LLAMAINDEX, argument_table
 from langchain_modelscope import errors as langchain_errors
 from llamaindex_modelscope import errors as llamaindex_errors
+from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport.catalogue.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs" / "tasks.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.zh.md",
+    ROOT / "docs" / "tasks.md",
+    ROOT / "docs" / "from-openailike.md",
+]
 _DONE = {
     Kind.AGAIN: "tried again",
     Kind.MODEL_SPENT: "not asked again until it is back; `fallback_models`",
@@ -79,7 +86,7 @@ def task_table() -> str:
     ]
     for row in TASKS.values():
         form = f"{row.form.takes} → {row.form.gives}" if row.wire == "pipelines" else ""
-        address = row.carrier.PATH.removeprefix("/..")
+        address = carrier_of(row).PATH.removeprefix("/..")
         lines.append(
             f"| `{row.name}` | {row.does} | {form} | `{address}` | {row.status} | "
             f"{row.source}, {row.checked} |"
@@ -92,6 +99,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "failures zh": failure_table_zh,
     "tasks": kind_table,
     "every task": task_table,
+    **{name: functools.partial(argument_table, rows) for name, rows in LLAMAINDEX.items()},
     "commands": commands,
     "commands zh": functools.partial(commands, "zh"),
 }

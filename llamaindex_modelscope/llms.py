@@ -96,6 +96,66 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
         llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
         print(llm.complete("Say hello."))
         ```
+
+        Chat, in one piece and as it comes:
+
+        ```python
+        from llama_index.core.llms import ChatMessage
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct")
+        messages = [
+            ChatMessage(role="system", content="Be brief."),
+            ChatMessage(role="user", content="What is the capital of Germany?"),
+        ]
+        print(llm.chat(messages).message.content)
+        for response in llm.stream_chat(messages):
+            print(response.delta, end="", flush=True)
+        ```
+
+        In an event loop:
+
+        ```python
+        import asyncio
+
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct")
+        print(asyncio.run(llm.acomplete("Say hello.")))
+        ```
+
+        Tools, and an object of a class:
+
+        ```python
+        from llama_index.core.prompts import PromptTemplate
+        from llama_index.core.tools import FunctionTool
+        from llamaindex_modelscope import ModelScope
+        from pydantic import BaseModel
+
+
+        def add(a: int, b: int) -> int:
+            \"\"\"Add two numbers.\"\"\"
+            return a + b
+
+
+        class City(BaseModel):
+            name: str
+
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct")
+        print(llm.predict_and_call([FunctionTool.from_defaults(add)], "Add 3 and 4."))
+        print(llm.structured_predict(City, PromptTemplate("Where is the '{sight}'?"), sight="Wall"))
+        ```
+
+        Thoughts, token usage, and what is left of the allowance:
+
+        ```python
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3.5-122B-A10B", enable_thinking=True)
+        response = llm.complete("How many days has a week?")
+        print(response.text, response.raw["usage"], llm.quota.remaining)
+        ```
     """
 
     ARGUMENTS = LLM

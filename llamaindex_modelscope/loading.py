@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
@@ -29,6 +29,70 @@ _CLASSES: dict[str, Any] = {
 }
 
 
+# Names of tasks by the class that serves them, for type checkers; the task registry decides.
+Chat = Literal[
+    "chat",
+    "text-generation",
+    "text2text-generation",
+    "image-text-to-text",
+    "visual-question-answering",
+]
+Embeddings = Literal["embedding", "sentence-embedding", "feature-extraction"]
+Images = Literal["image", "text-to-image-synthesis", "image-to-image"]
+Reranking = Literal["rerank", "text-ranking"]
+Pipelines = Literal[
+    "pipeline",
+    "text-classification",
+    "sentiment-classification",
+    "zero-shot-classification",
+    "nli",
+    "sentence-similarity",
+    "named-entity-recognition",
+    "token-classification",
+    "part-of-speech",
+    "word-segmentation",
+    "siamese-uie",
+    "relation-extraction",
+    "translation",
+    "text-error-correction",
+    "text-summarization",
+    "fill-mask",
+    "punctuation",
+    "classic-sentence-embedding",
+    "classic-text-ranking",
+    "auto-speech-recognition",
+    "text-to-speech",
+    "ocr-recognition",
+    "image-captioning",
+    "image-classification",
+    "multimodal-dialogue",
+    "text-to-video-synthesis",
+    "image-to-video",
+]
+
+
+@overload
+def load(model: str, task: Chat, *, look_up: bool = True, **arguments: Any) -> ModelScope: ...
+@overload
+def load(
+    model: str, task: Embeddings, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeEmbedding: ...
+@overload
+def load(
+    model: str, task: Images, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeImageToolSpec: ...
+@overload
+def load(
+    model: str, task: Reranking, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeRerank: ...
+@overload
+def load(
+    model: str, task: Pipelines, *, look_up: bool = True, **arguments: Any
+) -> ModelScopePipelineToolSpec: ...
+@overload
+def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any: ...
+
+
 def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any:
     """The object that serves a model in LlamaIndex.
 
@@ -53,6 +117,32 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
     with native_errors():
         row = _client(arguments).task_of(model, task, look_up=look_up)
     return _made(row, model, arguments)
+
+
+@overload
+async def aload(
+    model: str, task: Chat, *, look_up: bool = True, **arguments: Any
+) -> ModelScope: ...
+@overload
+async def aload(
+    model: str, task: Embeddings, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeEmbedding: ...
+@overload
+async def aload(
+    model: str, task: Images, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeImageToolSpec: ...
+@overload
+async def aload(
+    model: str, task: Reranking, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeRerank: ...
+@overload
+async def aload(
+    model: str, task: Pipelines, *, look_up: bool = True, **arguments: Any
+) -> ModelScopePipelineToolSpec: ...
+@overload
+async def aload(
+    model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
+) -> Any: ...
 
 
 async def aload(

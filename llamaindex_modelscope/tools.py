@@ -96,9 +96,16 @@ class ModelScopeImageToolSpec(BaseToolSpec):
     Raises:
         ModelScopeConfigurationError: no token, a bad address.
 
-    Example:
-        >>> tools = ModelScopeImageToolSpec(model="Qwen/Qwen-Image").to_tool_list()
-        >>> agent = FunctionAgent(tools=tools, llm=llm)
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llamaindex_modelscope import ModelScopeImageToolSpec
+
+        images = ModelScopeImageToolSpec(model="Qwen/Qwen-Image", size="1024x1024")
+        print(images.draw_image("A cat asleep on a bookshelf."))
+        tools = images.to_tool_list()  # for an agent
+        ```
     """
 
     def __init__(
@@ -288,6 +295,19 @@ class ModelScopePipelineToolSpec(BaseToolSpec):
 
     Raises:
         ModelScopeConfigurationError: no such task, no token, a bad address.
+
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llamaindex_modelscope import ModelScopePipelineToolSpec
+
+        translate = ModelScopePipelineToolSpec(
+            model="iic/nlp_csanmt_translation_en2zh", task="translation"
+        )
+        print(translate.run_pipeline("Good morning."))
+        tools = translate.to_tool_list()  # for an agent
+        ```
     """
 
     def __init__(
