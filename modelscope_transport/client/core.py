@@ -228,7 +228,8 @@ class Core:
         if ledger is None or block is None:
             return
         with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            ledger.block(admission.account, block)
+            tier = self.profile(error.model).tier if error.model else None
+            ledger.block(admission.account, block, tier=tier)
 
     @property
     def image_limiter(self) -> ConcurrencyLimiter:
