@@ -312,6 +312,12 @@ class Ledger:
         self._books.runner.seen.clear()
         self._books.runner.deferred.clear()
 
+    async def aclose(self) -> None:
+        """Close the connections of this event loop; they end with it anyway."""
+        close = getattr(self._books.runner.store, "aclose", None)
+        if close is not None:
+            await close()
+
     def close(self) -> None:
         """Close files and connections; a later call opens them again."""
         self._books.runner.store.close()
