@@ -90,10 +90,10 @@ class Admission(Struct, frozen=True):
         if self.ledger is not None:
             self.ledger.settle(reservation, **closing)
 
-    def record_block(self, block: QuotaBlock) -> None:
+    def record_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """Record a pool that was declared spent when its call had long been settled."""
         if self.ledger is not None:
-            self.ledger.block(self.account, block)
+            self.ledger.block(self.account, block, tier=attempt.tier)
 
     # --- async ----------------------------------------------------------------------------
 
@@ -110,9 +110,9 @@ class Admission(Struct, frozen=True):
         if self.ledger is not None and not self.ledger.defer(reservation, **closing):
             await finish_anyway(self._off_loop(self.settle, reservation, closing))
 
-    async def arecord_block(self, block: QuotaBlock) -> None:
+    async def arecord_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """`record_block`, in an event loop; it is done also when the caller is cancelled."""
-        await finish_anyway(self._off_loop(self.record_block, block))
+        await finish_anyway(self._off_loop(self.record_block, attempt, block))
 
     def _undo(self, reserved: Reservation | QuotaBlock | None) -> None:
         if isinstance(reserved, Reservation):

@@ -67,7 +67,7 @@ class AsyncExchange(Holdings):
         """Record a pool that the stream declared spent after it had been accepted."""
         block = block_of(error.details)
         if block is not None:
-            await self._admission.arecord_block(block)
+            await self._admission.arecord_block(self.attempt, block)
 
     async def aclose(self) -> None:
         """Let go of everything, also when the caller is cancelled meanwhile."""

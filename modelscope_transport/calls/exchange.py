@@ -169,7 +169,7 @@ class Exchange(Holdings):
         """Record a pool that the stream declared spent after it had been accepted."""
         block = block_of(error.details)
         if block is not None:
-            self._admission.record_block(block)
+            self._admission.record_block(self.attempt, block)
 
     def close(self) -> None:
         """Let go of everything; whoever waits for the reply in another thread is woken."""

@@ -104,7 +104,7 @@ class _Call(Struct):
         """Ask one model in one place, and again while a moment or another form may heal it."""
         task, request, book = self.task, self.request, self.terms.book
         trial: dict[str, Any] = {}
-        retries, delay = 0, 0.0
+        retries, delay, paused = 0, 0.0, False
         while True:
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
             encoded = prepare(task, request, profile, stream=self.stream)
@@ -146,13 +146,19 @@ class _Call(Struct):
             )
             if wait is None:
                 return verdict
-            retries, delay = retries + 1, wait
+            # A pause is waited out once for each request; nothing was sent, so it is no retry.
+            is_pause = verdict.kind is Kind.PAUSED
+            retries, delay = retries + (paused or not is_pause), wait
+            paused = is_pause
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
         repeatable = self.repeatable or _turned_away(outcome, failure)
         return repeatable and verdict.kind in (Kind.AGAIN, Kind.PAUSED)
 
     def _wait(self, verdict: Verdict, retries: int) -> float | None:
+        if verdict.kind is Kind.PAUSED and 0 < self.terms.policy.max_retries >= retries:
+            pause = verdict.details.retry_after or 0.0
+            return pause if pause < self.terms.remaining() else None
         wait = self.terms.policy.delay(
             retries,
             retry_after=verdict.details.retry_after,

@@ -264,7 +264,8 @@ class Core:
         if block is None or self.ledger is None:
             return
         with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            self.ledger.block(self.settings.account(), block)
+            tier = self.profile(error.model).tier if error.model else None
+            self.ledger.block(self.settings.account(), block, tier=tier)
 
     # --- embeddings -----------------------------------------------------------------------
 
