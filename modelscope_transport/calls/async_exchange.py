@@ -62,6 +62,8 @@ class AsyncExchange(Holdings):
         closing, reservation = self._closing(), self.attempt.reservation
         if reservation is not None:
             await self._admission.asettle(reservation, closing)
+        elif self.attempt.free:
+            await self._admission.aobserve(self.attempt)
 
     async def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that the stream declared spent after it had been accepted."""

@@ -164,6 +164,8 @@ class Exchange(Holdings):
         closing, reservation = self._closing(), self.attempt.reservation
         if reservation is not None:
             self._admission.settle(reservation, closing)
+        elif self.attempt.free:
+            self._admission.observe(self.attempt)
 
     def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that the stream declared spent after it had been accepted."""
