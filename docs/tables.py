@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from docs import moving
 from docs.commands import commands
 from langchain_modelscope import _argument_table as langchain_arguments
 from langchain_modelscope import errors as langchain_errors
 from langchain_modelscope._argument_table import Argument
 from llamaindex_modelscope import errors as llamaindex_errors
+from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport.catalogue.tasks import TASKS, Task
 
@@ -21,6 +23,7 @@ PAGES = [
     ROOT / "README.zh.md",
     ROOT / "docs" / "moving-langchain.md",
     ROOT / "docs" / "tasks.md",
+    ROOT / "docs" / "moving-llamaindex.md",
 ]
 _DONE = {
     Kind.AGAIN: "tried again",
@@ -86,7 +89,7 @@ def task_table() -> str:
     ]
     for row in TASKS.values():
         form = f"{row.form.takes} → {row.form.gives}" if row.wire == "pipelines" else ""
-        address = row.carrier.PATH.removeprefix("/..")
+        address = carrier_of(row).PATH.removeprefix("/..")
         lines.append(
             f"| `{row.name}` | {row.does} | {form} | `{address}` | {row.status} | "
             f"{row.source}, {row.checked} |"
@@ -113,6 +116,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "failures zh": failure_table_zh,
     "tasks": kind_table,
     "every task": task_table,
+    **{
+        name: functools.partial(moving.argument_table, rows)
+        for name, rows in moving.LLAMAINDEX.items()
+    },
     "commands": commands,
     "commands zh": functools.partial(commands, "zh"),
 }
