@@ -118,8 +118,7 @@ class ChatModelScope(ChatFacts):
     Reasoning:
         ```python
         thinker = ChatModelScope(model="Qwen/Qwen3.5-122B-A10B")
-        answer = thinker.invoke("Why is the sky blue?")
-        print(answer.additional_kwargs["reasoning_content"])
+        print(thinker.invoke("Why is the sky blue?").additional_kwargs["reasoning_content"])
         print(thinker.invoke("Why is the sky blue?", enable_thinking=False).text)
         ```
 
