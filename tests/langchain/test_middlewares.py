@@ -129,6 +129,7 @@ def test_a_supervisor_hands_over(chat: MakeChat) -> None:
 @needs("mcp")
 @needs("langchain_mcp_adapters")
 async def test_tools_of_a_server_are_called(chat: MakeChat) -> None:
+    import os
     import sys
 
     from langchain_mcp_adapters.client import MultiServerMCPClient
@@ -142,7 +143,13 @@ async def test_tools_of_a_server_are_called(chat: MakeChat) -> None:
         "    return f'Order {order} arrives on Tuesday.'\n"
         "server.run()\n"
     )
-    place = {"command": sys.executable, "args": ["-c", code], "transport": "stdio"}
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    place = {
+        "command": sys.executable,
+        "args": ["-c", code],
+        "env": paths,
+        "transport": "stdio",
+    }
     tools = await MultiServerMCPClient({"shop": place}).get_tools()
     agent: Any = create_agent(chat(), tools=tools)
     state = await agent.ainvoke({"messages": [("user", ASKED)]})
