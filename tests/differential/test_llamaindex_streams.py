@@ -44,9 +44,7 @@ def server() -> Iterator[ForeignServer]:
 
 
 def ours(server: ForeignServer, model: str) -> Any:
-    return ModelScope(
-        model, base_url=server.base_url, api_key="ms-none", max_retries=0, timeout=20
-    )
+    return ModelScope(model, base_url=server.base_url, api_key="ms-none", max_retries=0, timeout=20)
 
 
 def theirs(server: ForeignServer, model: str) -> Any:
