@@ -85,7 +85,8 @@ def _late_limit(side: Side) -> Outcome:
         side.stream(side.chat())
     except Exception as error:  # noqa: BLE001 - whichever class it is
         name = type(error).__name__
-        return Outcome("RateLimit" in name, name)
+        told = getattr(error, "reason", None) == "too_fast"
+        return Outcome(told or "RateLimit" in name, name)
     return Outcome(False, "not noticed")
 
 

@@ -17,6 +17,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 from langchain_core.outputs import ChatResult as LangChainResult
+from langchain_core.utils.json import parse_partial_json
 
 from modelscope_transport.types import (
     ChatChoice,
@@ -59,13 +60,9 @@ def _message(choice: ChatChoice, metadata: dict[str, Any], usage: Usage | None) 
     calls: list[LangChainToolCall] = []
     invalid: list[InvalidToolCall] = []
     for call in choice.tool_calls:
-        try:
+        if call.invalid is None:
             # Not strict: models write line breaks inside strings.
             arguments = json.loads(call.arguments, strict=False) if call.arguments else {}
-            problem = None if isinstance(arguments, dict) else "The arguments are no JSON object."
-        except ValueError as error:
-            arguments, problem = {}, f"The arguments are no JSON: {error}."
-        if problem is None:
             calls.append({"name": call.name, "args": arguments, "id": call.id, "type": "tool_call"})
         else:
             invalid.append(
@@ -73,7 +70,7 @@ def _message(choice: ChatChoice, metadata: dict[str, Any], usage: Usage | None) 
                     "name": call.name,
                     "args": call.arguments,
                     "id": call.id,
-                    "error": problem,
+                    "error": call.invalid,
                     "type": "invalid_tool_call",
                 }
             )
@@ -184,8 +181,7 @@ class ChunkMaker:
     def __init__(self, origin: Origin, *, headers: bool = False) -> None:
         """Start before the first delta."""
         self._opening: dict[str, Any] | None = _metadata(origin, None, headers=headers)
-        self._identified: set[int] = set()
-        self._named: set[int] = set()
+        self._arguments: dict[int, list[str]] = {}
         self._build = chunk_builder()
 
     def feed(self, delta: ChatDelta) -> ChatGenerationChunk | None:
@@ -205,25 +201,39 @@ class ChunkMaker:
             metadata |= _ending(delta.finish_reason, delta.logprobs)
         if delta.usage is None:
             return self._build(delta.text, additional, metadata, pieces)
-        # Usage comes with the last delta, and nothing after it.
-        usage = _usage(delta.usage)
+        # Usage comes with the last delta, and nothing after it. The calls of a chunk that says so
+        # are read as finished ones, which pieces are not; LangChain then adds a last chunk itself.
+        usage, position = _usage(delta.usage), None if pieces else "last"
         return build(
-            delta.text, additional, metadata, pieces, usage_metadata=usage, chunk_position="last"
+            delta.text, additional, metadata, pieces, usage_metadata=usage, chunk_position=position
         )
 
     def _tool_call_chunk(self, call: ToolCallDelta) -> ToolCallChunk:
-        # Id and name go once: LangChain joins names, and some servers repeat both with each piece.
-        name = call_id = None
-        if call.index not in self._identified:
-            self._identified.add(call.index)
-            call_id = call.id or f"call_{call.index}"
-        if call.name and call.index not in self._named:
-            self._named.add(call.index)
-            name = call.name
+        arguments = call.arguments
+        so_far = self._arguments.setdefault(call.index, [])
+        so_far.append(arguments)
+        if call.invalid is not None:
+            arguments += _closing_of_invalid("".join(so_far))
         return {
-            "name": name,
-            "args": call.arguments,
-            "id": call_id,
+            "name": call.name,
+            "args": arguments,
+            "id": call.id,
             "index": call.index,
             "type": "tool_call_chunk",
         }
+
+
+def _closing_of_invalid(arguments: str) -> str:
+    """What makes arguments of no use invalid for LangChain too, where it adds chunks.
+
+    It reads the arguments of a sum with `parse_partial_json`, which takes half an object for a
+    whole one; a bracket that closes what was never opened is what that refuses.
+    """
+    for closing in ("", "]", "}", '"]', '"}', '\\"]', '\\"}'):
+        try:
+            read = parse_partial_json(arguments + closing) if arguments + closing else {}
+        except (ValueError, RecursionError):
+            return closing
+        if not isinstance(read, dict):
+            return closing
+    return ""

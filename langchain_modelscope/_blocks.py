@@ -22,7 +22,8 @@ def register_blocks(provider: str) -> None:
 
 
 def _of_message(message: AIMessage) -> list[Any]:
-    return [*_said(message, indexed=False), *map(_call, message.tool_calls)]
+    calls = [*map(_call, message.tool_calls), *map(_invalid_call, message.invalid_tool_calls)]
+    return [*_said(message, indexed=False), *calls]
 
 
 def _of_chunk(chunk: AIMessageChunk) -> list[Any]:
@@ -58,3 +59,13 @@ def _said(message: AIMessage, *, indexed: bool) -> Iterator[dict[str, Any]]:
 
 def _call(call: Any) -> dict[str, Any]:
     return {"type": "tool_call", "id": call["id"], "name": call["name"], "args": call["args"]}
+
+
+def _invalid_call(call: Any) -> dict[str, Any]:
+    return {
+        "type": "invalid_tool_call",
+        "id": call["id"],
+        "name": call["name"],
+        "args": call["args"],
+        "error": call["error"],
+    }

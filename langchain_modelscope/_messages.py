@@ -146,7 +146,7 @@ def _content(content: str | list[str | dict[Any, Any]], role: str) -> str | tupl
 
 
 def _part(block: dict[str, Any], role: str) -> Part | None:
-    kind = block.get("type", "text")
+    kind = block.get("type") or ("text" if "text" in block else "")
     read = _READERS.get(kind)
     if read is not None:
         return read(block)

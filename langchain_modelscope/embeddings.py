@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -16,11 +16,61 @@ from ._connection import Connection
 from ._progress import Report, progress_bar
 from .errors import native_errors
 
+if TYPE_CHECKING:
+    from ._signatures import EmbeddingArguments
+
 __all__ = ["ModelScopeEmbeddings"]
 
 
 class ModelScopeEmbeddings(Connection, Embeddings):
-    """An embedding model of ModelScope API-Inference."""
+    """An embedding model of ModelScope API-Inference.
+
+    Setup:
+        ```bash
+        pip install "modelscope-adapters[langchain]"
+        export MODELSCOPE_API_KEY="ms-…"
+        ```
+
+    Key init args:
+        model: model ID, ``owner/name``.
+        dimensions: length of the vectors; by default the model's own.
+        query_instruction: text put before every query.
+        batch_size: most texts in one request; by default the model's own.
+        show_progress_bar: whether ``embed_documents`` shows a bar.
+
+    Instantiate:
+        ```python
+        from langchain_modelscope import ModelScopeEmbeddings
+
+        embeddings = ModelScopeEmbeddings(model="Qwen/Qwen3-Embedding-0.6B")
+        ```
+
+    Embed:
+        ```python
+        vector = embeddings.embed_query("Why do cats purr?")
+        vectors = embeddings.embed_documents(["Cats purr.", "Rain falls."])
+        print(len(vector), len(vectors))
+        ```
+
+    Async:
+        ```python
+        vector = await embeddings.aembed_query("Why do cats purr?")
+        vectors = await embeddings.aembed_documents(["Cats purr.", "Rain falls."])
+        ```
+
+    In a vector store:
+        ```python
+        from langchain_core.vectorstores import InMemoryVectorStore
+
+        store = InMemoryVectorStore.from_texts(["Cats purr.", "Rain falls."], embeddings)
+        print(store.similarity_search("Why do cats purr?", k=1)[0].page_content)
+        ```
+
+    Raises:
+        ModelScopeConfigurationError: no token, a malformed one, an address that is none, or an
+            argument that is none.
+        ModelScopeError: what a call raises; the classes are in `langchain_modelscope.errors`.
+    """
 
     _words: ClassVar[Mapping[str, Argument]] = EMBEDDINGS
 
@@ -44,6 +94,14 @@ class ModelScopeEmbeddings(Connection, Embeddings):
 
     on_progress: Callable[[int, int], None] | None = Field(default=None, exclude=True, repr=False)
     """Called with distinct texts done and distinct texts in all, after each request."""
+
+    if TYPE_CHECKING:  # pydantic's own, with every word that it takes
+
+        @overload
+        def __init__(self, *, model: str, **arguments: Unpack[EmbeddingArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[EmbeddingArguments]) -> None: ...
+        def __init__(self, **arguments: Any) -> None: ...
 
     def _request(self, texts: list[str], instruction: str) -> EmbeddingRequest:
         return EmbeddingRequest(

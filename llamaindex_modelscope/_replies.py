@@ -40,11 +40,16 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
     blocks: list[ContentBlock] = []
     if choice.reasoning:
         blocks.append(ThinkingBlock(content=choice.reasoning))
-    if choice.text or not (choice.reasoning or choice.tool_calls):
+    usable = any(call.invalid is None for call in choice.tool_calls)
+    if choice.text or not (choice.reasoning or usable):
         blocks.append(TextBlock(text=choice.text))
     calls: list[dict[str, Any]] = []
+    invalid: list[dict[str, Any]] = []
     for call in choice.tool_calls:
         name = names.get(call.name, call.name)
+        if call.invalid is not None:
+            invalid.append(_invalid_call(call.id, name, call.arguments, call.invalid))
+            continue
         blocks.append(
             ToolCallBlock(tool_call_id=call.id, tool_name=name, tool_kwargs=call.arguments)
         )
@@ -52,6 +57,8 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
     message_kwargs: dict[str, Any] = {}
     if calls:
         message_kwargs["tool_calls"] = calls
+    if invalid:
+        message_kwargs["invalid_tool_calls"] = invalid
     if choice.refusal:
         message_kwargs["refusal"] = choice.refusal
     raw: dict[str, Any] = {
@@ -141,7 +148,7 @@ class GrowingMessage:
         call = self._calls.get(piece.index)
         if call is None:
             call = self._calls[piece.index] = _GrowingCall(piece.index)
-        call.add(piece, self._names)
+        call.add(piece)
 
     def _response(
         self,
@@ -154,14 +161,24 @@ class GrowingMessage:
         blocks: list[ContentBlock] = []
         if self._thinking is not None:
             blocks.append(self._thinking)
-        if self._text or not (self._thinking or self._calls):
+        calls = [call for _, call in sorted(self._calls.items())] if self._calls else []
+        usable = [call for call in calls if call.invalid is None]
+        if self._text or not (self._thinking or usable):
             blocks.append(make.text(self._text))
         message_kwargs: dict[str, Any] = {}
-        if self._calls:
-            calls = [call for _, call in sorted(self._calls.items())]
-            blocks.extend([call.block(make) for call in calls])
+        if usable:
+            blocks.extend([call.block(make, self._names) for call in usable])
             message_kwargs["tool_calls"] = [
-                _call(call.id, call.name, call.arguments) for call in calls
+                _call(call.id, self._names.get(call.name, call.name), call.arguments)
+                for call in usable
+            ]
+        if len(usable) < len(calls):
+            message_kwargs["invalid_tool_calls"] = [
+                _invalid_call(
+                    call.id, self._names.get(call.name, call.name), call.arguments, call.invalid
+                )
+                for call in calls
+                if call.invalid is not None
             ]
         if self._refusal:
             message_kwargs["refusal"] = self._refusal
@@ -169,29 +186,36 @@ class GrowingMessage:
 
 
 class _GrowingCall:
-    """One tool call of a stream. An id or a name that is repeated with every piece counts once."""
+    """One tool call of a stream, under the name that the service knows."""
 
-    __slots__ = ("_block", "_index", "arguments", "id", "name")
+    __slots__ = ("_block", "arguments", "id", "invalid", "name")
 
     def __init__(self, index: int) -> None:
-        self._index = index
-        self.id = f"call_{index}"
+        self.id = f"call_{index}"  # until the service gives one
         self.name = ""
         self.arguments = ""
+        self.invalid: str | None = None
         self._block: ToolCallBlock | None = None
 
-    def add(self, piece: ToolCallDelta, names: Mapping[str, str]) -> None:
-        if piece.id and self.id == f"call_{self._index}":
+    def add(self, piece: ToolCallDelta) -> None:
+        if piece.id:
             self.id = piece.id
-        if piece.name and not self.name:
-            self.name = names.get(piece.name, piece.name)
+        if piece.name:
+            self.name += piece.name
         self.arguments += piece.arguments
+        self.invalid = piece.invalid or self.invalid
         self._block = None
 
-    def block(self, make: type[Makers]) -> ToolCallBlock:
+    def block(self, make: type[Makers], names: Mapping[str, str]) -> ToolCallBlock:
         if self._block is None:
-            self._block = make.tool_call(self.id, self.name, self.arguments)
+            name = names.get(self.name, self.name)
+            self._block = make.tool_call(self.id, name, self.arguments)
         return self._block
+
+
+def _invalid_call(call_id: str, name: str, arguments: str, error: str) -> dict[str, Any]:
+    """A call that must not be made: no block, where agents and programs look for calls."""
+    return {"id": call_id, "name": name, "arguments": arguments, "error": error}
 
 
 def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:

@@ -87,6 +87,9 @@ class ToolCallingLLM(FunctionCallingLLM):
     ) -> list[ToolSelection]:
         """The calls in an answer; of one that is still coming, what can be read of them.
 
+        A call whose arguments are no JSON object, or were cut by the length limit, is none of them;
+        it stands in the message's ``additional_kwargs["invalid_tool_calls"]``.
+
         Raises:
             ValueError: there is none and ``error_on_no_tool_call`` is set. It speaks of the
                 model's words, not of the service, and core's programs expect it.
@@ -108,7 +111,12 @@ class ToolCallingLLM(FunctionCallingLLM):
             for call in calls_beside(response.message.additional_kwargs)
         ]
         if not calls and error_on_no_tool_call:
-            raise ValueError("Expected at least one tool call, and the answer has none.")
+            invalid = response.message.additional_kwargs.get("invalid_tool_calls") or ()
+            why = "".join(f" Of {call['name']!r}: {call['error']}" for call in invalid)
+            raise ValueError(
+                "Expected at least one tool call, and the answer has none"
+                + (f" that can be made.{why}" if why else ".")
+            )
         return calls
 
 

@@ -225,10 +225,12 @@ class native_errors:
         if error is None:
             return
         if isinstance(error, ModelScopeError):
-            if isinstance(error, RateLimitError) and isinstance(
+            # In the middle of a stream it is the cause of the interruption.
+            said = error.__cause__ if isinstance(error, StreamInterruptedError) else error
+            if isinstance(said, RateLimitError) and isinstance(
                 self._limiter, ModelScopeRateLimiter
             ):
-                self._limiter.hold(error.retry_after)
+                self._limiter.hold(said.retry_after)
             native = NATIVE.get(type(error))
             if native is not None:
                 raise native(str(error), details=error.details) from error

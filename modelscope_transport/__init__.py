@@ -7,9 +7,7 @@ is in `modelscope_transport.errors`.
 
 from .accumulator import ChatAccumulator
 from .catalogue.models import ModelProfile, profile_for
-from .client.response_cache import ResponseCache
-from .client.streams import AsyncChatStream, ChatStream
-from .client.sync import AsyncClient, Client
+from .client import AsyncChatStream, AsyncClient, ChatStream, Client, ResponseCache
 from .errors import (
     AccountNotLinkedError,
     AccountNotVerifiedError,

@@ -10,19 +10,19 @@ __all__ = ["ChatAccumulator"]
 
 
 class _GrowingCall:
-    __slots__ = ("arguments", "id", "name")
+    __slots__ = ("arguments", "id", "invalid", "name")
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
         self.arguments: list[str] = []
+        self.invalid: str | None = None
 
 
 class ChatAccumulator:
     """Joins the deltas of one stream: ``add`` each, then ask for the ``result``.
 
-    Tool calls are told apart by their index, so parallel and interleaved calls come out whole;
-    an id or name that a server repeats with every piece counts once.
+    Tool calls are known by their index, so parallel and interleaved calls come out whole.
     """
 
     def __init__(self) -> None:
@@ -60,14 +60,15 @@ class ChatAccumulator:
         if call is None:
             call = self._calls[piece.index] = _GrowingCall()
         call.id = call.id or piece.id or ""
-        call.name = call.name or piece.name or ""
+        call.name += piece.name or ""
+        call.invalid = piece.invalid or call.invalid
         if piece.arguments:
             call.arguments.append(piece.arguments)
 
     def result(self, origin: Origin | None = None) -> ChatResult:
         """The answer so far, complete once the stream has ended."""
         calls = tuple(
-            ToolCall(call.id or f"call_{index}", call.name, "".join(call.arguments))
+            ToolCall(call.id or f"call_{index}", call.name, "".join(call.arguments), call.invalid)
             for index, call in sorted(self._calls.items())
         )
         choice = ChatChoice(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .errors import ConfigurationError
-from .settings import Secret, resolve_base_url, resolve_key
+from .secret import Secret, hide
+from .settings import resolve_base_url, resolve_key
 
 __all__ = ["Platform"]
 
@@ -36,10 +37,11 @@ class Platform:
         *,
         models: Mapping[str, str],
         max_calls: int,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         api_key_env: str | None = None,
     ) -> None:
         """Check what was given; the token is looked for at the first call."""
+        api_key = hide(api_key)
         if not base_url.strip():
             raise ConfigurationError("A platform needs its own base_url.")
         if not models or max_calls < 1:

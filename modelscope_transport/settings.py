@@ -7,30 +7,32 @@ any request, and never with the token in it.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import re
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import AnyStr, Literal
+from typing import Literal
 
 from msgspec import Struct
 
+from .destinations import is_loopback
 from .errors import ConfigurationError
+from .secret import Secret, hide
 
 __all__ = [
     "BASE_URL",
     "BASE_URL_VARIABLES",
+    "CA_VARIABLES",
     "LANGUAGE_VARIABLE",
     "LEDGER_VARIABLE",
     "TOKEN_PAGE",
     "TOKEN_VARIABLES",
-    "Secret",
     "Settings",
     "hub_url",
-    "is_safe_url",
+    "is_modelscope",
     "resolve_base_url",
+    "resolve_ca_bundle",
     "resolve_key",
     "resolve_language",
     "resolve_ledger",
@@ -51,88 +53,32 @@ TOKEN_VARIABLES = (
     "MODELSCOPE_ACCESS_TOKEN",
 )
 BASE_URL_VARIABLES = ("MODELSCOPE_API_BASE", "MODELSCOPE_BASE_URL")
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 LEDGER_VARIABLE = "MODELSCOPE_LEDGER"
 LANGUAGE_VARIABLE = "MODELSCOPE_LANG"
 
 
-class Secret:
-    """A token that does not show itself: not in ``repr``, ``str``, pickle or a copy of its state.
-
-    Args:
-        value: the token.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        """Hide the value."""
-        self._value = value
-
-    def reveal(self) -> str:
-        """The token itself."""
-        return self._value
-
-    def masked(self, text: AnyStr, *, always: bool = True) -> AnyStr:
-        """A text of somebody else's without the token: a server that echoes it spreads it.
-
-        Args:
-            text: a text, or a body.
-            always: ``False`` leaves a short token, which is a placeholder for a server of one's
-                own and a word of its answers.
-        """
-        if not always and len(self._value) < 16:
-            return text
-        if isinstance(text, bytes):
-            return text.replace(self._value.encode(), b"***")
-        return text.replace(self._value, "***")
-
-    def fingerprint(self) -> str:
-        """A short name for the token that does not lead back to it."""
-        digest = hashlib.blake2b(self._value.encode(), digest_size=8, person=b"ms-adapters")
-        return digest.hexdigest()
-
-    def __repr__(self) -> str:
-        """Say that there is one."""
-        return "Secret('**********')"
-
-    def __eq__(self, other: object) -> bool:
-        """Equal when the tokens are."""
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        """Hash of the token."""
-        return hash(self._value)
-
-    def __reduce__(self) -> str:
-        """Refuse: a token does not go into a pickle."""
-        raise TypeError("a token cannot be pickled; it is found again in the environment")
-
-
 class Settings(Struct, frozen=True, kw_only=True):
-    """How to reach the service.
+    """How to reach one service.
 
     Attributes:
         token: the access token.
         base_url: address of the service, without a slash at the end.
-        proxy: address of a proxy, or ``None`` for none.
-        timeout: total deadline of a call, seconds; waits, retries and the stream included.
-        connect_timeout: seconds for a connection to come up.
-        stall_timeout: seconds without a byte after which a reply counts as lost.
-        max_retries: further attempts after the first.
         owner: a name for the account, where it has several tokens; by default the token's
             fingerprint.
+        proxy: address of a proxy, or ``None`` for none.
+        headers: further headers of every request, names and values.
+        connect_timeout: seconds for a connection to come up.
+        idle_timeout: seconds without a byte after which a reply counts as lost.
     """
 
     token: Secret
     base_url: str = BASE_URL
     owner: str | None = None
-    proxy: str | None = None
-    # A call that is not streamed has been seen to take 19 minutes and then fail (2026-09-24), and
-    # thinking models are silent for long; ten minutes in all and two of silence bound both.
-    timeout: float = 600.0
+    proxy: Secret | None = None
+    headers: Mapping[str, Secret] = {}
     connect_timeout: float = 10.0
-    stall_timeout: float = 120.0
-    max_retries: int = 2
+    idle_timeout: float = 120.0
 
     def account(self) -> str:
         """A short name for the account at this address, which does not lead back to the token."""
@@ -142,10 +88,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def time_limits(self, remaining: float) -> dict[str, float]:
         """Time limits of one request, by what it waits for, with ``remaining`` seconds left."""
         connect = max(0.001, min(self.connect_timeout, remaining))
-        wait = max(0.001, min(self.stall_timeout, remaining))
+        wait = max(0.001, min(self.idle_timeout, remaining))
         return {"connect": connect, "pool": connect, "read": wait, "write": wait}
 
 
+_HUBS = ("modelscope.cn", "modelscope.ai")
 _TOKEN = re.compile(r"[!-~]+")
 # Plain ASCII: a look-alike of the service's host in other letters must not get the token.
 _ADDRESS = re.compile(
@@ -162,7 +109,7 @@ def _first_set(names: tuple[str, ...]) -> str | None:
     return None
 
 
-def resolve_token(api_key: str | None = None) -> Secret:
+def resolve_token(api_key: str | Secret | None = None) -> Secret:
     """The token: ``api_key``, then the first set variable of `TOKEN_VARIABLES`.
 
     White space around it is cut off. Its form is not checked further, since tokens of several
@@ -171,8 +118,10 @@ def resolve_token(api_key: str | None = None) -> Secret:
     Raises:
         ConfigurationError: no token, or one that cannot be sent in a header.
     """
-    secret = Secret((api_key or "").strip() or _first_set(TOKEN_VARIABLES) or "")
-    del api_key  # a traceback that shows locals must not show it
+    api_key = hide(api_key)  # a traceback that shows locals must not show it
+    passed = "" if api_key is None else api_key.reveal().strip()
+    secret = Secret(passed or _first_set(TOKEN_VARIABLES) or "")
+    del passed
     if not secret.reveal():
         raise ConfigurationError(
             "There is no ModelScope token. Create one at "
@@ -192,14 +141,16 @@ def token_variable() -> str | None:
     return next((name for name in TOKEN_VARIABLES if _first_set((name,))), None)
 
 
-def resolve_key(api_key: str | None, variable: str | None = None) -> Secret:
+def resolve_key(api_key: str | Secret | None, variable: str | None = None) -> Secret:
     """The token of another platform: ``api_key``, else the environment variable named.
 
     Raises:
         ConfigurationError: no token, or one that cannot be sent in a header.
     """
-    secret = Secret((api_key or "").strip() or (_first_set((variable,)) if variable else "") or "")
-    del api_key  # a traceback that shows locals must not show it
+    api_key = hide(api_key)  # a traceback that shows locals must not show it
+    passed = "" if api_key is None else api_key.reveal().strip()
+    secret = Secret(passed or (_first_set((variable,)) if variable else "") or "")
+    del passed
     if not _TOKEN.fullmatch(secret.reveal()):
         raise ConfigurationError(
             "The other platform's token is missing or holds a character that no token has. Pass "
@@ -231,15 +182,6 @@ def resolve_language() -> Literal["en", "zh"]:
     return "zh" if found.lower().startswith("zh") else "en"
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def resolve_base_url(base_url: str | None = None) -> str:
     """The address: ``base_url``, then `BASE_URL_VARIABLES`, then the service's own.
 
@@ -267,13 +209,27 @@ def resolve_base_url(base_url: str | None = None) -> str:
         raise ConfigurationError(
             f"The base URL {_shown(url)} is no web address. Use one such as {BASE_URL}."
         )
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"The base URL {_shown(url)} would send the token unencrypted. Use https; "
             "http is for this machine's own addresses (127.0.0.1, localhost) only."
         )
     del port  # reading it above was the check
     return url.rstrip("/")
+
+
+def resolve_ca_bundle() -> str | None:
+    """File of the certificates to trust, as the environment names it; ``None`` for the usual ones.
+
+    The variables are those of OpenSSL, requests and curl, in this order (`CA_VARIABLES`).
+    """
+    return _first_set(CA_VARIABLES)
+
+
+def is_modelscope(base_url: str) -> bool:
+    """Whether an address is one of ModelScope's own hosts, whose model IDs name their owner."""
+    host = urllib.parse.urlsplit(base_url).hostname or ""
+    return any(host == hub or host.endswith(f".{hub}") for hub in _HUBS)
 
 
 def hub_url(base_url: str) -> str | None:
@@ -284,23 +240,10 @@ def hub_url(base_url: str) -> str | None:
     """
     parts = urllib.parse.urlsplit(base_url)
     host = parts.hostname or ""
-    for hub in ("modelscope.cn", "modelscope.ai"):
+    for hub in _HUBS:
         if host == hub or host.endswith(f".{hub}"):
             return f"https://{hub}"
-    return f"{parts.scheme}://{parts.netloc}" if _is_loopback(host) else None
-
-
-def is_safe_url(url: str) -> bool:
-    """Whether something may be fetched from there: ``https``, or this machine's own addresses."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-        host.encode("idna")
-    except ValueError:
-        return False
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    )
+    return f"{parts.scheme}://{parts.netloc}" if is_loopback(host) else None
 
 
 def _shown(url: str) -> str:
@@ -311,17 +254,24 @@ def _shown(url: str) -> str:
     return ascii(head if head == url else f"...{head}")
 
 
-def resolve_proxy(base_url: str, proxy: str | None = None) -> str | None:
+def resolve_proxy(base_url: str, proxy: str | Secret | None = None) -> Secret | None:
     """The proxy: ``proxy``, else what the environment says for this address, else ``None``.
 
     ``proxy="none"`` goes around every proxy, which a domestic host often needs.
     ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed; a proxy is never
-    used for this machine's own addresses unless it is passed.
+    used for this machine's own addresses unless it is passed. It is a secret as a whole, since a
+    password may stand in it.
     """
-    found = None if proxy and proxy.lower() == "none" else proxy or _proxy_for(base_url)
+    proxy = hide(proxy)
+    if proxy is not None and proxy.reveal().lower() == "none":
+        return None
+    if proxy is not None and proxy.reveal():
+        found: str | None = proxy.reveal()
+    else:
+        found = _proxy_for(base_url)
     if found is None:
         return None
-    return found if "://" in found else f"http://{found}"
+    return Secret(found if "://" in found else f"http://{found}")
 
 
 def _proxy_for(base_url: str) -> str | None:
@@ -329,6 +279,6 @@ def _proxy_for(base_url: str) -> str | None:
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     proxies: Mapping[str, str] = urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
-    if not found or _is_loopback(host) or urllib.request.proxy_bypass(f"{host}:{port}"):
+    if not found or is_loopback(host) or urllib.request.proxy_bypass(f"{host}:{port}"):
         return None
     return found

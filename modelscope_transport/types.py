@@ -76,18 +76,22 @@ class AudioPart(Struct, frozen=True):
 Part = TextPart | ImagePart | VideoPart | AudioPart
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Struct, frozen=True, omit_defaults=True):
     """A call the model wants made.
 
     Attributes:
         id: the call's id; the tool's answer refers to it.
         name: name of the tool.
         arguments: JSON text exactly as the model wrote it, possibly invalid.
+        invalid: of a call in an answer, why its arguments cannot be used: they are no JSON object,
+            or the answer was cut (``finish_reason="length"``) before they were complete.
+            ``None`` where they can be used. It is never sent.
     """
 
     id: str
     name: str
     arguments: str
+    invalid: str | None = None
 
 
 class Message(Struct, frozen=True, omit_defaults=True):
@@ -292,12 +296,21 @@ class Origin(Struct, frozen=True):
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):
-    """A piece of a streamed tool call; pieces of one call share ``index``."""
+    """A piece of a streamed tool call: the pieces of one index, joined, are the call.
+
+    Attributes:
+        index: number of the call in its answer, from 0, as the calls appear.
+        id: the whole id, given once. It may come later than the first piece.
+        name: the next piece of the name, nearly always all of it.
+        arguments: the next piece of the arguments' JSON text.
+        invalid: `ToolCall.invalid`, known when the answer has ended.
+    """
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    invalid: str | None = None
 
 
 class ChatDelta(Struct, frozen=True, gc=False):
@@ -319,7 +332,10 @@ class ChatDelta(Struct, frozen=True, gc=False):
 
 
 class ChatChoice(Struct, frozen=True):
-    """One complete answer. ``finish_reason`` is ``None`` only in the part of a broken stream."""
+    """One complete answer.
+
+    ``finish_reason`` is ``None`` in the part of a broken stream, and where the service gave none.
+    """
 
     text: str = ""
     reasoning: str = ""

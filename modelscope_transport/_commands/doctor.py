@@ -113,7 +113,9 @@ def _address(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 def _proxy(arguments: argparse.Namespace) -> Iterator[Finding]:
     proxy = resolve_proxy(resolve_base_url(arguments.base_url))
-    shown = pick("none", "无") if proxy is None else urllib.parse.urlsplit(proxy).hostname or "?"
+    shown = pick("none", "无")
+    if proxy is not None:
+        shown = urllib.parse.urlsplit(proxy.reveal()).hostname or "?"
     yield Finding(pick("proxy", "代理"), "ok", shown)
 
 

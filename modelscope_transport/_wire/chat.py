@@ -7,6 +7,7 @@ a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,20 +21,18 @@ from ..types import (
     ToolCallDelta,
     Usage,
 )
+from .lenient_json import MendedTexts, read_json
 from .outcomes import Failure, describe, read_failure
+from .tool_calls import (
+    ToolCallPieces,
+    WireCall,
+    arguments_of,
+    made_up_id,
+    name_of,
+    problem_of,
+)
 
 __all__ = ["ChatDecoder", "Opening", "decode"]
-
-
-class _Function(Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _Call(Struct):
-    id: str | None = None
-    index: int | None = None
-    function: _Function | None = None
 
 
 class _Body(Struct):
@@ -41,7 +40,10 @@ class _Body(Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[WireCall] | None = None
+
+
+_NOTHING = _Body()
 
 
 class _Choice(Struct):
@@ -82,7 +84,7 @@ _envelope = msgspec.json.Decoder(_Envelope, strict=False)
 def _open(body: bytes) -> _Envelope | Failure:
     """One parse of a body or payload; whatever is no answer comes back as a failure."""
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         failure = read_failure(body)
         return msgspec.structs.replace(failure, unreadable=True)
@@ -119,11 +121,8 @@ def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
 def _choice(choice: _Choice, answer_tool: str | None) -> ChatChoice:
     body = choice.message or choice.delta or _Body()
     text = _content(body.content)
-    calls = tuple(
-        ToolCall(call.id or f"call_{index}", _name(call), _arguments(call))
-        for index, call in enumerate(body.tool_calls or ())
-    )
     finish_reason = choice.finish_reason or None
+    calls = tuple(_calls(body.tool_calls, finish_reason)) if body.tool_calls else ()
     answers = [call.arguments for call in calls if call.name == answer_tool]
     if answers:
         text, calls = answers[0], tuple(call for call in calls if call.name != answer_tool)
@@ -137,6 +136,14 @@ def _choice(choice: _Choice, answer_tool: str | None) -> ChatChoice:
         logprobs=choice.logprobs,
         refusal=body.refusal or None,
     )
+
+
+def _calls(calls: list[WireCall], finish_reason: str | None) -> Iterator[ToolCall]:
+    last = len(calls) - 1
+    for index, call in enumerate(calls):
+        arguments = arguments_of(call)
+        problem = problem_of(arguments, cut=finish_reason == "length" and index == last)
+        yield ToolCall(call.id or made_up_id(index), name_of(call), arguments, problem)
 
 
 def _has_content(choice: ChatChoice) -> bool:
@@ -153,16 +160,15 @@ class ChatDecoder:
 
     Attributes:
         done: whether ``[DONE]`` has come.
-        finished: whether a finish mark has come; without it the stream was cut.
+        finished: whether a finish reason has come. A stream that ends with neither was cut.
     """
 
     __slots__ = (
-        "_answer_tool",
-        "_answers",
-        "_called",
+        "_answer",
+        "_calls",
+        "_finish_reason",
         "_introduced",
-        "_last_call",
-        "_places",
+        "_texts",
         "_usage",
         "done",
         "finished",
@@ -170,15 +176,14 @@ class ChatDecoder:
 
     def __init__(self, answer_tool: str | None = None) -> None:
         """Start before the first payload."""
-        self._answer_tool = answer_tool
-        self._answers: list[int] = []
-        self._called = False
+        self._answer = None if answer_tool is None else _AnswerTool(answer_tool)
         self.done = False
         self.finished = False
+        self._finish_reason: str | None = None
         self._introduced = False
         self._usage: _Usage | None = None
-        self._places: dict[str, int] = {}
-        self._last_call = -1
+        self._calls: ToolCallPieces | None = None
+        self._texts: MendedTexts | None = None
 
     def feed(self, payload: bytes) -> ChatDelta | Failure | None:
         """The delta in a payload, or what the payload says instead."""
@@ -187,17 +192,13 @@ class ChatDecoder:
             return None
         try:
             envelope = _envelope.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            frame = payload.strip()
-            if frame.startswith(b"{"):
-                # A stream that ends within its first payload has given nothing yet.
-                nothing = str(error) == "Input data was truncated" and not self._introduced
-                said = "a payload that is no JSON of the service's"
-                return Failure(said, empty=nothing, unreadable=True)
-            self.done = self.done or frame == b"[DONE]"
-            return None  # a frame that is no object: one public client guards against them
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            read = self._read_again(payload)
+            if not isinstance(read, _Envelope):
+                return read
+            envelope = read
         usage = envelope.usage
-        if usage is not None and usage.completion_tokens:  # without it, it is the dummy
+        if usage is not None and usage.completion_tokens:  # without them, it is the dummy
             self._usage = usage
         if envelope.choices:
             return self._delta(envelope, envelope.choices[0])
@@ -206,30 +207,54 @@ class ChatDecoder:
         # ``choices: []`` brings the usage; ``choices: null`` at the start is the empty shell.
         if envelope.choices is None and not self._introduced:
             return Failure("", request_id=_text(envelope.request_id), empty=True)
+        if self.finished and self._usage is None:
+            self._usage = usage  # the true one, of an answer that has no tokens
         return None
+
+    def _read_again(self, payload: bytes) -> _Envelope | Failure | None:
+        """A payload that msgspec refuses, read leniently."""
+        frame = payload.strip()
+        try:
+            envelope = read_json(_envelope, payload, streamed=True)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if frame.startswith(b"{"):
+                # A stream that ends within its first payload has given nothing yet.
+                nothing = str(error) == "Input data was truncated" and not self._introduced
+                said = "a payload that is no JSON of the service's"
+                return Failure(said, empty=nothing, unreadable=True)
+            self.done = self.done or frame == b"[DONE]"
+            return None  # a frame that is no object: one public client guards against them
+        if self._texts is None:
+            self._texts = MendedTexts()
+        return envelope
 
     def _delta(self, envelope: _Envelope, choice: _Choice) -> ChatDelta | None:
         body = choice.delta or choice.message
         finish_reason = None if self.finished else choice.finish_reason or None
         if finish_reason is not None:
             self.finished = True
+            self._finish_reason = finish_reason
         response_id = model = None
         if not self._introduced:
             self._introduced = True
             response_id, model = envelope.id, envelope.model
         if body is None:
-            if finish_reason is None and response_id is None and model is None:
-                return None
-            return ChatDelta(finish_reason=finish_reason, response_id=response_id, model=model)
+            body = _NOTHING
         content = body.content
         text = content if type(content) is str else _content(content)
         reasoning = body.reasoning_content or body.reasoning or ""
-        calls = self._call_deltas(body.tool_calls) if body.tool_calls else ()
-        if self._answer_tool is not None:
-            text, calls = self._answer(text, calls)
-            if finish_reason == "tool_calls" and not self._called:
+        refusal = body.refusal or ""
+        if self._texts is not None:
+            text = self._texts.add("text", text)
+            reasoning = self._texts.add("reasoning", reasoning)
+            refusal = self._texts.add("refusal", refusal)
+        calls = self._add_calls(body.tool_calls) if body.tool_calls else ()
+        if self._answer is not None:
+            if self._calls is not None:
+                text, calls = self._answer.sort(text, calls, self._calls, ended=self.finished)
+            if finish_reason == "tool_calls" and not self._answer.is_beside_others:
                 finish_reason = "stop"
-        if not (text or reasoning or calls or finish_reason or body.refusal or response_id):
+        if not (text or reasoning or calls or finish_reason or refusal or response_id or model):
             return None
         return ChatDelta(
             text,
@@ -238,51 +263,98 @@ class ChatDecoder:
             finish_reason,
             None,
             choice.logprobs,
-            body.refusal or "",
+            refusal,
             response_id,
             model,
         )
 
-    def _call_deltas(self, calls: list[_Call]) -> tuple[ToolCallDelta, ...]:
-        return tuple(
-            [
-                ToolCallDelta(
-                    self._place(call, place, len(calls)) if call.index is None else call.index,
-                    call.id or None,
-                    _name(call) or None,
-                    _arguments(call),
-                )
-                for place, call in enumerate(calls)
-            ]
-        )
-
-    def _answer(
-        self, text: str, calls: tuple[ToolCallDelta, ...]
-    ) -> tuple[str, tuple[ToolCallDelta, ...]]:
-        """The answer's text where it comes as a call, and the calls that are none of it."""
-        answers = self._answers
-        answers += [call.index for call in calls if call.name == self._answer_tool]
-        others = tuple([call for call in calls if call.index not in answers])
-        self._called = self._called or bool(others)
-        if len(others) < len(calls):  # a second answer is no part of the first
-            text = "".join([call.arguments for call in calls if call.index == answers[0]])
-        return text, others
-
-    def _place(self, call: _Call, place: int, side_by_side: int) -> int:
-        """Which call a piece without an index belongs to: public clients guard against those."""
-        if call.id in self._places:
-            return self._places[call.id]
-        if call.id or _name(call):
-            self._last_call += 1
-            if call.id:
-                self._places[call.id] = self._last_call
-            return self._last_call
-        return place if side_by_side > 1 else max(self._last_call, 0)
+    def _add_calls(self, pieces: list[WireCall]) -> tuple[ToolCallDelta, ...]:
+        calls = self._calls
+        if calls is None:
+            calls = self._calls = ToolCallPieces()
+        if self._texts is not None:
+            calls.texts = self._texts
+        return calls.add(pieces)
 
     def finish(self) -> ChatDelta | None:
-        """The last delta: token usage, where the service sent it."""
+        """The last delta: token usage, where the service sent it, and what only the end shows."""
         usage = _usage(self._usage)
-        return None if usage is None else ChatDelta(usage=usage)
+        text = reasoning = refusal = ""
+        if self._texts is not None:
+            text = self._texts.close("text")
+            reasoning = self._texts.close("reasoning")
+            refusal = self._texts.close("refusal")
+        calls: tuple[ToolCallDelta, ...] = ()
+        if self._calls is not None:
+            closing = self._calls.close(self._finish_reason)
+            if self._answer is not None:
+                text, calls = self._answer.sort(text, (), self._calls, ended=True)
+                rest, closing = self._answer.sort("", closing, self._calls, ended=True)
+                text += rest
+            calls += closing
+        if usage is None and not (text or reasoning or calls or refusal):
+            return None
+        return ChatDelta(text, reasoning, calls, usage=usage, refusal=refusal)
+
+
+class _AnswerTool:
+    """Takes the answer's text out of the tool call that it comes in.
+
+    Args:
+        name: name of the tool whose arguments are the text.
+
+    Attributes:
+        is_beside_others: whether the answer calls other tools too.
+    """
+
+    __slots__ = ("_name", "_others", "_own", "_undecided", "is_beside_others")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._own: list[int] = []  # calls of this tool; those after the first are passed over
+        self._others: list[int] = []
+        self._undecided: list[int] = []  # calls whose name may still become this tool's
+        self.is_beside_others = False
+
+    def sort(
+        self,
+        text: str,
+        pieces: tuple[ToolCallDelta, ...],
+        calls: ToolCallPieces,
+        *,
+        ended: bool,
+    ) -> tuple[str, tuple[ToolCallDelta, ...]]:
+        """The text where it is in the next pieces, and the pieces of other calls.
+
+        Args:
+            text: text beside the pieces.
+            pieces: what has just come.
+            calls: what has come of each call.
+            ended: whether no name can grow any more.
+        """
+        said: list[str] = []
+        others: list[ToolCallDelta] = []
+        for piece in pieces:
+            if piece.index in self._others:
+                others.append(piece)
+            elif piece.index not in self._own and piece.index not in self._undecided:
+                self._undecided.append(piece.index)
+            elif piece.index in self._own[:1] and piece.arguments:
+                said.append(piece.arguments)
+        for index in tuple(self._undecided):
+            call = calls.so_far(index)
+            name = call.name or ""
+            if name == self._name and (ended or call.arguments):
+                self._undecided.remove(index)
+                self._own.append(index)
+                if self._own == [index]:
+                    said.append(call.arguments)
+            elif ended or not self._name.startswith(name):
+                self._undecided.remove(index)
+                self._others.append(index)
+                others.append(call)
+        self.is_beside_others = bool(self._others)
+        return "".join(said) if said else text, tuple(others)
 
 
 class Opening(Struct, frozen=True):
@@ -290,17 +362,6 @@ class Opening(Struct, frozen=True):
 
     decoder: ChatDecoder
     first: ChatDelta | None
-
-
-def _name(call: _Call) -> str:
-    return (call.function.name if call.function else None) or ""
-
-
-def _arguments(call: _Call) -> str:
-    arguments = call.function.arguments if call.function else None
-    if isinstance(arguments, dict):
-        return msgspec.json.encode(arguments).decode()
-    return arguments or ""
 
 
 def _content(content: str | list[Any] | None) -> str:

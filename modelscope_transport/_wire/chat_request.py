@@ -28,7 +28,7 @@ from ..types import (
     VideoPart,
 )
 from .chat import Opening, decode
-from .checks import check_model, check_range, to_json
+from .checks import check_range, to_json
 from .encoded import Encoded
 from .outcomes import Failure, Reply
 from .text_answers import formed_answer, forming_decoder
@@ -148,7 +148,6 @@ _PLAIN = (
 
 
 def _check(request: ChatRequest, *, stream: bool) -> None:
-    check_model(request.model)
     if not request.messages:
         raise InvalidRequestError("There is no message to answer. Pass at least one.")
     check_range("temperature", request.temperature, 0, 2)

@@ -16,14 +16,19 @@ __all__ = ["check_headers", "check_model", "check_range", "to_json"]
 _encode = msgspec.json.Encoder().encode
 
 
-def check_model(model: str) -> None:
+def check_model(model: str, *, plain: bool = False) -> None:
     """Refuse what cannot be a model ID.
+
+    Args:
+        model: the ID.
+        plain: whether an ID may be without an owner, as those of other services are.
 
     Raises:
         ModelNotServedError: no owner, or characters that no ID has.
     """
     owner, slash, name = model.partition("/")
-    if owner and slash and name and model.isprintable() and " " not in model:
+    whole = bool(model) if plain else bool(owner and slash and name)
+    if whole and model.isprintable() and " " not in model:
         return
     near = near_names(model)
     raise ModelNotServedError(

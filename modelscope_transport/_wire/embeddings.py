@@ -20,6 +20,7 @@ from ..catalogue.tasks import Form
 from ..types import EmbeddingRequest, EmbeddingResult, Usage
 from .checks import check_range, to_json
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "decode", "encode", "prepare"]
@@ -93,7 +94,7 @@ def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     if not body.strip():
         return Failure("", empty=True)
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return msgspec.structs.replace(read_failure(body), unreadable=True)
     if envelope.error or envelope.errors:

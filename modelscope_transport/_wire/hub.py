@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_failure
 
 __all__ = ["model_page"]
@@ -51,7 +52,7 @@ def model_page(hub: str, model: str) -> Encoded:
 
 def _read(reply: Reply) -> tuple[str, ...] | Failure:
     try:
-        envelope = _envelope.decode(reply.body)
+        envelope = read_json(_envelope, reply.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(reply.body), unreadable=True)
     if envelope.Data is None or envelope.Success is False:

@@ -20,13 +20,14 @@ from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
+from ..destinations import why_refused
 from ..errors import InvalidRequestError
 from ..media import media_type_of
-from ..settings import is_safe_url
 from ..task_types import Image, ImageRequest, ImageResult
 from ..types import Origin
 from .checks import check_model, check_range, to_json
 from .encoded import Done, Encoded, Ended, Pending, Waiting
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "fetch", "finish", "look", "prepare"]
@@ -75,7 +76,6 @@ def prepare(
     Raises:
         ModelScopeError: a parameter outside its range; nothing was sent.
     """
-    check_model(request.model)
     _check_words(request)
     _check_numbers(request)
     _check_size(request.size, profile)
@@ -140,11 +140,25 @@ def _check_images(images: tuple[str, ...], profile: ModelProfile) -> None:
             f"Model {profile.id!r} edits images. Pass images=(…), at least one."
         )
     for image in images:
-        if not image.startswith(("https://", "http://", "data:image/")):
-            raise InvalidRequestError(
-                f"{image[:80]!r} is no address of an image. It must begin with https:// or "
-                "data:image/; modelscope_transport.media.media_url makes one of a file."
-            )
+        _check_reference(image)
+
+
+def _check_reference(image: object) -> None:
+    """Refuse what the service could not fetch, or should not be made to."""
+    if not isinstance(image, str):
+        raise InvalidRequestError(
+            f"An image to start from must be an address, and is of type {type(image).__name__}."
+        )
+    if image.startswith("data:image/") and image.isprintable():
+        return
+    refusal = why_refused(image)
+    if refusal is not None:
+        shown = repr(image[:80]) if "@" not in image else "This"
+        raise InvalidRequestError(
+            f"{shown} is no address of an image that can be sent: {refusal}. Use an https address "
+            "of a public host, or data:image/; modelscope_transport.media.media_url makes one of "
+            "a file."
+        )
 
 
 def _loras(loras: str | Mapping[str, float]) -> str | dict[str, float]:
@@ -206,9 +220,9 @@ def fetch(url: str) -> Encoded:
         return Image(url, reply.body, media_type)
 
     def missing(reply: Reply) -> Failure:
-        # Not the service's words: they say nothing of the token or the model.
-        said = reply.body[:80].decode("utf-8", "replace")
-        return Failure(f"{said} ({reply.status} of {url[:200]})", code=_NOT_THERE)
+        # What another server says is not repeated: it may be anything.
+        kind = reply.headers.get("content-type", "no type")
+        return Failure(f"{reply.status}, {kind[:40]!r}, of {url[:200]}", code=_NOT_THERE)
 
     return Encoded(body=b"", path=url, read=read, refused=missing)
 
@@ -223,7 +237,7 @@ def _open(reply: Reply) -> _Envelope | Failure:
     if not reply.body.strip():
         return Failure("", empty=True)
     try:
-        return _envelope.decode(reply.body)
+        return read_json(_envelope, reply.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(reply.body), unreadable=True)
 
@@ -237,9 +251,6 @@ def _done(envelope: _Envelope) -> Done | Failure | None:
     urls = tuple(url for url in envelope.output_images or pictures if url)
     if not urls:
         return None
-    for url in urls:
-        if not is_safe_url(url):
-            return Failure(f"an image at {url[:80]!r}, which is not fetched", unreadable=True)
     return Done(urls, envelope.task_id or "")
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ..quota import Allowance, QuotaBlock
+from .lenient_json import read_json
 
 __all__ = [
     "Failure",
@@ -54,14 +55,17 @@ class NoReply(Struct, frozen=True):
 
     Attributes:
         cause: ``"connection"``, ``"timeout"`` (silence or the deadline), ``"queue"`` (other calls
-            held every place; nothing was sent).
-        message: what the HTTP library said, without secrets.
+            held every slot), ``"certificate"``, ``"unknown_host"``, ``"forbidden"`` (an address
+            that the user did not write).
+        message: what the HTTP library said.
         sent: whether the request may have reached the service, so that it may be charged.
+        repeatable: whether it was surely not accepted, so that a second one is paid for once.
     """
 
-    cause: Literal["connection", "timeout", "queue"]
+    cause: Literal["connection", "timeout", "queue", "certificate", "unknown_host", "forbidden"]
     message: str
     sent: bool
+    repeatable: bool = False
 
 
 class Refused(Struct, frozen=True):
@@ -100,7 +104,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 def read_failure(body: bytes) -> Failure:
     """Read an error body: ``error``, ``errors``, ``detail``, the hub's form, plain text, HTML."""
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
         is_page = text[:15].lower().startswith(("<!doctype", "<html", "<head", "<?xml"))

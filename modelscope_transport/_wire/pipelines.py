@@ -21,8 +21,9 @@ from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
-from .checks import check_model, to_json
+from .checks import to_json
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_failure
 
 __all__ = ["PATH", "decode", "prepare"]
@@ -51,7 +52,6 @@ def prepare(
     Raises:
         ModelScopeError: something that the task does not take; nothing was sent.
     """
-    check_model(request.model)
     body: dict[str, Any] = {"input": _INPUTS[form.takes](request.input)}
     if request.parameters:
         body["parameters"] = dict(request.parameters)
@@ -136,7 +136,7 @@ def decode(body: bytes, form: Form) -> PipelineResult | Failure:
     if not body.strip():
         return Failure("", empty=True)
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(body), unreadable=True)
     if envelope.Success is False or envelope.Code not in (None, 0, 200, "200"):

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..task_types import Rank, RerankRequest, RerankResult
-from .checks import check_model, to_json
+from .checks import to_json
 from .encoded import Encoded
+from .lenient_json import read_json
 from .outcomes import Failure, Reply, describe, read_failure
 
 __all__ = ["PATH", "prepare"]
@@ -44,7 +45,6 @@ def prepare(
     request: RerankRequest, profile: ModelProfile, *, stream: bool, form: Form | None = None
 ) -> Encoded:
     """Encode a request; its reply reads as a `RerankResult`."""
-    check_model(request.model)
     shown = request.documents[: request.max_documents]
     body: dict[str, Any] = {
         "model": profile.id,
@@ -64,7 +64,7 @@ def prepare(
 
 def _decode(body: bytes, count: int) -> RerankResult | Failure:
     try:
-        envelope = _envelope.decode(body)
+        envelope = read_json(_envelope, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return replace(read_failure(body), unreadable=True)
     if envelope.error or envelope.errors:

@@ -1,7 +1,10 @@
 """The rest of a stream after its hand-over: bytes in, deltas out, and how it ended.
 
-Laws of this file: no I/O; the same object serves both colours. A stream is whole only with its
-finish mark. What breaks it becomes an error that carries what had arrived.
+Laws of this file: no I/O; the same object serves sync and async callers. A stream is whole once a
+finish reason or ``[DONE]`` has come. Anything else that ends it, an error event of the service
+included, becomes a `StreamInterruptedError` that carries what had arrived; where the service said
+why, the error that it means is its ``__cause__``, and its details are that error's. A stream that
+ends without anything in it is an `EmptyReplyError`, as a whole answer with nothing in it is.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from .chat import ChatDecoder, Opening
 from .failures import judge
 from .outcomes import Failure, Reply
 
-__all__ = ["StreamDecoder"]
+__all__ = ["StreamDecoder", "spent_by"]
+
+_INTERRUPTED = ErrorDetails(reason="stream_interrupted")
 
 
 class StreamDecoder:
@@ -35,8 +40,6 @@ class StreamDecoder:
         pending: payloads that came together with the first.
         origin: where the answer comes from.
         masked: takes the token out of what the service says.
-        record_quota_error: whom to tell of an allowance that the stream declares spent. It may do I/O, so whoever
-            drives the reader calls it.
 
     Attributes:
         ended: whether nothing more can come.
@@ -49,11 +52,9 @@ class StreamDecoder:
         pending: list[bytes],
         origin: Origin,
         masked: Callable[[str], str] = str,
-        record_quota_error: Callable[[QuotaExceededError], None] = lambda error: None,
     ) -> None:
         self.ended = False
         self._masked = masked
-        self.record_quota_error = record_quota_error
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events
@@ -98,8 +99,8 @@ class StreamDecoder:
         )
         self.ended = True
 
-    def told(self, error: Exception) -> str:
-        """What an error of the connection says, which may repeat what a server has written."""
+    def describe(self, error: Exception) -> str:
+        """What an error of the connection says, masked: it may repeat what a server has written."""
         return self._masked(str(error) or type(error).__name__)
 
     def finish(self, broken: str | None = None) -> list[ChatDelta]:
@@ -109,8 +110,9 @@ class StreamDecoder:
             broken: why the bytes ended too early; ``None`` where they simply ended.
 
         Raises:
-            StreamInterruptedError: the stream broke, or ended without its finish mark.
-            ModelScopeError: the service reported an error inside the stream.
+            StreamInterruptedError: the stream broke, ended without a finish reason or ``[DONE]``,
+                or the service reported an error inside it.
+            EmptyReplyError: the stream ended with nothing in it.
         """
         deltas: list[ChatDelta] = []
         if not self.ended and not broken:
@@ -118,14 +120,20 @@ class StreamDecoder:
             if self._failure is not None and self._failure.unreadable:
                 self._failure = None  # half a last line: the stream was cut
         self.ended = True
-        if self._failure is not None:
-            raise self._reported(self._failure)
-        if not self._decoder.finished:
-            raise self._interrupted(broken)
         last = self._decoder.finish()
         if last is not None:
             self._seen.append(last)
             deltas.append(last)
+        if self._failure is not None:
+            cause = self._judged(self._failure)
+            raise self._interrupted(str(cause), cause.details) from cause
+        is_whole = self._decoder.finished or self._decoder.done
+        if broken and not is_whole:
+            raise self._interrupted(f"The connection broke: {broken}.")
+        if not self._decoder.finished and not any(map(_has_content, self._seen)):
+            raise self._judged(Failure("", request_id=self.origin.request_id, empty=True))
+        if not is_whole:
+            raise self._interrupted("It ended without a finish reason and without [DONE].")
         return deltas
 
     def result(self) -> ChatResult:
@@ -135,21 +143,32 @@ class StreamDecoder:
             answer.add(delta)
         return answer.result(self.origin)
 
-    def _reported(self, failure: Failure) -> ModelScopeError:
+    def _judged(self, failure: Failure) -> ModelScopeError:
         verdict = judge(Reply(200, {}, b"", streaming=True), failure, model=self.origin.model)
-        return verdict.error(attempts=self.origin.attempts, partial=self.result())
+        return verdict.error(attempts=self.origin.attempts)
 
-    def _interrupted(self, broken: str | None) -> StreamInterruptedError:
-        partial = self.result()
-        how = f"broke: {broken}" if broken else "ended without its finish mark"
+    def _interrupted(
+        self, why: str, details: ErrorDetails = _INTERRUPTED
+    ) -> StreamInterruptedError:
+        partial, origin = self.result(), self.origin
         return StreamInterruptedError(
-            f"The stream of model {self.origin.model!r} {how}. What had arrived "
+            f"The stream of model {origin.model!r} was interrupted. {why} What had arrived "
             f"({len(partial.text)} characters) is in .partial; call again for a whole answer.",
-            details=ErrorDetails(
-                reason="stream_interrupted",
-                request_id=self.origin.request_id,
-                model=self.origin.model,
-                attempts=self.origin.attempts,
+            details=replace(
+                details,
+                request_id=details.request_id or origin.request_id,
+                model=origin.model,
+                attempts=origin.attempts,
                 partial=partial,
             ),
         )
+
+
+def _has_content(delta: ChatDelta) -> bool:
+    return bool(delta.text or delta.reasoning or delta.tool_calls or delta.refusal)
+
+
+def spent_by(error: StreamInterruptedError) -> QuotaExceededError | None:
+    """The allowance that the service declared spent in the middle of a stream."""
+    cause = error.__cause__
+    return cause if isinstance(cause, QuotaExceededError) else None

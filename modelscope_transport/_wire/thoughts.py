@@ -115,10 +115,11 @@ class _Decoder(ChatDecoder):
 
     def finish(self) -> ChatDelta | None:
         """The last delta: what was held back, and the token usage."""
-        last, (text, reasoning) = super().finish(), self._thoughts.finish()
-        if not text and not reasoning:
-            return last
-        return structs.replace(last or ChatDelta(), text=text, reasoning=reasoning)
+        last = super().finish() or ChatDelta()
+        text, reasoning = self._thoughts.sort(last.text, last.reasoning, final=_is_final(last))
+        more, further = self._thoughts.finish()
+        last = structs.replace(last, text=text + more, reasoning=reasoning + further)
+        return None if last == ChatDelta() else last
 
 
 def decoder_for(request: ChatRequest, answer_tool: str | None) -> ChatDecoder:

@@ -1,8 +1,7 @@
-"""Leave to send: a slot among the calls on their way, then a unit of the allowance.
+"""What an account's attempts have to pass: the limiter of their model, then the ledger.
 
-Laws of this file: both colours, one class each; it waits, but never past the call's deadline. A
-ledger that does I/O is asked in threads of its own, never in an event loop and never in threads
-that the loop's other users may have filled with calls waiting for a slot.
+Laws of this file: a ledger that does I/O is asked in threads of its own, never in an event loop and
+never in threads that the loop's other users may have filled with calls waiting for a slot.
 """
 
 from __future__ import annotations
@@ -18,19 +17,12 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
-from .._wire.failure_table import Kind
-from .._wire.outcomes import NoReply, Refused
-from ..http.reply import finish_anyway
-from ..quota import (
-    Budget,
-    Ledger,
-    QuotaBlock,
-    Reservation,
-)
-from .limiter import ConcurrencyLimiter, Slot
-from .policy import Attempt
+from .._cancellation import finish_anyway
+from ..quota import Budget, Ledger, QuotaBlock, Reservation
+from .attempt import Attempt
+from .limiter import ConcurrencyLimiter
 
-__all__ = ["Admission", "Concurrency", "Limiters", "Ticket"]
+__all__ = ["Admission", "Concurrency", "Limiters"]
 
 T = TypeVar("T")
 Concurrency = int | None | Literal["adaptive"]
@@ -46,15 +38,15 @@ class Limiters:
 
     def __init__(self, concurrency: Concurrency) -> None:
         self._size = _size(concurrency)
-        self._gates: dict[str, ConcurrencyLimiter] = {}
+        self._limiters: dict[str, ConcurrencyLimiter] = {}
         self._lock = threading.Lock()
 
     def of(self, model: str) -> ConcurrencyLimiter:
         """The limiter of a model."""
-        limiter = self._gates.get(model)
+        limiter = self._limiters.get(model)
         if limiter is None:
             with self._lock:
-                limiter = self._gates.setdefault(model, ConcurrencyLimiter(self._size))
+                limiter = self._limiters.setdefault(model, ConcurrencyLimiter(self._size))
         return limiter
 
 
@@ -64,34 +56,13 @@ def _size(concurrency: Concurrency) -> float | None:
     return None if isinstance(concurrency, str) else concurrency
 
 
-class Ticket(Struct):
-    """What an attempt holds while it is on its way.
-
-    Attributes:
-        refusal: what came of it already, where it may not be sent.
-        slot: its slot in the limiter.
-    """
-
-    refusal: Refused | NoReply | None = None
-    slot: Slot | None = None
-
-    def hand_over(self) -> Callable[[], None]:
-        """Let a stream keep the slot; it gives it back when it is closed."""
-        slot, self.slot = self.slot, None
-        return slot.release if slot is not None else _nothing
-
-
-def _nothing() -> None:
-    pass
-
-
 class Admission(Struct, frozen=True):
-    """What an account's attempts have to pass.
+    """The limits of one account.
 
     Attributes:
         account: the account's name in the ledger.
         ledger: where its units are counted; ``None`` for nowhere.
-        limiters: its limiters.
+        limiters: how many of its calls are on their way at once.
         budget: limits of the user's own.
     """
 
@@ -102,95 +73,50 @@ class Admission(Struct, frozen=True):
 
     # --- sync -----------------------------------------------------------------------------
 
-    def admit(self, attempt: Attempt, deadline: float) -> Ticket:
-        """Wait for leave to send, until ``deadline`` (monotonic) at most."""
-        ticket = Ticket()
-        if attempt.free:
-            return ticket
-        limiter = self.limiters.of(attempt.model)
-        ticket.slot = limiter.try_acquire()
-        if ticket.slot is None:
-            # A spent pool is not worth waiting for.
-            ticket.refusal = _refused(self._blocked(attempt))
-            if ticket.refusal is not None:
-                return ticket
-            ticket.slot = limiter.acquire(deadline)
-            if ticket.slot is None:
-                ticket.refusal = _crowded(limiter)
-                return ticket
-        try:
-            _take(ticket, attempt, self._reserve(attempt))
-        except BaseException:
-            ticket.slot.release()
-            raise
-        return ticket
-
-    def settle(self, ticket: Ticket, attempt: Attempt) -> None:
-        """Close a ticket, once, whatever has come of the attempt."""
-        closing = _learn(ticket, attempt)
-        try:
-            if self.ledger is not None and attempt.reservation is not None:
-                self.ledger.settle(attempt.reservation, **closing)
-        finally:
-            if ticket.slot is not None:
-                ticket.slot.release()
-
-    # --- async: the same, with await ------------------------------------------------------
-
-    async def aadmit(self, attempt: Attempt, deadline: float) -> Ticket:
-        """`admit`, for an event loop."""
-        ticket = Ticket()
-        if attempt.free:
-            return ticket
-        limiter = self.limiters.of(attempt.model)
-        ticket.slot = limiter.try_acquire()
-        if ticket.slot is None:
-            ticket.refusal = _refused(await self._off_loop(self._blocked, attempt))
-            if ticket.refusal is not None:
-                return ticket
-            ticket.slot = await limiter.acquire_async(deadline)
-            if ticket.slot is None:
-                ticket.refusal = _crowded(limiter)
-                return ticket
-        try:
-            leave = await self._off_loop(self._reserve, attempt, undo=self._undo)
-            _take(ticket, attempt, leave)
-        except BaseException:
-            ticket.slot.release()
-            raise
-        return ticket
-
-    async def asettle(self, ticket: Ticket, attempt: Attempt) -> None:
-        """`settle`, for an event loop."""
-        closing = _learn(ticket, attempt)
-        ledger, reservation = self.ledger, attempt.reservation
-        try:
-            if (
-                ledger is not None
-                and reservation is not None
-                and not ledger.put_off(reservation, **closing)
-            ):
-                close = functools.partial(ledger.settle, reservation, **closing)
-                await finish_anyway(self._off_loop(close))
-        finally:
-            if ticket.slot is not None:
-                ticket.slot.release()
-
-    # --- underneath -----------------------------------------------------------------------
-
-    def _blocked(self, attempt: Attempt) -> QuotaBlock | None:
+    def blocked(self, attempt: Attempt) -> QuotaBlock | None:
+        """What forbids an attempt now; nothing is reserved."""
         return self.ledger.blocked(self.account, attempt.model) if self.ledger else None
 
-    def _reserve(self, attempt: Attempt) -> Reservation | QuotaBlock | None:
+    def reserve(self, attempt: Attempt) -> Reservation | QuotaBlock | None:
+        """A unit of the allowance, or what forbids to take one."""
         if self.ledger is None:
             return None
         return self.ledger.reserve(
             self.account, attempt.model, tier=attempt.tier, budget=self.budget
         )
 
-    def _undo(self, leave: Reservation | QuotaBlock | None) -> None:
-        if self.ledger is not None and isinstance(leave, Reservation):
-            self.ledger.settle(leave, charged=False)
+    def settle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
+        """Report to the ledger what came of a reservation; see `Ledger.settle`."""
+        if self.ledger is not None:
+            self.ledger.settle(reservation, **closing)
+
+    def record_block(self, block: QuotaBlock) -> None:
+        """Record a pool that was declared spent when its call had long been settled."""
+        if self.ledger is not None:
+            self.ledger.block(self.account, block)
+
+    # --- async ----------------------------------------------------------------------------
+
+    async def ablocked(self, attempt: Attempt) -> QuotaBlock | None:
+        """`blocked`, in an event loop."""
+        return await self._off_loop(self.blocked, attempt)
+
+    async def areserve(self, attempt: Attempt) -> Reservation | QuotaBlock | None:
+        """`reserve`, in an event loop. What is reserved for a cancelled caller is given back."""
+        return await self._off_loop(self.reserve, attempt, undo=self._undo)
+
+    async def asettle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
+        """`settle`, in an event loop; it is done also when the caller is cancelled."""
+        if self.ledger is not None and not self.ledger.defer(reservation, **closing):
+            await finish_anyway(self._off_loop(self.settle, reservation, closing))
+
+    async def arecord_block(self, block: QuotaBlock) -> None:
+        """`record_block`, in an event loop; it is done also when the caller is cancelled."""
+        await finish_anyway(self._off_loop(self.record_block, block))
+
+    def _undo(self, reserved: Reservation | QuotaBlock | None) -> None:
+        if isinstance(reserved, Reservation):
+            self.settle(reserved, {"charged": False})
 
     async def _off_loop(
         self, ask: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None
@@ -203,17 +129,10 @@ class Admission(Struct, frozen=True):
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
-            # What the thread takes nevertheless, nobody will send.
+            # What the thread takes all the same, no call will use.
             if undo is not None:
                 asking.add_done_callback(lambda done: _undone(done, undo))
             raise
-
-
-def _take(ticket: Ticket, attempt: Attempt, leave: Reservation | QuotaBlock | None) -> None:
-    if isinstance(leave, QuotaBlock):
-        ticket.refusal = _refused(leave)
-    else:
-        attempt.reservation = leave
 
 
 def _undone(done: asyncio.Future[T], undo: Callable[[T], None]) -> None:
@@ -228,28 +147,3 @@ def _threads() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.cache_clear)
-
-
-def _learn(ticket: Ticket, attempt: Attempt) -> dict[str, Any]:
-    """Tell the limiter what came of the attempt; return what the ledger is to be told."""
-    closing, slot = attempt.settlement(), ticket.slot
-    if ticket.refusal is not None or slot is None:
-        return closing
-    if attempt.verdict is not None and attempt.verdict.too_fast:
-        # Where others were on their way, the refusal has a reason: there were too many of them.
-        if not slot.is_alone:
-            closing.pop("strike", None)
-        slot.was_too_fast()
-    elif attempt.verdict is not None and attempt.verdict.kind is Kind.GOOD:
-        slot.succeeded()
-    return closing
-
-
-def _refused(block: QuotaBlock | None) -> Refused | None:
-    return None if block is None else Refused(block)
-
-
-def _crowded(limiter: ConcurrencyLimiter) -> NoReply:
-    return NoReply(
-        "queue", f"{limiter.inside} other calls to this model are on their way", sent=False
-    )

@@ -1,14 +1,12 @@
-"""The policy of a question that costs nothing: a ``GET``, asked again while a moment may heal it.
+"""The policy of a request that costs nothing: a ``GET``, sent again while a moment may heal it.
 
-Laws of this file: those of ``_flow.py``. Asking twice does no harm, so a question is asked again
-also where it may have arrived.
+Laws of this file: those of ``policy.py``. Sending it twice does no harm, so it is sent again also
+where it may have arrived.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from msgspec import Struct
@@ -18,44 +16,32 @@ from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
 from .._wire.outcomes import Failure, NoReply, Outcome
 from ..types import Origin
-from .policy import (
-    Attempt,
-    Flow,
-    Handover,
-    read_outcome,
-)
-from .retry import RetryPolicy
+from .attempt import Attempt, Flow, Handover, Terms
+from .policy import read_outcome
 
-__all__ = ["Asked", "ask", "ask_flow"]
+__all__ = ["FreeAnswer", "free_flow", "request_free"]
+
+# Of a request that got no reply: what trying again would not heal.
+_HOPELESS = ("certificate", "forbidden")
 
 
-class Asked(Struct, frozen=True):
-    """What came of a question: its value if the verdict is good, and how often it was asked."""
+class FreeAnswer(Struct, frozen=True):
+    """What came of a free request: its value if the verdict is good, and how often it was sent."""
 
     value: Any
     verdict: Verdict
     attempts: int
 
 
-def ask(
-    encoded: Encoded,
-    model: str,
-    *,
-    policy: RetryPolicy,
-    deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-    chance: Callable[[], float] = random.random,
-    delay: float = 0.0,
-) -> Generator[Attempt, Outcome, Asked]:
-    """The attempts of one question.
+def request_free(
+    encoded: Encoded, model: str, terms: Terms, *, delay: float = 0.0
+) -> Generator[Attempt, Outcome, FreeAnswer]:
+    """The attempts of one free request.
 
     Args:
-        encoded: the question.
+        encoded: the request.
         model: model ID that it is about.
-        policy: when to ask again.
-        deadline: end of the call on ``clock``.
-        clock: seconds, monotonic.
-        chance: source of numbers in [0, 1).
+        terms: deadline and retries.
         delay: seconds to wait first.
     """
     retries = 0
@@ -67,25 +53,25 @@ def ask(
         value = read_outcome(outcome, encoded)
         failure = value.failure if isinstance(value, Ended) else value
         failure = failure if isinstance(failure, Failure) else None
-        verdict = attempt.verdict = judge(outcome, failure, model=model)
+        verdict = attempt.verdict = judge(outcome, failure, model=model, redact=terms.redact)
         wait = None
-        healing = verdict.kind is Kind.AGAIN or isinstance(outcome, NoReply)
-        if healing and not isinstance(value, Ended):
-            wait = policy.delay(
+        unanswered = isinstance(outcome, NoReply) and outcome.cause not in _HOPELESS
+        if (verdict.kind is Kind.AGAIN or unanswered) and not isinstance(value, Ended):
+            wait = terms.policy.delay(
                 retries,
                 retry_after=verdict.details.retry_after,
-                remaining=deadline - clock(),
-                chance=chance,
+                remaining=terms.remaining(),
+                chance=terms.chance,
             )
         retries += 1
         if wait is None:
-            return Asked(value, verdict, retries)
+            return FreeAnswer(value, verdict, retries)
         delay = wait
 
 
-def ask_flow(encoded: Encoded, model: str, *, policy: RetryPolicy, deadline: float) -> Flow:
-    """A question by itself; its value is handed over, or the error of its last outcome raised."""
-    asked = yield from ask(encoded, model, policy=policy, deadline=deadline)
-    if asked.verdict.kind is not Kind.GOOD:
-        raise asked.verdict.error(attempts=asked.attempts)
-    return Handover(asked.value, Origin(model, model, attempts=asked.attempts))
+def free_flow(encoded: Encoded, model: str, terms: Terms) -> Flow:
+    """A free request by itself; its value is handed over, or its last outcome's error raised."""
+    answer = yield from request_free(encoded, model, terms)
+    if answer.verdict.kind is not Kind.GOOD:
+        raise answer.verdict.error(attempts=answer.attempts)
+    return Handover(answer.value, Origin(model, model, attempts=answer.attempts))

@@ -1,13 +1,15 @@
 """How many calls to one model are on their way at once.
 
 The service promises room for one call and limits more of them from moment to moment (official
-documentation, limits page as of 2026-08-22). So a limiter starts with one, lets in more while calls
-succeed, and half as many when one was too fast; what proved too many is tried again only after
-many successes, so that few requests are wasted on finding out.
+documentation, limits page as of 2026-08-22). How many it takes is found out by AIMD, additive
+increase and multiplicative decrease, as TCP finds out what a network takes: a limiter begins with
+one slot, adds one while calls are accepted and others wait, and halves them when a call was refused
+for being too fast. What proved too many is tried again only after many acceptances, so that few
+requests are wasted.
 
-Laws of this file: threads and event loops share a limiter, first come, first served. Nobody waits for
-himself: whoever holds a slot is given further ones at once, and a thread that runs an event loop
-is never made to wait in it, because what it waits for may be in its own hands.
+Laws of this file: threads and event loops share a limiter, first come, first served. No caller
+waits for itself: the holder of a slot is given further ones at once, and a thread that runs an
+event loop is never made to wait in it, because what it waits for may be in its own hands.
 """
 
 from __future__ import annotations
@@ -23,50 +25,50 @@ from collections.abc import Callable
 
 __all__ = ["ConcurrencyLimiter", "Slot"]
 
-# Successes before one more than proved too many is tried again: at first, at least, at most.
+# Acceptances before one slot more than proved too many is tried again: at first, least, most.
 _PATIENCE, _LEAST, _MOST = 32, 8, 256
 
 
 class Slot:
-    """One call's slot inside. Give it back with `release`, or drop it."""
+    """One call's right to be on its way. Give it back with `release`, or drop it."""
 
-    __slots__ = ("_gate", "_owner", "cut")
+    __slots__ = ("_limiter", "_owner", "decreases")
 
-    def __init__(self, limiter: ConcurrencyLimiter, owner: object, cut: int) -> None:
-        self._gate: ConcurrencyLimiter | None = limiter
+    def __init__(self, limiter: ConcurrencyLimiter, owner: object, decreases: int) -> None:
+        self._limiter: ConcurrencyLimiter | None = limiter
         self._owner = owner
-        self.cut = cut
+        self.decreases = decreases  # how often the limiter had been decreased when it was given
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other call is inside."""
-        return self._gate is None or self._gate.inside == 1
+        """Whether no other call is on its way."""
+        return self._limiter is None or self._limiter.inside == 1
 
-    def succeeded(self) -> None:
-        """The service took the call."""
-        if self._gate is not None:
-            self._gate.grow()
+    def record_success(self) -> None:
+        """The service accepted the call."""
+        if self._limiter is not None:
+            self._limiter.increase()
 
-    def was_too_fast(self) -> None:
+    def record_refusal(self) -> None:
         """The service refused the call for being too fast."""
-        if self._gate is not None:
-            self._gate.shrink(self)
+        if self._limiter is not None:
+            self._limiter.decrease(self)
 
     def release(self) -> None:
         """Give the slot to the next who waits. Twice does no harm."""
-        limiter, self._gate = self._gate, None
+        limiter, self._limiter = self._limiter, None
         if limiter is not None:
-            limiter.take_back(self._owner)
+            limiter.release(self._owner)
 
     def __del__(self) -> None:
         """A stream that is dropped unread gives its slot back as well."""
-        limiter, self._gate = self._gate, None
+        limiter, self._limiter = self._limiter, None
         if limiter is not None:
-            limiter.take_back_later(self._owner)
+            limiter.release_later(self._owner)
 
 
 class _Waiter:
-    """Somebody outside; ``wake`` tells him that he is in."""
+    """A caller that waits; ``wake`` lets it know that it has a slot."""
 
     __slots__ = ("gone", "owner", "slot", "wake")
 
@@ -77,11 +79,11 @@ class _Waiter:
         self.gone = False
 
 
-_gates: weakref.WeakSet[ConcurrencyLimiter] = weakref.WeakSet()
+_limiters: weakref.WeakSet[ConcurrencyLimiter] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for limiter in list(_gates):
+    for limiter in list(_limiters):
         limiter.begin_anew()
 
 
@@ -90,7 +92,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class ConcurrencyLimiter:
-    """Places for the calls to one model of one account.
+    """Slots for the calls to one model of one account.
 
     Args:
         size: how many slots; ``None`` finds it out by the service's replies.
@@ -99,16 +101,16 @@ class ConcurrencyLimiter:
     def __init__(self, size: float | None = None) -> None:
         self._adapts = size is None
         self._size: float = 1 if size is None else size
-        # How many at once have proved too many, and successes until they are tried again.
+        # How many at once have proved too many, and acceptances until they are tried again.
         self._too_many: float | None = None
         self._patience = _PATIENCE
-        self._successes = 0
-        self._cut = 0
+        self._accepted = 0
+        self._decreases = 0
         self.begin_anew()
-        _gates.add(self)
+        _limiters.add(self)
 
     def begin_anew(self) -> None:
-        """Forget who is inside and who waits: in a forked child they are somebody else's."""
+        """Forget the slots and who waits: in a forked child they are the parent's."""
         self._lock = threading.Lock()
         self.inside = 0
         self._owners: Counter[object] = Counter()
@@ -120,15 +122,16 @@ class ConcurrencyLimiter:
         """How many slots there are now."""
         return self._size
 
-    # --- coming in ------------------------------------------------------------------------
+    # --- acquiring ------------------------------------------------------------------------
 
     def try_acquire(self) -> Slot | None:
         """A slot if there is one now, or if the caller cannot be made to wait."""
         owner, _ = _owner()
         with self._lock:
-            self._sweep()
+            if self._dropped:
+                self._take_back_dropped()
             free = self.inside < self._size and not self._waiting
-            return self._let_in(owner) if free or self._owners[owner] else None
+            return self._give(owner) if free or self._owners[owner] else None
 
     def acquire(self, deadline: float) -> Slot | None:
         """A slot, as soon as there is one before ``deadline`` (monotonic), else ``None``."""
@@ -137,128 +140,130 @@ class ConcurrencyLimiter:
         waiter = _Waiter(owner, ready.set)
         with self._lock:
             if runs_loop:
-                return self._let_in(owner)
+                return self._give(owner)
             self._waiting.append(waiter)
-            self._admit()
+            self._serve_waiting()
         try:
             ready.wait(max(0.0, deadline - time.monotonic()))
         finally:
-            slot = self._come_in_or_go(waiter)
+            slot = self._stop_waiting(waiter)
         return slot
 
     async def acquire_async(self, deadline: float) -> Slot | None:
-        """`acquire`, for an event loop."""
+        """`acquire`, in an event loop."""
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         waiter = _Waiter(_owner()[0], lambda: loop.call_soon_threadsafe(ready.set))
         with self._lock:
             self._waiting.append(waiter)
-            self._admit()
+            self._serve_waiting()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(deadline - time.monotonic()):
                     await ready.wait()
         except BaseException:
-            slot = self._come_in_or_go(waiter)
+            slot = self._stop_waiting(waiter)
             if slot is not None:
                 slot.release()
             raise
-        return self._come_in_or_go(waiter)
+        return self._stop_waiting(waiter)
 
-    def _come_in_or_go(self, waiter: _Waiter) -> Slot | None:
+    def _stop_waiting(self, waiter: _Waiter) -> Slot | None:
         with self._lock:
             waiter.gone = True
             return waiter.slot
 
-    def _let_in(self, owner: object) -> Slot:
+    def _give(self, owner: object) -> Slot:
         self.inside += 1
         self._owners[owner] += 1
-        return Slot(self, owner, self._cut)
+        return Slot(self, owner, self._decreases)
 
-    def _admit(self) -> None:
-        """Let in who waits longest, while there is room."""
+    def _serve_waiting(self) -> None:
+        """Give free slots to those who wait longest."""
         while self._waiting and (self.inside < self._size or self._waiting[0].gone):
             waiter = self._waiting.popleft()
             if waiter.gone:
                 continue
-            waiter.slot = self._let_in(waiter.owner)
+            waiter.slot = self._give(waiter.owner)
             try:
                 waiter.wake()
-            except RuntimeError:  # his event loop is closed
-                waiter.slot._gate = None
+            except RuntimeError:  # its event loop is closed
+                waiter.slot._limiter = None
                 waiter.slot = None
-                self._go(waiter.owner)
+                self._take_back(waiter.owner)
 
-    # --- going out ------------------------------------------------------------------------
+    # --- releasing ------------------------------------------------------------------------
 
-    def take_back(self, owner: object) -> None:
-        """One inside has left."""
+    def release(self, owner: object) -> None:
+        """A slot is free again."""
         with self._lock:
-            self._go(owner)
-            self._sweep()
-            self._admit()
+            self._take_back(owner)
+            self._take_back_dropped()
+            self._serve_waiting()
 
-    def take_back_later(self, owner: object) -> None:
+    def release_later(self, owner: object) -> None:
         """The same from a finalizer, which may run while this very thread holds the lock."""
         self._dropped.append(owner)
         if self._lock.acquire(blocking=False):
             try:
-                self._sweep()
-                self._admit()
+                self._take_back_dropped()
+                self._serve_waiting()
             finally:
                 self._lock.release()
 
-    def _sweep(self) -> None:
+    def _take_back_dropped(self) -> None:
         while self._dropped:
-            self._go(self._dropped.popleft())
+            self._take_back(self._dropped.popleft())
 
-    def _go(self, owner: object) -> None:
+    def _take_back(self, owner: object) -> None:
         self.inside -= 1
         self._owners[owner] -= 1
         if not self._owners[owner]:
             del self._owners[owner]
 
-    # --- learning -------------------------------------------------------------------------
+    # --- AIMD -----------------------------------------------------------------------------
 
-    def grow(self) -> None:
-        """A call was taken: perhaps more can come in."""
+    def increase(self) -> None:
+        """A call was accepted: add a slot, if others had to wait and it has not proved too many."""
         if not self._adapts:
             return
         with self._lock:
             if self.inside < self._size and not self._waiting:
-                return  # nobody was held up, so nothing is known of more
-            self._successes += 1
-            if self._too_many is None:
-                self._size += 1
-            elif self._size + 1 < self._too_many:
-                if self._successes < self._size:
-                    return
-                self._size += 1
-            elif self._successes >= self._patience:
-                self._size += 1
-                self._too_many = self._size + 1
-                self._patience = max(_LEAST, self._patience // 2)
-            else:
+                return  # none was held up, so nothing is known of more
+            self._accepted += 1
+            if not self._may_increase():
                 return
-            self._successes = 0
-            self._admit()
+            self._size += 1
+            self._accepted = 0
+            self._serve_waiting()
 
-    def shrink(self, slot: Slot) -> None:
-        """A call was too fast: half as many from now on.
+    def _may_increase(self) -> bool:
+        if self._too_many is None:
+            return True
+        if self._size + 1 < self._too_many:
+            return self._accepted >= self._size
+        if self._accepted < self._patience:
+            return False
+        self._too_many = self._size + 2
+        self._patience = max(_LEAST, self._patience // 2)
+        return True
 
-        Those that were let in before the last time knew no better, so they count as one with it.
+    def decrease(self, slot: Slot) -> None:
+        """A call was too fast: half as many slots from now on.
+
+        Calls that were let in before the last decrease could not know of it: they count with it.
         """
         if not self._adapts:
             return
         with self._lock:
-            if slot.cut != self._cut or self._size == 1:
+            if slot.decreases != self._decreases or self._size == 1:
                 return
-            self._cut += 1
+            self._decreases += 1
             if self._too_many is not None:
                 self._patience = min(_MOST, self._patience * 4)
             self._too_many = max(2, self.inside)
             self._size = max(1, self._size // 2)
-            self._successes = 0
+            self._accepted = 0
 
 
 def _owner() -> tuple[object, bool]:

@@ -1,4 +1,4 @@
-"""The policy of one call, written once for both colours.
+"""The policy of one call, written once for sync and async.
 
 Laws of this file: a flow is a generator that yields attempts and is sent their outcomes; it
 returns a `Handover` or raises the error of the last outcome. No I/O, no sleep, no clock but the
@@ -8,9 +8,7 @@ fall-back end when the reply is handed over; nothing is ever restarted behind th
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 from msgspec import Struct
@@ -31,13 +29,11 @@ from .._wire.outcomes import (
 )
 from ..catalogue.models import (
     ModelProfile,
-    ProfileBook,
     near_names,
     profile_for,
     similar_models,
 )
 from ..catalogue.tasks import Task
-from ..quota import Reservation
 from ..task_types import ImageRequest, PipelineRequest, RerankRequest
 from ..types import (
     ChatRequest,
@@ -45,109 +41,37 @@ from ..types import (
     NamedTool,
     Origin,
 )
-from .retry import RetryBudget, RetryPolicy
+from .attempt import Attempt, Flow, Handover, Terms
 
-__all__ = ["Attempt", "Flow", "Handover", "Request", "call_flow", "read_outcome"]
+__all__ = ["Request", "call_flow", "read_outcome"]
 
 Request = ChatRequest | EmbeddingRequest | ImageRequest | PipelineRequest | RerankRequest
-
-
-class Attempt(Struct):
-    """Wait, then send this.
-
-    Attributes:
-        path: address under the base URL (``/../`` leads beside its last part), or a whole
-            ``https`` address; the token goes to the service and its hub, to nobody else.
-        body: JSON to post; empty for a ``GET``.
-        model: model ID that is asked.
-        streaming: whether a stream was asked for.
-        delay: seconds to wait first.
-        verdict: what the flow made of its outcome; the driver settles the ledger by it.
-        headers: further headers of this request.
-        free: whether it costs nothing of the allowance, so that the ledger is not asked.
-        tier: price class of the model.
-        platform: place among the client's platforms; ``None`` for the service itself.
-        reservation: its unit of the allowance, once it has one.
-    """
-
-    path: str
-    body: bytes
-    model: str
-    streaming: bool
-    delay: float = 0.0
-    verdict: Verdict | None = None
-    headers: Mapping[str, str] | None = None
-    free: bool = False
-    tier: str | None = None
-    platform: int | None = None
-    reservation: Reservation | None = None
-
-    def settlement(self) -> dict[str, Any]:
-        """What the ledger is told. Without a verdict the user has cancelled the call."""
-        verdict = self.verdict
-        if verdict is None:
-            # What its user cancels is refunded (official documentation, Magicube introduction).
-            return {"charged": False}
-        return {
-            "charged": verdict.charged,
-            "allowance": verdict.allowance,
-            "block": verdict.block,
-            "strike": verdict.strike,
-            "at": verdict.at,
-        }
-
-
-class Handover(Struct, frozen=True):
-    """A call that succeeded.
-
-    Attributes:
-        value: its decoded reply, or the opening of its stream.
-        origin: where it comes from.
-        platform: place among the client's platforms; ``None`` for the service itself.
-    """
-
-    value: Any
-    origin: Origin
-    platform: int | None = None
-
-
-Flow = Generator[Attempt, Outcome, Handover]
 
 
 def call_flow(
     task: Task,
     request: Request,
+    terms: Terms,
     *,
     stream: bool,
     repeatable: bool = True,
     substitutes: tuple[str | None, ...] = (),
-    book: ProfileBook,
-    policy: RetryPolicy,
-    budget: RetryBudget,
-    deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-    chance: Callable[[], float] = random.random,
 ) -> Flow:
     """The attempts of one call, and what to make of their outcomes.
 
     Args:
         task: row of the task registry.
         request: what the user asks.
+        terms: deadline, retries, what is known of models.
         stream: whether the user wants a stream.
         repeatable: whether a request that may have reached the service may be sent again.
         substitutes: by platform, its model that stands in for the one asked; ``None`` for none.
-        book: profiles, and where lessons are kept.
-        policy: when to try again.
-        budget: retries left to all calls together.
-        deadline: end of the call on ``clock``.
-        clock: seconds, monotonic.
-        chance: source of numbers in [0, 1).
     """
-    call = _Call(task, request, stream, repeatable, book, policy, budget, deadline, clock, chance)
+    call = _Call(task, request, terms, stream, repeatable)
     account_spent = False
     verdict: Verdict | None = None
     for model, platform in _ways(request, substitutes):
-        # The account's pool is every model's, but for those that somebody else's key pays.
+        # The account's pool is every model's, but for those that another party's key pays.
         if account_spent and ":" not in model and platform is None:
             continue
         because = verdict.row.name if verdict is not None and verdict.row is not None else None
@@ -169,21 +93,16 @@ class _Call(Struct):
 
     task: Task
     request: Request
+    terms: Terms
     stream: bool
     repeatable: bool
-    book: ProfileBook
-    policy: RetryPolicy
-    budget: RetryBudget
-    deadline: float
-    clock: Callable[[], float]
-    chance: Callable[[], float]
     attempts: int = 0
 
     def ask(
         self, model: str, platform: int | None, because: str | None
     ) -> Generator[Attempt, Outcome, Handover | Verdict]:
         """Ask one model in one place, and again while a moment or another form may heal it."""
-        task, request, book = self.task, self.request, self.book
+        task, request, book = self.task, self.request, self.terms.book
         trial: dict[str, Any] = {}
         retries, delay = 0, 0.0
         while True:
@@ -204,15 +123,19 @@ class _Call(Struct):
             value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
             verdict = attempt.verdict = judge(
-                outcome, failure, model=model, reservation=attempt.reservation
+                outcome,
+                failure,
+                model=model,
+                reservation=attempt.reservation,
+                redact=self.terms.redact,
             )
             if verdict.kind is Kind.GOOD:
-                self.budget.refill()
+                self.terms.budget.refill()
                 if trial:
                     book.learn(model, **trial)
                 origin = _origin(outcome, verdict, request.model, model, because)
                 made = {"adjustments": encoded.adjustments, "attempts": self.attempts}
-                return Handover(value, replace(origin, **made), platform)
+                return Handover(value, replace(origin, **made))
             lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
             if lesson and not lesson.items() <= trial.items():
                 # Another form of the same request: no fault of the service, so no retry is counted.
@@ -227,22 +150,28 @@ class _Call(Struct):
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
         repeatable = self.repeatable or _turned_away(outcome, failure)
-        return repeatable and verdict.kind is Kind.AGAIN
+        return repeatable and verdict.kind in (Kind.AGAIN, Kind.PAUSED)
 
     def _wait(self, verdict: Verdict, retries: int) -> float | None:
-        wait = self.policy.delay(
+        wait = self.terms.policy.delay(
             retries,
             retry_after=verdict.details.retry_after,
-            remaining=self.deadline - self.clock(),
-            chance=self.chance,
+            remaining=self.terms.remaining(),
+            chance=self.terms.chance,
         )
         timed_out = verdict.details.reason == "timed_out"
-        return wait if wait is not None and self.budget.spend(timed_out=timed_out) else None
+        return wait if wait is not None and self.terms.budget.spend(timed_out=timed_out) else None
 
 
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
-_NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+_NEXT_MODEL = (
+    Kind.PAUSED,
+    Kind.MODEL_SPENT,
+    Kind.PRICE_SPENT,
+    Kind.ACCOUNT_SPENT,
+    Kind.MODEL_GONE,
+)
 
 
 def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
@@ -262,7 +191,7 @@ def _was_made(outcome: Outcome) -> bool:
 def _turned_away(outcome: Outcome, failure: Failure | None) -> bool:
     """Whether the request was surely not accepted. A server that failed may have done so before."""
     if isinstance(outcome, NoReply):
-        return not outcome.sent
+        return outcome.repeatable
     if isinstance(outcome, Refused):
         return True
     said_so = failure is not None and not (failure.empty or failure.unreadable)

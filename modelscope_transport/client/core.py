@@ -1,7 +1,7 @@
-"""What a client is made of: its options, its account, and the way to the service.
+"""What a client is made of: its options, its account, and the services it can reach.
 
-Laws of this file: nothing is built before the first call, and nothing here is coloured. Clients of
-one token at one address share what is known of the account.
+Laws of this file: nothing is built before the first call, and nothing here is sync or async.
+Clients of one token at one address share what is known of the account.
 """
 
 from __future__ import annotations
@@ -10,35 +10,32 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Mapping
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .._wire.checks import check_headers, check_model, check_range
+from .._wire import checks
+from .._wire.checks import check_headers, check_range
 from .._wire.failures import block_of
 from .._wire.stream_decoder import StreamDecoder
 from ..calls.admission import Admission, Concurrency, Limiters
+from ..calls.attempt import Flow, Handover, Terms
 from ..calls.limiter import ConcurrencyLimiter
-from ..calls.policy import (
-    Flow,
-    Handover,
-    Request,
-    call_flow,
-)
+from ..calls.policy import Request, call_flow
 from ..calls.polling import poll_flow
 from ..calls.retry import RetryBudget, RetryPolicy
 from ..catalogue.models import ModelProfile, ProfileBook, profile_for
 from ..catalogue.tasks import check_task
 from ..errors import ConfigurationError, InvalidRequestError, QuotaExceededError
-from ..http.reply import AsyncExchange, Exchange
+from ..http.reply import ReplyHead
 from ..platforms import Platform
 from ..quota import Budget, Ledger, open_ledger
+from ..secret import Redactor, Secret
 from ..settings import (
-    Secret,
     Settings,
+    is_modelscope,
     resolve_ledger,
     resolve_proxy,
     resolve_token,
@@ -46,13 +43,16 @@ from ..settings import (
 from ..task_types import ImageRequest
 from ..types import EmbeddingRequest
 from .embedding_batches import Batches
-from .response_cache import ResponseCache
-from .reuse import Saving, Singleflight
+from .options import Options, checked_timeout
+from .reuse import ReuseRules, Singleflight
 
 if TYPE_CHECKING:
-    from ..calls.driver import Driver
+    from ..calls.async_driver import AsyncDriver
+    from ..calls.driver import Driver, Service
 
-__all__ = ["Core", "Options", "checked_concurrency", "checked_timeout", "name_of"]
+__all__ = ["Core"]
+
+R = TypeVar("R", bound=ReuseRules)
 
 
 class Account(Struct):
@@ -69,7 +69,7 @@ _accounts: dict[str, Account] = {}
 _accounts_lock = threading.Lock()
 
 
-def account_of(settings: Settings) -> Account:
+def _account_of(settings: Settings) -> Account:
     with _accounts_lock:
         return _accounts.setdefault(settings.account(), Account())
 
@@ -79,172 +79,201 @@ def _user_agent() -> str:
     return f"modelscope-adapters/{metadata.version('modelscope-adapters')}"
 
 
-class Options(Struct, frozen=True, kw_only=True):
-    """Everything a client was made with, but for the token and what cannot be pickled."""
-
-    base_url: str
-    timeout: float = 600.0
-    max_retries: int = 2
-    proxy: str | None = None
-    default_headers: Mapping[str, str] | None = None
-    image_tasks: int = 1
-    account: str | None = None
-    ledger: str = "auto"
-    budget: Budget | None = None
-    concurrency: Concurrency = "adaptive"
-    platforms: tuple[Platform, ...] = ()
-    merge: bool = False
-    cache: ResponseCache | None = None
-
-
 class Core:
-    """Settings, connections and account of one client, in both colours. Made at the first call."""
+    """Settings, services and account of one client. Filled at the first call.
 
-    def __init__(
-        self,
-        options: Options,
-        token: Secret | None,
-        ledger: Ledger | None = None,
-        http_client: Any = None,
-        http_async_client: Any = None,
-    ) -> None:
+    Args:
+        options: what the client was made with.
+    """
+
+    def __init__(self, options: Options) -> None:
         self.options = options
-        self.token = token
-        self._ledger = ledger
-        self._http = (http_client, http_async_client)
         self.policy = RetryPolicy(max_retries=options.max_retries)
 
     @functools.cached_property
     def settings(self) -> Settings:
+        """How to reach the service itself."""
         options = self.options
         return Settings(
             # A client that came out of a pickle finds its token here, in its new process.
-            token=self.token or resolve_token(),
-            base_url=options.base_url,
-            proxy=resolve_proxy(options.base_url, options.proxy),
-            timeout=options.timeout,
-            max_retries=options.max_retries,
+            token=cast("Secret | None", options.api_key) or resolve_token(),
+            base_url=options.url,
             owner=options.account,
+            proxy=resolve_proxy(options.url, options.proxy),
+            headers=options.headers,
+            connect_timeout=options.connect_timeout,
+            idle_timeout=options.idle_timeout,
         )
 
     @functools.cached_property
     def account(self) -> Account:
-        return account_of(self.settings)
+        """What is known of the account."""
+        return _account_of(self.settings)
+
+    @functools.cached_property
+    def redact(self) -> Redactor:
+        """What takes every credential of the client out of the words of servers."""
+        services = [self.settings, *map(self._settings_of, self.options.platforms)]
+        return Redactor(
+            [service.token for service in services],
+            [service.proxy for service in services if service.proxy is not None],
+            self.settings.headers.values(),
+        )
 
     @functools.cached_property
     def ledger(self) -> Ledger | None:
-        return self._ledger or open_ledger(resolve_ledger(self.options.ledger))
+        """Where units are counted; ``None`` for nowhere."""
+        ledger = self.options.ledger
+        if isinstance(ledger, Ledger):
+            return ledger
+        return open_ledger(resolve_ledger("off" if ledger is None else ledger))
+
+    # --- services -------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _services(self) -> tuple[Service, ...]:
+        """The service itself, then each platform."""
+        # Here and not above: the HTTP libraries are a third of what importing a framework costs.
+        from ..calls.driver import Service
+        from ..http.channel import Channel
+
+        options = self.options
+        given = options.http_client, options.http_async_client
+        home = Service(
+            self._admission(self.settings, self.ledger, options.budget),
+            Channel(self.settings, _user_agent(), *given),
+        )
+        others = []
+        for platform in options.platforms:
+            settings = self._settings_of(platform)
+            # Its calls are counted in any case: they cost money.
+            ledger = self.ledger or open_ledger("memory")
+            admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
+            others.append(Service(admission, Channel(settings, _user_agent())))
+        return home, *others
 
     @functools.cached_property
     def driver(self) -> Driver:
-        # Here and not above: httpx and httpcore are a third of what importing a framework costs.
+        """What plays the flows of sync calls."""
         from ..calls.driver import Driver
 
-        (home, admission), *others = self._ways
-        headers = {"user-agent": _user_agent(), **(self.options.default_headers or {})}
-        platforms = tuple(Driver(*way, {"user-agent": _user_agent()}) for way in others)
-        return Driver(home, admission, headers, *self._http, platforms)
+        home, *others = self._services
+        return Driver(home, tuple(others))
 
     @functools.cached_property
-    def _ways(self) -> tuple[tuple[Settings, Admission], ...]:
-        """To the service, then to each platform: settings, and what calls have to pass there."""
-        home = self._admission(self.settings, self.ledger, self.options.budget)
-        return (self.settings, home), *map(self._way_to, self.options.platforms)
+    def async_driver(self) -> AsyncDriver:
+        """What plays the flows of calls in event loops."""
+        from ..calls.async_driver import AsyncDriver
 
-    def _way_to(self, platform: Platform) -> tuple[Settings, Admission]:
-        """The way to another platform, whose calls are counted in any case: they cost money."""
-        settings = replace(
+        home, *others = self._services
+        return AsyncDriver(home, tuple(others))
+
+    def _settings_of(self, platform: Platform) -> Settings:
+        return replace(
             self.settings,
             token=platform.key(),
             base_url=platform.base_url,
-            proxy=resolve_proxy(platform.base_url, self.options.proxy),
             owner=None,
+            proxy=resolve_proxy(platform.base_url, self.options.proxy),
+            headers={},
         )
-        ledger = self.ledger or open_ledger("memory")
-        return settings, self._admission(settings, ledger, Budget(calls=platform.max_calls))
 
     def _admission(
         self, settings: Settings, ledger: Ledger | None, budget: Budget | None
     ) -> Admission:
         concurrency = self.options.concurrency
-        limiters = account_of(settings).limiters.setdefault(concurrency, Limiters(concurrency))
+        limiters = _account_of(settings).limiters.setdefault(concurrency, Limiters(concurrency))
         return Admission(settings.account(), ledger, limiters, budget)
-
-    @functools.cached_property
-    def saving(self) -> Saving | None:
-        """What saves calls; ``None`` where nothing was asked for."""
-        options = self.options
-        if not options.merge and options.cache is None:
-            return None
-        around = (options.base_url, dict(options.default_headers or {}))
-        singleflight = self.account.singleflight if options.merge else None
-        return Saving(singleflight, options.cache, around, options.timeout)
-
-    def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
-        """The flow of a call and its deadline, after the checks that need no request."""
-        row = check_task(self.profile(request.model), task)
-        for model in request.fallback_models:
-            check_model(model)
-            check_task(self.profile(model), task)
-        check_headers(request.extra_headers)
-        timeout = self.options.timeout if request.timeout is None else request.timeout
-        deadline = time.monotonic() + checked_timeout(timeout)
-        known: dict[str, Any] = {
-            "book": self.account.book,
-            "policy": self.policy,
-            "budget": self.account.budget,
-            "deadline": deadline,
-        }
-        if row.flow == "poll":
-            return poll_flow(row, cast("ImageRequest", request), **known), deadline
-        substitutes = tuple(
-            platform.substitute_model(request.model, task) for platform in self.options.platforms
-        )
-        flow = call_flow(row, request, stream=stream, substitutes=substitutes, **known)
-        return flow, deadline
-
-    def reader(self, handover: Handover, exchange: Exchange | AsyncExchange) -> StreamDecoder:
-        """What turns the rest of a handed-over stream into deltas."""
-        settings, _ = self._way(handover.platform)
-        return StreamDecoder(
-            handover.value,
-            exchange.events,
-            exchange.pending,
-            handover.origin,
-            settings.token.masked,
-            functools.partial(self.record_quota_error, platform=handover.platform),
-        )
-
-    def _way(self, platform: int | None) -> tuple[Settings, Admission]:
-        return self._ways[0 if platform is None else platform + 1]
-
-    def record_quota_error(self, error: QuotaExceededError, platform: int | None = None) -> None:
-        """Tell the ledger of a pool that was declared spent when its call had long been settled.
-
-        A stream may break off with this news, and an image task that was accepted may fail with it.
-        """
-        _, admission = self._way(platform)
-        ledger, block = admission.ledger, block_of(error.details)
-        if ledger is None or block is None:
-            return
-        with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            ledger.block(admission.account, block)
 
     @property
     def image_limiter(self) -> ConcurrencyLimiter:
         """Where image tasks wait for their turn: those of all clients of this account."""
-        places = self.options.image_tasks
-        return self.account.image_limiters.setdefault(places, ConcurrencyLimiter(places))
+        size = self.options.image_tasks
+        return self.account.image_limiters.setdefault(size, ConcurrencyLimiter(size))
+
+    def reuse(self, kind: type[R]) -> R | None:
+        """What makes calls unnecessary, sync or async; ``None`` where nothing was asked for."""
+        options = self.options
+        if not options.merge and options.cache is None:
+            return None
+        headers = {name: value.reveal() for name, value in options.headers.items()}
+        singleflight = self.account.singleflight if options.merge else None
+        return kind(singleflight, options.cache, (options.url, headers), options.timeout)
+
+    # --- a call ---------------------------------------------------------------------------
+
+    def check_model(self, model: str) -> None:
+        """Refuse what cannot be a model ID here.
+
+        Raises:
+            ModelNotServedError: it is none. ModelScope's own hosts want ``owner/name``; any other
+                service may call its models what it likes.
+        """
+        checks.check_model(model, plain=not is_modelscope(self.options.url))
 
     def profile(self, model: str) -> ModelProfile:
+        """What is known of a model."""
         return self.account.book.look_up(model)
+
+    def terms(self, timeout: float | None = None, policy: RetryPolicy | None = None) -> Terms:
+        """The terms of a call that begins now.
+
+        Args:
+            timeout: its total deadline in seconds; by default the client's.
+            policy: when to try again; by default as the client's options say.
+        """
+        seconds = self.options.timeout if timeout is None else checked_timeout(timeout)
+        return Terms(
+            deadline=time.monotonic() + seconds,
+            policy=policy or self.policy,
+            book=self.account.book,
+            budget=self.account.budget,
+            redact=self.redact,
+        )
+
+    def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
+        """The flow of a call and its deadline, after the checks that need no request."""
+        self.check_model(request.model)
+        row = check_task(self.profile(request.model), task)
+        for model in request.fallback_models:
+            self.check_model(model)
+            check_task(self.profile(model), task)
+        check_headers(request.extra_headers)
+        terms = self.terms(request.timeout)
+        if row.flow == "poll":
+            return poll_flow(row, cast("ImageRequest", request), terms), terms.deadline
+        substitutes = tuple(
+            platform.substitute_model(request.model, task) for platform in self.options.platforms
+        )
+        flow = call_flow(row, request, terms, stream=stream, substitutes=substitutes)
+        return flow, terms.deadline
+
+    def decoder(self, handover: Handover, reply: ReplyHead | None) -> StreamDecoder:
+        """What turns the rest of a handed-over stream into deltas."""
+        assert reply is not None
+        return StreamDecoder(
+            handover.value, reply.events, reply.pending, handover.origin, self.redact
+        )
+
+    def record_quota_error(self, error: QuotaExceededError) -> None:
+        """Record a pool that was declared spent when its call had long been settled.
+
+        An image task that was accepted may fail with this news.
+        """
+        block = block_of(error.details)
+        if block is None or self.ledger is None:
+            return
+        with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
+            self.ledger.block(self.settings.account(), block)
+
+    # --- embeddings -----------------------------------------------------------------------
 
     def batches(self, request: EmbeddingRequest) -> Batches:
         """The batches of an embedding call, after the checks that need no request."""
-        check_model(request.model)
+        self.check_model(request.model)
         check_task(self.profile(request.model), "embedding")
         for model in request.fallback_models:
-            if _plain(model) != _plain(request.model):
+            if _without_provider(model) != _without_provider(request.model):
                 raise ConfigurationError(
                     f"{model!r} cannot stand in for {request.model!r}: vectors of two models do "
                     "not fit one index. Use another way to the same model, owner/name:Provider."
@@ -259,35 +288,23 @@ class Core:
             return known
         return min(known, request.batch_size) if learnt else request.batch_size
 
-    def too_large(
-        self, error: InvalidRequestError, request: EmbeddingRequest, batch: tuple[str, ...]
-    ) -> bool:
-        """Whether a refusal was of the batch's size, which a smaller one heals."""
-        return len(batch) > 1 and (error.reason == "batch_too_large" or error.status_code == 413)
+    def shrink_batches(
+        self,
+        error: InvalidRequestError,
+        request: EmbeddingRequest,
+        batch: tuple[str, ...],
+        batches: Batches,
+    ) -> None:
+        """Cut batches smaller after one was refused for its size, and remember the size.
+
+        Raises:
+            InvalidRequestError: it was refused for another reason.
+        """
+        too_large = error.reason == "batch_too_large" or error.status_code == 413
+        if len(batch) == 1 or not too_large:
+            raise error
+        self.account.book.learn(request.model, embedding_batch=batches.split(batch))
 
 
-def _plain(model: str) -> str:
+def _without_provider(model: str) -> str:
     return model.rpartition(":")[0] or model
-
-
-def checked_timeout(timeout: object) -> float:
-    if not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigurationError(f"timeout must be above 0 seconds, and is {timeout!r}.")
-    return min(timeout, 7 * 86400.0)  # clocks of event loops refuse what is not finite
-
-
-def checked_concurrency(concurrency: Concurrency) -> Concurrency:
-    if concurrency not in (None, "adaptive") and not (
-        isinstance(concurrency, int) and concurrency >= 1
-    ):
-        raise ConfigurationError(
-            f"concurrency must be a number from 1 on, None or 'adaptive', and is {concurrency!r}."
-        )
-    return concurrency
-
-
-def name_of(ledger: Ledger | str | None) -> str:
-    """The name under which a ledger is found again in another process."""
-    if isinstance(ledger, str):
-        return ledger
-    return "off" if ledger is None else ledger.name

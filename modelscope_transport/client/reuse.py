@@ -1,7 +1,7 @@
 """Calls that need not be made: the same is on its way already, or was answered before.
 
-Laws of this file: both are done on request only. Whoever waits for another's call waits no longer
-than his own deadline, and takes over when the other gives up.
+Laws of this file: both are done on request only. Who waits for another's call waits no longer than
+its own deadline, and takes over when the other gives up.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -25,15 +25,13 @@ from ..errors import ErrorDetails, ModelScopeError
 from ..types import ChatDelta, ChatRequest, ChatResult
 from .response_cache import ResponseCache, key_of
 
-__all__ = ["Saving", "Singleflight"]
+__all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]
 
-T = TypeVar("T")
-
-_singleflight: weakref.WeakSet[Singleflight] = weakref.WeakSet()
+_singleflights: weakref.WeakSet[Singleflight] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for singleflight in list(_singleflight):
+    for singleflight in list(_singleflights):
         singleflight.begin_anew()
 
 
@@ -42,25 +40,25 @@ if hasattr(os, "register_at_fork"):
 
 
 class Singleflight:
-    """The calls on their way, by their names. A call that its caller gave up ends in ``None``."""
+    """The calls on their way, by their keys. A call that its caller gave up ends in ``None``."""
 
     def __init__(self) -> None:
         self.begin_anew()
-        _singleflight.add(self)
+        _singleflights.add(self)
 
     def begin_anew(self) -> None:
-        """In a forked child nobody will ever answer what the parent has asked."""
+        """In a forked child no one will ever answer what the parent has asked."""
         self._lock = threading.Lock()
-        self._on_their_way: dict[bytes, Future[ChatResult | None]] = {}
+        self._calls: dict[bytes, Future[ChatResult | None]] = {}
 
     def join(self, key: bytes) -> tuple[Future[ChatResult | None], bool]:
-        """The call of that name, and whether the caller is the one who has to make it."""
+        """The call of that key, and whether the caller is the one who has to make it."""
         with self._lock:
-            there = self._on_their_way.get(key)
+            there = self._calls.get(key)
             if there is not None:
                 return there, False
             mine: Future[ChatResult | None] = Future()
-            self._on_their_way[key] = mine
+            self._calls[key] = mine
             return mine, True
 
     def finish(
@@ -70,17 +68,17 @@ class Singleflight:
         answer: ChatResult | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """Tell those who wait what came of it."""
+        """Give those who wait what came of it."""
         with self._lock:
-            self._on_their_way.pop(key, None)
+            self._calls.pop(key, None)
         if isinstance(error, ModelScopeError):
             call.set_exception(error)
         else:
             call.set_result(answer)
 
 
-class Saving:
-    """What one client saves.
+class ReuseRules:
+    """What is reused and for how long; sync and async share it.
 
     Args:
         singleflight: where identical calls meet; ``None`` where they do not.
@@ -101,22 +99,49 @@ class Saving:
         self._around = around
         self._timeout = timeout
 
-    # --- sync -----------------------------------------------------------------------------
+    def _key(self, request: ChatRequest) -> bytes | None:
+        return key_of(request, *self._around)
+
+    def _found(self, request: ChatRequest) -> ChatResult | None:
+        key = self._key(request)
+        if self._cache is None or key is None:
+            return None
+        found = self._cache.find(key)
+        if found is None or found.origin is None:
+            return None
+        return replace(found, origin=replace(found.origin, attempts=0, adjustments=(_KEPT,)))
+
+    def _keep(self, request: ChatRequest, answer: ChatResult) -> ChatResult:
+        """Keep an answer, if it is whole and that of the model asked."""
+        key = self._key(request)
+        whole = all(choice.finish_reason for choice in answer.choices)
+        own = answer.origin is not None and answer.origin.model == request.model
+        if self._cache is not None and key is not None and whole and own:
+            self._cache.keep(key, answer)
+        return answer
+
+    def _deadline(self, request: ChatRequest) -> float:
+        timeout = self._timeout if request.timeout is None else request.timeout
+        return time.monotonic() + min(timeout, 7 * 86400.0)
+
+
+class Reuse(ReuseRules):
+    """What one client reuses, sync."""
 
     def chat(self, request: ChatRequest, ask: Callable[[ChatRequest], ChatResult]) -> ChatResult:
         """Answer a request, by asking only where that is needed."""
-        key = key_of(request, *self._around)
-        found = self.find(key)
+        found = self.find(request)
         if found is not None:
             return found
+        key = self._key(request)
         if self._singleflight is None or key is None or _runs_loop():
-            return self.keep(key, request, ask(request))
+            return self.keep(request, ask(request))
         deadline = self._deadline(request)
         while True:
             call, is_mine = self._singleflight.join(key)
             if is_mine:
                 try:
-                    answer = self.keep(key, request, ask(request))
+                    answer = self.keep(request, ask(request))
                 except BaseException as error:
                     self._singleflight.finish(key, call, error=error)
                     raise
@@ -125,97 +150,26 @@ class Saving:
             try:
                 shared = call.result(max(0.0, deadline - time.monotonic()))
             except FutureTimeoutError:
-                raise _too_late(request) from None
+                raise late(request) from None
             except ModelScopeError as error:
-                raise _again(error) from None
+                raise raised_anew(error) from None
             if shared is not None:
                 return shared
 
-    def find(self, key: bytes | None) -> ChatResult | None:
-        """An answer that was kept."""
-        if self._cache is None or key is None:
-            return None
-        found = self._cache.find(key)
-        if found is None or found.origin is None:
-            return None
-        return replace(found, origin=replace(found.origin, attempts=0, adjustments=(_KEPT,)))
-
-    def find_for(self, request: ChatRequest) -> ChatResult | None:
+    def find(self, request: ChatRequest) -> ChatResult | None:
         """An answer that was kept for a request."""
-        return self.find(key_of(request, *self._around))
+        return self._found(request)
 
-    def keep(self, key: bytes | None, request: ChatRequest, answer: ChatResult) -> ChatResult:
-        """Keep an answer, if it is whole and that of the model asked."""
-        whole = all(choice.finish_reason for choice in answer.choices)
-        own = answer.origin is not None and answer.origin.model == request.model
-        if self._cache is not None and key is not None and whole and own:
-            self._cache.keep(key, answer)
-        return answer
+    def keep(self, request: ChatRequest, answer: ChatResult) -> ChatResult:
+        """Keep an answer, and return it."""
+        return self._keep(request, answer)
 
     def keeping(
-        self, request: ChatRequest, deltas: Iterator[ChatDelta], reader: StreamDecoder
+        self, request: ChatRequest, deltas: Iterator[ChatDelta], decoder: StreamDecoder
     ) -> Iterator[ChatDelta]:
         """The deltas of a stream, which is kept when it has been read to its end."""
         yield from deltas
-        self.keep(key_of(request, *self._around), request, reader.result())
-
-    # --- async: the same, with await ------------------------------------------------------
-
-    async def achat(
-        self, request: ChatRequest, ask: Callable[[ChatRequest], Awaitable[ChatResult]]
-    ) -> ChatResult:
-        """`chat`, for an event loop."""
-        key = key_of(request, *self._around)
-        found = await self._off_loop(self.find, key)
-        if found is not None:
-            return found
-        if self._singleflight is None or key is None:
-            return await self._off_loop(self.keep, key, request, await ask(request))
-        deadline = self._deadline(request)
-        while True:
-            call, is_mine = self._singleflight.join(key)
-            if is_mine:
-                try:
-                    answer = await self._off_loop(self.keep, key, request, await ask(request))
-                except BaseException as error:
-                    self._singleflight.finish(key, call, error=error)
-                    raise
-                self._singleflight.finish(key, call, answer)
-                return answer
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    # Shielded: whoever stops waiting must not end the call for the others.
-                    shared = await asyncio.shield(asyncio.wrap_future(call))
-            except TimeoutError:
-                raise _too_late(request) from None
-            except ModelScopeError as error:
-                raise _again(error) from None
-            if shared is not None:
-                return shared
-
-    async def afind_for(self, request: ChatRequest) -> ChatResult | None:
-        """`find_for`, for an event loop."""
-        return await self._off_loop(self.find_for, request)
-
-    async def akeeping(
-        self, request: ChatRequest, deltas: AsyncIterator[ChatDelta], reader: StreamDecoder
-    ) -> AsyncIterator[ChatDelta]:
-        """`keeping`, for an event loop."""
-        async for delta in deltas:
-            yield delta
-        key = key_of(request, *self._around)
-        await self._off_loop(self.keep, key, request, reader.result())
-
-    # --- underneath -----------------------------------------------------------------------
-
-    async def _off_loop(self, work: Callable[..., T], *given: Any) -> T:
-        if self._cache is not None and self._cache.blocking:
-            return await asyncio.to_thread(work, *given)
-        return work(*given)
-
-    def _deadline(self, request: ChatRequest) -> float:
-        timeout = self._timeout if request.timeout is None else request.timeout
-        return time.monotonic() + min(timeout, 7 * 86400.0)
+        self.keep(request, decoder.result())
 
 
 _KEPT = "The answer was kept from an earlier call."
@@ -230,7 +184,8 @@ def _runs_loop() -> bool:
     return True
 
 
-def _too_late(request: ChatRequest) -> ModelScopeError:
+def late(request: ChatRequest) -> ModelScopeError:
+    """The error for a caller whose deadline passed while another made the same call."""
     row = shape_rows()["timed_out"]
     details = ErrorDetails(
         reason=row.name, model=request.model, server_message="the same call was on its way"
@@ -238,6 +193,6 @@ def _too_late(request: ChatRequest) -> ModelScopeError:
     return Verdict(kind=Kind.FINAL, row=row, details=details).error(attempts=0)
 
 
-def _again(error: ModelScopeError) -> ModelScopeError:
+def raised_anew(error: ModelScopeError) -> ModelScopeError:
     """The same error anew: one that several raise would collect all their tracebacks."""
     return type(error)(str(error), details=error.details)

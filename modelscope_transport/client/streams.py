@@ -2,83 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
-from .._wire.stream_decoder import StreamDecoder
-from ..errors import QuotaExceededError
-from ..http.reply import AsyncExchange, Exchange
-from ..types import (
-    ChatDelta,
-    ChatResult,
-    Origin,
-    ToolCallDelta,
-)
+from .._wire.stream_decoder import StreamDecoder, spent_by
+from ..calls.exchange import Exchange
+from ..errors import StreamInterruptedError
+from ..http.reply import BROKEN
+from ..types import ChatDelta, ChatResult, Origin, ToolCallDelta
 
-__all__ = ["AsyncChatStream", "ChatStream", "adeltas", "deltas"]
+__all__ = ["ChatStream", "WholeAnswer", "deltas"]
 
 
-def deltas(exchange: Exchange, reader: StreamDecoder) -> Iterator[ChatDelta]:
+def deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
     """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
-    begun = _deltas(exchange, reader)
+    begun = _deltas(exchange, decoder)
     next(begun)
     return begun
 
 
-def _deltas(exchange: Exchange, reader: StreamDecoder) -> Iterator[ChatDelta]:
+def _deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
+    reply, broken, data = exchange.reply, None, None
+    assert reply is not None
     try:
         yield ChatDelta()  # begun: from here on it closes the exchange when it is dropped
-        yield from reader.begin()
-        broken = None
+        yield from decoder.begin()
         try:
-            while not reader.ended and (data := next(exchange.chunks, None)) is not None:
-                yield from reader.feed(data)
-        except exchange.broken as error:
-            broken = reader.told(error)
+            while not decoder.ended and (data := next(reply.chunks, None)) is not None:
+                yield from decoder.feed(data)
+        except BROKEN as error:
+            broken = decoder.describe(error)
         data = None  # a traceback that shows locals must not show what a server repeats
-        yield from reader.finish(exchange.late() or broken)
-        exchange.drain()
-    except QuotaExceededError as error:
+        yield from decoder.finish(exchange.late or broken)
+        reply.drain()
+    except StreamInterruptedError as error:
         exchange.close()
-        reader.record_quota_error(error)
+        if spent := spent_by(error):
+            exchange.record_quota_error(spent)
         raise
     finally:
         exchange.close()
 
 
-async def adeltas(exchange: AsyncExchange, reader: StreamDecoder) -> AsyncIterator[ChatDelta]:
-    """`deltas`, for an event loop."""
-    begun = _adeltas(exchange, reader)
-    await anext(begun)
-    return begun
-
-
-async def _adeltas(exchange: AsyncExchange, reader: StreamDecoder) -> AsyncIterator[ChatDelta]:
-    try:
-        yield ChatDelta()
-        for delta in reader.begin():
-            yield delta
-        broken = None
-        try:
-            while not reader.ended and (data := await anext(exchange.chunks, None)) is not None:
-                for delta in reader.feed(data):
-                    yield delta
-        except exchange.broken as error:
-            broken = reader.told(error)
-        data = None
-        for delta in reader.finish(exchange.late() or broken):
-            yield delta
-        await exchange.drain()
-    except QuotaExceededError as error:
-        await exchange.aclose()  # first: what fills the threads may be waiting for its place
-        await asyncio.to_thread(reader.record_quota_error, error)
-        raise
-    finally:
-        await exchange.aclose()
-
-
-class _Whole:
+class WholeAnswer:
     """An answer that came whole although a stream was asked for, read like one."""
 
     def __init__(self, answer: ChatResult) -> None:
@@ -87,27 +53,31 @@ class _Whole:
         self.origin: Origin = answer.origin
 
     def result(self) -> ChatResult:
+        """The answer."""
         return self._answer
 
-    def deltas(self) -> list[ChatDelta]:
+    def delta(self) -> ChatDelta:
+        """All of it."""
         answer, choice = self._answer, self._answer.choice
         calls = tuple(
-            ToolCallDelta(index, call.id, call.name, call.arguments)
+            ToolCallDelta(index, call.id, call.name, call.arguments, call.invalid)
             for index, call in enumerate(choice.tool_calls)
         )
-        return [
-            ChatDelta(
-                text=choice.text,
-                reasoning=choice.reasoning,
-                tool_calls=calls,
-                finish_reason=choice.finish_reason,
-                usage=answer.usage,
-                logprobs=choice.logprobs,
-                refusal=choice.refusal or "",
-                response_id=answer.response_id,
-                model=answer.model,
-            )
-        ]
+        return ChatDelta(
+            text=choice.text,
+            reasoning=choice.reasoning,
+            tool_calls=calls,
+            finish_reason=choice.finish_reason,
+            usage=answer.usage,
+            logprobs=choice.logprobs,
+            refusal=choice.refusal or "",
+            response_id=answer.response_id,
+            model=answer.model,
+        )
+
+
+def _nothing() -> None:
+    pass
 
 
 class ChatStream:
@@ -120,22 +90,22 @@ class ChatStream:
         self,
         deltas: Iterator[ChatDelta],
         close: Callable[[], None],
-        reader: StreamDecoder | _Whole,
+        decoder: StreamDecoder | WholeAnswer,
     ) -> None:
         self._deltas = deltas
         self._close = close
-        self._reader = reader
+        self._decoder = decoder
 
     @classmethod
     def of_whole(cls, answer: ChatResult) -> Self:
         """A stream of an answer that came whole."""
-        whole = _Whole(answer)
-        return cls(iter(whole.deltas()), lambda: None, whole)
+        whole = WholeAnswer(answer)
+        return cls(iter([whole.delta()]), _nothing, whole)
 
     @property
     def origin(self) -> Origin:
         """Where the answer comes from; known before the first delta."""
-        return self._reader.origin
+        return self._decoder.origin
 
     def __iter__(self) -> Iterator[ChatDelta]:
         """The deltas. Errors in mid-stream are raised here, with what had arrived."""
@@ -143,7 +113,7 @@ class ChatStream:
 
     def result(self) -> ChatResult:
         """What has arrived so far; the whole answer after the last delta."""
-        return self._reader.result()
+        return self._decoder.result()
 
     def close(self) -> None:
         """Stop: the connection is closed, and the service may stop writing."""
@@ -156,56 +126,3 @@ class ChatStream:
     def __exit__(self, *exc_info: object) -> None:
         """Close it."""
         self.close()
-
-
-class AsyncChatStream:
-    """`ChatStream` for event loops."""
-
-    def __init__(
-        self,
-        deltas: AsyncIterator[ChatDelta],
-        close: Callable[[], Awaitable[None]],
-        reader: StreamDecoder | _Whole,
-    ) -> None:
-        self._deltas = deltas
-        self._close = close
-        self._reader = reader
-
-    @classmethod
-    def of_whole(cls, answer: ChatResult) -> Self:
-        """A stream of an answer that came whole."""
-        whole = _Whole(answer)
-
-        async def deltas() -> AsyncIterator[ChatDelta]:
-            for delta in whole.deltas():
-                yield delta
-
-        async def close() -> None:
-            return None
-
-        return cls(deltas(), close, whole)
-
-    @property
-    def origin(self) -> Origin:
-        """Where the answer comes from; known before the first delta."""
-        return self._reader.origin
-
-    def __aiter__(self) -> AsyncIterator[ChatDelta]:
-        """The deltas. Errors in mid-stream are raised here, with what had arrived."""
-        return self._deltas
-
-    def result(self) -> ChatResult:
-        """What has arrived so far; the whole answer after the last delta."""
-        return self._reader.result()
-
-    async def aclose(self) -> None:
-        """Stop: the connection is closed, and the service may stop writing."""
-        await self._close()
-
-    async def __aenter__(self) -> Self:
-        """Use the stream in an ``async with`` block."""
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Close it."""
-        await self.aclose()

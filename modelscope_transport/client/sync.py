@@ -1,4 +1,4 @@
-"""What the adapters hold: `Client` and `AsyncClient` over one base.
+"""`Client`: what the adapters hold for sync calls. Its twin for event loops is ``aio.py``.
 
 Making one does no I/O and builds no TLS context. Clients of the same token and address share what
 is known of the account: spent pools, lessons about models, the retry budget.
@@ -6,78 +6,69 @@ is known of the account: spent pools, lessons about models, the retry budget.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
 
+from .._wire import catalogue
 from .._wire.chat import Opening
-from ..errors import InvalidRequestError
-from ..types import (
-    ChatRequest,
-    ChatResult,
-    EmbeddingRequest,
-    EmbeddingResult,
+from ..calls.attempt import Flow
+from ..catalogue.models import ModelStatus
+from ..catalogue.tasks import TASKS, Task
+from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
+from ..quota import Balance, DayUse, Plan, Quota
+from ..task_types import (
+    ImageRequest,
+    ImageResult,
+    PipelineRequest,
+    PipelineResult,
+    RerankRequest,
+    RerankResult,
 )
-from ._allowance_calls import AllowanceCalls, AsyncAllowanceCalls
-from ._front import ClientFront
-from ._task_calls import AsyncTaskCalls, TaskCalls
+from ..types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
 from .embedding_batches import Batches
-from .streams import (
-    AsyncChatStream,
-    ChatStream,
-    adeltas,
-    deltas,
-)
+from .front import ClientFront, no_turn, trivial_ranking
+from .rerank_prompt import read_ranking, to_chat
+from .reuse import Reuse
+from .streams import ChatStream, deltas
+from .task_choice import choose, hub_flow, resolve_task
 
-__all__ = ["AsyncClient", "Client"]
+if TYPE_CHECKING:
+    from .aio import AsyncClient
+
+__all__ = ["Client"]
 
 Progress = Callable[[int, int], None]
 
 
-class Client(ClientFront, TaskCalls, AllowanceCalls):
+class Client(ClientFront):
     """A client of ModelScope API-Inference. Threads may share it.
 
-    Args:
-        api_key: the access token; else the first set variable of ``MODELSCOPE_API_KEY``,
-            ``MODELSCOPE_SDK_TOKEN``, ``MODELSCOPE_API_TOKEN``, ``MODELSCOPE_ACCESS_TOKEN``.
-        base_url: address of the service; else ``MODELSCOPE_API_BASE``, ``MODELSCOPE_BASE_URL``,
-            else ``https://api-inference.modelscope.cn/v1``.
-        timeout: total deadline of a call in seconds: waits, retries and the stream included.
-        max_retries: further attempts after the first, for what a moment may heal.
-        proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
-        default_headers: further headers of every request.
-        image_tasks: images in the making at once; the service has been seen to refuse a second
-            (piexian/astrbot_plugin_gemini_image_generation#99).
-        ledger: where is counted what is spent, by its name: ``"memory"``, ``"off"``, a file, the
-            address of a Redis; or a `Ledger`; ``None`` is ``"off"``. By default
-            ``MODELSCOPE_LEDGER``, else a file that all processes of a user share.
-        budget: limits of your own, beyond which calls are refused without a request.
-        concurrency: calls to one model at once, of all clients of this account in this process: a
-            number, ``None`` for any, ``"adaptive"`` to find out how many the service takes.
-        platforms: services to turn to, at your own cost, when the allowance is spent.
-        account: a name for the account, where several of its tokens are in use, so that they are
-            counted as one.
-        merge: whether identical calls that are on their way at the same time are made once.
-            Streams are not: who reads one sets its pace and may leave it in the middle, so others
-            cannot hang on it. With a cache, a stream that was read to its end serves the next one.
-        cache: where answers are kept, streamed ones included, for the next time the same is asked.
-        http_client: an ``httpx.Client`` to send through instead of the shared connections.
-        http_async_client: an ``httpx.AsyncClient``, likewise, for `aio`.
+    Its arguments are those of `Options`: the token first, all others by name.
 
     Raises:
         ConfigurationError: no token, or something that cannot be sent.
+
+    Example:
+        >>> client = Client()  # the token is found in MODELSCOPE_API_KEY
+        >>> client.chat(ChatRequest(model="Qwen/Qwen3-8B", messages=(Message("user", "Hi"),))).text
     """
 
     @functools.cached_property
     def aio(self) -> AsyncClient:
         """The same client for event loops."""
-        client = AsyncClient.__new__(AsyncClient)
-        client._core = self._core
-        return client
+        from .aio import AsyncClient
+
+        return AsyncClient._of(self._core)
+
+    @functools.cached_property
+    def _reuse(self) -> Reuse | None:
+        return self._core.reuse(Reuse)
+
+    # --- chat -----------------------------------------------------------------------------
 
     def chat(self, request: ChatRequest) -> ChatResult:
         """Ask, and wait for the whole answer.
@@ -87,20 +78,19 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
-        saving = self._core.saving
-        return self._chat(request) if saving is None else saving.chat(request, self._chat)
+        reuse = self._reuse
+        return self._chat(request) if reuse is None else reuse.chat(request, self._chat)
 
     def _chat(self, request: ChatRequest) -> ChatResult:
         core = self._core
-        flow, deadline = core.begin(request, "chat", stream=False)
-        handover, exchange = core.driver.drive(flow, deadline, request.extra_headers)
-        value = handover.value
-        if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(handover, exchange)
-            for _ in deltas(exchange, reader):
+        flow, deadline = core.begin(request, "chat")
+        handover, exchange = core.driver.run(flow, deadline, request.extra_headers)
+        if isinstance(handover.value, Opening):
+            decoder = core.decoder(handover, exchange.reply)
+            for _ in deltas(exchange, decoder):
                 pass
-            return reader.result()
-        answer: ChatResult = replace(value, origin=handover.origin)
+            return decoder.result()
+        answer: ChatResult = replace(handover.value, origin=handover.origin)
         return answer
 
     def stream_chat(self, request: ChatRequest) -> ChatStream:
@@ -109,20 +99,21 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
-        core, saving = self._core, self._core.saving
-        kept = None if saving is None else saving.find_for(request)
+        core, reuse = self._core, self._reuse
+        kept = None if reuse is None else reuse.find(request)
         if kept is not None:
             return ChatStream.of_whole(kept)
         flow, deadline = core.begin(request, "chat", stream=True)
-        handover, exchange = core.driver.drive(flow, deadline, request.extra_headers)
-        value = handover.value
-        if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(handover, exchange)
-            pieces = deltas(exchange, reader)
-            if saving is not None:
-                pieces = saving.keeping(request, pieces, reader)
-            return ChatStream(pieces, exchange.close, reader)
-        return ChatStream.of_whole(replace(value, origin=handover.origin))
+        handover, exchange = core.driver.run(flow, deadline, request.extra_headers)
+        if not isinstance(handover.value, Opening):
+            return ChatStream.of_whole(replace(handover.value, origin=handover.origin))
+        decoder = core.decoder(handover, exchange.reply)
+        pieces = deltas(exchange, decoder)
+        if reuse is not None:
+            pieces = reuse.keeping(request, pieces, decoder)
+        return ChatStream(pieces, exchange.close, decoder)
+
+    # --- embeddings -----------------------------------------------------------------------
 
     def embed(
         self,
@@ -153,7 +144,7 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
                     if on_progress is not None:
                         on_progress(batches.done, total)
             except BaseException:
-                batches.drop()  # after a failure nobody begins another one
+                batches.drop()  # after a failure no other one is begun
                 raise
 
         workers = min(concurrency, len(batches))
@@ -170,18 +161,183 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
         self, request: EmbeddingRequest, batch: tuple[str, ...], batches: Batches
     ) -> None:
         core = self._core
-        flow, deadline = core.begin(replace(request, texts=batch), "embedding", stream=False)
+        flow, deadline = core.begin(replace(request, texts=batch), "embedding")
         try:
-            handover, _ = core.driver.drive(flow, deadline, request.extra_headers)
+            handover, _ = core.driver.run(flow, deadline, request.extra_headers)
         except InvalidRequestError as error:
-            if not core.too_large(error, request, batch):
-                raise
-            core.account.book.learn(request.model, embedding_batch=batches.split(batch))
+            core.shrink_batches(error, request, batch, batches)
             return
         batches.add(batch, replace(handover.value, origin=handover.origin))
 
+    # --- other tasks ----------------------------------------------------------------------
+
+    def draw(self, request: ImageRequest) -> ImageResult:
+        """Draw or edit an image, and wait until it is here.
+
+        The account's images are made one at a time (``image_tasks``). A caller that stops waiting
+        can look after the task later: the error's ``details.task_id`` goes into the next request.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        core = self._core
+        flow, deadline = core.begin(request, "image")
+        slot = core.image_limiter.try_acquire() or core.image_limiter.acquire(deadline)
+        if slot is None:
+            raise no_turn(request)
+        try:
+            handover, _ = core.driver.run(flow, deadline, request.extra_headers)
+        except QuotaExceededError as error:
+            if error.details.task_id is not None:  # the call itself was settled when it began
+                core.record_quota_error(error)
+            raise
+        finally:
+            slot.release()
+        result: ImageResult = handover.value
+        return result
+
+    def run(self, request: PipelineRequest) -> PipelineResult:
+        """Run a classic pipeline. The service does not document their address.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        return self._call(request, request.task)  # type: ignore[no-any-return]
+
+    def rerank(self, request: RerankRequest) -> RerankResult:
+        """Put texts in order, in one call however many they are.
+
+        A chat model is asked in words; an answer that cannot be used leaves the order as it is
+        (``ordered`` is then false). Fewer than two texts cost nothing.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        trivial = trivial_ranking(request)
+        if trivial is not None:
+            return trivial
+        if self._has_own_endpoint(request.model):
+            return self._call(request, "rerank")  # type: ignore[no-any-return]
+        return read_ranking(request, self.chat(to_chat(request)))
+
+    def task_of(self, model: str, task: str | None = None, *, look_up: bool = True) -> Task:
+        """Which kind of work a model does.
+
+        Args:
+            model: model ID, ``owner/name``.
+            task: ModelScope's name of it, where it is known; else it comes from the model data,
+                from the ID's own words (``nlp_structbert_sentiment-classification_…``) or from the
+                hub, in this order. A model that nothing is known of is taken to chat.
+            look_up: whether the hub may be asked. What it says is kept for later.
+
+        Raises:
+            ConfigurationError: there is no such task.
+            ModelNotServedError: there is no such model; near names are in the message.
+            UnsupportedTaskError: the model does another kind of work, or that work is not served.
+        """
+        core = self._core
+        row = choose(core, model, task)
+        looked_up = hub_flow(core, model) if row is None and look_up else None
+        if row is not None or looked_up is None:
+            return row or TASKS["chat"]
+        try:
+            found: Any = self._ask(*looked_up)
+        except ModelScopeError as error:
+            found = error
+        return resolve_task(model, found)
+
+    def _call(self, request: PipelineRequest | RerankRequest, task: str) -> Any:
+        core = self._core
+        flow, deadline = core.begin(request, task)
+        handover, _ = core.driver.run(flow, deadline, request.extra_headers)
+        return replace(handover.value, origin=handover.origin)
+
+    # --- the allowance and the models; none of it is charged ------------------------------
+
+    def quota(self, model: str) -> Quota:
+        """The pool that decides how many more calls ``model`` may get today.
+
+        It is read from the ledger alone: no request, no cost.
+
+        Raises:
+            ConfigurationError: the ledger is switched off, or cannot be used.
+        """
+        return self._quota(model)
+
+    def quotas(self) -> tuple[Quota, ...]:
+        """The account's pool, then those of the models that were asked today or are spent.
+
+        Raises:
+            ConfigurationError: the ledger is switched off, or cannot be used.
+        """
+        return self._quotas()
+
+    def history(self, days: int = 14) -> tuple[DayUse, ...]:
+        """What was spent on each of the last days, oldest first, without idle days.
+
+        Raises:
+            ConfigurationError: the ledger is switched off, or cannot be used.
+        """
+        return self._history(days)
+
+    def plan(self, items: int, model: str) -> Plan:
+        """Whether so many questions, or texts to embed, fit into today; else how long they take.
+
+        Raises:
+            ConfigurationError: the ledger is switched off, or cannot be used.
+        """
+        return self._plan(items, model)
+
+    def balance(self) -> Balance:
+        """Ask the service for the account's Magicubes; the ledger takes the answer over.
+
+        A spent account is open again when there are some. Free of charge.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        balance: Balance = self._ask(*self._free(catalogue.balance(self._hub())))
+        return self._record_balance(balance)
+
+    def models(self) -> tuple[str, ...]:
+        """IDs of the models that the service lists. It serves more: embedding models, for one.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        listed: tuple[str, ...] = self._ask(*self._free(catalogue.listed()))
+        return listed
+
+    def served_at(self) -> tuple[tuple[str, ...], float | None]:
+        """`models`, and the time by the service's own clock, seconds since the epoch.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        found: tuple[tuple[str, ...], float | None]
+        found = self._ask(*self._free(catalogue.listed_at()))
+        return found
+
+    def model_status(self, model: str) -> ModelStatus:
+        """Ask the service whether it serves a model, and at which price. Free of charge.
+
+        Raises:
+            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+        """
+        try:
+            status: ModelStatus = self._ask(*self._status(model))
+        except ServerError:
+            return catalogue.unknown(model)
+        return self._record_status(status)
+
+    def _ask(self, flow: Flow, deadline: float) -> Any:
+        handover, _ = self._core.driver.run(flow, deadline)
+        return handover.value
+
+    # --- the end --------------------------------------------------------------------------
+
     def close(self) -> None:
-        """Close the idle connections to this address; a later call opens new ones."""
+        """Close the idle connections of the account; a later call opens new ones."""
         self._core.driver.close()
 
     def __enter__(self) -> Self:
@@ -191,103 +347,3 @@ class Client(ClientFront, TaskCalls, AllowanceCalls):
     def __exit__(self, *exc_info: object) -> None:
         """Close the idle connections."""
         self.close()
-
-
-class AsyncClient(ClientFront, AsyncTaskCalls, AsyncAllowanceCalls):
-    """`Client` for event loops: the same arguments, errors and shared state.
-
-    One object serves any number of event loops, one after another or in several threads.
-    """
-
-    async def chat(self, request: ChatRequest) -> ChatResult:
-        """As `Client.chat`."""
-        saving = self._core.saving
-        if saving is None:
-            return await self._chat(request)
-        return await saving.achat(request, self._chat)
-
-    async def _chat(self, request: ChatRequest) -> ChatResult:
-        core = self._core
-        flow, deadline = core.begin(request, "chat", stream=False)
-        handover, exchange = await core.driver.adrive(flow, deadline, request.extra_headers)
-        value = handover.value
-        if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(handover, exchange)
-            async for _ in await adeltas(exchange, reader):
-                pass
-            return reader.result()
-        answer: ChatResult = replace(value, origin=handover.origin)
-        return answer
-
-    async def stream_chat(self, request: ChatRequest) -> AsyncChatStream:
-        """As `Client.stream_chat`."""
-        core, saving = self._core, self._core.saving
-        kept = None if saving is None else await saving.afind_for(request)
-        if kept is not None:
-            return AsyncChatStream.of_whole(kept)
-        flow, deadline = core.begin(request, "chat", stream=True)
-        handover, exchange = await core.driver.adrive(flow, deadline, request.extra_headers)
-        value = handover.value
-        if isinstance(value, Opening) and exchange is not None:
-            reader = core.reader(handover, exchange)
-            pieces = await adeltas(exchange, reader)
-            if saving is not None:
-                pieces = saving.akeeping(request, pieces, reader)
-            return AsyncChatStream(pieces, exchange.aclose, reader)
-        return AsyncChatStream.of_whole(replace(value, origin=handover.origin))
-
-    async def embed(
-        self,
-        request: EmbeddingRequest,
-        *,
-        concurrency: int = 1,
-        on_progress: Progress | None = None,
-    ) -> EmbeddingResult:
-        """As `Client.embed`. The first failure stops the other requests."""
-        batches = self._core.batches(request)
-        total = len(set(request.texts))
-
-        async def work() -> None:
-            while (batch := batches.take()) is not None:
-                await self._embed_batch(request, batch, batches)
-                if on_progress is not None:
-                    on_progress(batches.done, total)
-
-        workers = min(concurrency, len(batches))
-        if workers <= 1:
-            await work()
-        else:
-            tasks = [asyncio.create_task(work()) for _ in range(workers)]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        return batches.result()
-
-    async def _embed_batch(
-        self, request: EmbeddingRequest, batch: tuple[str, ...], batches: Batches
-    ) -> None:
-        core = self._core
-        flow, deadline = core.begin(replace(request, texts=batch), "embedding", stream=False)
-        try:
-            handover, _ = await core.driver.adrive(flow, deadline, request.extra_headers)
-        except InvalidRequestError as error:
-            if not core.too_large(error, request, batch):
-                raise
-            core.account.book.learn(request.model, embedding_batch=batches.split(batch))
-            return
-        batches.add(batch, replace(handover.value, origin=handover.origin))
-
-    async def aclose(self) -> None:
-        """Close the idle connections of this event loop."""
-        await self._core.driver.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Use the client in an ``async with`` block."""
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Close the idle connections of this event loop."""
-        await self.aclose()

@@ -1,19 +1,17 @@
 """Which kind of work a model does: by argument, by model data, by its ID, by the hub.
 
-Laws of this file: nothing here is coloured; whoever asks the hub plays the flow.
+Laws of this file: nothing here is sync or async; the caller plays the flow that asks the hub.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import time
 
 from msgspec.structs import replace
 
-from .._wire.checks import check_model
 from .._wire.hub import model_page
-from ..calls.free_request import ask_flow
-from ..calls.policy import Flow
+from ..calls.attempt import Flow
+from ..calls.free_request import free_flow
 from ..calls.retry import RetryPolicy
 from ..catalogue.models import near_names, remember_models
 from ..catalogue.tasks import (
@@ -28,7 +26,7 @@ from ..errors import ModelNotServedError, ModelScopeError
 from ..settings import hub_url
 from .core import Core
 
-__all__ = ["choose", "hub_flow", "settle"]
+__all__ = ["choose", "hub_flow", "resolve_task"]
 
 # A look-up is a convenience: it is not waited for as a paid answer is.
 _PATIENCE = 10.0
@@ -42,7 +40,7 @@ def choose(core: Core, model: str, task: str | None) -> Task | None:
         ModelNotServedError: no model ID, or one with the wrong capitals.
         UnsupportedTaskError: the model does another kind of work, or nobody serves that work.
     """
-    check_model(model)
+    core.check_model(model)
     profile = core.profile(model)
     known = known_task(profile)
     if task is not None:
@@ -61,20 +59,19 @@ def choose(core: Core, model: str, task: str | None) -> Task | None:
 
 def hub_flow(core: Core, model: str) -> tuple[Flow, float] | None:
     """The look-up at the hub and its deadline; ``None`` where the hub of a service is not known."""
-    hub = hub_url(core.options.base_url)
+    hub = hub_url(core.options.url)
     if hub is None:
         return None
-    deadline = time.monotonic() + min(_PATIENCE, core.options.timeout)
+    terms = core.terms(min(_PATIENCE, core.options.timeout), RetryPolicy(max_retries=1))
     owner, _, name = model.partition("/")
     page = model_page(hub, f"{owner}/{name.partition(':')[0]}")
-    return ask_flow(page, model, policy=RetryPolicy(max_retries=1), deadline=deadline), deadline
+    return free_flow(page, model, terms), terms.deadline
 
 
-def settle(core: Core, model: str, found: tuple[str, ...] | ModelScopeError) -> Task:
+def resolve_task(model: str, found: tuple[str, ...] | ModelScopeError) -> Task:
     """The task by what the hub said; a model that nobody knows is taken to chat.
 
     Args:
-        core: the client's.
         model: model ID.
         found: names of tasks, or why there are none.
 

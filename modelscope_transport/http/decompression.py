@@ -17,6 +17,10 @@ LONGEST_STREAM = 512 << 20
 # What one read, 64 KiB of gzip at most, may stand for: two hundred times what text is packed by.
 _LONGEST_PIECE = 8 << 20
 
+_WITH_HEADER = zlib.MAX_WBITS | 32  # of zlib or of gzip, whichever it has
+_WITHOUT_HEADER = -zlib.MAX_WBITS
+_LONGEST_MARK = 2  # bytes that tell a header from none
+
 
 class UnreadableBodyError(Exception):
     """A body is too long, or its compression cannot be read."""
@@ -30,14 +34,17 @@ class Inflater:
         most: how many plain bytes the body may have.
     """
 
-    __slots__ = ("_inflate", "_most", "_room")
+    __slots__ = ("_head", "_inflate", "_most", "_room")
 
     def __init__(self, encoding: str, most: int = LONGEST_BODY) -> None:
         self._most = self._room = most
         self._inflate = None
+        self._head: bytes | None = None
         name = encoding.strip().lower().removeprefix("x-")
-        if name in ("gzip", "deflate"):
-            self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        if name == "gzip":
+            self._inflate = zlib.decompressobj(wbits=_WITH_HEADER)
+        elif name == "deflate":
+            self._head = b""
         elif name not in ("", "identity"):
             raise UnreadableBodyError(f"compressed as {encoding!r}, which was not asked for")
 
@@ -47,6 +54,13 @@ class Inflater:
         Raises:
             UnreadableBodyError: the body is too long or is not what its header says.
         """
+        if self._head is not None:
+            data = self._head + data
+            if len(data) < _LONGEST_MARK:
+                self._head = data
+                return b""
+            self._head = None
+            self._inflate = zlib.decompressobj(wbits=_window(data))
         if self._inflate is not None:
             data = self._unpacked(self._inflate, data)
         self._room -= len(data)
@@ -65,3 +79,12 @@ class Inflater:
         if inflate.unconsumed_tail:
             raise UnreadableBodyError(f"more than {_LONGEST_PIECE >> 20} MiB in one piece")
         return plain
+
+
+def _window(data: bytes) -> int:
+    """How to read a body said to be ``deflate``.
+
+    The standard means zlib's format (RFC 9110, 8.4.1.2), and some servers leave its header out.
+    """
+    is_zlib = data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
+    return _WITH_HEADER if is_zlib or data[:2] == b"\x1f\x8b" else _WITHOUT_HEADER

@@ -1,49 +1,42 @@
-"""Where requests go, what they carry there, and the connections that lead there.
+"""Where requests go, and what they carry there.
 
-Laws of this file: no I/O. The token goes to the service and its hub, to nobody else.
+Laws of this file: no I/O. The token goes to the service and its hub, to no one else; to an address
+that the user did not write goes a request only where `destinations` lets it.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 import posixpath
-import ssl
+import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+import httpx
 from msgspec import Struct
 
-from ..errors import ConfigurationError
+from ..destinations import origin_of, why_refused
 from ..settings import Settings, hub_url
-from ._direct import Address, Direct, DirectInLoop, Proxy, connections
-from .pool import Idle, LoopIdle
-from .reply import Outgoing
 
-__all__ = ["EndpointResolver", "Place"]
+__all__ = ["Endpoint", "EndpointResolver"]
 
-_SOCKS = ("socks5", "socks5h")
-_SCHEMES = ("http", "https", *_SOCKS)
+# Places kept in mind; every image task has one of its own.
+_MOST_KNOWN = 256
 
 
-class Place(Struct, frozen=True):
+class Endpoint(Struct, frozen=True):
     """An address, and what every request there has in common.
 
     Attributes:
         url: the address.
-        address: the same, taken apart.
-        trusted: whether the token may be shown there.
+        is_trusted: whether the token may be shown there.
         headers: of every request.
-        idle: connections of the sync colour.
-        loop_idle: connections of event loops.
+        refusal: why nothing may be sent there; ``None`` where it may.
     """
 
-    url: str
-    address: Address
-    trusted: bool
-    headers: dict[bytes, bytes]
-    idle: Idle[Direct]
-    loop_idle: LoopIdle[DirectInLoop]
+    url: httpx.URL
+    is_trusted: bool
+    headers: list[tuple[bytes, bytes]]
+    refusal: str | None = None
 
     def __repr__(self) -> str:
         """Say where, and nothing of the token in the headers."""
@@ -54,83 +47,77 @@ class EndpointResolver:
     """The addresses of one service.
 
     Args:
-        settings: token, address, proxy, time limits.
-        headers: further headers of every request.
-        tls: makes the context for encrypted connections.
+        settings: token, address, further headers, time limits.
+        user_agent: what the requests say they come from.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        headers: Mapping[str, str],
-        tls: Callable[[], ssl.SSLContext],
-    ) -> None:
+    def __init__(self, settings: Settings, user_agent: str) -> None:
         self._settings = settings
-        self._tls = tls
-        self._places: dict[str, Place] = {}
-        self._headers = _encoded(
-            {
-                "authorization": f"Bearer {settings.token.reveal()}",
-                "content-type": "application/json",
-                "accept-encoding": "identity",
-                **headers,
-            }
-        )
-        # What a stranger's server gets to see: an image's address may lead anywhere.
-        self._public = {name: self._headers[name] for name in (b"user-agent", b"accept-encoding")}
+        self._known: dict[str, Endpoint] = {}
+        # What another server gets to see: an image's address may lead anywhere.
+        self._public = {"user-agent": user_agent, "accept-encoding": "identity"}
+        self._own = {
+            "authorization": f"Bearer {settings.token.reveal()}",
+            "content-type": "application/json",
+            **self._public,
+            **{name.lower(): value.reveal() for name, value in settings.headers.items()},
+        }
 
-    def find(self, path: str) -> Place:
+    def resolve(self, path: str) -> Endpoint:
         """Where a path leads, or a whole address (see `Attempt.path`)."""
-        place = self._places.get(path)
-        if place is None:
-            place = self._place(*_whole(self._settings.base_url, path))
-            if len(self._places) < 256:  # every image task has an address of its own
-                self._places[path] = place
-        return place
+        endpoint = self._known.get(path)
+        if endpoint is None:
+            endpoint = self._endpoint(*_whole(self._settings.base_url, path))
+            if len(self._known) < _MOST_KNOWN:
+                self._known[path] = endpoint
+        return endpoint
 
-    def known(self) -> list[Place]:
-        """The places that were asked for so far."""
-        return list(self._places.values())
-
-    def _place(self, url: str, trusted: bool) -> Place:
-        # What a server wrote may be an address with letters that no request line can hold.
+    def _endpoint(self, url: str, is_trusted: bool) -> Endpoint:
+        refusal = None if is_trusted else why_refused(url, self._settings.base_url)
+        if refusal is not None:
+            return Endpoint(httpx.URL(), is_trusted, [], refusal)
         netloc = urllib.parse.urlsplit(url).netloc
         name, colon, port = netloc.rpartition("@")[2].partition(":")
-        host = name.encode("idna").decode() + colon + port
-        url = urllib.parse.quote(url.replace(netloc, host, 1), safe="!#$%&'()*+,/:;=?@[]~")
-        address, headers = Address(url), {b"host": host.encode()}
-        headers |= self._headers if trusted else self._public
-        server = address.scheme, address.host, address.port
-        pools = _pools(server, self._settings.proxy, self._tls)
-        return Place(url, address, trusted, headers, *pools)
+        if not netloc.startswith("["):
+            host = name.encode("idna").decode() + colon + port
+            url = url.replace(netloc, host, 1)
+        # What a server wrote may hold letters that no request line can.
+        where = httpx.URL(urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~"))
+        headers = {"host": where.netloc.decode("ascii")}
+        headers |= self._own if is_trusted else self._public
+        return Endpoint(where, is_trusted, _encoded(headers))
 
-    def outgoing(
+    def request(
         self,
-        place: Place,
+        endpoint: Endpoint,
         body: bytes,
-        remaining: float,
-        own: Mapping[str, str] | None,
-        extra: Mapping[str, str] | None,
-    ) -> Outgoing:
-        """A request, ready to be sent.
+        deadline: float,
+        own: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        """A request to an endpoint.
 
         Args:
-            place: where to.
+            endpoint: where to.
             body: JSON to post; empty for a ``GET``.
-            remaining: seconds that the call has left.
+            deadline: end of the call on ``time.monotonic()``.
             own: further headers of this request.
             extra: headers of the caller's, which are for the service alone.
         """
-        headers = place.headers
-        if own or (extra and place.trusted):
-            more = {**((extra if place.trusted else None) or {}), **(own or {})}
-            headers = {**headers, **_encoded(more)}
-        lines = list(headers.items())
-        if body:
-            lines.append((b"content-length", b"%d" % len(body)))
-        limits = self._settings.time_limits(remaining)
-        method = "POST" if body else "GET"
-        return Outgoing(method, place.url, place.address, lines, body, limits)
+        headers = endpoint.headers
+        if own or (extra and endpoint.is_trusted):
+            more = {**((extra if endpoint.is_trusted else None) or {}), **(own or {})}
+            added = _encoded({name.lower(): value for name, value in more.items()})
+            replaced = {name for name, _ in added}
+            headers = [field for field in headers if field[0] not in replaced] + added
+        limits = self._settings.time_limits(deadline - time.monotonic())
+        return httpx.Request(
+            "POST" if body else "GET",
+            endpoint.url,
+            headers=headers,
+            content=body or None,
+            extensions={"timeout": limits, "deadline": deadline},
+        )
 
 
 def _whole(base_url: str, path: str) -> tuple[str, bool]:
@@ -142,9 +129,7 @@ def _whole(base_url: str, path: str) -> tuple[str, bool]:
     """
     base = urllib.parse.urlsplit(base_url)
     if path.startswith(("https://", "http://")):
-        there = urllib.parse.urlsplit(path)
-        origin = f"{there.scheme}://{there.netloc}"
-        return path, origin in (f"{base.scheme}://{base.netloc}", hub_url(base_url))
+        return path, _is_own(base_url, path)
     whole, mark, query = path.partition("?")
     whole = base.path.rstrip("/") + whole
     if "/../" in whole:
@@ -152,38 +137,12 @@ def _whole(base_url: str, path: str) -> tuple[str, bool]:
     return f"{base.scheme}://{base.netloc}{whole}{mark}{query}", True
 
 
-def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
-    return {name.lower().encode(): value.encode() for name, value in headers.items()}
-
-
-@functools.cache
-def _pools(
-    server: tuple[bytes, bytes, int | None],
-    proxy: str | None,
-    tls: Callable[[], ssl.SSLContext],
-) -> tuple[Idle[Direct], LoopIdle[DirectInLoop]]:
-    """The connections that every client of one server and proxy shares."""
-    scheme, host, port = server
-    there = Address(scheme=scheme, host=host, port=port, target=b"/")
-    return connections(there, None if proxy is None else _proxy(proxy), tls)
-
-
-def _proxy(address: str) -> Proxy:
+def _is_own(base_url: str, url: str) -> bool:
     try:
-        parts = urllib.parse.urlsplit(address)
-        if parts.scheme not in _SCHEMES or not parts.hostname:
-            raise ValueError
-        if parts.scheme in _SOCKS:
-            importlib.import_module("socksio")
-        there = Address(scheme=parts.scheme, host=parts.hostname, port=parts.port, target="/")
-    except ImportError:
-        raise ConfigurationError(
-            "A SOCKS proxy needs the package socksio: pip install 'httpx[socks]'."
-        ) from None
-    except ValueError:  # its own words may repeat a part of the password
-        raise ConfigurationError(
-            "The proxy cannot be used: it is no address such as http://user:password@host:port, "
-            f"of one of {', '.join(_SCHEMES)}; signs of a password are written in per cent."
-        ) from None
-    user, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
-    return Proxy(there, (user, password) if user or password else None)
+        return origin_of(url) in (origin_of(base_url), hub_url(base_url))
+    except ValueError:
+        return False
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]

@@ -129,7 +129,8 @@ def _join(message: dict[str, Any], calls: list[dict[str, Any]], delta: Mapping[s
             call["function"] = {"name": "", "arguments": ""}
             calls.append(call)
         call["id"] = call["id"] or piece.get("id")
-        call["function"]["name"] += function.get("name") or ""
+        name = function.get("name") or ""
+        call["function"]["name"] += "" if name == call["function"]["name"] else name
         call["function"]["arguments"] += function.get("arguments") or ""
 
 

@@ -214,10 +214,10 @@ def test_two_words_for_one_argument(chat: MakeChat) -> None:
 def test_no_message_shows_a_value() -> None:
     for word in ("azure_api_key", "openai_apikey", "organization"):
         with pytest.raises(ModelScopeConfigurationError) as caught:
-            ChatModelScope(model="Qwen/Qwen3-8B", **{word: "sk-secret"})  # type: ignore[arg-type]
+            ChatModelScope(model="Qwen/Qwen3-8B", **{word: "sk-secret"})  # type: ignore[call-overload]
         assert "secret" not in str(caught.value)
     with pytest.raises(ValueError, match="api_key") as wrong:
-        ChatModelScope(model="Qwen/Qwen3-8B", api_key=["sk-secret"])  # type: ignore[arg-type]
+        ChatModelScope(model="Qwen/Qwen3-8B", api_key=["sk-secret"])  # type: ignore[call-overload]
     assert "secret" not in str(wrong.value)
 
 

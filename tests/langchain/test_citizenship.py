@@ -15,7 +15,9 @@ from langchain_modelscope import (
     ModelScopeEmbeddings,
     ModelScopeImageTool,
     ModelScopeRerank,
+    _signatures,
 )
+from langchain_modelscope._argument_table import CHAT, EMBEDDINGS
 from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
 from tests.langchain.conftest import PLAIN, MakeChat
@@ -131,3 +133,16 @@ def test_each_field_of_ours_says_what_it_is(cls: type[Any]) -> None:
         if name not in inherited and not field.description
     ]
     assert not silent
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "table"),
+    [
+        (ChatModelScope, _signatures.ChatArguments, CHAT),
+        (ModelScopeEmbeddings, _signatures.EmbeddingArguments, EMBEDDINGS),
+    ],
+)
+def test_type_checkers_know_each_argument(cls: Any, arguments: Any, table: Any) -> None:
+    typed = set(arguments.__annotations__)
+    assert set(cls.model_fields) - typed <= {"model_name"}
+    assert typed - set(cls.model_fields) <= set(table)

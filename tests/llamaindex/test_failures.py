@@ -134,8 +134,8 @@ def test_a_call_that_nobody_answers_in_time(
         ("drop", errors.ModelScopeStreamInterruptedError),
         ("reset", errors.ModelScopeStreamInterruptedError),
         ("cut:3", errors.ModelScopeStreamInterruptedError),
-        ("error_later", errors.ModelScopeServerError),
-        ("throttled_later", errors.ModelScopeRateLimitError),
+        ("error_later", errors.ModelScopeStreamInterruptedError),
+        ("throttled_later", errors.ModelScopeStreamInterruptedError),
     ],
 )
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from llamaindex_modelscope import (
     ModelScopeError,
     ModelScopeRateLimiter,
     ModelScopeRateLimitError,
+    ModelScopeStreamInterruptedError,
 )
 from modelscope_transport.emulator import LocalService
 
@@ -129,9 +130,9 @@ async def test_so_does_a_stream_that_turns_out_too_fast(
     llm: ModelScope = make_llm(rate_limiter=limiter)
     service.next("throttled_later", "throttled_later")
 
-    with pytest.raises(ModelScopeRateLimitError):
+    with pytest.raises(ModelScopeStreamInterruptedError):
         list(llm.stream_complete("hi"))
-    with pytest.raises(ModelScopeRateLimitError):
+    with pytest.raises(ModelScopeStreamInterruptedError):
         await last_of(llm.astream_complete("hi"))
     llm.complete("hi")
 

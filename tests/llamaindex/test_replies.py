@@ -332,16 +332,20 @@ ARGUMENTS = [
     ("{}", {}),
     ('{"a": "x\ny"}', {"a": "x\ny"}),
     ({"a": 1}, {"a": 1}),
-    ("not JSON", {}),
-    ("[1, 2]", {}),
-    ('"text"', {}),
+    ("not JSON", None),
+    ("[1, 2]", None),
+    ('"text"', None),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "read"), ARGUMENTS, ids=str)
 @pytest.mark.parametrize("stream", [False, True], ids=["chat", "stream_chat"])
 def test_arguments_of_every_kind(
-    llm: ModelScope, service: LocalService, arguments: Any, read: dict[str, Any], stream: bool
+    llm: ModelScope,
+    service: LocalService,
+    arguments: Any,
+    read: dict[str, Any] | None,
+    stream: bool,
 ) -> None:
     call = mixed.call(0, arguments, id="c1", name="add")
     choice = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
@@ -349,10 +353,15 @@ def test_arguments_of_every_kind(
 
     answer = list(llm.stream_chat(HELLO))[-1] if stream else llm.chat(HELLO)
 
-    selected = llm.get_tool_calls_from_response(answer)
+    selected = llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
     assert [(one.tool_id, one.tool_name, one.tool_kwargs) for one in selected] == [
-        ("c1", "add", read)
+        ("c1", "add", each) for each in (read,) if each is not None
     ]
+    invalid = answer.message.additional_kwargs.get("invalid_tool_calls", [])
+    assert [(one["id"], one["name"], one["arguments"]) for one in invalid] == [
+        ("c1", "add", arguments) for each in (read,) if each is None
+    ]
+    assert all("no JSON" in one["error"] for one in invalid)
 
 
 @pytest.mark.parametrize("shape", ["no_tool_id", "no_tool_index", "object_tool_arguments"])

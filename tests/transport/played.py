@@ -11,12 +11,8 @@ from msgspec import Struct, field
 
 from modelscope_transport import ChatRequest, EmbeddingRequest, Message, ModelScopeError
 from modelscope_transport._wire.outcomes import Outcome
-from modelscope_transport.calls.policy import (
-    Attempt,
-    Flow,
-    Handover,
-    call_flow,
-)
+from modelscope_transport.calls.attempt import Attempt, Flow, Handover, Terms
+from modelscope_transport.calls.policy import call_flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
 from modelscope_transport.catalogue.models import ProfileBook
 from modelscope_transport.catalogue.tasks import TASKS
@@ -104,11 +100,13 @@ class Stage(Struct, kw_only=True):
         return call_flow(
             TASKS["chat" if isinstance(request, ChatRequest) else "embedding"],
             request,
+            Terms(
+                deadline=self.deadline,
+                policy=self.policy,
+                book=self.book,
+                budget=self.budget,
+                clock=lambda: next(clock),
+                chance=lambda: 0.5,
+            ),
             stream=stream,
-            book=self.book,
-            policy=self.policy,
-            budget=self.budget,
-            deadline=self.deadline,
-            clock=lambda: next(clock),
-            chance=lambda: 0.5,
         )

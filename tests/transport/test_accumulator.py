@@ -54,9 +54,9 @@ def test_interleaved_calls_come_out_whole_and_in_order() -> None:
     answer = joined(
         ChatDelta(tool_calls=(ToolCallDelta(1, "b", "g", "["),)),
         ChatDelta(tool_calls=(ToolCallDelta(0, "a", "f", "{"), ToolCallDelta(1, arguments="]"))),
-        ChatDelta(tool_calls=(ToolCallDelta(0, "other", "other", "}"),)),
+        ChatDelta(tool_calls=(ToolCallDelta(0, None, "oo", "}"),)),
     )
-    assert answer.tool_calls == (ToolCall("a", "f", "{}"), ToolCall("b", "g", "[]"))
+    assert answer.tool_calls == (ToolCall("a", "foo", "{}"), ToolCall("b", "g", "[]"))
 
 
 def test_an_id_or_name_may_come_late_or_never() -> None:
@@ -92,6 +92,6 @@ def test_however_a_text_is_cut_it_comes_out_whole(text: str, cuts: list[int]) ->
     pieces = [text[a:b] for a, b in itertools.pairwise(edges)]
     assert joined(*(ChatDelta(text=piece) for piece in pieces)).text == text
     calls = joined(
-        *(ChatDelta(tool_calls=(ToolCallDelta(0, "c", "f", piece),)) for piece in pieces)
+        *(ChatDelta(tool_calls=(ToolCallDelta(0, "c", None, piece),)) for piece in pieces)
     )
     assert calls.tool_calls[0].arguments == text

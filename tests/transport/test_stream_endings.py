@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelscope_transport._wire.chat import ChatDecoder
-from modelscope_transport.types import ChatDelta
+from modelscope_transport.types import ChatDelta, Usage
 
 
 def test_a_dummy_is_not_taken_for_the_usage() -> None:
@@ -25,3 +25,24 @@ def test_a_second_finish_mark_is_no_news() -> None:
     assert isinstance(first, ChatDelta)
     assert first.finish_reason == "stop"
     assert decoder.feed(finish) is None
+
+
+def test_a_usage_without_a_token_of_the_answer_counts_where_the_true_one_comes() -> None:
+    decoder = ChatDecoder()
+    decoder.feed(b'{"id":"1","choices":[{"delta":{},"finish_reason":"stop"}]}')
+    decoder.feed(b'{"choices":[],"usage":{"prompt_tokens":34,"completion_tokens":0}}')
+    last = decoder.finish()
+
+    assert last is not None
+    assert last.usage == Usage(34, 0, 34)
+
+
+def test_a_true_usage_is_not_replaced_by_a_dummy_after_it() -> None:
+    decoder = ChatDecoder()
+    decoder.feed(b'{"id":"1","choices":[{"delta":{},"finish_reason":"stop"}]}')
+    decoder.feed(b'{"choices":[],"usage":{"prompt_tokens":34,"completion_tokens":5}}')
+    decoder.feed(b'{"choices":[],"usage":{"prompt_tokens":34,"completion_tokens":0}}')
+    last = decoder.finish()
+
+    assert last is not None
+    assert last.usage == Usage(34, 5, 39)

@@ -24,7 +24,7 @@ from modelscope_transport import (
 )
 from modelscope_transport._wire.chat import Opening
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply
-from modelscope_transport.calls.policy import Attempt, Flow
+from modelscope_transport.calls.attempt import Attempt, Flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
 from modelscope_transport.quota import QuotaBlock
 from tests.transport.played import MODEL, Stage
@@ -40,7 +40,7 @@ ACCOUNT_SPENT = sample("failures/request_limit_exceeded").reply
 RETIRED = sample("failures/upstream_account_empty").reply
 NOT_SERVED = sample("failures/no_provider_2026").reply
 BROKEN = Reply(500, {}, b"")
-LOST = NoReply("connection", "reset", sent=True)
+LOST = NoReply("connection", "reset", sent=True, repeatable=True)
 
 
 def throttled(retry_after: str) -> Reply:
@@ -97,7 +97,10 @@ def test_the_origin_tells_the_id_and_the_limits_of_the_reply() -> None:
         pytest.param(Reply(200, {}, b'{"choices": []}'), id="no choices"),
         pytest.param(Reply(200, {}, b'{"error": {"message": "x"}}'), id="error in a 200"),
         pytest.param(LOST, id="connection lost"),
-        pytest.param(NoReply("timeout", "no connection", sent=False), id="no connection in time"),
+        pytest.param(
+            NoReply("timeout", "no connection", sent=False, repeatable=True),
+            id="no connection in time",
+        ),
     ],
 )
 def test_what_a_moment_may_heal_is_tried_three_times(outcome: Outcome) -> None:
@@ -206,7 +209,7 @@ def test_without_a_budget_a_call_fails_at_its_first_attempt() -> None:
 
 
 def test_a_timeout_takes_twice_as_much_of_the_budget() -> None:
-    late = NoReply("timeout", "", sent=False)
+    late = NoReply("timeout", "", sent=False, repeatable=True)
     assert len(Stage(budget=RetryBudget(tokens=10)).play(BROKEN, BROKEN, BROKEN).attempts) == 3
     assert len(Stage(budget=RetryBudget(tokens=10)).play(late, late).attempts) == 2
 

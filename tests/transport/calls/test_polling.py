@@ -26,7 +26,7 @@ from modelscope_transport import (
     UnexpectedReplyError,
 )
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply
-from modelscope_transport.calls.policy import Attempt, Handover
+from modelscope_transport.calls.attempt import Attempt, Handover, Terms
 from modelscope_transport.calls.polling import poll_flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
 from modelscope_transport.catalogue.models import ProfileBook
@@ -51,8 +51,8 @@ BALANCE = sample("failures/insufficient_balance_image").reply
 BUSY = sample("failures/server_busy").reply
 IMAGE = Reply(200, {"content-type": "image/png"}, PNG)
 BROKEN = Reply(500, {}, b"")
-UNSENT = NoReply("connection", "refused", sent=False)
-LOST = NoReply("connection", "reset", sent=True)
+UNSENT = NoReply("connection", "refused", sent=False, repeatable=True)
+LOST = NoReply("connection", "reset", sent=True, repeatable=True)
 SILENT = NoReply("timeout", "silence", sent=True)
 
 
@@ -67,12 +67,14 @@ def play(
     flow = poll_flow(
         TASKS["image"],
         ImageRequest(**{"model": MODEL, "prompt": "a cat", **fields}),
-        book=ProfileBook(),
-        policy=RetryPolicy(max_retries=retries),
-        budget=RetryBudget(),
-        deadline=deadline,
-        clock=lambda: next(clock),
-        chance=lambda: 0.5,
+        Terms(
+            book=ProfileBook(),
+            policy=RetryPolicy(max_retries=retries),
+            budget=RetryBudget(),
+            deadline=deadline,
+            clock=lambda: next(clock),
+            chance=lambda: 0.5,
+        ),
     )
     attempts: list[Attempt] = []
     to_come = iter(outcomes)
@@ -205,12 +207,14 @@ def test_whatever_comes_after_it_an_accepted_task_is_never_submitted_again(
     flow = poll_flow(
         TASKS["image"],
         ImageRequest(model=MODEL, prompt="a cat"),
-        book=ProfileBook(),
-        policy=RetryPolicy(),
-        budget=RetryBudget(),
-        deadline=600.0,
-        clock=lambda: 0.0,
-        chance=lambda: 0.5,
+        Terms(
+            book=ProfileBook(),
+            policy=RetryPolicy(),
+            budget=RetryBudget(),
+            deadline=600.0,
+            clock=lambda: 0.0,
+            chance=lambda: 0.5,
+        ),
     )
     assert next(flow).body
     outcome: Outcome = ACCEPTED

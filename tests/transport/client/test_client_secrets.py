@@ -130,7 +130,7 @@ def test_bytes_that_repeat_the_token_in_a_streams_middle_are_masked(
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
     chunk = b"\r\n%x\r\n%s\r\n" % (len(event), event)
     mine.service.next(Raw([head, chunk, Pause(0.05), token.encode() + b"\r\n"]))
-    with pytest.raises(StreamInterruptedError, match=r"\*\*\*") as caught:
+    with pytest.raises(StreamInterruptedError) as caught:
         mine.stream()
     assert token not in everything_of(caught.value)
 

@@ -83,7 +83,7 @@ def client_of(service: LocalService, **how: Any) -> Client:
 
 def waiting(client: Client) -> int:
     """How many wait for a call that another makes."""
-    singleflight: list[Any] = list(client._core.account.singleflight._on_their_way.values())
+    singleflight: list[Any] = list(client._core.account.singleflight._calls.values())
     return sum(len(call._condition._waiters) for call in singleflight)
 
 
@@ -121,7 +121,7 @@ def test_what_differs_is_asked_apart(prompt: LocalService) -> None:
 
 
 def test_calls_are_not_merged_unless_asked_for(prompt: LocalService) -> None:
-    assert client_of(prompt)._core.saving is None
+    assert client_of(prompt)._reuse is None
 
 
 async def test_an_error_is_everybodys(service: LocalService, engine: Gated) -> None:
@@ -174,7 +174,7 @@ async def test_nobody_waits_past_his_own_deadline(service: LocalService, engine:
 
 async def test_a_sync_call_in_a_loop_does_not_wait_for_the_loop(prompt: LocalService) -> None:
     client = client_of(prompt, merge=True)
-    key = key_of(ask(), *client._core.saving._around)  # type: ignore[union-attr]
+    key = key_of(ask(), *client._reuse._around)  # type: ignore[union-attr]
     assert key is not None
     client._core.account.singleflight.join(key)  # as if a task of this loop were making it
     assert client.chat(ask()).text

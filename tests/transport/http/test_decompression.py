@@ -17,6 +17,11 @@ from modelscope_transport.http.decompression import LONGEST_BODY, Inflater, Unre
 MEBIBYTE = 1 << 20
 
 
+def _raw_deflate(data: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return squeeze.compress(data) + squeeze.flush()
+
+
 @pytest.mark.parametrize("encoding", ["", "identity", "IDENTITY"])
 def test_plain_bytes_pass_through(encoding: str) -> None:
     assert Inflater(encoding).feed(b"abc") == b"abc"
@@ -29,6 +34,8 @@ def test_plain_bytes_pass_through(encoding: str) -> None:
         ("GZip", gzip.compress),
         (" x-gzip ", gzip.compress),
         ("deflate", zlib.compress),
+        ("deflate", gzip.compress),
+        ("deflate", _raw_deflate),
     ],
 )
 def test_compressed_bytes_come_out_plain_however_they_are_cut(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ from modelscope_transport import (
 )
 from modelscope_transport._wire.chat import ChatDecoder, decode
 from modelscope_transport._wire.outcomes import Failure
+from tests.streamed_answers import ANSWERS
 from tests.transport.recorded import Sample, named, sample, samples
 
 ADD = ToolCall("call_00000000000000000000000000", "add", '{"a": 2, "b": 3}')
@@ -35,23 +37,6 @@ WHOLE = {
     "tool_call_leaked_into_content": ChatChoice(
         '<｜｜DSML｜｜invoke name="add">placeholder</｜｜DSML｜｜invoke>', finish_reason="stop"
     ),
-}
-SUM, PRODUCT = (
-    ToolCall("call_1", "add", '{"a": 2, "b": 3}'),
-    ToolCall("call_2", "add", '{"a": 4, "b": 5}'),
-)
-REAL_USAGE = Usage(34, 26, 60)
-STREAMED: dict[str, tuple[ChatChoice, Usage | None]] = {
-    "null_fields": (ChatChoice("1+1=2", finish_reason="stop"), REAL_USAGE),
-    "empty_choices": (ChatChoice("Two.", finish_reason="stop"), REAL_USAGE),
-    "frame_of_no_object": (ChatChoice("2", finish_reason="stop"), REAL_USAGE),
-    "no_done": (ChatChoice("2", finish_reason="stop"), None),
-    "no_finish_no_done": (ChatChoice("The answer is"), None),
-    "reasoning": (ChatChoice("2", "1 and 1 make 2.", finish_reason="stop"), REAL_USAGE),
-    "tool_call": (ChatChoice("", "", (SUM,), "tool_calls"), Usage(180, 24, 204)),
-    "tool_calls_two": (ChatChoice("", "", (SUM, PRODUCT), "tool_calls"), Usage(180, 48, 228)),
-    "usage": (ChatChoice("2", finish_reason="stop"), REAL_USAGE),
-    "zero_usage_only": (ChatChoice("2", finish_reason="stop"), None),
 }
 
 
@@ -120,10 +105,13 @@ def test_a_time_that_is_none_is_left_out(created: Any) -> None:
 
 @pytest.mark.parametrize("recorded", samples("streams"), ids=named)
 def test_a_recorded_stream(recorded: Sample) -> None:
-    answer = streamed(recorded.events or ())
-    choice, usage = STREAMED[recorded.name]
-    assert answer.choices == (choice,)
-    assert answer.usage == usage
+    answer, expected = streamed(recorded.events or ()), ANSWERS[recorded.name]
+    choice = answer.choice
+    assert (choice.text, choice.reasoning) == (expected.text, expected.reasoning)
+    assert (choice.finish_reason, answer.usage) == (expected.finish_reason, expected.usage)
+    assert [(call.id, call.name, call.arguments) for call in answer.tool_calls] == [
+        call[:3] for call in expected.calls
+    ]
 
 
 @pytest.mark.parametrize("recorded", samples("streams"), ids=named)
@@ -134,7 +122,7 @@ def test_deltas_are_never_empty_and_usage_comes_once(recorded: Sample) -> None:
     assert all(delta != ChatDelta() for delta in deltas)
     assert [delta.usage for delta in deltas[:-1] if delta.usage] == []
     assert len([delta for delta in deltas if delta.response_id]) == 1
-    assert decoder.finished is (recorded.meaning == "good")
+    assert (decoder.finished or decoder.done) is (recorded.meaning == "good")
     assert decoder.done is (recorded.events is not None and recorded.events[-1] == "[DONE]")
 
 
@@ -311,11 +299,6 @@ def test_the_last_frame(mark: bytes) -> None:
 # --- streamed tool calls
 
 
-def test_pieces_are_told_apart_by_their_index() -> None:
-    first, second = sample("streams/tool_calls_two").events or (), ()
-    assert streamed([*first, *second]).tool_calls == (SUM, PRODUCT)
-
-
 def test_a_delta_carries_the_pieces_of_its_chunk() -> None:
     decoder = ChatDecoder()
     delta = decoder.feed((sample("streams/tool_call").events or ())[0].encode())
@@ -335,42 +318,166 @@ def test_an_id_that_never_comes_is_made_up() -> None:
     assert [call.id for call in streamed(events).tool_calls] == ["call_0", "call_1"]
 
 
+A, B = '{"a"', ": 1}"
+
+
 @pytest.mark.parametrize(
     "chunks",
     [
-        pytest.param([["1a1"], ["1b"], ["2a2"], ["2b"]], id="each in a chunk of its own"),
-        pytest.param([["1a1", "2a2"], ["1b", "2b"]], id="side by side"),
-        pytest.param([["1ab1", "2ab2"]], id="all at once"),
+        pytest.param([["f", A], [None, B], ["g", A], [None, B]], id="each in a chunk of its own"),
+        pytest.param([["f", A, "g", A], [None, B, None, B]], id="side by side"),
+        pytest.param([["f", A + B, "g", A + B]], id="all at once"),
     ],
 )
-def test_calls_without_an_index(chunks: list[list[str]]) -> None:
-    # "1a1": the first call's piece "a" with its id; "1b": its piece "b" without.
+@pytest.mark.parametrize("with_ids", [True, False], ids=["ids", "no ids"])
+@pytest.mark.parametrize("numbered", [True, False], ids=["the same index", "no index"])
+def test_calls_without_an_index_of_their_own(
+    chunks: list[list[str | None]], with_ids: bool, numbered: bool
+) -> None:
     events = []
-    for names in chunks:
+    for flat in chunks:
         calls = []
-        for name in names:
-            text, id_ = name.strip("12"), name[0] if name[-1].isdigit() else None
-            calls.append(piece(text, id=id_, name=f"f{id_}" if id_ else None))
+        for name, arguments in zip(flat[::2], flat[1::2], strict=True):
+            own: dict[str, Any] = {"id": f"id of {name}"} if name and with_ids else {}
+            own |= {"index": 0} if numbered else {}
+            calls.append(piece(arguments, name=name, **own))
         events.append(chunk(tool_calls=calls))
-    assert streamed(events).tool_calls == (ToolCall("1", "f1", "ab"), ToolCall("2", "f2", "ab"))
-
-
-def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
-    events = [
-        chunk(tool_calls=[piece("a", name="f")]),
-        chunk(tool_calls=[piece("b")]),
-        chunk(tool_calls=[piece("c", name="g")]),
-    ]
+    ids = ("id of f", "id of g") if with_ids else ("call_0", "call_1")
     assert streamed(events).tool_calls == (
-        ToolCall("call_0", "f", "ab"),
-        ToolCall("call_1", "g", "c"),
+        ToolCall(ids[0], "f", '{"a": 1}'),
+        ToolCall(ids[1], "g", '{"a": 1}'),
     )
 
 
-def test_an_id_that_is_repeated_without_an_index_is_the_same_call() -> None:
-    head = {"id": "c", "name": "f"}
-    events = [chunk(tool_calls=[piece(part, **head)]) for part in ("a", "b")]
-    assert streamed(events).tool_calls == (ToolCall("c", "f", "ab"),)
+@pytest.mark.parametrize("index", [{}, {"index": 0}], ids=["no index", "index"])
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        pytest.param([("c", "f", A), ("c", "f", B)], [("c", "f", A + B)], id="id repeated"),
+        pytest.param([(None, "f", A), (None, "f", B)], [("call_0", "f", A + B)], id="repeated"),
+        pytest.param([("c", "f", A), (None, "f", B)], [("c", "f", A + B)], id="name repeated"),
+        pytest.param([("c", "", A), ("c", "f", B)], [("c", "f", A + B)], id="name late"),
+        pytest.param([("", "f", A), ("c", "", B)], [("c", "f", A + B)], id="id late"),
+        pytest.param([("", "f", A), ("", "", B), ("c", "", "")], [("c", "f", A + B)], id="later"),
+        pytest.param([("c", "f", ""), ("c", "oo", A + B)], [("c", "foo", A + B)], id="pieces"),
+        pytest.param(
+            [("c", "f", ""), ("c", "fo", ""), ("c", "foo", A + B)],
+            [("c", "foo", A + B)],
+            id="growing",
+        ),
+        pytest.param([("c", "f", ""), ("", "f", "")], [("c", "f", "")], id="no arguments"),
+        pytest.param(
+            [("", "f", A + B), ("", "f", A + B)],
+            [("call_0", "f", A + B), ("call_1", "f", A + B)],
+            id="the same tool twice",
+        ),
+        pytest.param(
+            [("a", "f", A), ("b", "f", A), ("a", "", B), ("b", "", B)],
+            [("a", "f", A + B), ("b", "f", A + B)],
+            id="interleaved by id",
+        ),
+    ],
+)
+def test_which_call_a_piece_is_of(
+    pieces: list[tuple[str | None, str, str]],
+    expected: list[tuple[str, str, str]],
+    index: dict[str, int],
+) -> None:
+    events = [
+        chunk(tool_calls=[piece(arguments, id=id_, name=name, **index)])
+        for id_, name, arguments in pieces
+    ]
+    assert streamed(events).tool_calls == tuple(ToolCall(*call) for call in expected)
+
+
+def test_indices_are_counted_as_the_calls_appear() -> None:
+    decoder = ChatDecoder()
+    events = [
+        chunk(tool_calls=[piece("{}", index=7, id="a", name="f")]),
+        chunk(tool_calls=[piece("{}", index=7, id="b", name="f")]),
+        chunk(tool_calls=[piece("{}", index=1, id="c", name="f")]),
+    ]
+    fed = [decoder.feed(event.encode()) for event in events]
+    assert [one.tool_calls[0].index for one in fed if isinstance(one, ChatDelta)] == [0, 1, 2]
+
+
+def test_what_is_given_out_twice_is_given_on_once() -> None:
+    decoder = ChatDecoder()
+    event = chunk(tool_calls=[piece("", index=0, id="c", name="f")])
+    first = decoder.feed(event.encode())
+    assert isinstance(first, ChatDelta)
+    assert first.tool_calls == (ToolCallDelta(0, "c", "f"),)
+    assert decoder.feed(event.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "finish_reason", "usable"),
+    [
+        ('{"a": 1}', "length", True),
+        ('{"a": 1', "length", False),
+        ("", "length", False),
+        ("", "tool_calls", True),
+        ("{}", "tool_calls", True),
+        ('{"a": "x\ny"}', "tool_calls", True),
+        ('{"a": 1', "tool_calls", False),
+        ("[1]", "tool_calls", False),
+        ("null", "stop", False),
+        ('{"a": 1}{"a": 1}', "stop", False),
+        ("[" * 100_000, "stop", False),
+    ],
+)
+def test_arguments_of_no_use_are_invalid_in_every_form(
+    arguments: str, finish_reason: str, usable: bool
+) -> None:
+    call = piece(arguments, index=0, id="c", name="f")
+    body = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": finish_reason}]}
+    whole = decode(json.dumps(body).encode())
+    parts = streamed([chunk(tool_calls=[call]), chunk(finish_reason)])
+    assert isinstance(whole, ChatResult)
+    assert whole.tool_calls == parts.tool_calls
+    problem = whole.tool_calls[0].invalid
+    assert (problem is None) is usable
+    assert ("max_tokens" in (problem or "")) is (finish_reason == "length" and not usable)
+
+
+def test_only_the_last_call_can_have_been_cut_before_its_arguments() -> None:
+    calls = [piece("", index=index, id=f"c{index}", name="f") for index in (0, 1)]
+    body = {"choices": [{"message": {"tool_calls": calls}, "finish_reason": "length"}]}
+    answer = decode(json.dumps(body).encode())
+    assert isinstance(answer, ChatResult)
+    parts = streamed([chunk(tool_calls=calls[:1]), chunk("length", tool_calls=calls[1:])])
+    assert answer.tool_calls == parts.tool_calls
+    assert [call.invalid is None for call in answer.tool_calls] == [True, False]
+
+
+# --- characters that are cut in two
+
+
+HALVES = "\ud83d", "\ude00"
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "refusal"])
+def test_halves_of_a_character_are_joined_over_chunks(field: str) -> None:
+    parts = [f"a{HALVES[0]}", f"{HALVES[1]}b", HALVES[0], f"c{HALVES[0]}"]
+    answer = streamed([chunk(**{field: part}) for part in parts])
+    choice = answer.choice
+    text = choice.refusal if field == "refusal" else choice.text + choice.reasoning
+    assert text == "a😀b\ufffdc\ufffd"
+
+
+def test_halves_of_a_character_are_joined_in_arguments() -> None:
+    parts = ['{"a": "' + HALVES[0], HALVES[1] + '"}']
+    events = [chunk(tool_calls=[piece(part, index=0, id="c", name="f")]) for part in parts]
+    assert streamed(events).tool_calls == (ToolCall("c", "f", '{"a": "😀"}'),)
+
+
+def test_a_whole_answer_is_read_as_json_loads_reads_it() -> None:
+    body = b'\xef\xbb\xbf{"choices": [{"message": {"content": "a\\ud83d"}, '
+    body += b'"logprobs": {"content": [{"logprob": -Infinity}]}}]}'
+    answer = decode(body)
+    assert isinstance(answer, ChatResult)
+    assert answer.text == "a\ufffd"
+    assert answer.choice.logprobs == {"content": [{"logprob": -math.inf}]}
 
 
 def test_a_choice_without_a_delta_may_finish() -> None:

@@ -1,0 +1,100 @@
+"""What a flow yields, on which terms, and what it hands over in the end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from .._wire.failures import Verdict
+from .._wire.outcomes import Outcome
+from ..catalogue.models import ProfileBook
+from ..quota import Reservation
+from ..types import Origin
+from .retry import RetryBudget, RetryPolicy
+
+__all__ = ["Attempt", "Flow", "Handover", "Terms", "steps"]
+
+
+class Attempt(Struct):
+    """Wait, then send this.
+
+    Attributes:
+        path: address under the base URL (``/../`` leads beside its last part), or a whole
+            ``https`` address; the token goes to the service and its hub, to no one else.
+        body: JSON to post; empty for a ``GET``.
+        model: model ID that is asked.
+        streaming: whether a stream was asked for.
+        delay: seconds to wait first.
+        headers: further headers of this request.
+        free: whether it costs nothing of the allowance, so that the ledger is not asked.
+        tier: price class of the model.
+        platform: index among the client's platforms; ``None`` for the service itself.
+        reservation: its unit of the allowance, once it has one.
+        verdict: what the flow made of its outcome; the ledger and the limiter learn by it.
+    """
+
+    path: str
+    body: bytes
+    model: str
+    streaming: bool
+    delay: float = 0.0
+    headers: Mapping[str, str] | None = None
+    free: bool = False
+    tier: str | None = None
+    platform: int | None = None
+    reservation: Reservation | None = None
+    verdict: Verdict | None = None
+
+
+class Handover(Struct, frozen=True):
+    """A call that succeeded.
+
+    Attributes:
+        value: its decoded reply, or the opening of its stream.
+        origin: where it comes from.
+    """
+
+    value: Any
+    origin: Origin
+
+
+Flow = Generator[Attempt, Outcome, Handover]
+
+
+def steps(flow: Flow) -> Generator[Attempt | Handover, Outcome, None]:
+    """The attempts of a flow, and last what it hands over."""
+    yield (yield from flow)
+
+
+def _unchanged(text: str) -> str:
+    return text
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """On which terms a call is made.
+
+    Attributes:
+        deadline: end of the call on ``clock``.
+        policy: when to try again.
+        book: profiles of models, and where lessons are kept.
+        budget: retries left to all calls of the account together.
+        redact: takes credentials out of what a server says.
+        clock: seconds, monotonic.
+        chance: source of numbers in [0, 1).
+    """
+
+    deadline: float
+    policy: RetryPolicy
+    book: ProfileBook
+    budget: RetryBudget
+    redact: Callable[[str], str] = _unchanged
+    clock: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random
+
+    def remaining(self) -> float:
+        """Seconds left."""
+        return self.deadline - self.clock()

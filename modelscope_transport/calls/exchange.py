@@ -1,0 +1,186 @@
+"""One attempt on its way, sync: it owns what it holds, and closes once.
+
+Its slot in the limiter, its reservation in the ledger, its connection and its reply live and end
+in one object, for a stream exactly as for a whole reply. The limiter and the ledger learn when the
+reply has been judged: for a stream that is its first payload, not the end of its reader.
+
+How a call that its caller gives up is counted, whole or streamed: what was never sent is given
+back; what was sent may have been served, so it stays counted until the service says otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .._wire.failure_table import Kind
+from .._wire.failures import block_of
+from .._wire.outcomes import NoReply, Outcome, Refused, Reply
+from ..errors import QuotaExceededError
+from ..http.channel import Channel
+from ..http.decompression import UnreadableBodyError
+from ..http.failures import describe_failure
+from ..http.reply import BROKEN, OpenReply
+from ..quota import QuotaBlock, Reservation
+from .admission import Admission
+from .attempt import Attempt
+from .limiter import ConcurrencyLimiter, Slot
+
+__all__ = ["Exchange", "Holdings"]
+
+
+class Holdings:
+    """What an attempt holds, and what is learnt from its end; sync and async share it.
+
+    Args:
+        attempt: what is to be sent.
+        admission: what it has to pass.
+        channel: the way to its service.
+        deadline: end of the call on ``time.monotonic()``.
+        extra: headers of the caller's, which are for the service alone.
+
+    Attributes:
+        is_stream: whether the reply is a stream whose rest is still to come.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        admission: Admission,
+        channel: Channel,
+        deadline: float,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        self.attempt = attempt
+        self.deadline = deadline
+        self._extra = extra
+        self._admission = admission
+        self._channel = channel
+        self._slot: Slot | None = None
+        self.is_stream = False
+        self._sent = False
+        self._settled = False
+        self._closed = False
+
+    @property
+    def late(self) -> str | None:
+        """Why the bytes ended, where it was the deadline that ended them."""
+        late = time.monotonic() >= self.deadline
+        return "the deadline of the call has passed" if late else None
+
+    @property
+    def _limiter(self) -> ConcurrencyLimiter:
+        return self._admission.limiters.of(self.attempt.model)
+
+    def _take(self, reserved: Reservation | QuotaBlock | None) -> Refused | None:
+        if isinstance(reserved, QuotaBlock):
+            return Refused(reserved)
+        self.attempt.reservation = reserved
+        return None
+
+    def _crowded(self) -> NoReply:
+        inside = self._limiter.inside
+        return NoReply("queue", f"{inside} other calls to this model are on their way", sent=False)
+
+    def _unanswered(self, error: Exception, *, answered: bool) -> NoReply:
+        found = describe_failure(error, self.deadline, answered=answered)
+        return NoReply(found.cause, found.message, found.sent, found.repeatable)
+
+    def _closing(self) -> dict[str, Any]:
+        """What the ledger is to be told; the limiter is told at once."""
+        verdict = self.attempt.verdict
+        if verdict is None:  # given up by its caller
+            return {"charged": None if self._sent else False}
+        closing: dict[str, Any] = {
+            "charged": verdict.charged,
+            "allowance": verdict.allowance,
+            "block": verdict.block,
+            "unexplained": verdict.unexplained,
+            "at": verdict.at,
+        }
+        slot = self._slot
+        if slot is not None and self._sent:
+            if verdict.too_fast:
+                # Where others were on their way, the refusal has a reason: there were too many.
+                if not slot.is_alone:
+                    closing["unexplained"] = None
+                slot.record_refusal()
+            elif verdict.kind is Kind.GOOD:
+                slot.record_success()
+        return closing
+
+    def _release(self) -> None:
+        if self._slot is not None:
+            self._slot.release()
+
+
+class Exchange(Holdings):
+    """An attempt on its way, sync.
+
+    Attributes:
+        reply: the open reply, once there is one.
+    """
+
+    reply: OpenReply | None = None
+
+    def run(self) -> Outcome:
+        """Wait for a slot and a reservation, send, and read the reply or its first payload."""
+        refusal = None if self.attempt.free else self._admit()
+        return self._send() if refusal is None else refusal
+
+    def _admit(self) -> Refused | NoReply | None:
+        self._slot = self._limiter.try_acquire()
+        if self._slot is None:
+            blocked = self._admission.blocked(self.attempt)
+            if blocked is not None:  # a spent pool is not worth waiting for
+                return Refused(blocked)
+            self._slot = self._limiter.acquire(self.deadline)
+            if self._slot is None:
+                return self._crowded()
+        return self._take(self._admission.reserve(self.attempt))
+
+    def _send(self) -> Outcome:
+        attempt, self._sent = self.attempt, True
+        try:
+            reply = self.reply = self._channel.send(
+                attempt.path, attempt.body, self.deadline, attempt.headers, self._extra
+            )
+            try:
+                streaming = reply.is_stream
+                body = reply.first() if streaming else reply.read()
+            except UnreadableBodyError as error:
+                streaming, body = False, f"({error})".encode()
+            self.is_stream = streaming
+            return Reply(reply.status, reply.headers, body, streaming)
+        except BROKEN as error:
+            return self._unanswered(error, answered=self.reply is not None)
+
+    def settle(self) -> None:
+        """Let the limiter and the ledger learn what came of the attempt; once."""
+        if self._settled:
+            return
+        self._settled = True
+        closing, reservation = self._closing(), self.attempt.reservation
+        if reservation is not None:
+            self._admission.settle(reservation, closing)
+
+    def record_quota_error(self, error: QuotaExceededError) -> None:
+        """Record a pool that the stream declared spent after it had been accepted."""
+        block = block_of(error.details)
+        if block is not None:
+            self._admission.record_block(block)
+
+    def close(self) -> None:
+        """Let go of everything; whoever waits for the reply in another thread is woken."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.settle()
+        finally:
+            try:
+                if self.reply is not None:
+                    self.reply.close()
+            finally:
+                self._release()

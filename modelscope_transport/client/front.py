@@ -1,0 +1,174 @@
+"""What the two clients share: construction, pickling, and what needs no request.
+
+Laws of this file: nothing here waits for a service. What is asked of it is a free request, made
+here and played by the sync or the async client.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import time
+from typing import Any, Self
+
+from .._wire import catalogue
+from .._wire.encoded import Encoded
+from .._wire.failure_table import Kind, shape_rows
+from .._wire.failures import Verdict
+from ..calls.attempt import Flow
+from ..calls.free_request import free_flow
+from ..calls.retry import RetryPolicy
+from ..catalogue.models import ModelProfile, ModelStatus, remember_models
+from ..catalogue.tasks import known_task
+from ..errors import ConfigurationError, ErrorDetails, ModelScopeError
+from ..quota import Balance, DayUse, Ledger, Plan, Quota, binding, plan
+from ..secret import hide
+from ..settings import hub_url
+from ..task_types import ImageRequest, Rank, RerankRequest, RerankResult
+from .core import Core
+from .options import Options, hide_options, takes_options
+from .rerank_prompt import check_ranking
+
+__all__ = ["ClientFront", "no_turn", "trivial_ranking"]
+
+# Seconds that a free request is waited for: less than a paid answer.
+_PATIENCE = 20.0
+
+
+class ClientFront:
+    """What both clients share."""
+
+    _core: Core
+
+    @takes_options(Options)
+    def __init__(self, api_key: Any = None, **options: Any) -> None:
+        # Hidden first: a traceback that shows local variables must not show credentials.
+        api_key = hide(api_key)
+        options = hide_options(options)
+        self._core = Core(Options(api_key, **options))
+
+    @classmethod
+    def _of(cls, core: Core) -> Self:
+        """A client over what another one is made of."""
+        client = cls.__new__(cls)
+        client._core = core
+        return client
+
+    @property
+    def base_url(self) -> str:
+        """Address of the service."""
+        return self._core.options.url
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where is counted what is spent; ``None`` when that was switched off."""
+        return self._core.ledger
+
+    @property
+    def account(self) -> str:
+        """The account's name in the ledger; it does not lead back to the token."""
+        return self._core.settings.account()
+
+    def profile(self, model: str) -> ModelProfile:
+        """What a model can do, as far as is known."""
+        return self._core.profile(model)
+
+    def __repr__(self) -> str:
+        """Show the address, never the token. A client that was refused has none."""
+        made = f"base_url={self.base_url!r}" if "_core" in vars(self) else ""
+        return f"{type(self).__name__}({made})"
+
+    def __copy__(self) -> Self:
+        """A client has no state of its own to copy."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `__copy__`; a deep copy in the same process keeps its token."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out credentials, see `Options`, and injected HTTP clients."""
+        return _revive, (type(self), self._core.options)
+
+    # --- the allowance, as the ledger knows it --------------------------------------------
+
+    def _ledger(self) -> Ledger:
+        ledger = self._core.ledger
+        if ledger is None:
+            raise ConfigurationError(
+                "The ledger is switched off, so nothing is counted. Leave ledger= out, or name one."
+            )
+        return ledger
+
+    def _quotas(self) -> tuple[Quota, ...]:
+        return self._ledger().quotas(self.account, self._core.options.budget)
+
+    def _quota(self, model: str) -> Quota:
+        self._core.check_model(model)
+        return binding(self._quotas(), model, self._core.profile(model).tier)
+
+    def _plan(self, items: int, model: str) -> Plan:
+        self._core.check_model(model)
+        profile = self._core.profile(model)
+        each = profile.embedding_batch if profile.task == "embedding" else 1
+        calls = math.ceil(items / each)
+        return plan(self._quotas(), model, profile.tier, items, calls, time.time())
+
+    def _history(self, days: int) -> tuple[DayUse, ...]:
+        return self._ledger().history(self.account, days)
+
+    # --- free requests --------------------------------------------------------------------
+
+    def _hub(self) -> str:
+        hub = hub_url(self._core.options.url)
+        if hub is None:
+            raise ConfigurationError(
+                f"Only ModelScope itself says this; {self._core.options.url} is no address of it."
+            )
+        return hub
+
+    def _free(self, encoded: Encoded, model: str = "", retries: int = 1) -> tuple[Flow, float]:
+        patience = min(_PATIENCE, self._core.options.timeout)
+        terms = self._core.terms(patience, RetryPolicy(max_retries=retries))
+        return free_flow(encoded, model, terms), terms.deadline
+
+    def _record_balance(self, balance: Balance) -> Balance:
+        if self._core.ledger is not None:
+            self._core.ledger.report(self.account, balance.available)
+        return balance
+
+    def _status(self, model: str) -> tuple[Flow, float]:
+        self._core.check_model(model)
+        return self._free(catalogue.status(self._hub(), model.partition(":")[0]), model, 0)
+
+    def _record_status(self, status: ModelStatus) -> ModelStatus:
+        if status.tier is not None:
+            today = dt.datetime.now(dt.UTC).date().isoformat()
+            facts = {"tier": status.tier, "source": "list_model_providers", "checked": today}
+            remember_models({status.id: facts})
+        return status
+
+    # --- other tasks ----------------------------------------------------------------------
+
+    def _has_own_endpoint(self, model: str) -> bool:
+        row = known_task(self._core.profile(model))
+        return row is not None and row.kind == "rerank"
+
+
+def _revive(cls: type[ClientFront], options: Options) -> ClientFront:
+    return cls._of(Core(options))
+
+
+def no_turn(request: ImageRequest) -> ModelScopeError:
+    """The error of an image task whose turn did not come before the deadline."""
+    row = shape_rows()["no_turn"]
+    details = ErrorDetails(reason=row.name, model=request.model)
+    return Verdict(kind=Kind.FINAL, row=row, details=details).error(attempts=0)
+
+
+def trivial_ranking(request: RerankRequest) -> RerankResult | None:
+    """The order of what needs none, for which nothing is asked; ``None`` for any other."""
+    check_ranking(request)
+    if len(request.documents) > 1:
+        return None
+    return RerankResult(tuple(Rank(index, 1.0) for index in range(len(request.documents))))

@@ -1,0 +1,125 @@
+"""The way to one service: its endpoints, and the engine or client that requests go through.
+
+Laws of this file: one request, one try. What goes wrong is one of `BROKEN`, which
+`describe_failure` puts into words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import httpx
+
+from ..destinations import is_public
+from ..settings import Settings, resolve_ca_bundle
+from .async_reply import AsyncOpenReply
+from .endpoints import Endpoint, EndpointResolver
+from .engines import engines_of
+from .failures import ForbiddenDestinationError
+from .given_client import check_client, through_client, through_client_async
+from .reply import OpenReply
+
+__all__ = ["Channel"]
+
+
+class Channel:
+    """Sends requests to one service, sync and async.
+
+    Args:
+        settings: token, address, proxy, further headers, time limits.
+        user_agent: what the requests say they come from.
+        http_client: a client of httpx or httpx2 to send through instead of the account's engine.
+        http_async_client: the same for event loops.
+
+    Raises:
+        ConfigurationError: the proxy or a client cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        user_agent: str,
+        http_client: Any = None,
+        http_async_client: Any = None,
+    ) -> None:
+        self._endpoints = EndpointResolver(settings, user_agent)
+        self._engines = engines_of(settings.account(), settings.proxy, resolve_ca_bundle())
+        self._given: httpx.BaseTransport | None = None
+        self._given_async: httpx.AsyncBaseTransport | None = None
+        if http_client is not None:
+            check_client(http_client, is_async=False)
+            self._given = through_client(http_client)
+        if http_async_client is not None:
+            check_client(http_async_client, is_async=True)
+            self._given_async = through_client_async(http_async_client)
+
+    def send(
+        self,
+        path: str,
+        body: bytes,
+        deadline: float,
+        own: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> OpenReply:
+        """Send a request and wait for the head of its reply.
+
+        Args:
+            path: under the base URL, or a whole address; see `Attempt.path`.
+            body: JSON to post; empty for a ``GET``.
+            deadline: end of the call on ``time.monotonic()``.
+            own: further headers of this request.
+            extra: headers of the caller's, which are for the service alone.
+        """
+        endpoint = self._endpoints.resolve(path)
+        if not endpoint.is_trusted:
+            self._check(endpoint, None)
+            if not self._engines.has_proxy:
+                self._check(endpoint, _addresses(endpoint.url))
+        request = self._endpoints.request(endpoint, body, deadline, own, extra)
+        return OpenReply((self._given or self._engines.sync).handle_request(request))
+
+    async def asend(
+        self,
+        path: str,
+        body: bytes,
+        deadline: float,
+        own: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> AsyncOpenReply:
+        """`send`, in an event loop."""
+        endpoint = self._endpoints.resolve(path)
+        if not endpoint.is_trusted:
+            self._check(endpoint, None)
+            if not self._engines.has_proxy:
+                self._check(endpoint, await asyncio.to_thread(_addresses, endpoint.url))
+        request = self._endpoints.request(endpoint, body, deadline, own, extra)
+        engine = self._given_async or self._engines.aio
+        return AsyncOpenReply(await engine.handle_async_request(request))
+
+    def _check(self, endpoint: Endpoint, addresses: Iterable[str] | None) -> None:
+        """Refuse where no request may go, by its text or by what its host's name stands for."""
+        refusal = endpoint.refusal
+        if refusal is None and addresses is not None and not is_public(addresses):
+            refusal = "its host is none of the public internet"
+        if refusal is not None:
+            raise ForbiddenDestinationError(refusal)
+
+    def close(self) -> None:
+        """Close the idle sync connections of the account."""
+        self._engines.close()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of this event loop."""
+        await self._engines.aclose()
+
+
+def _addresses(url: httpx.URL) -> list[str]:
+    """The IP addresses of a host."""
+    try:
+        found = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError(str(error)) from error
+    return [str(info[4][0]) for info in found]

@@ -1,0 +1,78 @@
+"""A client of the user's own, of httpx or httpx2, in the place of an engine.
+
+It is theirs: its headers, cookies, query, proxies, timeouts of connections and event hooks hold.
+Two things are ours: the token, over any ``auth`` of the client (an event hook that sets another
+``Authorization`` has the last word), and that redirects are not followed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from ..errors import ConfigurationError
+from .guarded import GuardedAsyncTransport, GuardedTransport
+
+__all__ = ["check_client", "through_client", "through_client_async"]
+
+
+def check_client(client: Any, *, is_async: bool) -> None:
+    """Refuse what is no client that can be sent through.
+
+    Raises:
+        ConfigurationError: it is none of httpx or httpx2, or the sync one in place of the async.
+    """
+    wanted, other = ("AsyncClient", "Client") if is_async else ("Client", "AsyncClient")
+    kinds = {
+        kind.__name__
+        for kind in type(client).__mro__
+        if kind.__module__.partition(".")[0] in ("httpx", "httpx2")
+    }
+    if wanted in kinds:
+        return
+    argument = "http_async_client" if is_async else "http_client"
+    instead = "http_client" if is_async else "http_async_client"
+    raise ConfigurationError(
+        f"{argument} must be an httpx.{wanted} or httpx2.{wanted}, and is "
+        f"{type(client).__module__}.{type(client).__qualname__}."
+        + (f" Pass it as {instead}." if other in kinds else "")
+    )
+
+
+def _built(client: Any, request: httpx.Request) -> Any:
+    """The request as the client builds it, with what is its own."""
+    headers = dict(request.headers.multi_items())
+    headers.pop("host")  # the client derives it from the address
+    if "python-httpx" not in client.headers.get("user-agent", ""):
+        headers.pop("user-agent", None)  # the user has named one
+    return client.build_request(
+        request.method,
+        str(request.url),
+        headers=headers,
+        content=request.content or None,
+        extensions=request.extensions,
+    )
+
+
+def through_client(client: Any) -> GuardedTransport:
+    """The sync way through a client of the user's, which stays theirs to close."""
+
+    def send(request: httpx.Request) -> Any:
+        return client.send(_built(client, request), stream=True, follow_redirects=False, auth=None)
+
+    return GuardedTransport(send, lambda: None)
+
+
+def through_client_async(client: Any) -> GuardedAsyncTransport:
+    """The way of event loops through a client of the user's, which stays theirs to close."""
+
+    async def send(request: httpx.Request) -> Any:
+        return await client.send(
+            _built(client, request), stream=True, follow_redirects=False, auth=None
+        )
+
+    async def nothing() -> None:
+        pass
+
+    return GuardedAsyncTransport(send, nothing)

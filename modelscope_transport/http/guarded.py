@@ -1,0 +1,195 @@
+"""Deadlines for the ways of httpx's own: its transports through a proxy, and a user's client.
+
+httpx bounds each wait, not the whole: a server that sends a byte now and then holds a caller for
+ever. Here a sync request's socket is shut at its deadline (``deadlines.py``); in an event loop
+every wait ends there.
+
+Laws of this file: what leaves is a reply or one of httpx's errors, also where the user's client is
+one of httpx2, whose errors have the same names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from .._cancellation import finish_anyway
+from .deadlines import Watch, watch
+
+__all__ = ["GuardedAsyncTransport", "GuardedTransport"]
+
+
+def _late() -> httpx.ReadTimeout:
+    return httpx.ReadTimeout("the deadline of the call has passed")
+
+
+def _as_httpx(error: Exception) -> Exception:
+    """The error of httpx that an error of httpx2 stands for; any other error as it is."""
+    if isinstance(error, httpx.HTTPError | httpx.StreamError | httpx.InvalidURL):
+        return error
+    if type(error).__module__.partition(".")[0] != "httpx2":
+        return error
+    kind = getattr(httpx, type(error).__name__, httpx.TransportError)
+    known = isinstance(kind, type) and issubclass(kind, httpx.TransportError)
+    return (kind if known else httpx.TransportError)(str(error))
+
+
+class _Translated:
+    """Raises httpx's errors in place of httpx2's, and of others at a deadline that has passed."""
+
+    def __init__(self, is_late: Callable[[], bool]) -> None:
+        self._is_late = is_late
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception) or isinstance(error, StopIteration):
+            return
+        if self._is_late():
+            raise _late() from error
+        found = _as_httpx(error)
+        if found is not error:
+            raise found from error
+
+
+def _notice(follow: Callable[[Any], None]) -> Callable[[str, Mapping[str, Any]], None]:
+    """What is called below httpx when a connection comes up, and again with TLS around it."""
+
+    def notice(event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            follow(info["return_value"].get_extra_info("socket"))
+
+    return notice
+
+
+def _reply_of(response: Any, stream: Any) -> httpx.Response:
+    """The reply with a stream of ours, from a response of httpx or httpx2."""
+    headers = response.headers.raw
+    if response.is_stream_consumed:  # by an event hook; what is kept of it is uncompressed
+        headers = [field for field in headers if field[0].lower() != b"content-encoding"]
+    return httpx.Response(response.status_code, headers=headers, stream=stream)
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: Any, guard: Watch) -> None:
+        self._response = response
+        self._guard = guard
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._response.is_stream_consumed:
+            yield self._response.content
+            return
+        with _Translated(lambda: self._guard.cut):
+            yield from self._response.stream
+
+    def drain(self, seconds: float) -> None:
+        """Read to the end within so many seconds, so that the connection can serve again."""
+        brief = watch(self._guard.sock, time.monotonic() + seconds)
+        with contextlib.suppress(Exception):
+            for _ in self._response.stream:
+                pass
+        brief.cancel()
+
+    def close(self) -> None:
+        self._guard.cancel()
+        with _Translated(bool):
+            self._response.close()
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """Sends as httpx does, within the deadline of each request.
+
+    Args:
+        send: sends a request and returns the response with its stream unread.
+        close: closes idle connections.
+    """
+
+    def __init__(self, send: Callable[[httpx.Request], Any], close: Callable[[], None]) -> None:
+        self._send = send
+        self._close = close
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
+        guard = watch(None, min(request.extensions.get("deadline", math.inf), _far_off()))
+        request.extensions = {**request.extensions, "trace": _notice(guard.follow)}
+        try:
+            with _Translated(lambda: guard.cut):
+                response = self._send(request)
+        except BaseException:
+            guard.cancel()
+            raise
+        network = response.extensions.get("network_stream")
+        if network is not None:  # a connection that came up for an earlier request
+            sock = network.get_extra_info("socket")
+            if sock is not None and sock is not guard.sock:
+                guard.follow(sock)
+        return _reply_of(response, _Body(response, guard))
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._close()
+
+
+def _far_off() -> float:
+    return time.monotonic() + 7 * 86400.0
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    def __init__(self, response: Any, deadline: float) -> None:
+        self._response = response
+        self._deadline = deadline
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._response.is_stream_consumed:
+            yield self._response.content
+            return
+        chunks = aiter(self._response.stream)
+        while True:
+            with _Translated(lambda: time.monotonic() >= self._deadline):
+                async with asyncio.timeout(self._deadline - time.monotonic()):
+                    data = await anext(chunks, None)
+            if data is None:
+                return
+            yield data
+
+    async def drain(self, seconds: float) -> None:
+        """Read to the end within so many seconds, so that the connection can serve again."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(seconds):
+                async for _ in self._response.stream:
+                    pass
+
+    async def aclose(self) -> None:
+        with _Translated(bool):
+            await finish_anyway(self._response.aclose())
+
+
+class GuardedAsyncTransport(httpx.AsyncBaseTransport):
+    """`GuardedTransport` for event loops."""
+
+    def __init__(
+        self,
+        send: Callable[[httpx.Request], Awaitable[Any]],
+        aclose: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._send = send
+        self._aclose = aclose
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
+        deadline = min(request.extensions.get("deadline", math.inf), _far_off())
+        with _Translated(lambda: time.monotonic() >= deadline):
+            async with asyncio.timeout(deadline - time.monotonic()):
+                response = await self._send(request)
+        return _reply_of(response, _AsyncBody(response, deadline))
+
+    async def aclose(self) -> None:
+        """Close idle connections."""
+        await self._aclose()

@@ -1,0 +1,273 @@
+"""The sync engine: requests over HTTP/1.1, on the standard library.
+
+Laws of this file: no policy, and no second attempt. What leaves is a reply or one of httpx's
+errors with the original as its cause. One exchange at a time is on a connection, and a connection
+serves again only where nothing stands behind its last reply.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import ssl
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
+
+import httpx
+
+from .sync_connection import PIECE, Connection, Origin, connect
+from .sync_reply import TOKEN, Reply, tokens
+
+__all__ = ["SyncEngine"]
+
+# Idle connections of one engine, and for how many seconds each of them is kept.
+_MOST_IDLE = 64
+_KEPT = 30.0
+
+_is_request = re.compile(
+    TOKEN + rb" [!-~]++ HTTP/1\.1\r\n(?:" + TOKEN + rb": [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
+).fullmatch
+
+
+class _Part:
+    """One part of an exchange: what fails in it becomes an error of httpx's."""
+
+    def __init__(self, late: type[httpx.TransportError], broken: type[httpx.TransportError]):
+        self._late = late
+        self._broken = broken
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        found: type[httpx.TransportError]
+        if isinstance(error, TimeoutError):
+            found = self._late
+        elif isinstance(error, HTTPException):
+            found = httpx.RemoteProtocolError
+        elif isinstance(error, OSError | ValueError):
+            found = self._broken
+        else:
+            return
+        raise found(str(error) or type(error).__name__) from error
+
+
+_connecting = _Part(httpx.ConnectTimeout, httpx.ConnectError)
+_sending = _Part(httpx.WriteTimeout, httpx.WriteError)
+_reading = _Part(httpx.ReadTimeout, httpx.ReadError)
+
+
+class _Body(httpx.SyncByteStream):
+    """The bytes of a reply as they arrive.
+
+    Args:
+        reply: the reply, whose head was read.
+        connection: where it comes.
+        release: takes the connection back when the body was read to its end.
+    """
+
+    def __init__(
+        self, reply: Reply, connection: Connection, release: Callable[[Connection], None]
+    ) -> None:
+        self._reply = reply
+        self._connection = connection
+        self._release = release
+        self._begun = False
+        self._over = threading.Lock()  # acquired once, by the thread that ends the exchange
+        if reply.is_whole():
+            self._end()
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._begun:
+            raise httpx.StreamConsumed
+        self._begun = True
+        yield from self._rest()
+
+    def drain(self, seconds: float) -> None:
+        """Read to the end within so many seconds, so that the connection can serve again."""
+        raw = self._connection.raw
+        raw.deadline = min(raw.deadline, time.monotonic() + seconds)
+        with contextlib.suppress(httpx.TransportError):
+            for _ in self._rest():
+                pass
+
+    def _rest(self) -> Iterator[bytes]:
+        reply = self._reply
+        try:
+            with _reading:
+                while not reply.is_whole():
+                    if self._over.locked():
+                        raise ConnectionAbortedError("the reply was closed before its end")
+                    data = reply.read1(PIECE)
+                    if reply.is_whole():  # from here on the connection may be another request's
+                        self._end()
+                        if data:
+                            yield data
+                        return
+                    yield data
+        except httpx.TransportError:
+            self.close()
+            raise
+
+    def _end(self) -> None:
+        if not self._over.acquire(blocking=False):
+            return
+        if self._reply.will_close:
+            self._connection.raw.cut()
+        else:
+            self._release(self._connection)
+
+    def close(self) -> None:
+        """Close the connection, unless the body was read to its end; from any thread."""
+        if self._over.acquire(blocking=False):
+            self._connection.raw.cut()
+
+
+class SyncEngine(httpx.BaseTransport):
+    """Sends the requests of one account and keeps its connections. Safe over threads and forks.
+
+    A request's extensions bound it: ``"timeout"`` holds seconds as httpx has them, where those to
+    ``read`` and ``write`` are of silence, and ``"deadline"`` is the end of the whole exchange,
+    its body included, on ``time.monotonic()``. What is absent or ``None`` is not bounded.
+
+    Args:
+        tls: makes the context for encrypted connections; called once, at the first of them.
+    """
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._make_tls = tls
+        self._tls: ssl.SSLContext | None = None
+        self._lock = threading.Lock()
+        self._idle: deque[Connection] = deque()  # the one used last stands last
+        _engines.add(self)
+        weakref.finalize(self, _close_all, self._idle)  # at the end of the process, too
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and read the head of its reply; the reply's stream reads its body.
+
+        Raises:
+            httpx.LocalProtocolError: HTTP cannot carry the request.
+            httpx.ConnectError: nothing was sent; for want of time, ``httpx.ConnectTimeout``.
+            httpx.WriteError: it was not sent whole; for want of time, ``httpx.WriteTimeout``.
+            httpx.ReadError: the connection broke; ``httpx.ReadTimeout``: no reply came in time.
+            httpx.RemoteProtocolError: the reply is none of HTTP/1, or was cut off.
+        """
+        head, body = _head(request), request.content
+        connect_limit, read_limit, write_limit, deadline = _limits(request)
+        connection = self._connection(request.url, connect_limit, deadline)
+        raw = connection.raw
+        try:
+            raw.limit, raw.deadline = read_limit, deadline
+            reply = Reply(connection, request.method)
+            with _sending:
+                whole = connection.send(
+                    memoryview(head + body[:PIECE]), write_limit, reply.read_head
+                ) and (
+                    len(body) <= PIECE
+                    or connection.send(memoryview(body)[PIECE:], write_limit, reply.read_head)
+                )
+            with _reading:
+                while not reply.is_final:
+                    reply.read_head()
+            if not whole or b"close" in tokens(request.headers.raw, b"connection"):
+                reply.will_close = True
+        except BaseException:
+            raw.cut()
+            raise
+        stream = _Body(reply, connection, self._release)
+        return httpx.Response(reply.status, headers=reply.fields, stream=stream)
+
+    def _connection(self, url: httpx.URL, limit: float, deadline: float) -> Connection:
+        """The idle connection that was used last, or a new one."""
+        encrypted = url.raw_scheme == b"https"
+        origin = url.raw_scheme, url.raw_host, url.port or (443 if encrypted else 80)
+        while (idle := self._take(origin)) is not None:
+            if idle.is_quiet():
+                return idle
+            idle.raw.cut()
+        with _connecting:
+            end = min(deadline, time.monotonic() + limit)
+            return connect(origin, end, self._known_tls if encrypted else None)
+
+    def _known_tls(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                self._tls = self._make_tls()
+            return self._tls
+
+    def _take(self, origin: Origin) -> Connection | None:
+        with self._lock:
+            oldest = time.monotonic() - _KEPT
+            for place in reversed(range(len(self._idle))):
+                connection = self._idle[place]
+                if connection.origin == origin and connection.used_at >= oldest:
+                    del self._idle[place]
+                    return connection
+        return None
+
+    def _release(self, connection: Connection) -> None:
+        if not connection.is_quiet():
+            connection.raw.cut()
+            return
+        connection.used_at = now = time.monotonic()
+        with self._lock:
+            self._idle.append(connection)
+            while len(self._idle) > _MOST_IDLE or self._idle[0].used_at < now - _KEPT:
+                self._idle.popleft().raw.cut()
+
+    def close(self) -> None:
+        """Close the idle connections. The engine goes on serving."""
+        with self._lock:
+            _close_all(self._idle)
+
+    def forget(self) -> None:
+        """Leave the connections to the process that this one is a fork of."""
+        self._lock = threading.Lock()  # another thread of the parent may hold the old one
+        self.close()  # descriptors of this process, that is; the parent's stay open
+
+
+def _head(request: httpx.Request) -> bytes:
+    """The request line and the headers, exactly as they were given.
+
+    Raises:
+        httpx.LocalProtocolError: they would be read as something else.
+    """
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+    lines += [b"%s: %s" % field for field in request.headers.raw]
+    head = b"\r\n".join((*lines, b"", b""))
+    if head.count(b"\n") != len(lines) + 1 or not _is_request(head):
+        raise httpx.LocalProtocolError("the method, the path or a header is none of HTTP/1")
+    return head
+
+
+def _limits(request: httpx.Request) -> list[float]:
+    """Seconds to connect, to read and to write, and the end of all."""
+    given = request.extensions.get("timeout") or {}
+    limits = [given.get(name) for name in ("connect", "read", "write")]
+    limits.append(request.extensions.get("deadline"))
+    return [math.inf if limit is None else limit for limit in limits]
+
+
+def _close_all(idle: deque[Connection]) -> None:
+    while idle:
+        idle.pop().raw.cut()
+
+
+_engines: weakref.WeakSet[SyncEngine] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for engine in list(_engines):
+        engine.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,116 @@
+"""Credentials that do not show themselves, and their removal from what others say.
+
+Laws of this file: a secret leaves only by `Secret.reveal`; it goes into no ``repr``, ``str``,
+pickle or copy of an object's state.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import urllib.parse
+from collections.abc import Iterable
+
+__all__ = ["Redactor", "Secret", "hide"]
+
+
+class Secret:
+    """A credential: a token, the URL of a proxy, the value of a header.
+
+    Args:
+        value: the credential.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Hide the value."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """The credential itself."""
+        return self._value
+
+    def fingerprint(self) -> str:
+        """A short name for the credential that does not lead back to it."""
+        digest = hashlib.blake2b(self._value.encode(), digest_size=8, person=b"ms-adapters")
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        """Say that there is one."""
+        return "Secret('**********')"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the credentials are."""
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        """Hash of the credential."""
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        """Refuse: a credential does not go into a pickle."""
+        raise TypeError("a credential cannot be pickled; it is found again in the environment")
+
+
+def hide(value: str | Secret | None) -> Secret | None:
+    """A credential as it was passed, hidden at once; ``None`` stays ``None``.
+
+    A traceback that shows local variables then shows no credential:
+    ``api_key = hide(api_key)`` is the first statement of a function that takes one.
+    """
+    return Secret(value) if isinstance(value, str) else value
+
+
+# A shorter value of a header is more likely a word of every answer than a credential.
+_SHORTEST_HEADER = 8
+
+
+class Redactor:
+    """Takes credentials out of the words of others: a server that echoes one would spread it.
+
+    Args:
+        tokens: access tokens; replaced however short they are.
+        proxies: URLs of proxies, of which the passwords are taken out.
+        headers: values of headers that the user gave.
+    """
+
+    __slots__ = ("_words",)
+
+    def __init__(
+        self,
+        tokens: Iterable[Secret],
+        proxies: Iterable[Secret] = (),
+        headers: Iterable[Secret] = (),
+    ) -> None:
+        """Collect the forms in which the credentials may come back."""
+        words = {token.reveal() for token in tokens}
+        words |= {value for header in headers if len(value := header.reveal()) >= _SHORTEST_HEADER}
+        for proxy in proxies:
+            words |= _proxy_words(proxy.reveal())
+        # The longest first: one may be a part of another.
+        self._words = sorted(filter(None, words), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text without the credentials."""
+        for word in self._words:
+            text = text.replace(word, "***")
+        return text
+
+    def __repr__(self) -> str:
+        """Show nothing of them."""
+        return "Redactor()"
+
+    def __reduce__(self) -> str:
+        """Refuse, as `Secret` does."""
+        raise TypeError("credentials cannot be pickled")
+
+
+def _proxy_words(url: str) -> set[str]:
+    """The password of a proxy as it is written, as it is meant and as HTTP sends it."""
+    user, _, password = urllib.parse.urlsplit(url).netloc.rpartition("@")[0].partition(":")
+    if not password:
+        return set()
+    plain = urllib.parse.unquote(password)
+    pair = f"{urllib.parse.unquote(user)}:{plain}".encode()
+    return {url, password, plain, base64.b64encode(pair).decode()}
