@@ -188,11 +188,18 @@ def test_calls_are_read_from_blocks_and_from_what_stands_beside_them(
     assert llm.get_tool_calls_from_response(answer) == [call]
 
 
-@pytest.mark.parametrize("arguments", ["", "{}", "{", "[1]", "null"])
-def test_arguments_that_are_none_are_empty(server: ForeignServer, arguments: str) -> None:
+@pytest.mark.parametrize("arguments", ["", "{}"])
+def test_no_arguments_are_empty_ones(server: ForeignServer, arguments: str) -> None:
     llm = model(server, calls("search", arguments=arguments))
     (call,) = llm.get_tool_calls_from_response(llm.chat(HELLO))
     assert call.tool_kwargs == {}
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]"])
+def test_arguments_that_cannot_be_used_make_no_call(server: ForeignServer, arguments: str) -> None:
+    answer = model(server, calls("search", arguments=arguments)).chat(HELLO)
+    (broken,) = answer.message.additional_kwargs["invalid_tool_calls"]
+    assert (broken["name"], broken["arguments"]) == ("search", arguments)
 
 
 def test_no_call_is_an_error_where_one_is_needed(server: ForeignServer) -> None:
