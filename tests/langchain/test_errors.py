@@ -340,7 +340,6 @@ COSTS: list[tuple[str, int]] = [
     ("account_spent", 1),
     ("model_spent", 1),
     ("balance_spent", 1),
-    ("free_spent", 1),
     ("retired_1008", 1),
     ("invalid_parameter", 1),
     ("context_length", 1),
