@@ -82,7 +82,7 @@ def test_a_balance_that_is_still_too_small_blocks_what_it_does_not_pay(
     taken(ledger, account, "lite")
     clock.now += 3500
     refused(ledger, account, "standard")
-    clock.now += 100  # nobody could ask meanwhile: a call finds it out
+    clock.now += 100  # it was not asked for meanwhile: a call finds it out
     taken(ledger, account, "standard")
 
 
