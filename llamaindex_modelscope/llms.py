@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import (
 from pydantic import SecretStr
 
 from modelscope_transport.catalogue import ModelProfile, profile_for
-from modelscope_transport.client import AsyncChatStream, ChatStream, Client
+from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
 from modelscope_transport.secret import Secret
 from modelscope_transport.types import ChatRequest, Message
@@ -28,6 +28,7 @@ from ._chat_fields import CHAT_OPTIONS, MERGED_OPTIONS, ChatFields
 from ._connected import hidden
 from ._convert import to_messages
 from ._events import chat_events, completion_events
+from ._growing import agrow, grow
 from ._options import chat_request, check_options
 from ._replies import GrowingMessage, to_chat_response, to_completion_response
 from ._structured import StructuredOutputLLM
@@ -256,14 +257,14 @@ class ModelScope(ChatFields, StructuredOutputLLM):
         # The stream is open when this returns: what fails at the start fails in the call.
         stream = self.client.stream_chat(self._request(messages, kwargs))
         message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
-        return _grow(stream, message, self.rate_limiter)
+        return grow(stream, message, self.rate_limiter)
 
     async def _astream(
         self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]
     ) -> ChatResponseAsyncGen:
         stream = await self.client.aio.stream_chat(self._request(messages, kwargs))
         message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
-        return _agrow(stream, message, self.rate_limiter)
+        return agrow(stream, message, self.rate_limiter)
 
     def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
         return to_messages(messages)
@@ -342,26 +343,3 @@ class ModelScope(ChatFields, StructuredOutputLLM):
         with native_errors(self.rate_limiter):
             stream = await self._astream(self._prompt(prompt, formatted), kwargs)
         return (to_completion_response(response) async for response in stream)
-
-
-def _grow(
-    stream: ChatStream, message: GrowingMessage, limiter: object
-) -> Generator[ChatResponse, None, None]:
-    with native_errors(limiter), stream:
-        for delta in stream:
-            response = message.add(delta)
-            if response is not None:
-                yield response
-        yield message.finish()
-
-
-async def _agrow(
-    stream: AsyncChatStream, message: GrowingMessage, limiter: object
-) -> AsyncGenerator[ChatResponse, None]:
-    with native_errors(limiter):
-        async with stream:
-            async for delta in stream:
-                response = message.add(delta)
-                if response is not None:
-                    yield response
-            yield message.finish()

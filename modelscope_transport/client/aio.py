@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, Self
@@ -15,7 +16,7 @@ from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
 from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
-from ..quota import Balance, DayUse, Plan, Quota
+from ..quota import Balance, DayUse, Plan, Quota, Statement
 from ..task_types import (
     ImageRequest,
     ImageResult,
@@ -199,7 +200,15 @@ class AsyncClient(ClientFront):
     async def balance(self) -> Balance:
         """As `Client.balance`."""
         balance: Balance = await self._ask(*self._free(catalogue.balance(self._hub())))
-        return await asyncio.to_thread(self._record_balance, balance)
+        return balance
+
+    async def statement(self) -> Statement:
+        """As `Client.statement`."""
+        found = {}
+        for name, books in self._books().items():
+            with contextlib.suppress(ModelScopeError):
+                found[name] = await self._ask(*books)
+        return await asyncio.to_thread(self._statement, found)
 
     async def models(self) -> tuple[str, ...]:
         """As `Client.models`."""

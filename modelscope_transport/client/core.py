@@ -148,11 +148,26 @@ class Core:
         others = []
         for platform in options.platforms:
             settings = self._settings_of(platform)
-            # Its calls are counted in any case: they cost money.
-            ledger = self.ledger or open_ledger("memory")
+            ledger = self._ledger_of(platform)
             admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
             others.append(Service(admission, Channel(settings, _user_agent())))
         return home, *others
+
+    def _ledger_of(self, platform: Platform) -> Ledger:
+        """Where calls to a platform are counted: they cost money, so all processes count them.
+
+        Raises:
+            ConfigurationError: other processes would not see the count, so that its cap held for
+                each of them alone.
+        """
+        ledger = self.ledger
+        if ledger is None or not ledger.is_shared:
+            raise ConfigurationError(
+                f"The platform {platform.base_url} has a cap, which needs a ledger that all "
+                "processes share. Leave ledger= and MODELSCOPE_LEDGER out, or name a file or a "
+                "Redis."
+            )
+        return ledger
 
     @functools.cached_property
     def driver(self) -> Driver:

@@ -6,6 +6,7 @@ is known of the account: spent pools, lessons about models, the retry budget.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -19,7 +20,7 @@ from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
 from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
-from ..quota import Balance, DayUse, Plan, Quota
+from ..quota import Balance, DayUse, Plan, Quota, Statement
 from ..task_types import (
     ImageRequest,
     ImageResult,
@@ -265,27 +266,15 @@ class Client(ClientFront):
         return self._quota(model)
 
     def quotas(self) -> tuple[Quota, ...]:
-        """The account's pool, then those of the models that were asked today or are spent.
-
-        Raises:
-            ConfigurationError: the ledger is switched off, or cannot be used.
-        """
+        """The account's pool, then those of the models that were asked today or are spent. Raises as `quota` does."""
         return self._quotas()
 
     def history(self, days: int = 14) -> tuple[DayUse, ...]:
-        """What was spent on each of the last days, oldest first, without idle days.
-
-        Raises:
-            ConfigurationError: the ledger is switched off, or cannot be used.
-        """
+        """What was spent on each of the last days, oldest first, without idle days. Raises as `quota` does."""
         return self._history(days)
 
     def plan(self, items: int, model: str) -> Plan:
-        """Whether so many questions, or texts to embed, fit into today; else how long they take.
-
-        Raises:
-            ConfigurationError: the ledger is switched off, or cannot be used.
-        """
+        """Whether so many questions, or texts to embed, fit into today; else how long they take. Raises as `quota` does."""
         return self._plan(items, model)
 
     def balance(self) -> Balance:
@@ -297,23 +286,31 @@ class Client(ClientFront):
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
         balance: Balance = self._ask(*self._free(catalogue.balance(self._hub())))
-        return self._record_balance(balance)
+        return balance
 
-    def models(self) -> tuple[str, ...]:
-        """IDs of the models that the service lists. It serves more: embedding models, for one.
+    def statement(self) -> Statement:
+        """The account's books: balance, lots, prices and grants, and use as both sides count it.
+
+        The service is asked for what it tells of them, free of charge; what it does not tell, or
+        in a form that is not known, is left out.
 
         Raises:
-            ModelScopeError: one of the tree in `modelscope_transport.errors`.
+            ConfigurationError: the ledger is switched off or cannot be used, or the hub of the
+                service is not known.
         """
+        found = {}
+        for name, books in self._books().items():
+            with contextlib.suppress(ModelScopeError):
+                found[name] = self._ask(*books)
+        return self._statement(found)
+
+    def models(self) -> tuple[str, ...]:
+        """IDs of the models that the service lists; it serves more. Raises as `balance` does."""
         listed: tuple[str, ...] = self._ask(*self._free(catalogue.listed()))
         return listed
 
     def served_at(self) -> tuple[tuple[str, ...], float | None]:
-        """`models`, and the time by the service's own clock, seconds since the epoch.
-
-        Raises:
-            ModelScopeError: one of the tree in `modelscope_transport.errors`.
-        """
+        """`models`, and the time by the service's own clock, seconds since the epoch."""
         found: tuple[tuple[str, ...], float | None]
         found = self._ask(*self._free(catalogue.listed_at()))
         return found
