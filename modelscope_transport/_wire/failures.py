@@ -16,9 +16,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..answers import ChatResult
 from ..errors import ErrorDetails, ModelScopeError, RateLimitError
 from ..quota import Allowance, QuotaBlock, Reservation, next_reset
-from ..types import ChatResult
 from .failure_table import Kind, Row, failure_rows, shape_rows
 from .outcomes import (
     Failure,

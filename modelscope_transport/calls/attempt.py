@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from .._wire.encoded import Encoded
 from .._wire.failures import Verdict
 from .._wire.outcomes import Outcome, Reply
+from ..answers import Origin
 from ..catalogue.models import ProfileBook
 from ..quota import Balance, Reservation
-from ..types import Origin
 from .retry import RetryBudget, RetryPolicy
 
 __all__ = ["Attempt", "Flow", "Handover", "Terms", "read_outcome", "steps"]

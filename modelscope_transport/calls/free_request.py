@@ -15,8 +15,8 @@ from .._wire.encoded import Encoded, Ended
 from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
 from .._wire.outcomes import Failure, NoReply, Outcome
+from ..answers import Origin
 from ..quota import Balance
-from ..types import Origin
 from .attempt import Attempt, Flow, Handover, Terms, read_outcome
 
 __all__ = ["FreeAnswer", "free_flow", "request_free"]

@@ -26,6 +26,7 @@ from .._wire.outcomes import (
     read_request_id,
     telling_headers,
 )
+from ..answers import Origin
 from ..catalogue.models import (
     ModelProfile,
     near_names,
@@ -34,12 +35,7 @@ from ..catalogue.models import (
 )
 from ..catalogue.tasks import Task
 from ..task_types import ImageRequest, PipelineRequest, RerankRequest
-from ..types import (
-    ChatRequest,
-    EmbeddingRequest,
-    NamedTool,
-    Origin,
-)
+from ..types import ChatRequest, EmbeddingRequest, NamedTool
 from .attempt import Attempt, Flow, Handover, Terms, read_outcome
 from .free_request import request_free
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from .._wire import catalogue
 from .._wire.chat import Opening
+from ..answers import ChatResult, EmbeddingResult
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
@@ -25,7 +26,7 @@ from ..task_types import (
     RerankRequest,
     RerankResult,
 )
-from ..types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
+from ..types import ChatRequest, EmbeddingRequest
 from .async_reuse import AsyncReuse
 from .async_streams import AsyncChatStream, deltas
 from .embedding_batches import Batches
@@ -144,8 +145,7 @@ class AsyncClient(ClientFront):
             raise
         finally:
             slot.release()
-        result: ImageResult = handover.value
-        return result
+        return handover.value  # type: ignore[no-any-return]
 
     async def run(self, request: PipelineRequest) -> PipelineResult:
         """As `Client.run`."""
@@ -199,8 +199,8 @@ class AsyncClient(ClientFront):
 
     async def balance(self) -> Balance:
         """As `Client.balance`."""
-        balance: Balance = await self._ask(*self._free(catalogue.balance(self._hub())))
-        return balance
+        balance = await self._ask(*self._free(catalogue.balance(self._hub())))
+        return balance  # type: ignore[no-any-return]
 
     async def statement(self) -> Statement:
         """As `Client.statement`."""
@@ -212,14 +212,11 @@ class AsyncClient(ClientFront):
 
     async def models(self) -> tuple[str, ...]:
         """As `Client.models`."""
-        listed: tuple[str, ...] = await self._ask(*self._free(catalogue.listed()))
-        return listed
+        return await self._ask(*self._free(catalogue.listed()))  # type: ignore[no-any-return]
 
     async def served_at(self) -> tuple[tuple[str, ...], float | None]:
         """As `Client.served_at`."""
-        found: tuple[tuple[str, ...], float | None]
-        found = await self._ask(*self._free(catalogue.listed_at()))
-        return found
+        return await self._ask(*self._free(catalogue.listed_at()))  # type: ignore[no-any-return]
 
     async def model_status(self, model: str) -> ModelStatus:
         """As `Client.model_status`."""

@@ -9,8 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from ..answers import EmbeddingResult, Origin, Usage
 from ..errors import InvalidRequestError, UnexpectedReplyError
-from ..types import EmbeddingResult, Origin, Usage
 
 __all__ = ["Batches"]
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from .._wire import catalogue
 from .._wire.chat import Opening
+from ..answers import ChatResult, EmbeddingResult
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
@@ -29,7 +30,7 @@ from ..task_types import (
     RerankRequest,
     RerankResult,
 )
-from ..types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
+from ..types import ChatRequest, EmbeddingRequest
 from .embedding_batches import Batches
 from .front import ClientFront, no_turn, trivial_ranking
 from .rerank_prompt import read_ranking, to_chat
@@ -54,8 +55,7 @@ class Client(ClientFront):
         ConfigurationError: no token, or something that cannot be sent.
 
     Example:
-        >>> client = Client()  # the token is found in MODELSCOPE_API_KEY
-        >>> client.chat(ChatRequest(model="Qwen/Qwen3-8B", messages=(Message("user", "Hi"),))).text
+        ``Client().chat(ChatRequest(model=…, messages=(Message("user", "Hello!"),))).text``
     """
 
     @functools.cached_property
@@ -194,8 +194,7 @@ class Client(ClientFront):
             raise
         finally:
             slot.release()
-        result: ImageResult = handover.value
-        return result
+        return handover.value  # type: ignore[no-any-return]
 
     def run(self, request: PipelineRequest) -> PipelineResult:
         """Run a classic pipeline. The service does not document their address.
@@ -266,15 +265,24 @@ class Client(ClientFront):
         return self._quota(model)
 
     def quotas(self) -> tuple[Quota, ...]:
-        """The account's pool, then those of the models that were asked today or are spent. Raises as `quota` does."""
+        """The account's pool, then those of the models that were asked today or are spent.
+
+        Raises as `quota` does.
+        """
         return self._quotas()
 
     def history(self, days: int = 14) -> tuple[DayUse, ...]:
-        """What was spent on each of the last days, oldest first, without idle days. Raises as `quota` does."""
+        """What was spent on each of the last days, oldest first, without idle days.
+
+        Raises as `quota` does.
+        """
         return self._history(days)
 
     def plan(self, items: int, model: str) -> Plan:
-        """Whether so many questions, or texts to embed, fit into today; else how long they take. Raises as `quota` does."""
+        """Whether so many questions, or texts to embed, fit into today; else how long they take.
+
+        Raises as `quota` does.
+        """
         return self._plan(items, model)
 
     def balance(self) -> Balance:
@@ -285,8 +293,8 @@ class Client(ClientFront):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
-        balance: Balance = self._ask(*self._free(catalogue.balance(self._hub())))
-        return balance
+        balance = self._ask(*self._free(catalogue.balance(self._hub())))
+        return balance  # type: ignore[no-any-return]
 
     def statement(self) -> Statement:
         """The account's books: balance, lots, prices and grants, and use as both sides count it.
@@ -306,14 +314,11 @@ class Client(ClientFront):
 
     def models(self) -> tuple[str, ...]:
         """IDs of the models that the service lists; it serves more. Raises as `balance` does."""
-        listed: tuple[str, ...] = self._ask(*self._free(catalogue.listed()))
-        return listed
+        return self._ask(*self._free(catalogue.listed()))  # type: ignore[no-any-return]
 
     def served_at(self) -> tuple[tuple[str, ...], float | None]:
         """`models`, and the time by the service's own clock, seconds since the epoch."""
-        found: tuple[tuple[str, ...], float | None]
-        found = self._ask(*self._free(catalogue.listed_at()))
-        return found
+        return self._ask(*self._free(catalogue.listed_at()))  # type: ignore[no-any-return]
 
     def model_status(self, model: str) -> ModelStatus:
         """Ask the service whether it serves a model, and at which price. Free of charge.
