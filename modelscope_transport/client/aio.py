@@ -199,8 +199,8 @@ class AsyncClient(ClientFront):
 
     async def balance(self) -> Balance:
         """As `Client.balance`."""
-        balance = await self._ask(*self._free(catalogue.balance(self._hub())))
-        return balance  # type: ignore[no-any-return]
+        asked = self._free(catalogue.balance(self._hub()))
+        return await self._ask(*asked)  # type: ignore[no-any-return]
 
     async def statement(self) -> Statement:
         """As `Client.statement`."""
@@ -229,8 +229,6 @@ class AsyncClient(ClientFront):
     async def _ask(self, flow: Flow, deadline: float) -> Any:
         handover, _ = await self._core.async_driver.run(flow, deadline)
         return handover.value
-
-    # --- the end --------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""

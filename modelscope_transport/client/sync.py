@@ -293,8 +293,8 @@ class Client(ClientFront):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
-        balance = self._ask(*self._free(catalogue.balance(self._hub())))
-        return balance  # type: ignore[no-any-return]
+        asked = self._free(catalogue.balance(self._hub()))
+        return self._ask(*asked)  # type: ignore[no-any-return]
 
     def statement(self) -> Statement:
         """The account's books: balance, lots, prices and grants, and use as both sides count it.
@@ -335,8 +335,6 @@ class Client(ClientFront):
     def _ask(self, flow: Flow, deadline: float) -> Any:
         handover, _ = self._core.driver.run(flow, deadline)
         return handover.value
-
-    # --- the end --------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the idle connections of the account; a later call opens new ones."""
