@@ -19,8 +19,6 @@ from llama_index.core.llms.llm import ToolSelection
 
 from benchmarks import stub
 
-VECTOR = [round(0.001 * number, 6) for number in range(stub.DIMENSIONS)]
-
 
 class Idle(FunctionCallingLLM):
     """LlamaIndex around a model that makes its responses and does nothing else.
@@ -93,23 +91,17 @@ class Idle(FunctionCallingLLM):
     complete = stream_complete = acomplete = astream_complete = _never
 
 
-def idle(reply: str) -> Idle:
-    """An idle model that says what the stub says."""
-    kind, _, count = reply.partition("-")
-    pieces = stub.arguments(int(count)) if kind == "tools" else stub.words(int(count))
-    return Idle(kind=kind, pieces=pieces)
-
-
 class IdleEmbedding(BaseEmbedding):
     """LlamaIndex around vectors that are there."""
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return [VECTOR for _ in texts]
+        return [stub.VECTOR for _ in texts]
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return VECTOR
+        return stub.VECTOR
 
-    _get_query_embedding = _get_text_embedding
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return stub.VECTOR
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
-        return VECTOR
+        return stub.VECTOR

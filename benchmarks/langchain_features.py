@@ -13,13 +13,14 @@ import sys
 import warnings
 from pathlib import Path
 
-# beside this file lies one named like a framework, and this folder stands first in the way to it
+# the packages stand beside this folder
 sys.path[0] = str(Path(__file__).parents[1])
 
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings  # noqa: E402
 
 from benchmarks import feature_rows, service_rows  # noqa: E402, F401 - they enter their rows
 from benchmarks.features import ROWS, Outcome, Row, Side  # noqa: E402
+from benchmarks.isolation import isolated  # noqa: E402
 from langchain_modelscope import ChatModelScope, ModelScopeEmbeddings  # noqa: E402
 from modelscope_transport.emulator import LocalService  # noqa: E402
 
@@ -42,7 +43,7 @@ def main() -> int:
     worse = []
     print(f"| {'feature':41} | {'ChatOpenAI':47} | {'ChatModelScope':47} |")
     print(f"|{'-' * 43}|{'-' * 49}|{'-' * 49}|")
-    with LocalService() as service:
+    with isolated(), LocalService() as service:
         theirs = Side(service, ChatOpenAI, OpenAIEmbeddings)
         ours = Side(service, ChatModelScope, ModelScopeEmbeddings)
         for name, function in ROWS.items():

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-# in the folder of this file lies one named like a framework
+# the packages stand beside this folder
 sys.path[0] = str(ROOT)
 
 from benchmarks import stub  # noqa: E402

@@ -1,57 +1,63 @@
-"""Measuring: the CPU time of this process, contestants in turn, ratios against goals.
+"""Measuring: the CPU time of this process, contestants in turn, ratios within one run.
 
-The machine may be busy with other things: medians of interleaved repetitions are compared, and only
-within one run.
+The machine may be busy with other things. So the contestants take turns round by round, each round
+gives a ratio of its own, and the median of those ratios is what counts: whatever slows a round
+slows both sides of its ratio.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import os
-import resource
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 
+__all__ = [
+    "Measured",
+    "OnLoop",
+    "Times",
+    "Work",
+    "growth",
+    "in_turn",
+    "measure",
+    "medians",
+    "ratio",
+    "repeated",
+    "verdict",
+]
+
 Work = Callable[[], Any]
+# CPU microseconds of a unit, by contestant, one number a round
+Times = Mapping[str, list[float]]
 
 
-class Goal(NamedTuple):
-    """Ratios to reach.
-
-    Attributes:
-        peer: at least so many times less than the peer.
-        floor: at most so much of the floor.
-    """
-
-    peer: float | None = None
-    floor: float | None = None
-
-
-class Workload(NamedTuple):
-    """What is done, by whom, and how many units of it a turn has.
+class Measured(NamedTuple):
+    """What came of a row.
 
     Attributes:
-        name: as the table shows it.
-        unit: what the microseconds are of.
-        units: units in one turn.
-        contestants: ``ours``, ``peer``, and the two parts of the floor: ``raw`` and ``idle``.
-        goal: ratios to reach.
+        cpu: CPU microseconds of one unit, by contestant; for the reader, never compared.
+        ratios: what is compared with the record, by kind (see recorded.py).
     """
 
-    name: str
-    unit: str
-    units: int
-    contestants: Mapping[str, Work]
-    goal: Goal
+    cpu: dict[str, float]
+    ratios: dict[str, float]
+
+
+class OnLoop:
+    """Makes works of coroutine functions; all run on the same event loop, as in a program."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+
+    def __call__(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> Work:
+        """The work that runs the function to its end."""
+        return lambda: self.loop.run_until_complete(function())
 
 
 def repeated(times: int, works: Mapping[str, Work]) -> dict[str, Work]:
-    """Each work so many times in a turn; it answers with its last answer."""
+    """Each work so many times in a turn; the result is that of its last time."""
 
     def repeat(work: Work) -> Work:
         return lambda: [work() for _ in range(times)][-1]
@@ -67,105 +73,34 @@ def measure(work: Work, units: int) -> float:
     return (time.process_time() - begun) / units * 1e6
 
 
-def compare(
-    workload: Workload, repetitions: int, said: Callable[[Any], object]
-) -> dict[str, float]:
-    """Medians of all contestants, in turn.
-
-    Args:
-        workload: what to do.
-        repetitions: turns of each.
-        said: what there is to compare in an answer, so that nobody is fast by dropping text.
-    """
-    works = workload.contestants
-    answers = {said(works[name]()) for name in works if name != "raw"}
-    works["raw"]()
-    if len(answers) > 1:
-        raise SystemExit(f"{workload.name}: the contestants do not say the same")
+def in_turn(works: Mapping[str, Work], units: int, rounds: int) -> Times:
+    """CPU microseconds of a unit of each contestant, round by round."""
     times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repetitions):
+    for _ in range(rounds):
         for name, work in works.items():
-            times[name].append(measure(work, workload.units))
+            times[name].append(measure(work, units))
+    return times
+
+
+def ratio(times: Times, over: str, *under: str) -> float:
+    """Median of the rounds' ratios: one contestant over the sum of others."""
+    sums = [sum(turn) for turn in zip(*(times[name] for name in under), strict=True)]
+    ratios: list[float] = [a / b for a, b in zip(times[over], sums, strict=True)]
+    return statistics.median(ratios)
+
+
+def medians(times: Times) -> dict[str, float]:
+    """Median of each contestant."""
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def growth(short: Work, long: Work, repetitions: int, *, collecting: bool = False) -> float:
-    """How many times as much the long work costs, by default with the garbage collector off.
-
-    With it on, its walks through all that a process has imported and keeps are what grows.
-    """
-    if not collecting:
-        gc.disable()
-    try:
-        turns = [(measure(short, 1), measure(long, 1)) for _ in range(repetitions)]
-    finally:
-        gc.enable()
-    return statistics.median(it for _, it in turns) / statistics.median(it for it, _ in turns)
-
-
-def fresh(statements: Mapping[str, str], repetitions: int) -> dict[str, tuple[float, float]]:
-    """CPU seconds and MiB of a fresh process after each piece of code, its bytecode at hand.
-
-    Without click, because httpx imports its command line wherever click and rich are installed.
-    """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in statements}
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
-        for turn in range(repetitions + 1):
-            for name, statement in statements.items():
-                script = f"{_BEGIN.format(path=sys.path[0])}\n{statement}\n{_TELL}"
-                told = subprocess.run(
-                    [sys.executable, "-c", script],
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout.split()
-                if turn:  # the first one compiles
-                    found[name].append((float(told[0]), float(told[1])))
-    return {
-        name: (statistics.median(cpu for cpu, _ in runs), statistics.median(m for _, m in runs))
-        for name, runs in found.items()
-    }
-
-
-_BEGIN = """
-import sys, time
-sys.path[0] = {path!r}
-sys.modules["click"] = None
-begun = time.process_time()
-"""
-_TELL = f"""
-cpu = time.process_time() - begun
-with open("/proc/self/statm") as file:
-    print(cpu, int(file.read().split()[1]) * {resource.getpagesize()} / 2**20)
-"""
-
-
-# --- the report -------------------------------------------------------------------------------
+def growth(short: Work, long: Work, rounds: int) -> Measured:
+    """How many times as much the long work costs as the short one, garbage collector on."""
+    short()  # what happens once only, such as connecting, belongs to neither
+    times = in_turn({"short": short, "long": long}, 1, rounds)
+    return Measured(medians(times), {"growth": ratio(times, "long", "short")})
 
 
 def verdict(met: bool) -> str:
     """How a goal stands."""
     return "met" if met else "MISSED"
-
-
-def head(peer: str) -> None:
-    """First line of the table."""
-    print(f"{'CPU us':16} {'a':6} {peer:>10} {'floor':>9} {'ours':>9} {'less':>10} {'of floor':>9}")
-
-
-def report(workload: Workload, cpu: Mapping[str, float]) -> None:
-    """One line of the table."""
-    floor = cpu["raw"] + cpu["idle"]
-    times_less, of_floor = cpu["peer"] / cpu["ours"], cpu["ours"] / floor
-    goal, words = workload.goal, []
-    if goal.peer is not None:
-        words.append(f">= {goal.peer:g} x less: {verdict(times_less >= goal.peer)}")
-    if goal.floor is not None:
-        words.append(f"<= {goal.floor:g} of the floor: {verdict(of_floor <= goal.floor)}")
-    print(
-        f"{workload.name:16} {workload.unit:6} {cpu['peer']:10.1f} {floor:9.1f} "
-        f"{cpu['ours']:9.1f} {times_less:8.1f} x {of_floor:9.2f}   {', '.join(words)}",
-        flush=True,
-    )

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-# in the folder of this file lies one named like a framework
+# the packages stand beside this folder
 sys.path[0] = str(ROOT)
 
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"

@@ -5,6 +5,9 @@ alone. The reply is chosen by the first part of the path, so a client is pointed
 URL: ``http://127.0.0.1:PORT/text-2000/v1``. The payloads have the service's form as recorded
 2026-10: nulls, a dummy usage on every chunk, the true usage at the end.
 
+A reply comes at once, or later: ``text-200-every-2`` sends an event each 2 ms, each in a packet of
+its own; ``whole-1-after-200`` is sent 200 ms after the question.
+
     with stub.running() as server:
         client = OpenAI(base_url=server.url("text-2000"))
 """
@@ -18,16 +21,49 @@ import functools
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"  # what is asked for; it answers to any name
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
-DIMENSIONS = 1024
+VECTOR = [round(0.001 * number, 6) for number in range(1024)]
+
+
+class Reply(NamedTuple):
+    """A reply's name, taken apart.
+
+    It is ``kind-pieces``, and then perhaps ``-every-ms`` or ``-after-ms``.
+
+    Attributes:
+        kind: ``"whole"``, ``"text"``, ``"reasoning"`` or ``"tools"``.
+        pieces: of a stream.
+        every: seconds between two events of a stream; 0: all at once.
+        after: seconds before anything is sent.
+    """
+
+    kind: str
+    pieces: int
+    every: float
+    after: float
+
+    @classmethod
+    def named(cls, name: str) -> Reply:
+        """The reply of a name."""
+        kind, *rest = name.split("-")
+        waits = {
+            word: int(number) / 1000 for word, number in zip(rest[1::2], rest[2::2], strict=True)
+        }
+        pieces = int(rest[0]) if rest else 1
+        return cls(kind, pieces, waits.get("every", 0.0), waits.get("after", 0.0))
+
+    @property
+    def seconds(self) -> float:
+        """How long the server takes to send it."""
+        packets = len(_packets(self.kind, self.pieces)) if self.every else 1
+        return self.after + self.every * (packets - 1)
 
 
 # --- what it says -----------------------------------------------------------------------------
@@ -86,6 +122,13 @@ def _stream(kind: str, count: int) -> list[bytes]:
 
 
 @functools.cache
+def _packets(kind: str, count: int) -> list[bytes]:
+    """The same stream, one event a packet: the head with the first, the end with the last."""
+    head, first, *parts, last, end = _stream(kind, count)
+    return [head + first, *parts, last + end]
+
+
+@functools.cache
 def _whole() -> bytes:
     message = {"role": "assistant", "content": "Hello there.", "reasoning_content": ""}
     body = _chunk() | {
@@ -98,7 +141,7 @@ def _whole() -> bytes:
 
 @functools.cache
 def _vectors(count: int, form: str) -> bytes:
-    vector: Any = [round(0.001 * number, 6) for number in range(DIMENSIONS)]
+    vector: Any = VECTOR
     if form == "base64":
         vector = base64.b64encode(array.array("f", vector)).decode()
     data = [{"object": "embedding", "index": at, "embedding": vector} for at in range(count)]
@@ -117,12 +160,10 @@ def _reply(body: Any) -> bytes:
 class _Protocol(asyncio.Protocol):
     """One connection: reads a request, writes the reply of its path."""
 
-    accepted = 0  # by the whole process
-
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self._read = bytearray()
-        _Protocol.accepted += 1
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -139,22 +180,39 @@ class _Protocol(asyncio.Protocol):
         self._answer(head.split(" ", 2)[1], body)
 
     def _answer(self, path: str, body: bytes) -> None:
-        kind, _, pieces = path.split("/")[1].partition("-")
-        if path == "/connections":
-            self._transport.write(_reply({"accepted": _Protocol.accepted}))
-        elif path.endswith("/embeddings"):
+        reply = Reply.named(path.split("/")[1])
+        if path.endswith("/embeddings"):
             asked = json.loads(body)
             count = 1 if isinstance(asked["input"], str) else len(asked["input"])
-            self._transport.write(_vectors(count, asked.get("encoding_format", "float")))
-        elif kind == "whole":
-            self._transport.write(_whole())
+            parts = [_vectors(count, asked.get("encoding_format", "float"))]
+        elif reply.kind == "whole":
+            parts = [_whole()]
+        elif reply.every:
+            parts = _packets(reply.kind, reply.pieces)
         else:
-            for part in _stream(kind, int(pieces)):
+            parts = _stream(reply.kind, reply.pieces)
+        if reply.after or reply.every:
+            begin = self._loop.time() + reply.after
+            self._loop.call_at(begin, self._send, parts, 0, begin, reply.every)
+        else:
+            for part in parts:
                 self._transport.write(part)
+
+    def _send(self, parts: list[bytes], at: int, begun: float, every: float) -> None:
+        """Send one packet and have the next one sent at its time, never two together."""
+        if self._transport.is_closing():
+            return
+        self._transport.write(parts[at])
+        at += 1
+        if at < len(parts):
+            due = max(begun + at * every, self._loop.time() + every / 2)
+            self._loop.call_at(due, self._send, parts, at, begun, every)
 
 
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Protocol, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    # a thousand clients may come at once
+    server = await loop.create_server(_Protocol, "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -162,47 +220,36 @@ async def _serve() -> None:
 # --- starting it ------------------------------------------------------------------------------
 
 
-class Running:
+class Running(NamedTuple):
     """A server that runs.
 
-    Args:
+    Attributes:
         port: where.
+        process: its process.
     """
 
-    def __init__(self, port: int) -> None:
-        self._root = f"http://127.0.0.1:{port}"
-        self._asked = 0
+    port: int
+    process: int
 
     def url(self, reply: str) -> str:
-        """Base URL for a reply: ``"whole"``, ``"text-2000"``, ``"reasoning-20"``, ``"tools-500"``.
+        """Base URL for a reply, by its name (see `Reply`).
 
         Embeddings are the same under each of them.
         """
-        return f"{self._root}/{reply}/v1"
-
-    def connections(self) -> int:
-        """How many connections it has accepted so far, those of this question not counted."""
-        self._asked += 1
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self._root}/connections") as reply:
-            return int(json.load(reply)["accepted"]) - self._asked
+        return f"http://127.0.0.1:{self.port}/{reply}/v1"
 
 
 @contextmanager
 def running() -> Iterator[Running]:
     """A server in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, __file__], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert process.stdout is not None
-    try:
-        yield Running(int(process.stdout.readline()))
-    finally:
-        process.terminate()
-        process.wait()
+    command = [sys.executable, __file__]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield Running(int(process.stdout.readline()), process.pid)
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":
-    # beside this file lies one named like a framework
-    sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
     asyncio.run(_serve())

@@ -7,14 +7,24 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from docs import moving
 from docs.commands import commands
+from langchain_modelscope import _argument_table as langchain_arguments
 from langchain_modelscope import errors as langchain_errors
+from langchain_modelscope._argument_table import Argument
 from llamaindex_modelscope import errors as llamaindex_errors
+from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport.catalogue.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs" / "tasks.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.zh.md",
+    ROOT / "docs" / "moving-langchain.md",
+    ROOT / "docs" / "tasks.md",
+    ROOT / "docs" / "moving-llamaindex.md",
+]
 _DONE = {
     Kind.AGAIN: "tried again",
     Kind.MODEL_SPENT: "not asked again until it is back; `fallback_models`",
@@ -79,7 +89,7 @@ def task_table() -> str:
     ]
     for row in TASKS.values():
         form = f"{row.form.takes} → {row.form.gives}" if row.wire == "pipelines" else ""
-        address = row.carrier.PATH.removeprefix("/..")
+        address = carrier_of(row).PATH.removeprefix("/..")
         lines.append(
             f"| `{row.name}` | {row.does} | {form} | `{address}` | {row.status} | "
             f"{row.source}, {row.checked} |"
@@ -87,11 +97,29 @@ def task_table() -> str:
     return "\n".join(lines)
 
 
+def argument_table(table: dict[str, Argument]) -> str:
+    """What users of other classes wrote, and what to write now, in Markdown."""
+    lines = ["| you wrote | write now | of |", "|---|---|---|"]
+    for row in table.values():
+        now = "the same" if row.now == row.word else f"`{row.now}` (`{row.word}` is read as it)"
+        lines.append(f"| `{row.word}` | {now if row.now else row.instead} | {row.of} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "langchain chat arguments": functools.partial(argument_table, langchain_arguments.CHAT),
+    "langchain call arguments": functools.partial(argument_table, langchain_arguments.CALL),
+    "langchain embedding arguments": functools.partial(
+        argument_table, langchain_arguments.EMBEDDINGS
+    ),
     "failures": failure_table,
     "failures zh": failure_table_zh,
     "tasks": kind_table,
     "every task": task_table,
+    **{
+        name: functools.partial(moving.argument_table, rows)
+        for name, rows in moving.LLAMAINDEX.items()
+    },
     "commands": commands,
     "commands zh": functools.partial(commands, "zh"),
 }

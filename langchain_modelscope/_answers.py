@@ -30,23 +30,30 @@ from modelscope_transport.types import (
 
 from ._fast import build, chunk_builder
 
-__all__ = ["PROVIDER", "ChunkMaker", "to_result"]
+__all__ = ["PROVIDER", "ChunkMaker", "merge_usage", "to_result"]
 
 PROVIDER = "modelscope"
 
 # --- whole -----------------------------------------------------------------------------------
 
 
-def to_result(answer: ChatResult) -> LangChainResult:
-    """A whole answer as LangChain has it: a message for each choice, usage with the first."""
+def to_result(answer: ChatResult, *, headers: bool = False) -> LangChainResult:
+    """A whole answer as LangChain has it: a message for each choice, usage with the first.
+
+    Args:
+        answer: the answer.
+        headers: whether the metadata hold the reply's headers.
+    """
     usage = answer.usage
+    spent = {} if usage is None else {"token_usage": _token_usage(usage)}
     generations = []
     for choice in answer.choices:
-        metadata = _metadata(answer.origin, answer.response_id)
+        metadata = _metadata(answer.origin, answer.response_id, headers=headers) | spent
         metadata |= _ending(choice.finish_reason, choice.logprobs)
         generations.append(ChatGeneration(message=_message(choice, metadata, usage)))
         usage = None  # it is that of the call, and would be counted once for each choice
-    return LangChainResult(generations=generations)
+    model = answer.model if answer.origin is None else answer.origin.model
+    return LangChainResult(generations=generations, llm_output={**spent, "model_name": model})
 
 
 def _message(choice: ChatChoice, metadata: dict[str, Any], usage: Usage | None) -> AIMessage:
@@ -86,7 +93,7 @@ def _additional(reasoning: str, refusal: str | None) -> dict[str, Any]:
     return additional
 
 
-def _metadata(origin: Origin | None, response_id: str | None) -> dict[str, Any]:
+def _metadata(origin: Origin | None, response_id: str | None, *, headers: bool) -> dict[str, Any]:
     """What an answer says of itself: known when it begins."""
     metadata: dict[str, Any] = {"model_provider": PROVIDER}
     if response_id:
@@ -97,6 +104,8 @@ def _metadata(origin: Origin | None, response_id: str | None) -> dict[str, Any]:
     if origin.request_id:
         metadata["request_id"] = origin.request_id
     metadata["modelscope"] = origin.told()
+    if headers:
+        metadata["headers"] = dict(origin.headers)
     return metadata
 
 
@@ -122,6 +131,31 @@ def _usage(usage: Usage) -> UsageMetadata:
     return metadata
 
 
+def _token_usage(usage: Usage) -> dict[str, Any]:
+    """Token usage in the dialect of OpenAI's API, which callbacks of LangChain's read."""
+    tokens: dict[str, Any] = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    if usage.cached_tokens is not None:
+        tokens["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.reasoning_tokens is not None:
+        tokens["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return tokens
+
+
+def merge_usage(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The sum of two token usages, details included."""
+    total = dict(one)
+    for name, value in other.items():
+        if isinstance(value, dict):
+            total[name] = merge_usage(total.get(name, {}), value)
+        else:
+            total[name] = total.get(name, 0) + value
+    return total
+
+
 def _introduces(delta: ChatDelta) -> bool:
     """Whether a first delta brings nothing but names."""
     return not (
@@ -141,11 +175,12 @@ class ChunkMaker:
 
     Args:
         origin: where the answer comes from.
+        headers: whether the metadata hold the reply's headers.
     """
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, *, headers: bool = False) -> None:
         """Start before the first delta."""
-        self._opening: dict[str, Any] | None = _metadata(origin, None)
+        self._opening: dict[str, Any] | None = _metadata(origin, None, headers=headers)
         self._arguments: dict[int, list[str]] = {}
         self._build = chunk_builder()
 

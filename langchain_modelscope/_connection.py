@@ -1,13 +1,16 @@
 """The way to the service: the fields that the chat model and the embeddings share.
 
 Laws of this file: constructing does no I/O; the token shows itself nowhere, goes into no pickle,
-and is found again in the environment of the process that reads the pickle.
+and is found again in the environment of the process that reads the pickle. A field that is set
+after construction has its effect on the next call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -24,6 +27,8 @@ from modelscope_transport.errors import ConfigurationError
 from modelscope_transport.quota import Quota
 from modelscope_transport.settings import resolve_token
 
+from ._argument_table import CONNECTION, Argument
+from ._arguments import read_constructor
 from .errors import native_errors
 
 __all__ = ["OWN", "Connection", "reveal"]
@@ -39,18 +44,23 @@ class Connection(BaseModel):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
         extra="forbid",  # a misspelt argument is an error, not silence
+        hide_input_in_errors=True,  # it may be a token
         populate_by_name=True,
         protected_namespaces=(),
+        use_attribute_docstrings=True,
     )
+
+    _words: ClassVar[Mapping[str, Argument]] = CONNECTION
 
     model_name: str = Field(alias="model")
     """Model ID, ``owner/name``; also accepted as ``model_name``."""
 
-    api_key: Annotated[SecretStr | str | None, BeforeValidator(_hide)] = Field(
+    api_key: Annotated[SecretStr | str | Callable[[], str] | None, BeforeValidator(_hide)] = Field(
         default=None, repr=False
     )
     """Access token; by default that of ``MODELSCOPE_API_KEY``, ``MODELSCOPE_SDK_TOKEN``,
-    ``MODELSCOPE_API_TOKEN`` or ``MODELSCOPE_ACCESS_TOKEN``."""
+    ``MODELSCOPE_API_TOKEN`` or ``MODELSCOPE_ACCESS_TOKEN``. A function is asked for the token
+    before each call."""
 
     base_url: str | None = None
     """Address of the service; by default that of ``MODELSCOPE_API_BASE`` or
@@ -84,7 +94,9 @@ class Connection(BaseModel):
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """An ``httpx.AsyncClient``, likewise, for the async methods."""
 
-    _client: Client = PrivateAttr()
+    _own_client: Client = PrivateAttr()
+    _ask_token: Callable[[], str] | None = PrivateAttr(default=None)
+    _token: str = PrivateAttr(default="")
 
     @property
     def model(self) -> str:
@@ -105,24 +117,87 @@ class Connection(BaseModel):
         with native_errors():
             return self._client.quota(self.model_name)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, given: Any) -> Any:
+        fields = _names_of(cls)
+        if not isinstance(given, dict) or given.keys() <= fields:
+            return given
+        with native_errors():
+            return read_constructor(cls.__name__, fields, cls._words, given)
+
     @model_validator(mode="after")
-    def _connect(self) -> Self:
+    def _begin(self) -> Self:
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
         with native_errors():
             own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
+            self._ask_token = None
             if self.client is not None:
                 if own:
                     raise ConfigurationError(
                         f"client= was passed together with {', '.join(own)}. A client has its "
                         "own: pass these to it, or leave client= out."
                     )
-                self._client = self.client
-                return self
-            token = resolve_token(reveal(self.api_key)).reveal()
-            self.api_key = SecretStr(token)
-            if self.timeout is not None:
-                own["timeout"] = self.timeout
-            self._client = Client(**{**own, "api_key": token})
-        return self
+                self._own_client = self.client
+            elif callable(self.api_key):
+                self._ask_token = self.api_key
+            else:
+                token = resolve_token(reveal(self.api_key)).reveal()
+                self.__dict__["api_key"] = SecretStr(token)
+                self._own_client = self._new_client(token)
+
+    def _new_client(self, token: str) -> Client:
+        own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
+        if self.timeout is not None:
+            own["timeout"] = self.timeout
+        return Client(**{**own, "api_key": token})
+
+    @property
+    def _client(self) -> Client:
+        """The client to send through, with the token of this moment."""
+        if self._ask_token is None:
+            return self._own_client
+        with native_errors():
+            token: Any = self._ask_token()
+            if inspect.iscoroutine(token):
+                token.close()
+            if not isinstance(token, str):
+                raise ConfigurationError(
+                    f"The function in api_key returned a {type(token).__name__}. It must return "
+                    "the token as text, at once."
+                )
+            if token != self._token:
+                self._own_client = self._new_client(resolve_token(token).reveal())
+                self._token = token
+        return self._own_client
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; what belongs to the connection makes the next call go another way."""
+        name = "model_name" if name == "model" else name
+        if name not in _RECONNECTING:
+            super().__setattr__(name, value)
+            return
+        before = self.__dict__.get(name)
+        super().__setattr__(name, _hide(value) if name == "api_key" else value)
+        try:
+            self._connect()
+        except ConfigurationError:
+            self.__dict__[name] = before
+            self._connect()
+            raise
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The model and what was set otherwise than by default."""
+        yield "model", self.model_name
+        fields = type(self).model_fields
+        for name in fields:
+            value, field = getattr(self, name), fields[name]
+            shown = field.repr and name in self.model_fields_set and name not in _UNSHOWN
+            if shown and value != field.get_default(call_default_factory=True, validated_data={}):
+                yield name, value
 
     def close(self) -> None:
         """Close the idle connections to the service; a later call opens new ones."""
@@ -153,7 +228,17 @@ class Connection(BaseModel):
         state = super().__getstate__()
         left_out = dict.fromkeys(("api_key", "http_client", "http_async_client"))
         state["__dict__"] = {**state["__dict__"], **left_out}
+        if self._ask_token is not None:  # a function may hold the token
+            state["__pydantic_private__"] = None
         return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Find the token of this process, where the other one asked a function for it."""
+        if state["__pydantic_private__"] is not None:
+            super().__setstate__(state)
+            return
+        super().__setstate__({**state, "__pydantic_private__": {}})
+        self._connect()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy in the same process keeps its token and shares injected HTTP clients."""
@@ -164,8 +249,21 @@ class Connection(BaseModel):
 
 # What a client of one's own is made with, beside the deadline.
 OWN = ("api_key", "base_url", "max_retries", "proxy", "http_client", "http_async_client")
+_RECONNECTING = frozenset({*OWN, "client", "timeout"})
+# The model comes first; the others are looked up, LangChain's own, or long.
+_UNSHOWN = frozenset({"model_name", "profile", "metadata", "description", "args_schema"})
 
 
-def reveal(secret: SecretStr | str | None) -> str | None:
-    """The token itself."""
-    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+@functools.cache
+def _names_of(cls: type[BaseModel]) -> frozenset[str]:
+    """Names and aliases of a class's fields."""
+    aliases = {field.alias for field in cls.model_fields.values() if field.alias}
+    return frozenset(cls.model_fields) | aliases
+
+
+def reveal(secret: Any) -> str | None:
+    """The token itself; a function is asked for it."""
+    if isinstance(secret, SecretStr):
+        return secret.get_secret_value()
+    token: str | None = secret() if callable(secret) else secret
+    return token

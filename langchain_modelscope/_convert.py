@@ -26,8 +26,6 @@ from ._messages import to_messages
 __all__ = ["read_tool_choice", "to_request"]
 
 _FIELDS = frozenset(ChatRequest.__struct_fields__) - {"messages"}
-# Switches between LangChain and the adapter; none of the service's business.
-_NOT_SENT = frozenset({"stream", "streaming", "strict"})
 
 
 def to_request(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> ChatRequest:
@@ -35,23 +33,18 @@ def to_request(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> C
 
     Args:
         messages: the conversation.
-        options: fields of `ChatRequest` in LangChain's dialects; ``None`` leaves a field out,
-            and a name that is no field goes to the service as it is.
+        options: fields of `ChatRequest` in LangChain's dialects; ``None`` leaves a field out.
+            Names that are no fields are switches of LangChain's, and are not sent.
 
     Raises:
         InvalidRequestError: something that cannot be sent.
     """
-    known: dict[str, Any] = {}
-    others: dict[str, Any] = {}
-    for name, value in options.items():
-        if value is None:
-            continue
-        if name in _FIELDS:
-            known[name] = value
-        elif name not in _NOT_SENT:
-            others[name] = value
-    if others:
-        known["extra_body"] = {**others, **known.get("extra_body", {})}
+    known = {
+        name: value for name, value in options.items() if value is not None and name in _FIELDS
+    }
+    known["send_reasoning"] = options.get("send_reasoning")  # None is a choice too
+    if "response_format" in known:
+        known["response_format"] = _response_format(known["response_format"], options.get("strict"))
     for name, read in _DIALECTS.items():
         if name in known:
             known[name] = read(known[name])
@@ -115,7 +108,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> ToolChoice | None:
     )
 
 
-def _response_format(form: Any) -> ResponseFormat | None:
+def _response_format(form: Any, strict: bool | None) -> ResponseFormat | None:
     if isinstance(form, dict) and form.get("type") == "text":
         return None
     if isinstance(form, dict) and form.get("type") == "json_object":
@@ -127,17 +120,15 @@ def _response_format(form: Any) -> ResponseFormat | None:
             wrapped.get("name", "answer"),
             wrapped.get("schema", {}),
             wrapped.get("description"),
-            wrapped.get("strict"),
+            wrapped.get("strict", strict),
         )
-    schema = convert_to_json_schema(form)
-    return ResponseFormat(
-        "json_schema", schema.get("title", "answer"), schema, schema.get("description")
-    )
+    schema = convert_to_json_schema(form, strict=strict)
+    name, description = schema.get("title", "answer"), schema.get("description")
+    return ResponseFormat("json_schema", name, schema, description, strict)
 
 
 _DIALECTS: dict[str, Callable[[Any], Any]] = {
     "stop": _stop,
     "fallback_models": tuple,
     "tools": _tools,
-    "response_format": _response_format,
 }

@@ -56,7 +56,21 @@ def _human(message: HumanMessage) -> Message:
 
 def _ai(message: AIMessage) -> Message:
     content = _content(message.content, "assistant")
-    return Message("assistant", content, message.name, _tool_calls(message))
+    calls, thoughts = _tool_calls(message), _thoughts(message)
+    return Message("assistant", content, message.name, calls, reasoning=thoughts or None)
+
+
+def _thoughts(message: AIMessage) -> str:
+    """What the model thought, in any form that LangChain keeps it in."""
+    said = message.additional_kwargs.get("reasoning_content")
+    if isinstance(said, str) or not isinstance(message.content, list):
+        return said if isinstance(said, str) else ""
+    blocks = [block for block in message.content if isinstance(block, dict)]
+    return "".join(
+        str(block.get("reasoning") or block.get("thinking") or "")
+        for block in blocks
+        if block.get("type") in ("reasoning", "thinking")
+    )
 
 
 def _tool(message: ToolMessage) -> Message:
@@ -132,7 +146,7 @@ def _content(content: str | list[str | dict[Any, Any]], role: str) -> str | tupl
 
 
 def _part(block: dict[str, Any], role: str) -> Part | None:
-    kind = block.get("type", "text")
+    kind = block.get("type") or ("text" if "text" in block else "")
     read = _READERS.get(kind)
     if read is not None:
         return read(block)

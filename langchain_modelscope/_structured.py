@@ -1,22 +1,28 @@
-"""Structured output: the three ways to an object of a schema."""
+"""Structured output: the ways to an object of a schema, and one reader at the end of each.
+
+Laws of this file: an answer without an object is an error with the raw answer in it, never ``None``
+in silence; a call, a stream and their async twins give the same object or the same error. The one
+``None`` there is stands beside ``include_raw``, where the model called one of the user's own tools.
+"""
 
 from __future__ import annotations
 
-from operator import itemgetter
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.output_parsers import (
-    BaseOutputParser,
-    JsonOutputKeyToolsParser,
-    JsonOutputParser,
-    PydanticOutputParser,
-    PydanticToolsParser,
-)
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
+from pydantic.v1 import BaseModel as BaseModelV1
+
+from modelscope_transport.answer_text import check_form, read_answer
 
 __all__ = ["Method", "structured_output"]
 
@@ -27,46 +33,81 @@ def structured_output(
     model: BaseChatModel,
     schema: Any,
     method: Method,
+    *,
     include_raw: bool,
     strict: bool | None,
+    tools: list[Any] | None,
     kwargs: dict[str, Any],
 ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
     """A model whose answers are objects of the schema.
 
     Raises:
-        ValueError: an unknown method, or no schema where one is needed.
+        ValueError: an unknown method, no schema where one is needed, ``strict`` with a method that
+            knows no schema.
     """
     if schema is None and method != "json_mode":
         raise ValueError(f"method {method!r} needs a schema")
-    described = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema}}
+    if method == "json_mode" and strict is not None:
+        raise ValueError("json_mode keeps no schema, strictly or not. Use method='json_schema'.")
+    kwargs["ls_structured_output_format"] = {"kwargs": {"method": method}, "schema": schema}
     asked: Runnable[LanguageModelInput, Any]
+    name = None
     if method == "function_calling":
         tool = convert_to_openai_tool(schema, strict=strict)
         name = tool["function"]["name"]
+        choice = "any" if tools else name
         asked = model.bind_tools(
-            [tool], tool_choice=name, parallel_tool_calls=False, **described, **kwargs
+            [tool, *(tools or ())], tool_choice=choice, parallel_tool_calls=False, **kwargs
         )
-        parser = _tool_parser(schema, name)
-    elif method == "json_schema":
-        asked = model.bind(response_format=_form(schema, strict), **described, **kwargs)
-        parser = _text_parser(schema)
-    elif method == "json_mode":
-        asked = model.bind(response_format={"type": "json_object"}, **described, **kwargs)
-        parser = _text_parser(schema)
+    elif method in ("json_schema", "json_mode"):
+        form = _form(schema, strict) if method == "json_schema" else {"type": "json_object"}
+        asked = model.bind_tools(tools or [], strict=strict, response_format=form, **kwargs)
     else:
         raise ValueError(
             f"method {method!r} is none of 'function_calling', 'json_schema', 'json_mode'"
         )
-    if not include_raw:
-        return asked | parser
-    parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    parser = _ObjectParser(
+        accept=_accepts(schema),
+        is_class=isinstance(schema, type) and is_basemodel_subclass(schema),
+        tool=name,
+        may_call=bool(tools and include_raw),
     )
-    unparsed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=asked) | parsed.with_fallbacks([unparsed], exception_key="parsing_error")
+    return asked | (_beside_raw(parser) if include_raw else parser)
+
+
+def _beside_raw(parser: _ObjectParser) -> RunnableGenerator[Any, Any]:
+    """The answer as it is, then its object or why it has none."""
+
+    def outcome(whole: _Sum) -> Iterator[AddableDict]:
+        parsed, problem = None, None
+        try:
+            parsed = parser.read(whole.message())
+        except OutputParserException as error:
+            problem = error
+        yield AddableDict(parsed=parsed)
+        yield AddableDict(parsing_error=problem)
+
+    def transform(messages: Iterator[AIMessage]) -> Iterator[AddableDict]:
+        whole = _Sum(parser)
+        for message in messages:
+            whole.add(message)
+            yield AddableDict(raw=message)
+        yield from outcome(whole)
+
+    async def atransform(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AddableDict]:
+        whole = _Sum(parser)
+        async for message in messages:
+            whole.add(message)
+            yield AddableDict(raw=message)
+        for said in outcome(whole):
+            yield said
+
+    return RunnableGenerator(transform, atransform, name="object_beside_raw")
 
 
 def _form(schema: Any, strict: bool | None) -> dict[str, Any]:
+    if isinstance(schema, dict) and schema.get("type", "object") != "object":
+        return schema  # a list or a scalar, which no function has for its arguments
     function = convert_to_openai_tool(schema, strict=strict)["function"]
     form = {"name": function["name"], "schema": function["parameters"]}
     for name in ("description", "strict"):
@@ -75,17 +116,163 @@ def _form(schema: Any, strict: bool | None) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": form}
 
 
-def _is_pydantic(schema: Any) -> bool:
-    return isinstance(schema, type) and is_basemodel_subclass(schema)
+def _accepts(schema: Any) -> Callable[[Any], Any]:
+    """What turns a JSON value into the object, or raises ``ValueError``."""
+    if schema is None:
+        return lambda value: check_form(value, {"type": ["object", "array"]})
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        if issubclass(schema, BaseModelV1):
+            return schema.parse_obj
+        validate: Callable[[Any], Any] = schema.model_validate  # type: ignore[attr-defined]
+        return validate
+    form = convert_to_json_schema(schema)
+    return lambda value: check_form(value, form)
 
 
-def _tool_parser(schema: Any, name: str) -> BaseOutputParser[Any]:
-    if _is_pydantic(schema):
-        return PydanticToolsParser(tools=[schema], first_tool_only=True)
-    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+class _ObjectParser(BaseTransformOutputParser[Any]):
+    """Reads the object of an answer: from the call of its tool, else from the text.
+
+    Attributes:
+        accept: turns a JSON value into the object, or raises ``ValueError``.
+        is_class: whether the object is an instance of a class, which is not there in part.
+        tool: name of the tool whose arguments are the object; ``None`` where the text is.
+        may_call: whether the call of another tool is an answer too, with no object yet.
+    """
+
+    accept: Callable[[Any], Any]
+    is_class: bool
+    tool: str | None
+    may_call: bool
+
+    @property
+    def _type(self) -> str:
+        return "modelscope_object"
+
+    def parse(self, text: str) -> Any:
+        """The object in a text."""
+        return self.read(AIMessage(text))
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """The object of an answer.
+
+        Raises:
+            OutputParserException: there is none; ``llm_output`` is what the model wrote.
+        """
+        generation = result[0]
+        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
+            return self.read(generation.message)
+        return self.parse(generation.text)
+
+    def read(self, message: AIMessage) -> Any:
+        """The object of a message.
+
+        Raises:
+            OutputParserException: there is none; ``llm_output`` is what the model wrote.
+        """
+        for call in message.tool_calls:
+            if call["name"] == self.tool:
+                if message.response_metadata.get("finish_reason") == "length":
+                    raise _failure("The answer was cut: max_tokens is too low.", str(call["args"]))
+                return self._accepted(call["args"])
+        if message.invalid_tool_calls:
+            bad = message.invalid_tool_calls[0]
+            raise _failure(f"The arguments of {bad['name']} cannot be read.", bad["args"] or "")
+        if message.tool_calls and self.may_call:
+            return None
+        return self._read_text(message)
+
+    def _accepted(self, args: dict[str, Any]) -> Any:
+        try:
+            return self.accept(args)
+        except ValueError as error:
+            raise _failure(
+                f"The arguments of {self.tool} do not fit: {error}", str(args)
+            ) from error
+
+    def _read_text(self, message: AIMessage) -> Any:
+        try:
+            return read_answer(message.text, self.accept, tool=self.tool)
+        except ValueError as error:
+            refusal = message.additional_kwargs.get("refusal")
+            if refusal:
+                raise _failure("The model refused.", refusal) from None
+            others = ", ".join(call["name"] for call in message.tool_calls)
+            called = f" The model called {others}; include_raw=True gives that." if others else ""
+            raise _failure(f"{error}{called}", message.text) from error
+
+    def begun(self, text: str) -> Any:
+        """As much of an object as its first part holds; ``None`` where that is none."""
+        try:
+            value = parse_partial_json(text) if text.strip() else None
+            if self.is_class:
+                return self.accept(value)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict | list) else None
+
+    def _transform(self, input: Iterator[Any]) -> Iterator[Any]:
+        whole = _Sum(self)
+        for message in input:
+            if whole.add(message):
+                yield whole.given
+        last = self.read(whole.message())
+        if last != whole.given:
+            yield last
+
+    async def _atransform(self, input: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        whole = _Sum(self)
+        async for message in input:
+            if whole.add(message):
+                yield whole.given
+        last = self.read(whole.message())
+        if last != whole.given:
+            yield last
 
 
-def _text_parser(schema: Any) -> BaseOutputParser[Any]:
-    return (
-        PydanticOutputParser(pydantic_object=schema) if _is_pydantic(schema) else JsonOutputParser()
-    )
+class _Sum:
+    """The chunks of a stream so far.
+
+    Attributes:
+        given: the last object that they made.
+    """
+
+    def __init__(self, parser: _ObjectParser) -> None:
+        self._parser = parser
+        self._messages: list[Any] = []
+        self._text = ""
+        self._call: Any = None
+        self.given: Any = None
+
+    def add(self, message: AIMessage) -> bool:
+        """Take one more; whether the object is another than before."""
+        self._messages.append(message)
+        text = message.text if self._parser.tool is None else self._arguments(message)
+        if not text:
+            return False
+        self._text += text
+        begun = self._parser.begun(self._text)
+        if begun is None or begun == self.given:
+            return False
+        self.given = begun
+        return True
+
+    def _arguments(self, message: AIMessage) -> str:
+        text = ""
+        for piece in getattr(message, "tool_call_chunks", ()):
+            if piece["name"] == self._parser.tool and self._call is None:
+                self._call = piece["index"]
+            if self._call is not None and piece["index"] == self._call:
+                text += piece["args"] or ""
+        return text
+
+    def message(self) -> AIMessage:
+        """The whole answer."""
+        if not self._messages:
+            return AIMessage("")
+        first, *others = self._messages
+        whole: AIMessage = first + others if others else first
+        return whole
+
+
+def _failure(said: str, raw: str) -> OutputParserException:
+    return OutputParserException(f"{said} The model's answer: {raw!r}", llm_output=raw)

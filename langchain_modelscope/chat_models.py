@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from importlib import metadata
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
@@ -14,113 +15,185 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import AliasChoices, BaseModel, Field, model_validator
+from pydantic import BaseModel, model_validator
 
+from modelscope_transport.catalogue import profile_for
 from modelscope_transport.types import ChatRequest
 
-from ._answers import PROVIDER, ChunkMaker, to_result
+from ._answers import PROVIDER, ChunkMaker, merge_usage, to_result
+from ._arguments import read_call
 from ._blocks import register_blocks
+from ._chat_fields import OPTIONS, ChatFields
 from ._connection import Connection
 from ._convert import read_tool_choice, to_request
+from ._expected import expected_of
 from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
 from ._structured import Method, structured_output
 from .errors import native_errors
+
+if TYPE_CHECKING:
+    from ._signatures import ChatArguments
 
 __all__ = ["ChatModelScope"]
 
 register_blocks(PROVIDER)
 
 
-class ChatModelScope(BaseChatModel, Connection):
+class ChatModelScope(BaseChatModel, ChatFields):
     """A chat model of ModelScope API-Inference.
 
-    Every field is an argument of the constructor; those of the answer are also arguments of a
-    call, where they win. Constructing does no I/O. One object serves threads and event loops.
+    Setup:
+        Install the package, and put your access token (modelscope.cn, account settings, access
+        tokens) into the environment.
 
-    Example:
-        ::
+        ```bash
+        pip install "modelscope-adapters[langchain]"
+        export MODELSCOPE_API_KEY="ms-…"
+        ```
 
-            model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
-            print(model.invoke("Say hello.").text)
+    Key init args, completion params:
+        model: model ID, ``owner/name``.
+        temperature: randomness, 0 to 2.
+        max_tokens: longest answer in tokens, thoughts included.
+        enable_thinking: switches the thoughts of a model that can do both.
+
+    Key init args, client params:
+        api_key: access token; by default that of the environment.
+        timeout: total deadline of a call in seconds, 600 by default.
+        max_retries: further attempts, 2 by default.
+        fallback_models: models to ask when this one's allowance is spent.
+
+        Every field is an argument; those of the answer are also arguments of a call, where they
+        win. Words of other classes, such as ``max_completion_tokens``, are read or refused with
+        the right one. Constructing does no I/O. One object serves threads and event loops.
+
+    Instantiate:
+        ```python
+        from langchain_modelscope import ChatModelScope
+
+        model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
+        ```
+
+    Invoke:
+        ```python
+        answer = model.invoke([("system", "Be brief."), ("user", "Say hello in Chinese.")])
+        print(answer.text)
+        ```
+
+    Stream:
+        ```python
+        for chunk in model.stream("Say hello in Portuguese."):
+            print(chunk.text, end="")
+        ```
+
+    Async:
+        ```python
+        answer = await model.ainvoke("Say hello.")
+        async for chunk in model.astream("Say hello."):
+            print(chunk.text, end="")
+        answers = await model.abatch(["Say hello.", "Say goodbye."])
+        ```
+
+    Tool calling:
+        ```python
+        def order_status(order: int) -> str:
+            \"\"\"Look up the status of an order by its number.\"\"\"
+            return f"Order {order} arrives on Tuesday."
+
+
+        asked = model.bind_tools([order_status]).invoke("What is the status of order 4711?")
+        print(asked.tool_calls)
+        ```
+
+    Structured output:
+        The object is read from the tool call or from the text. An answer without one raises
+        ``OutputParserException``.
+
+        ```python
+        from pydantic import BaseModel
+
+
+        class Person(BaseModel):
+            name: str
+            age: int
+
+
+        reader = model.with_structured_output(Person)
+        print(reader.invoke('The person is called "Ada", aged 36.'))
+        ```
+
+    Reasoning:
+        ```python
+        thinker = ChatModelScope(model="Qwen/Qwen3.5-122B-A10B")
+        answer = thinker.invoke("Why is the sky blue?")
+        print(answer.additional_kwargs["reasoning_content"])
+        print(thinker.invoke("Why is the sky blue?", enable_thinking=False).text)
+        ```
+
+    Image input:
+        ```python
+        from langchain_core.messages import HumanMessage
+
+        question = HumanMessage(
+            [
+                {"type": "text", "text": "What is in this picture?"},
+                {"type": "image", "url": "https://modelscope.cn/favicon.ico"},
+            ]
+        )
+        print(thinker.invoke([question]).text)
+        ```
+
+    Token usage:
+        ```python
+        print(model.invoke("Say hello.").usage_metadata)
+        ```
+
+    Response metadata:
+        ```python
+        metadata = model.invoke("Say hello.").response_metadata
+        print(metadata["model_name"], metadata["finish_reason"], metadata["modelscope"])
+        ```
+
+    Allowance:
+        The service grants a small allowance a day. What is left is read from this package's own
+        record, without a request; a spent allowance costs one request and then none.
+
+        ```python
+        print(model.quota.remaining, model.quota.unit)
+        ```
 
     Raises:
-        ModelScopeConfigurationError: no token, a malformed one, or an address that is none.
+        ModelScopeConfigurationError: no token, a malformed one, an address that is none, or an
+            argument that is none.
         ModelScopeError: what a call raises; the classes are in `langchain_modelscope.errors`.
     """
 
-    temperature: float | None = None
-    """Randomness of the answer, 0 to 2."""
+    if TYPE_CHECKING:  # pydantic's own, with every word that it takes
 
-    top_p: float | None = None
-    """Nucleus sampling, above 0 up to 1."""
-
-    max_tokens: int | None = None
-    """Longest answer, in tokens, thoughts included."""
-
-    stop: list[str] | str | None = Field(
-        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
-    )
-    """Texts that end the answer; also accepted as ``stop_sequences``."""
-
-    seed: int | None = None
-    """Seed of the sampling."""
-
-    n: int | None = None
-    """Answers wanted; more than one cannot be streamed."""
-
-    presence_penalty: float | None = None
-    """-2 to 2."""
-
-    frequency_penalty: float | None = None
-    """-2 to 2."""
-
-    logprobs: bool | None = None
-    """Whether to send log probabilities, in ``response_metadata["logprobs"]``."""
-
-    top_logprobs: int | None = None
-    """Alternatives per token, 0 to 20."""
-
-    enable_thinking: bool | None = None
-    """Switches the thoughts of a model that can do both."""
-
-    thinking_budget: int | None = None
-    """Longest thoughts, in tokens."""
-
-    think_tags: bool = False
-    """Whether a text that begins with ``<think>`` begins with thoughts."""
-
-    promote_reasoning_only: bool = False
-    """Whether thoughts are the text where there is no other."""
-
-    streaming: bool | None = None
-    """Whether ``invoke`` streams too, so that callbacks see every token; ``False`` streams never.
-    """
-
-    stream_usage: bool = True
-    """Whether a stream ends with its token usage."""
-
-    model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Defaults of further call arguments; those that are no field here go to the service as they
-    are."""
+        @overload
+        def __init__(self, *, model: str, **arguments: Unpack[ChatArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[ChatArguments]) -> None: ...
+        def __init__(self, **arguments: Any) -> None: ...
 
     # --- a call ---------------------------------------------------------------------------
 
-    def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> ChatRequest:
-        options = {name: getattr(self, name) for name in _OPTIONS}
+    def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The options of a call: fields, then ``model_kwargs``, then the call's own."""
+        given = dict(read_call(kwargs))
+        options = {name: getattr(self, name) for name in OPTIONS}
         options["model"] = self.model_name
         options["extra_headers"] = self.default_headers
         for name in ("extra_headers", "extra_body"):
-            if options[name] and kwargs.get(name):
-                kwargs = {**kwargs, name: {**options[name], **kwargs[name]}}
-        options |= self.model_kwargs
-        options |= kwargs
+            if options[name] and given.get(name):
+                given[name] = {**options[name], **given[name]}
+        options |= read_call(self.model_kwargs, "model_kwargs")
+        options |= given
         if stop is not None:
             options["stop"] = stop
-        return to_request(messages, options)
+        return options
 
     def _generate(
         self,
@@ -130,7 +203,11 @@ class ChatModelScope(BaseChatModel, Connection):
         **kwargs: Any,
     ) -> ChatResult:
         with native_errors():
-            return to_result(self._client.chat(self._request(messages, stop, kwargs)))
+            options = self._options(stop, kwargs)
+            answer = self._client.chat(to_request(messages, options))
+            result = to_result(answer, headers=self.include_response_headers)
+            expected = expected_of(options)
+            return result if expected is None else expected.of_whole(result)
 
     async def _agenerate(
         self,
@@ -140,7 +217,11 @@ class ChatModelScope(BaseChatModel, Connection):
         **kwargs: Any,
     ) -> ChatResult:
         with native_errors():
-            return to_result(await self._client.aio.chat(self._request(messages, stop, kwargs)))
+            options = self._options(stop, kwargs)
+            answer = await self._client.aio.chat(to_request(messages, options))
+            result = to_result(answer, headers=self.include_response_headers)
+            expected = expected_of(options)
+            return result if expected is None else expected.of_whole(result)
 
     def _stream(
         self,
@@ -150,13 +231,19 @@ class ChatModelScope(BaseChatModel, Connection):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with native_errors():
-            request = self._request(messages, stop, kwargs)
-            with self._client.stream_chat(request) as stream:
-                maker = ChunkMaker(stream.origin)
-                for delta in stream:
-                    chunk = maker.feed(delta)
-                    if chunk is not None:
-                        yield chunk
+            options = self._options(stop, kwargs)
+            chunks = self._chunks(to_request(messages, options))
+            expected = expected_of(options)
+            with contextlib.closing(chunks):
+                yield from chunks if expected is None else expected.of_stream(chunks)
+
+    def _chunks(self, request: ChatRequest) -> Generator[ChatGenerationChunk]:
+        with self._client.stream_chat(request) as stream:
+            maker = ChunkMaker(stream.origin, headers=self.include_response_headers)
+            for delta in stream:
+                chunk = maker.feed(delta)
+                if chunk is not None:
+                    yield chunk
 
     async def _astream(
         self,
@@ -166,13 +253,21 @@ class ChatModelScope(BaseChatModel, Connection):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with native_errors():
-            request = self._request(messages, stop, kwargs)
-            async with await self._client.aio.stream_chat(request) as stream:
-                maker = ChunkMaker(stream.origin)
-                async for delta in stream:
-                    chunk = maker.feed(delta)
-                    if chunk is not None:
-                        yield chunk
+            options = self._options(stop, kwargs)
+            chunks = self._achunks(to_request(messages, options))
+            expected = expected_of(options)
+            async with contextlib.aclosing(chunks):
+                wanted = chunks if expected is None else expected.of_async_stream(chunks)
+                async for chunk in wanted:
+                    yield chunk
+
+    async def _achunks(self, request: ChatRequest) -> AsyncGenerator[ChatGenerationChunk]:
+        async with await self._client.aio.stream_chat(request) as stream:
+            maker = ChunkMaker(stream.origin, headers=self.include_response_headers)
+            async for delta in stream:
+                chunk = maker.feed(delta)
+                if chunk is not None:
+                    yield chunk
 
     # --- tools and structure --------------------------------------------------------------
 
@@ -205,35 +300,90 @@ class ChatModelScope(BaseChatModel, Connection):
             kwargs["tools"] = offered
         if tool_choice is not None and tool_choice is not False:
             with native_errors():
-                read_tool_choice(tool_choice, [tool["function"]["name"] for tool in offered])
+                choice = read_tool_choice(
+                    tool_choice, [tool["function"]["name"] for tool in offered]
+                )
             kwargs["tool_choice"] = tool_choice
+            if choice == "required" and any(map(_is_answer, tools)):
+                kwargs["must_call"] = True
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         if response_format is not None:
             kwargs["response_format"] = response_format
+            if strict is not None:
+                kwargs["strict"] = strict
         return self.bind(**kwargs)
+
+    if not TYPE_CHECKING:  # its type is core's own, and changes there
+
+        def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+            """Fix arguments of later calls.
+
+            Raises:
+                ModelScopeInvalidRequestError: an argument that no call takes; the message names
+                    the right word.
+            """
+            with native_errors():
+                return super().bind(**read_call(kwargs, "bind"))
 
     def with_structured_output(
         self,
         schema: dict[str, Any] | type | None = None,
         *,
-        method: Method = "function_calling",
+        method: Method | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
+        tools: list[Any] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Let the model answer with an object of a schema.
+
+        The object is read from the tool call or from the text, thoughts and sentences around it
+        left out. An answer that holds none is an error, never ``None``.
 
         Args:
             schema: a pydantic class (the answer is an instance), a ``TypedDict`` or a JSON schema
                 (the answer is a dictionary); may be left out with ``json_mode``.
             method: ``"function_calling"`` works with every model that calls functions;
-                ``"json_schema"`` and ``"json_mode"`` ask for the form itself.
+                ``"json_schema"`` and ``"json_mode"`` ask for the form itself. By default
+                ``"json_schema"`` where the model cannot be forced to call a function and its
+                profile says that it keeps a schema, else ``"function_calling"``.
             include_raw: answer with ``{"raw": …, "parsed": …, "parsing_error": …}``.
-            strict: whether the service must keep the schema to the letter.
+            strict: whether the service must keep the schema to the letter; not with ``json_mode``.
+            tools: tools that the model may call before it answers. With ``include_raw`` such a call
+                comes as ``raw``, and ``parsed`` is ``None``.
             **kwargs: further call arguments.
+
+        Raises:
+            ValueError: no schema, an unknown method, or ``strict`` with ``json_mode``.
+            OutputParserException: a call of the model raises it where the answer holds no object;
+                ``llm_output`` is what the model wrote.
         """
-        return structured_output(self, schema, method, include_raw, strict, kwargs)
+        return structured_output(
+            self,
+            schema,
+            method or self._structured_method(),
+            include_raw=include_raw,
+            strict=strict,
+            tools=tools,
+            kwargs=kwargs,
+        )
+
+    def _structured_method(self) -> Method:
+        known = profile_for(self.model_name)
+        cannot_be_forced = known.forced_tools == "no" or known.thinking == "always"
+        keeps_schema = known.structured_output == "json_schema"
+        return "json_schema" if cannot_be_forced and keeps_schema else "function_calling"
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """One number for each token that a text takes, about; the numbers mean nothing.
+
+        LangChain counts and cuts texts by them. For real ids pass ``custom_get_token_ids``, a
+        function from text to token ids.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return list(range(count_tokens(text)))
 
     def get_num_tokens(self, text: str) -> int:
         """About how many tokens a text takes: an estimate, since a tokenizer is a download.
@@ -261,9 +411,20 @@ class ChatModelScope(BaseChatModel, Connection):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        options = {name: getattr(self, name) for name in _OPTIONS}
+        options = {name: getattr(self, name) for name in OPTIONS}
         given = {name: value for name, value in options.items() if value is not None}
         return {"model_name": self.model_name, **given, **self.model_kwargs}
+
+    def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        total: dict[str, Any] = {}
+        for output in _llm_outputs:  # None stands for an answer that was kept
+            total = merge_usage(total, (output or {}).get("token_usage", {}))
+        named = next((output for output in _llm_outputs if output), {"model_name": self.model_name})
+        return {"token_usage": total, "model_name": named["model_name"]}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # A client of the user's own is no part of the dump; two services share no answers.
+        return f"{self._client.base_url} {super()._get_llm_string(stop=stop, **kwargs)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
@@ -283,6 +444,14 @@ class ChatModelScope(BaseChatModel, Connection):
             return {name: value for name, value in values.items() if name != "profile"}
         return values
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; another model has another profile."""
+        super().__setattr__(name, value)
+        if name in ("model", "model_name") and isinstance(self.profile, KnownProfile):
+            self.profile = look_up(value)
+
+    __repr_args__ = Connection.__repr_args__
+
     @property
     def lc_secrets(self) -> dict[str, str]:
         """Name of the variable that the token is found in after loading."""
@@ -299,12 +468,10 @@ class ChatModelScope(BaseChatModel, Connection):
         return self
 
 
-# Fields of the same name as in a ChatRequest.
-_OPTIONS = tuple(
-    name
-    for name in ChatModelScope.model_fields
-    if name in ChatRequest.__struct_fields__ and name != "model"
-)
+def _is_answer(tool: Any) -> bool:
+    """Whether a tool runs nothing: it is the form of an agent's answer (``ToolStrategy``)."""
+    return isinstance(tool, StructuredTool) and tool.func is None and tool.coroutine is None
+
 
 # Core reads the signature of one of these at every call; a kept one saves a tenth of its own work.
 for _method in (ChatModelScope._generate, ChatModelScope._agenerate):

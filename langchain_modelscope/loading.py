@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
@@ -37,7 +37,38 @@ _CLASSES: dict[str, type[Loaded]] = {
 }
 
 
-def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any:
+# Tasks whose class a type checker knows; of the other names, and of none, it is any of them.
+Chats = Literal[
+    "chat",
+    "text-generation",
+    "text2text-generation",
+    "image-text-to-text",
+    "visual-question-answering",
+]
+Embeds = Literal["embedding", "sentence-embedding", "feature-extraction"]
+Draws = Literal["image", "text-to-image-synthesis", "image-to-image"]
+Ranks = Literal["rerank", "text-ranking"]
+
+
+@overload
+def load(model: str, task: Chats, *, look_up: bool = True, **arguments: Any) -> ChatModelScope: ...
+@overload
+def load(
+    model: str, task: Embeds, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeEmbeddings: ...
+@overload
+def load(
+    model: str, task: Draws, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeImageTool: ...
+@overload
+def load(
+    model: str, task: Ranks, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeRerank: ...
+@overload
+def load(
+    model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
+) -> Loaded: ...
+def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Loaded:
     """The object that serves a model in LangChain.
 
     Args:
@@ -63,9 +94,29 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
     return _made(row, model, arguments)
 
 
+@overload
+async def aload(
+    model: str, task: Chats, *, look_up: bool = True, **arguments: Any
+) -> ChatModelScope: ...
+@overload
+async def aload(
+    model: str, task: Embeds, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeEmbeddings: ...
+@overload
+async def aload(
+    model: str, task: Draws, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeImageTool: ...
+@overload
+async def aload(
+    model: str, task: Ranks, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeRerank: ...
+@overload
 async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
-) -> Any:
+) -> Loaded: ...
+async def aload(
+    model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
+) -> Loaded:
     """As `load`, without holding up the event loop while the hub is asked."""
     with native_errors():
         row = await _client(arguments).aio.task_of(model, task, look_up=look_up)

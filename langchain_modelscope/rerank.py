@@ -6,12 +6,20 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from langchain_core.caches import BaseCache
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.messages import BaseMessage
+from langchain_core.messages.utils import convert_to_messages
+from langchain_core.runnables import Runnable, RunnableLambda
+from pydantic import Field
 
-from modelscope_transport.task_types import RerankRequest, RerankResult
+from modelscope_transport.client.rerank_prompt import check_ranking, read_ranking, to_chat
+from modelscope_transport.task_types import Rank, RerankRequest, RerankResult
+from modelscope_transport.types import ChatChoice, ChatResult
 
 from ._connection import Connection
+from .chat_models import ChatModelScope
 from .errors import native_errors
 
 __all__ = ["ModelScopeRerank"]
@@ -21,7 +29,8 @@ class ModelScopeRerank(BaseDocumentCompressor, Connection):
     """Puts retrieved documents in order with a chat model, in one call however many they are.
 
     The service offers no reranker models. A chat model is shown the documents and asked for their
-    order; an answer that cannot be used leaves the order as it was, with a warning.
+    order; an answer that cannot be used leaves the order as it was, with a warning. The call is a
+    run of its own in a trace, with the chat model's run and token usage inside.
 
     Example:
         >>> rerank = ModelScopeRerank(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", top_n=3)
@@ -38,6 +47,9 @@ class ModelScopeRerank(BaseDocumentCompressor, Connection):
 
     max_characters: int = 2000
     """How much of each document is looked at."""
+
+    cache: BaseCache | bool | None = Field(default=None, exclude=True, repr=False)
+    """A cache for the model's answers, as a chat model has one."""
 
     def _request(self, documents: Sequence[Document], query: str) -> RerankRequest:
         return RerankRequest(
@@ -61,17 +73,61 @@ class ModelScopeRerank(BaseDocumentCompressor, Connection):
         Raises:
             ModelScopeError: one of the classes in `langchain_modelscope.errors`.
         """
-        with native_errors():
-            result = self._client.rerank(self._request(documents, query))
+        result = self._ranking().invoke(self._checked(documents, query), {"callbacks": callbacks})
         return _in_order(documents, result)
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
         """As `compress_documents`."""
-        with native_errors():
-            result = await self._client.aio.rerank(self._request(documents, query))
+        asked = self._checked(documents, query)
+        result = await self._ranking().ainvoke(asked, {"callbacks": callbacks})
         return _in_order(documents, result)
+
+    def _checked(self, documents: Sequence[Document], query: str) -> RerankRequest:
+        request = self._request(documents, query)
+        with native_errors():
+            check_ranking(request)
+        return request
+
+    def _ranking(self) -> Runnable[RerankRequest, RerankResult]:
+        """From a request to the order; a run of a trace with the model's run inside."""
+        chat = ChatModelScope(
+            model=self.model_name,
+            client=self._client,
+            temperature=0,
+            enable_thinking=False,
+            timeout=self.timeout,
+            fallback_models=self.fallback_models,
+            default_headers=self.default_headers,
+            extra_body=self.extra_body,
+            cache=self.cache,
+        )
+
+        def rank(request: RerankRequest) -> RerankResult:
+            if len(request.documents) < 2:
+                return _alone(request)
+            return _read(request, chat.invoke(_messages(request)))
+
+        async def arank(request: RerankRequest) -> RerankResult:
+            if len(request.documents) < 2:
+                return _alone(request)
+            return _read(request, await chat.ainvoke(_messages(request)))
+
+        return RunnableLambda(rank, arank, name=type(self).__name__)
+
+
+def _alone(request: RerankRequest) -> RerankResult:
+    return RerankResult(tuple(Rank(index, 1.0) for index in range(len(request.documents))))
+
+
+def _messages(request: RerankRequest) -> list[BaseMessage]:
+    asked = to_chat(request).messages
+    return convert_to_messages([{"role": it.role, "content": it.content} for it in asked])
+
+
+def _read(request: RerankRequest, answer: BaseMessage) -> RerankResult:
+    return read_ranking(request, ChatResult((ChatChoice(answer.text),)))
 
 
 def _in_order(documents: Sequence[Document], result: RerankResult) -> list[Document]:

@@ -12,7 +12,12 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForToolRun,
+    CallbackManagerForToolRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 from langchain_core.tools.base import ArgsSchema
@@ -58,6 +63,22 @@ def _tool_errors() -> Iterator[None]:
         raise ModelScopeToolError(str(error), details=error.details) from error
 
 
+_PROGRESS = "modelscope_progress"
+
+
+def _report(run: CallbackManagerForToolRun | None, state: str, model: str) -> None:
+    """Say how far a call is, to callbacks (``on_custom_event``) and to ``stream_events``."""
+    if run is not None:
+        said = {"state": state, "model": model}
+        dispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})
+
+
+async def _areport(run: AsyncCallbackManagerForToolRun | None, state: str, model: str) -> None:
+    if run is not None:
+        said = {"state": state, "model": model}
+        await adispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})
+
+
 # --- images -----------------------------------------------------------------------------------
 
 _Source = Annotated[
@@ -86,7 +107,7 @@ class ModelScopeImageTool(BaseTool, Connection):
     ``invoke`` returns the address of the image in a sentence; called by an agent, or with a
     ``ToolCall``, it returns a ``ToolMessage`` whose ``artifact`` holds the images as standard
     content blocks, ready for a message to a model that sees. An image costs one call; the account's
-    images are made one at a time.
+    images are made one at a time. A custom event ``modelscope_progress`` marks its start and end.
 
     Example:
         >>> draw = ModelScopeImageTool(model="Qwen/Qwen-Image", size="1328x1328")
@@ -98,6 +119,8 @@ class ModelScopeImageTool(BaseTool, Connection):
     args_schema: Annotated[ArgsSchema | None, SkipValidation()] = DrawImage
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
+
+    __repr_args__ = Connection.__repr_args__
 
     size: str | None = None
     """Width and height in pixels, ``"1024x1024"``, unless the caller says otherwise."""
@@ -154,13 +177,21 @@ class ModelScopeImageTool(BaseTool, Connection):
         self, prompt: str, run_manager: CallbackManagerForToolRun | None = None, **given: Any
     ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         with _tool_errors():
-            return self._told(self._client.draw(self._request(prompt, given)))
+            request = self._request(prompt, given)
+            _report(run_manager, "started", request.model)
+            result = self._client.draw(request)
+            _report(run_manager, "finished", request.model)
+            return self._told(result)
 
     async def _arun(
         self, prompt: str, run_manager: AsyncCallbackManagerForToolRun | None = None, **given: Any
     ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         with _tool_errors():
-            return self._told(await self._client.aio.draw(self._request(prompt, given)))
+            request = self._request(prompt, given)
+            await _areport(run_manager, "started", request.model)
+            result = await self._client.aio.draw(request)
+            await _areport(run_manager, "finished", request.model)
+            return self._told(result)
 
     def _told(self, result: ImageResult) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         blocks = [_block(image) for image in result.images]
@@ -259,6 +290,8 @@ class ModelScopePipelineTool(BaseTool, Connection):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
 
+    __repr_args__ = Connection.__repr_args__
+
     task: str | None = None
     """ModelScope's name of the task; by default what the model's ID or the model data say."""
 
@@ -313,13 +346,19 @@ class ModelScopePipelineTool(BaseTool, Connection):
         self, input: Any, run_manager: CallbackManagerForToolRun | None = None
     ) -> tuple[str, Any]:
         with _tool_errors():
-            return _read(self.run_pipeline(input))
+            _report(run_manager, "started", self.model_name)
+            result = self.run_pipeline(input)
+            _report(run_manager, "finished", self.model_name)
+            return _read(result)
 
     async def _arun(
         self, input: Any, run_manager: AsyncCallbackManagerForToolRun | None = None
     ) -> tuple[str, Any]:
         with _tool_errors():
-            return _read(await self.arun_pipeline(input))
+            await _areport(run_manager, "started", self.model_name)
+            result = await self.arun_pipeline(input)
+            await _areport(run_manager, "finished", self.model_name)
+            return _read(result)
 
 
 def _read(result: PipelineResult) -> tuple[str, Any]:

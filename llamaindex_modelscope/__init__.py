@@ -16,6 +16,7 @@ import types
 
 import wrapt
 
+from ._progress import ModelScopeProgressEvent
 from .embeddings import ModelScopeEmbedding
 from .errors import (
     ErrorDetails,
@@ -32,6 +33,7 @@ from .errors import (
     ModelScopeError,
     ModelScopeInvalidRequestError,
     ModelScopeModelNotServedError,
+    ModelScopeOutputParserError,
     ModelScopeQuotaExceededError,
     ModelScopeRateLimitError,
     ModelScopeRetryPolicy,
@@ -67,7 +69,9 @@ __all__ = [
     "ModelScopeImageToolSpec",
     "ModelScopeInvalidRequestError",
     "ModelScopeModelNotServedError",
+    "ModelScopeOutputParserError",
     "ModelScopePipelineToolSpec",
+    "ModelScopeProgressEvent",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
     "ModelScopeRateLimiter",
@@ -98,6 +102,11 @@ def __getattr__(name: str) -> typing.Any:
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{room}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """Also the classes that are imported at their first use."""
+    return sorted({*globals(), *_LATE})
 
 
 @wrapt.when_imported("llama_index.core.llms.loading")

@@ -41,7 +41,7 @@ from modelscope_transport.types import (
     VideoPart,
 )
 
-__all__ = ["arguments_text", "read_field", "sendable_name", "to_messages"]
+__all__ = ["arguments_text", "calls_beside", "read_field", "sendable_name", "to_messages"]
 
 _Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -57,22 +57,19 @@ _ROLES: Final[dict[MessageRole, _Role]] = {
 }
 
 
-def to_messages(
-    messages: Sequence[ChatMessage], *, send_reasoning: bool = False
-) -> tuple[Message, ...]:
-    """The conversation as the transport takes it.
+def to_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
+    """The conversation as the transport takes it, the thoughts of earlier turns included.
 
     Args:
         messages: the conversation, oldest first.
-        send_reasoning: whether the thoughts of earlier turns go back to the model.
 
     Raises:
         InvalidRequestError: a block that cannot be sent, or a file that cannot be read.
     """
-    return tuple([_message(message, send_reasoning) for message in messages])
+    return tuple([_message(message) for message in messages])
 
 
-def _message(message: ChatMessage, send_reasoning: bool) -> Message:
+def _message(message: ChatMessage) -> Message:
     role, blocks = _ROLES[message.role], message.blocks
     if len(blocks) == 1 and type(blocks[0]) is TextBlock and not message.additional_kwargs:
         return Message(role, blocks[0].text)
@@ -94,13 +91,13 @@ def _message(message: ChatMessage, send_reasoning: bool) -> Message:
             parts.extend(_parts(block))
     kwargs = message.additional_kwargs
     if role == "assistant" and not calls:
-        calls.extend(_legacy_calls(kwargs.get("tool_calls") or ()))
+        calls.extend(calls_beside(kwargs))
     return Message(
         role,
         _content(parts),
         tool_calls=tuple(calls),
-        tool_call_id=_text_or_none(kwargs.get("tool_call_id")) if role == "tool" else None,
-        reasoning="\n".join(thoughts) if send_reasoning and thoughts else None,
+        tool_call_id=_answered_call(kwargs) if role == "tool" else None,
+        reasoning="\n".join(thoughts) if role == "assistant" and thoughts else None,
     )
 
 
@@ -110,8 +107,12 @@ def _content(parts: list[Part]) -> str | tuple[Part, ...]:
     return "\n".join(texts) if len(texts) == len(parts) else tuple(parts)
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)
+def _answered_call(kwargs: Mapping[str, Any]) -> str | None:
+    """Which call a tool's turn answers: by its id, or in the oldest form by the function's name."""
+    call_id = kwargs.get("tool_call_id")
+    if call_id is None and kwargs.get("name"):
+        return _id_by_name(str(kwargs["name"]))
+    return None if call_id is None else str(call_id)
 
 
 # --- tool calls -------------------------------------------------------------------------------
@@ -134,15 +135,46 @@ def read_field(source: Any, name: str) -> Any:
     return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
 
 
-def _legacy_calls(calls: Iterable[Any]) -> Iterable[ToolCall]:
-    """Calls from where messages kept them before there was a block for them."""
-    for call in calls:
-        function = read_field(call, "function")
-        yield ToolCall(
-            str(read_field(call, "id") or ""),
-            sendable_name(str(read_field(function, "name") or "")),
-            arguments_text(read_field(function, "arguments")),
+def calls_beside(kwargs: Mapping[str, Any]) -> Iterable[ToolCall]:
+    """Calls from where messages kept them before there was a block for them.
+
+    They are OpenAI's dictionaries or objects, flat ones, core's ``ToolSelection``, and the single
+    ``function_call``, which has no id.
+
+    Args:
+        kwargs: a message's ``additional_kwargs``.
+    """
+    for call in kwargs.get("tool_calls") or ():
+        function = read_field(call, "function") or call
+        name = _first(function, "name", "tool_name")
+        arguments = _first(function, "arguments", "tool_kwargs", "args", "input")
+        call_id = _first(call, "id", "tool_id", "tool_call_id")
+        yield _call(str(name or ""), arguments, None if call_id is None else str(call_id))
+    single = kwargs.get("function_call")
+    if single and not kwargs.get("tool_calls"):
+        yield _call(str(read_field(single, "name") or ""), read_field(single, "arguments"), None)
+
+
+def _call(name: str, arguments: Any, call_id: str | None) -> ToolCall:
+    if not name:
+        raise InvalidRequestError(
+            "A message's additional_kwargs hold a tool call without a name. Write it as a "
+            "ToolCallBlock, or as an OpenAI dictionary with a function and its name."
         )
+    return ToolCall(
+        _id_by_name(name) if call_id is None else call_id,
+        sendable_name(name),
+        arguments_text(arguments),
+    )
+
+
+def _id_by_name(name: str) -> str:
+    return f"call_{sendable_name(name)}"
+
+
+def _first(source: Any, *names: str) -> Any:
+    found = (read_field(source, name) for name in names)
+    return next((value for value in found if value is not None), None)
 
 
 # --- blocks -----------------------------------------------------------------------------------

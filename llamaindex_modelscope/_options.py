@@ -1,7 +1,7 @@
 """The options of one call, in the words of LlamaIndex and of the OpenAI client, to a ChatRequest.
 
-Laws of this file: pure; a table, no ladder. An option that no row knows is a field of the
-request's body, as users of OpenAI-compatible classes expect.
+Laws of this file: pure; a table, no ladder. An option that no row knows is refused: what this
+package has no name for goes in ``extra_body``, where its user means it to be sent as it is.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from modelscope_transport.types import (
     ToolSpec,
 )
 
+from ._argument_tables import CALL
+from ._arguments import settle
 from ._convert import sendable_name
 
-__all__ = ["chat_request", "json_schema_format", "original_names", "tool_option"]
+__all__ = ["chat_request", "check_options", "json_schema_format", "original_names", "tool_option"]
 
 
 def chat_request(
@@ -40,29 +42,37 @@ def chat_request(
     Raises:
         InvalidRequestError: an option that cannot be read.
     """
-    known: dict[str, Any] = {"model": model}
+    # None leaves it to the model's profile whether thoughts go back.
+    known: dict[str, Any] = {"model": model, "send_reasoning": None}
     body: dict[str, Any] = {}
-    for name, value in options.items():
-        if value is None or name in _IGNORED:
+    for name, value in _settled(options).items():
+        if value is None or name in _INTERNAL:
             continue
-        if name in _PLAIN:
-            known[name] = value
-        elif (read := _READERS.get(name)) is not None:
+        if (read := _READERS.get(name)) is not None:
             try:
-                known[name] = read(value)
+                value = read(value)
             except (TypeError, ValueError) as error:
                 raise InvalidRequestError(
                     f"The option {name} cannot be read from a {type(value).__name__}: {error}."
                 ) from error
-        else:
-            body[name] = value
-    if known.pop("extra_query", None):
-        raise InvalidRequestError(
-            "extra_query cannot be sent: the service reads no query. Pass fields of the request "
-            "by name or in extra_body."
-        )
+        (known if name in _FIELDS else body)[name] = value
     body.update(known.pop("extra_body", {}))
     return ChatRequest(messages=messages, extra_body=body or None, **known)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options of every call that no call can have.
+
+    Raises:
+        ConfigurationError: an option that is not known or cannot be taken.
+    """
+    settle(options, _PLAIN, CALL, owner="additional_kwargs", hint=_HINT)
+
+
+def _settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    if options.keys() <= _PLAIN:  # nearly always: nothing to rename
+        return options
+    return settle(options, _PLAIN, CALL, owner="A call", hint=_HINT, error=InvalidRequestError)
 
 
 def _tools(tools: Sequence[Any]) -> tuple[ToolSpec, ...]:
@@ -88,20 +98,29 @@ def _tool(tool: Any) -> ToolSpec:
     )
 
 
+_CHOICES: Final[dict[str, ToolChoice]] = {
+    "auto": "auto",
+    "none": "none",
+    "required": "required",
+    "any": "required",
+}
+
+
 def _tool_choice(choice: Any) -> ToolChoice:
-    if choice in ("auto", "none", "required"):
-        plain: ToolChoice = choice
-        return plain
-    if choice == "any":
-        return "required"
+    named = choice
     if isinstance(choice, Mapping):
-        choice = (choice.get("function") or choice).get("name")
-    if not isinstance(choice, str) or not choice:
+        function = choice.get("function")
+        named = (function if isinstance(function, Mapping) else choice).get("name")
+        if named is None:
+            choice = choice.get("type")  # {"type": "any"}, as other services have it
+    if isinstance(choice, str) and choice in _CHOICES:
+        return _CHOICES[choice]
+    if not isinstance(named, str) or not named:
         raise InvalidRequestError(
-            f"tool_choice is {choice!r}; it must be 'auto', 'none', 'required', the name of a "
-            "tool, or an OpenAI dictionary that names one."
+            f"tool_choice is {choice!r}; it must be 'auto', 'none', 'required', 'any', the name of "
+            "a tool, or a dictionary with one of them as OpenAI or Anthropic write it."
         )
-    return NamedTool(sendable_name(choice))
+    return NamedTool(sendable_name(named))
 
 
 def _response_format(form: Any) -> ResponseFormat | None:
@@ -145,32 +164,9 @@ def _stop(stop: str | Sequence[str]) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
-_PLAIN: Final = frozenset(
-    {
-        "enable_thinking",
-        "frequency_penalty",
-        "logprobs",
-        "max_tokens",
-        "model",
-        "n",
-        "parallel_tool_calls",
-        "presence_penalty",
-        "promote_reasoning_only",
-        "seed",
-        "stream_usage",
-        "temperature",
-        "think_tags",
-        "thinking_budget",
-        "timeout",
-        "top_logprobs",
-        "top_p",
-    }
-)
-
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "extra_body": dict,
     "extra_headers": dict,
-    "extra_query": dict,
     "fallback_models": tuple,
     "response_format": _response_format,
     "stop": _stop,
@@ -178,8 +174,14 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "tools": _tools,
 }
 
-# What other classes take for themselves; it means nothing on the wire.
-_IGNORED: Final = frozenset({"formatted", "stream", "tool_names", "use_chat_completions"})
+# The tools' own names, which one method of the class hands to another.
+_INTERNAL: Final = frozenset({"tool_names"})
+_FIELDS: Final = frozenset(ChatRequest.__struct_fields__) - {"messages"}
+# What is an option by its own name: of the request, or sent as it is.
+_PLAIN: Final = (_FIELDS | _INTERNAL | {*CALL}) - {
+    row.name for row in CALL.values() if row.fate != "taken"
+}
+_HINT: Final = " A field of the request's body that has no name here goes in extra_body."
 
 
 # --- LlamaIndex's tools -----------------------------------------------------------------------

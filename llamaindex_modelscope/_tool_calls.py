@@ -18,6 +18,7 @@ from llama_index.core.tools.types import BaseTool
 from pydantic import Field
 from pydantic_core import from_json
 
+from ._convert import calls_beside
 from ._options import original_names, tool_option
 from .errors import native_errors
 
@@ -101,6 +102,13 @@ class ToolCallingLLM(FunctionCallingLLM):
             )
             for block in response.message.blocks
             if isinstance(block, ToolCallBlock)
+        ]
+        # a message of another class, or of an older one, may hold them beside its blocks alone
+        calls = calls or [
+            ToolSelection(
+                tool_id=call.id, tool_name=call.name, tool_kwargs=read_arguments(call.arguments)
+            )
+            for call in calls_beside(response.message.additional_kwargs)
         ]
         if not calls and error_on_no_tool_call:
             invalid = response.message.additional_kwargs.get("invalid_tool_calls") or ()

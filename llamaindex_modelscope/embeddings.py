@@ -6,25 +6,30 @@ import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field, SecretStr, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.catalogue import profile_for
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
-from modelscope_transport.quota import Quota
 from modelscope_transport.types import EmbeddingRequest
 
-from ._settings import checked_arguments, client_for, quota_of
+from ._argument_tables import EMBEDDING, EMBEDDING_CALL
+from ._arguments import settle
+from ._connected import ConnectedComponent
+from ._progress import advance, progress_bar
 from .errors import ModelScopeConfigurationError, native_errors
 
 __all__ = ["ModelScopeEmbedding"]
 
+_HINT: Final = " A field of the request's body that has no name here goes in extra_body."
+_TITLE: Final = "Generating embeddings"
+_SENT: Final = ("user",)  # options that are sent as they are
 
-class ModelScopeEmbedding(BaseEmbedding):
+
+class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
     """An embedding model of ModelScope API-Inference.
 
     Args:
@@ -33,23 +38,36 @@ class ModelScopeEmbedding(BaseEmbedding):
             kept out of every dump, trace and pickle.
         base_url: address of the service; ``api_base`` is the same; else from the environment.
         timeout: total deadline of a request in seconds, waits and retries included.
-        max_retries: further attempts after the first, for what a moment may heal.
-        client: a `modelscope_transport.Client` to share with others, instead of the five above.
-        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
+        max_retries: further attempts after the first, 2 by default, for what a moment may heal.
+        default_headers: further headers of every request.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
+        client: a `modelscope_transport.Client` to share with others, instead of the six above.
+        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
         embed_batch_size: most texts in one request; by default as many as the model takes, since
             each request costs a unit of the allowance.
         num_workers: requests of one async call in flight at once, 1 by default: the service
             promises no more (official documentation, limits page as of 2026-08-22).
-        fields: the fields below, and those of LlamaIndex's ``BaseEmbedding``.
+        fields: the fields below, those of LlamaIndex's ``BaseEmbedding``, and the names that
+            ``OpenAIEmbedding`` and ``OpenAILikeEmbedding`` have for the same.
 
     Raises:
-        ModelScopeConfigurationError: no model, no token, a bad address, an unknown argument.
+        ModelScopeConfigurationError: no model, no token, a bad address, an argument that is not
+            known or of the wrong type.
 
-    Example:
-        >>> embed_model = ModelScopeEmbedding(model_name="Qwen/Qwen3-Embedding-0.6B")
-        >>> vector = embed_model.get_text_embedding("你好")
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llamaindex_modelscope import ModelScopeEmbedding
+
+        embed_model = ModelScopeEmbedding(model_name="Qwen/Qwen3-Embedding-0.6B")
+        vector = embed_model.get_text_embedding("你好")
+        print(len(vector))
+        ```
     """
+
+    ARGUMENTS = EMBEDDING
+    MODEL = "model_name"
 
     dimensions: int | None = Field(
         default=None, description="Length of the vectors; the model's own by default."
@@ -63,7 +81,9 @@ class ModelScopeEmbedding(BaseEmbedding):
     extra_body: dict[str, Any] | None = Field(
         default=None, description="Further fields of every request's body."
     )
-    base_url: str = Field(description="Address of the service.")
+    additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="Further options of every request."
+    )
     # What follows changes no vector. It stays out of dumps, whose hash is the key of an ingestion
     # cache: a new key or another number of workers must not cost the whole index again.
     embed_batch_size: int = Field(
@@ -80,53 +100,53 @@ class ModelScopeEmbedding(BaseEmbedding):
     timeout: float | None = Field(
         default=None, exclude=True, description="Total deadline of a request, seconds."
     )
-    client: SkipJsonSchema[Client] = Field(
-        exclude=True, repr=False, description="The connections in use."
+    max_retries: int | None = Field(
+        default=None, exclude=True, description="Further attempts after the first."
+    )
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, description="Further headers, but for credentials."
     )
 
     def __init__(
         self,
         model_name: str | None = None,
         *,
-        model: str | None = None,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
-        api_base: str | None = None,
         timeout: float | None = None,
-        max_retries: int = 2,
-        fallback_models: Sequence[str] = (),
-        client: Client | None = None,
+        max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
+        client: Client | None = None,
         http_client: Any = None,
         async_http_client: Any = None,
         embed_batch_size: int | None = None,
+        fallback_models: Sequence[str] = (),
+        additional_kwargs: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
+        additional_kwargs = dict(additional_kwargs or {})
         with native_errors():
-            client = client_for(
-                client,
-                api_key=api_key,
-                timeout=timeout,
-                base_url=base_url or api_base,
-                max_retries=max_retries,
-                default_headers=default_headers,
-                proxy=proxy,
-                http_client=http_client,
-                http_async_client=async_http_client,
-            )
-            name = checked_arguments(type(self), model_name or model, fields)
+            settle(additional_kwargs, (), EMBEDDING_CALL, owner="additional_kwargs", hint=_HINT)
         if embed_batch_size is None:
-            embed_batch_size = profile_for(name).embedding_batch
-        fields |= {
-            "model_name": name,
-            "base_url": client.base_url,
-            "timeout": timeout,
-            "fallback_models": list(fallback_models),
-            "client": client,
-            "embed_batch_size": embed_batch_size,
-        }
-        super().__init__(**fields)
+            name = model_name or fields.get("model")
+            embed_batch_size = profile_for(name).embedding_batch if name else 1
+        super().__init__(
+            model_name=model_name,
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            proxy=proxy,
+            client=client,
+            http_client=http_client,
+            async_http_client=async_http_client,
+            embed_batch_size=embed_batch_size,
+            fallback_models=list(fallback_models),
+            additional_kwargs=additional_kwargs,
+            **fields,
+        )
 
     @classmethod
     def class_name(cls) -> str:
@@ -146,9 +166,9 @@ class ModelScopeEmbedding(BaseEmbedding):
         return self
 
     @property
-    def quota(self) -> Quota:
-        """What is left for this model today, told from the ledger alone; see `quota_of`."""
-        return quota_of(self.client, self.model_name)
+    def model(self) -> str:
+        """The model ID by its other name."""
+        return self.model_name
 
     def to_payload(self) -> dict[str, Any]:
         """What traces may know of this object."""
@@ -162,24 +182,32 @@ class ModelScopeEmbedding(BaseEmbedding):
     # --- one request --------------------------------------------------------------------------
 
     def _request(self, texts: Sequence[str], instruction: str | None) -> EmbeddingRequest:
+        further = dict(self.additional_kwargs)
+        timeout, dimensions = further.pop("timeout", None), further.pop("dimensions", None)
+        headers, body = further.pop("extra_headers", None), further.pop("extra_body", None)
+        sent = {name: further[name] for name in _SENT if further.get(name) is not None}
         return EmbeddingRequest(
             model=self.model_name,
             texts=tuple([instruction + text for text in texts] if instruction else texts),
-            dimensions=self.dimensions,
+            dimensions=dimensions if self.dimensions is None else self.dimensions,
             batch_size=self.embed_batch_size,
-            extra_body=self.extra_body,
-            timeout=self.timeout,
+            extra_body={**sent, **(self.extra_body or {}), **(body or {})} or None,
+            extra_headers=headers,
+            timeout=timeout if self.timeout is None else self.timeout,
             fallback_models=tuple(self.fallback_models),
         )
 
     def _embed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
         with native_errors(self.rate_limiter):
-            return list(self.client.embed(self._request(texts, instruction)).vectors)
+            vectors = _apart(self.client.embed(self._request(texts, instruction)).vectors)
+        advance(len(texts))
+        return vectors
 
     async def _aembed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
         with native_errors(self.rate_limiter):
             result = await self.client.aio.embed(self._request(texts, instruction))
-            return list(result.vectors)
+        advance(len(texts))
+        return _apart(result.vectors)
 
     # --- what core calls ----------------------------------------------------------------------
 
@@ -218,11 +246,17 @@ class ModelScopeEmbedding(BaseEmbedding):
     ) -> list[Embedding]:
         """The vectors of texts, in their order. A text that occurs twice is sent once.
 
+        Args:
+            texts: the texts.
+            show_progress: whether a bar shows how many are done, in a terminal or a notebook.
+            kwargs: core's own.
+
         Raises:
             ModelScopeError: one of `llamaindex_modelscope.errors`.
         """
         distinct = list(dict.fromkeys(texts))
-        vectors = _core_batch(self, distinct, show_progress, **kwargs)
+        with progress_bar(_TITLE, len(distinct), shown=show_progress):
+            vectors = _core_batch(self, distinct, False, **kwargs)
         return _spread(texts, distinct, vectors)
 
     async def aget_text_embedding_batch(
@@ -236,7 +270,8 @@ class ModelScopeEmbedding(BaseEmbedding):
         distinct = list(dict.fromkeys(texts))
         outer = _gate.set(_Gate(self.num_workers or 1))
         try:
-            vectors = await _core_abatch(self, distinct, show_progress, **kwargs)
+            with progress_bar(_TITLE, len(distinct), shown=show_progress):
+                vectors = await _core_abatch(self, distinct, False, **kwargs)
         finally:
             _gate.reset(outer)
         return _spread(texts, distinct, vectors)
@@ -252,7 +287,17 @@ def _spread(
     if len(distinct) == len(texts):
         return vectors
     by_text = dict(zip(distinct, vectors, strict=True))
-    return [by_text[text] for text in texts]
+    return _apart([by_text[text] for text in texts])
+
+
+def _apart(vectors: Sequence[Embedding]) -> list[Embedding]:
+    """The vectors, each an object of its own: what is done to one is done to no other."""
+    seen: set[int] = set()
+    apart = []
+    for vector in vectors:
+        apart.append([*vector] if id(vector) in seen else vector)
+        seen.add(id(vector))
+    return apart
 
 
 class _Gate:

@@ -4,10 +4,11 @@ Each is its namesake of ``modelscope_transport.errors`` (there the tree is drawn
 that says where it comes from. The two that speak of limits are also a ``WorkflowRuntimeError``,
 the one error of LlamaIndex that users of agents and workflows already catch.
 
-Laws of this file: nothing here derives from ``ValueError``, ``TypeError``, ``AttributeError``,
-``LookupError`` or ``RuntimeError``. LlamaIndex catches those where a model's *words* may be wrong:
-a query engine then answers "Empty Response" and an evaluator scores 0.0, and a spent allowance
-would pass for a bad answer. For the same reason `native_errors` lets none of them through.
+Laws of this file: no error of the service derives from ``ValueError``, ``TypeError``,
+``AttributeError``, ``LookupError`` or ``RuntimeError``. LlamaIndex catches those where a model's
+*words* may be wrong: a query engine then answers "Empty Response" and an evaluator scores 0.0, and
+a spent allowance would pass for a bad answer. For the same reason `native_errors` lets none of them
+through. `ModelScopeOutputParserError` alone is a ``ValueError``: it speaks of the model's words.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import random
 from types import TracebackType
 from typing import Final
 
+from llama_index.core.output_parsers.base import OutputParserException
 from llama_index.core.utils import ErrorToRetry
 from workflows.errors import WorkflowRuntimeError
 
@@ -61,6 +63,7 @@ __all__ = [
     "ModelScopeError",
     "ModelScopeInvalidRequestError",
     "ModelScopeModelNotServedError",
+    "ModelScopeOutputParserError",
     "ModelScopeQuotaExceededError",
     "ModelScopeRateLimitError",
     "ModelScopeRetryPolicy",
@@ -71,6 +74,26 @@ __all__ = [
     "errors_to_retry",
     "native_errors",
 ]
+
+
+class ModelScopeOutputParserError(OutputParserException, ValueError):
+    """A model's answer makes no object of the class that was asked for.
+
+    It speaks of the model's words and not of the service: therefore it is core's
+    ``OutputParserException`` and a ``ValueError``, which core expects of its programs, and no
+    `ModelScopeError`.
+
+    Attributes:
+        raw_answer: the answer's text, or the arguments of its call; ``None`` where not known.
+    """
+
+    def __init__(self, message: str, *, raw_answer: str | None = None) -> None:
+        super().__init__(message)
+        self.raw_answer = raw_answer
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the answer in a pickle."""
+        return type(self), self.args, {"raw_answer": self.raw_answer}
 
 
 class ModelScopeConfigurationError(ConfigurationError):

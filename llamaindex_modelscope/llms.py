@@ -16,19 +16,18 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
 )
 from pydantic import Field, SecretStr
-from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.catalogue import ModelProfile, profile_for
 from modelscope_transport.client import AsyncChatStream, ChatStream, Client
 from modelscope_transport.errors import ConfigurationError
-from modelscope_transport.quota import Quota
 from modelscope_transport.types import ChatRequest, Message
 
+from ._argument_tables import LLM
+from ._connected import ConnectedComponent
 from ._convert import to_messages
 from ._events import chat_events, completion_events
-from ._options import chat_request
+from ._options import chat_request, check_options
 from ._replies import GrowingMessage, to_chat_response, to_completion_response
-from ._settings import checked_arguments, client_for, quota_of
 from ._structured import StructuredOutputLLM
 from .errors import native_errors
 
@@ -42,20 +41,31 @@ _UNKNOWN_WINDOW: Final = 32_768
 _OPTIONS: Final = (
     "temperature",
     "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
     "max_tokens",
     "seed",
     "stop",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "reasoning_effort",
     "enable_thinking",
     "thinking_budget",
+    "send_reasoning",
     "think_tags",
     "promote_reasoning_only",
     "fallback_models",
     "extra_body",
     "timeout",
 )
+_MERGED: Final = ("extra_body", "extra_headers")
 
 
-class ModelScope(StructuredOutputLLM):
+class ModelScope(ConnectedComponent, StructuredOutputLLM):
     """A chat model of ModelScope API-Inference.
 
     Args:
@@ -64,29 +74,125 @@ class ModelScope(StructuredOutputLLM):
             kept out of every dump, trace and pickle.
         base_url: address of the service; ``api_base`` is the same; else from the environment.
         timeout: total deadline of a call in seconds, waits, retries and stream included.
-        max_retries: further attempts after the first, for what a moment may heal.
-        client: a `modelscope_transport.Client` to share with others, instead of the five above.
-        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
+        max_retries: further attempts after the first, 2 by default, for what a moment may heal.
+        default_headers: further headers of every request.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
-        fields: the fields below, and those of LlamaIndex's ``LLM`` (``system_prompt``,
-            ``rate_limiter``, ``callback_manager``, …).
+        client: a `modelscope_transport.Client` to share with others, instead of the six above.
+        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
+        fields: the fields below, those of LlamaIndex's ``LLM`` (``system_prompt``,
+            ``rate_limiter``, ``callback_manager``, …), and the names that ``OpenAI`` and
+            ``OpenAILike`` have for the same.
 
     Raises:
-        ModelScopeConfigurationError: no model, no token, a bad address, an unknown argument.
+        ModelScopeConfigurationError: no model, no token, a bad address, an argument that is not
+            known or of the wrong type.
 
-    Example:
-        >>> llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
-        >>> print(llm.complete("Say hello."))
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
+        print(llm.complete("Say hello."))
+        ```
+
+        Chat, in one piece and as it comes:
+
+        ```python
+        from llama_index.core.llms import ChatMessage
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct")
+        messages = [
+            ChatMessage(role="system", content="Be brief."),
+            ChatMessage(role="user", content="What is the capital of Germany?"),
+        ]
+        print(llm.chat(messages).message.content)
+        for response in llm.stream_chat(messages):
+            print(response.delta, end="", flush=True)
+        ```
+
+        In an event loop:
+
+        ```python
+        import asyncio
+
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct")
+        print(asyncio.run(llm.acomplete("Say hello.")))
+        ```
+
+        Tools, and an object of a class:
+
+        ```python
+        from llama_index.core.prompts import PromptTemplate
+        from llama_index.core.tools import FunctionTool
+        from llamaindex_modelscope import ModelScope
+        from pydantic import BaseModel
+
+
+        def add(a: int, b: int) -> int:
+            \"\"\"Add two numbers.\"\"\"
+            return a + b
+
+
+        class City(BaseModel):
+            name: str
+
+
+        llm = ModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct")
+        print(llm.predict_and_call([FunctionTool.from_defaults(add)], "Add 3 and 4."))
+        print(llm.structured_predict(City, PromptTemplate("Where is the '{sight}'?"), sight="Wall"))
+        ```
+
+        Thoughts, token usage, and what is left of the allowance:
+
+        ```python
+        from llamaindex_modelscope import ModelScope
+
+        llm = ModelScope(model="Qwen/Qwen3.5-122B-A10B", enable_thinking=True)
+        response = llm.complete("How many days has a week?")
+        print(response.text, response.raw["usage"], llm.quota.remaining)
+        ```
     """
 
+    ARGUMENTS = LLM
+
     model: str = Field(description="Model ID, owner/name.")
-    temperature: float | None = Field(default=None, description="0 to 2; unset by default.")
-    top_p: float | None = Field(default=None, description="Above 0 up to 1.")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="0 to 2; unset by default."
+    )
+    top_p: float | None = Field(default=None, ge=0, le=1, description="Above 0 up to 1.")
+    top_k: int | None = Field(
+        default=None, description="Among how many of the likeliest tokens to choose."
+    )
+    min_p: float | None = Field(
+        default=None, ge=0, le=1, description="Least probability, as a part of the likeliest's."
+    )
+    repetition_penalty: float | None = Field(
+        default=None, gt=0, description="Above 1 repeats less; 1 is neutral."
+    )
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2.")
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2.")
     max_tokens: int | None = Field(
-        default=None, description="Longest answer in tokens, thoughts included."
+        default=None, gt=0, description="Longest answer in tokens, thoughts included."
     )
     seed: int | None = Field(default=None, description="Seed of the sampling.")
     stop: str | list[str] | None = Field(default=None, description="Texts that end the answer.")
+    logprobs: bool | None = Field(
+        default=None, description="Whether to give the tokens' log probabilities."
+    )
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="Alternatives of each token, with logprobs."
+    )
+    logit_bias: dict[str, float] | None = Field(
+        default=None, description="Token IDs to what is added to their likelihood, -100 to 100."
+    )
+    reasoning_effort: str | None = Field(
+        default=None, description='How much to think, where a model takes it: "low", "high", ….'
+    )
     context_window: int | None = Field(
         default=None, description="Longest conversation in tokens, where the catalogue is wrong."
     )
@@ -103,8 +209,9 @@ class ModelScope(StructuredOutputLLM):
     promote_reasoning_only: bool = Field(
         default=False, description="Whether thoughts are the text where there is no other."
     )
-    send_reasoning: bool = Field(
-        default=False, description="Whether earlier thoughts go back to the model."
+    send_reasoning: bool | None = Field(
+        default=None,
+        description="Whether earlier thoughts go back to the model; by default as it wants them.",
     )
     fallback_models: list[str] = Field(
         default_factory=list,
@@ -116,57 +223,46 @@ class ModelScope(StructuredOutputLLM):
     extra_body: dict[str, Any] | None = Field(
         default=None, description="Further fields of every request's body."
     )
-    base_url: str = Field(description="Address of the service.")
-    timeout: float | None = Field(
-        default=None, exclude=True, description="Total deadline of a call, seconds."
-    )
-    client: SkipJsonSchema[Client] = Field(
-        exclude=True, repr=False, description="The connections in use."
-    )
 
     def __init__(
         self,
         model: str | None = None,
         *,
-        model_name: str | None = None,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
-        api_base: str | None = None,
         timeout: float | None = None,
-        max_retries: int = 2,
-        fallback_models: Sequence[str] = (),
-        client: Client | None = None,
+        max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
+        client: Client | None = None,
         http_client: Any = None,
         async_http_client: Any = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        fallback_models: Sequence[str] = (),
+        additional_kwargs: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
+        additional_kwargs = dict(additional_kwargs or {})
         with native_errors():
-            client = client_for(
-                client,
-                api_key=api_key,
-                timeout=timeout,
-                base_url=base_url or api_base,
-                max_retries=max_retries,
-                default_headers=default_headers,
-                proxy=proxy,
-                http_client=http_client,
-                http_async_client=async_http_client,
-            )
-            name = checked_arguments(type(self), model or model_name, fields)
-        fields |= {
-            "model": name,
-            "base_url": client.base_url,
-            "timeout": timeout,
-            "fallback_models": list(fallback_models),
-            "client": client,
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-        }
-        super().__init__(**fields)
+            check_options(additional_kwargs)
+        super().__init__(
+            model=model,
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            proxy=proxy,
+            client=client,
+            http_client=http_client,
+            async_http_client=async_http_client,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            fallback_models=list(fallback_models),
+            additional_kwargs=additional_kwargs,
+            **fields,
+        )
 
     @classmethod
     def class_name(cls) -> str:
@@ -185,9 +281,9 @@ class ModelScope(StructuredOutputLLM):
             return profile_for(self.model)
 
     @property
-    def quota(self) -> Quota:
-        """What is left for this model today, told from the ledger alone; see `quota_of`."""
-        return quota_of(self.client, self.model)
+    def model_name(self) -> str:
+        """The model ID by its other name."""
+        return self.model
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -216,10 +312,16 @@ class ModelScope(StructuredOutputLLM):
 
     def _request(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatRequest:
         options = {name: getattr(self, name) for name in _OPTIONS}
-        options.update(self.additional_kwargs)
-        options.update(kwargs)
-        if self.extra_body and kwargs.get("extra_body"):
-            options["extra_body"] = {**self.extra_body, **kwargs["extra_body"]}
+        if not self.logprobs:
+            del options["top_logprobs"]
+        for further in (self.additional_kwargs, kwargs):
+            merged = {
+                name: {**options[name], **further[name]}
+                for name in _MERGED
+                if isinstance(options.get(name), Mapping) and isinstance(further.get(name), Mapping)
+            }
+            options.update(further)
+            options.update(merged)
         return chat_request(self.model, messages, options)
 
     def _chat(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatResponse:
@@ -246,7 +348,7 @@ class ModelScope(StructuredOutputLLM):
         return _agrow(stream, message, self.rate_limiter)
 
     def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
-        return to_messages(messages, send_reasoning=self.send_reasoning)
+        return to_messages(messages)
 
     def _prompt(self, prompt: str, formatted: bool) -> tuple[Message, ...]:
         if not formatted and self.completion_to_prompt is not None:
@@ -261,7 +363,8 @@ class ModelScope(StructuredOutputLLM):
 
         Args:
             messages: the conversation, oldest first.
-            kwargs: options of this call, over the object's own; an unknown one is sent along.
+            kwargs: options of this call, over the object's own; an unknown one is refused, and
+                ``extra_body`` takes what this class has no name for.
 
         Raises:
             ModelScopeError: one of `llamaindex_modelscope.errors`.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
 
-from ._settings import client_for
+from ._connected import client_for
 from .embeddings import ModelScopeEmbedding
 from .errors import native_errors
 from .llms import ModelScope
@@ -27,6 +27,70 @@ _CLASSES: dict[str, Any] = {
         ModelScopeRerank,
     )
 }
+
+
+# Names of tasks by the class that serves them, for type checkers; the task registry decides.
+Chat = Literal[
+    "chat",
+    "text-generation",
+    "text2text-generation",
+    "image-text-to-text",
+    "visual-question-answering",
+]
+Embeddings = Literal["embedding", "sentence-embedding", "feature-extraction"]
+Images = Literal["image", "text-to-image-synthesis", "image-to-image"]
+Reranking = Literal["rerank", "text-ranking"]
+Pipelines = Literal[
+    "pipeline",
+    "text-classification",
+    "sentiment-classification",
+    "zero-shot-classification",
+    "nli",
+    "sentence-similarity",
+    "named-entity-recognition",
+    "token-classification",
+    "part-of-speech",
+    "word-segmentation",
+    "siamese-uie",
+    "relation-extraction",
+    "translation",
+    "text-error-correction",
+    "text-summarization",
+    "fill-mask",
+    "punctuation",
+    "classic-sentence-embedding",
+    "classic-text-ranking",
+    "auto-speech-recognition",
+    "text-to-speech",
+    "ocr-recognition",
+    "image-captioning",
+    "image-classification",
+    "multimodal-dialogue",
+    "text-to-video-synthesis",
+    "image-to-video",
+]
+
+
+@overload
+def load(model: str, task: Chat, *, look_up: bool = True, **arguments: Any) -> ModelScope: ...
+@overload
+def load(
+    model: str, task: Embeddings, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeEmbedding: ...
+@overload
+def load(
+    model: str, task: Images, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeImageToolSpec: ...
+@overload
+def load(
+    model: str, task: Reranking, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeRerank: ...
+@overload
+def load(
+    model: str, task: Pipelines, *, look_up: bool = True, **arguments: Any
+) -> ModelScopePipelineToolSpec: ...
+@overload
+def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any: ...
 
 
 def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any:
@@ -55,6 +119,32 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
     return _made(row, model, arguments)
 
 
+@overload
+async def aload(
+    model: str, task: Chat, *, look_up: bool = True, **arguments: Any
+) -> ModelScope: ...
+@overload
+async def aload(
+    model: str, task: Embeddings, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeEmbedding: ...
+@overload
+async def aload(
+    model: str, task: Images, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeImageToolSpec: ...
+@overload
+async def aload(
+    model: str, task: Reranking, *, look_up: bool = True, **arguments: Any
+) -> ModelScopeRerank: ...
+@overload
+async def aload(
+    model: str, task: Pipelines, *, look_up: bool = True, **arguments: Any
+) -> ModelScopePipelineToolSpec: ...
+@overload
+async def aload(
+    model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
+) -> Any: ...
+
+
 async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
 ) -> Any:
@@ -74,7 +164,7 @@ def _client(arguments: dict[str, Any]) -> Client:
         base_url=given("base_url") or given("api_base"),
         proxy=given("proxy"),
         http_client=given("http_client"),
-        http_async_client=given("async_http_client"),
+        async_http_client=given("async_http_client"),
     )
 
 

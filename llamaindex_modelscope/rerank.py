@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llama_index.core.callbacks import CBEventType, EventPayload
@@ -12,13 +12,12 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field, SecretStr
-from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.client import Client
-from modelscope_transport.quota import Quota
 from modelscope_transport.task_types import RerankRequest, RerankResult
 
-from ._settings import checked_arguments, client_for, quota_of
+from ._argument_tables import RERANK
+from ._connected import ConnectedComponent
 from .errors import native_errors
 
 __all__ = ["ModelScopeRerank"]
@@ -26,7 +25,7 @@ __all__ = ["ModelScopeRerank"]
 _dispatcher = get_dispatcher(__name__)
 
 
-class ModelScopeRerank(BaseNodePostprocessor):
+class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
     """Puts retrieved nodes in order with a chat model, in one call however many they are.
 
     The service offers no reranker models. A chat model is shown the nodes and asked for their
@@ -35,25 +34,53 @@ class ModelScopeRerank(BaseNodePostprocessor):
     Args:
         model: model ID of a chat model, ``owner/name``.
         api_key: access token; else ``MODELSCOPE_API_KEY`` and its kin from the environment.
-        client: a `modelscope_transport.Client` to share with others, instead of token and address.
-        base_url: address of the service; else from the environment.
+        base_url: address of the service; ``api_base`` is the same; else from the environment.
         timeout: total deadline of a call in seconds.
-        fields: the fields below, and those of LlamaIndex's ``BaseNodePostprocessor``.
+        max_retries: further attempts after the first, 2 by default.
+        default_headers: further headers of every request.
+        proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
+        client: a `modelscope_transport.Client` to share with others, instead of the six above.
+        http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
+        fields: the fields below, those of LlamaIndex's ``BaseNodePostprocessor``, and the names
+            that its other rerankers have for the same.
 
     Raises:
-        ModelScopeConfigurationError: no token, a bad address, an unknown argument.
+        ModelScopeConfigurationError: no model, no token, a bad address, an argument that is not
+            known or of the wrong type.
 
-    Example:
-        >>> rerank = ModelScopeRerank(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", top_n=3)
-        >>> engine = index.as_query_engine(node_postprocessors=[rerank])
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llama_index.core.schema import NodeWithScore, TextNode
+        from llamaindex_modelscope import ModelScopeRerank
+
+        rerank = ModelScopeRerank(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", top_n=1)
+        texts = ["Paris is the capital of France.", "Berlin is the capital of Germany."]
+        nodes = [NodeWithScore(node=TextNode(text=text)) for text in texts]
+        best = rerank.postprocess_nodes(nodes, query_str="What is the capital of Germany?")
+        print(best[0].text)
+        ```
     """
 
+    ARGUMENTS = RERANK
+
     model: str = Field(description="Model ID of a chat model, owner/name.")
-    top_n: int | None = Field(default=None, description="How many nodes to keep; all by default.")
-    max_documents: int = Field(
-        default=20, description="How many of the nodes are looked at; the others stay behind them."
+    top_n: int | None = Field(
+        default=None, gt=0, description="How many nodes to keep; all by default."
     )
-    max_characters: int = Field(default=2000, description="How much of each node is looked at.")
+    keep_retrieval_score: bool = Field(
+        default=False,
+        description="Whether a node's metadata keep its earlier score, as retrieval_score.",
+    )
+    max_documents: int = Field(
+        default=20,
+        gt=0,
+        description="How many of the nodes are looked at; the others stay behind them.",
+    )
+    max_characters: int = Field(
+        default=2000, gt=0, description="How much of each node is looked at."
+    )
     fallback_models: list[str] = Field(
         default_factory=list,
         description="Models to ask when this one's allowance is spent or it was withdrawn.",
@@ -61,35 +88,35 @@ class ModelScopeRerank(BaseNodePostprocessor):
     extra_body: dict[str, Any] | None = Field(
         default=None, description="Further fields of every request's body."
     )
-    timeout: float | None = Field(
-        default=None, exclude=True, description="Total deadline of a call, seconds."
-    )
-    client: SkipJsonSchema[Client] = Field(
-        exclude=True, repr=False, description="The connections in use."
-    )
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         *,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
-        max_retries: int = 2,
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
         client: Client | None = None,
+        http_client: Any = None,
+        async_http_client: Any = None,
         **fields: Any,
     ) -> None:
-        with native_errors():
-            client = client_for(
-                client,
-                api_key=api_key,
-                timeout=timeout,
-                base_url=base_url,
-                max_retries=max_retries,
-            )
-            name = checked_arguments(type(self), model, fields)
-            own: dict[str, Any] = {"model": name, "client": client, "timeout": timeout}
-            super().__init__(**own, **fields)
+        super().__init__(
+            model=model,
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            proxy=proxy,
+            client=client,
+            http_client=http_client,
+            async_http_client=async_http_client,
+            **fields,
+        )
 
     @classmethod
     def class_name(cls) -> str:
@@ -97,9 +124,9 @@ class ModelScopeRerank(BaseNodePostprocessor):
         return "ModelScopeRerank"
 
     @property
-    def quota(self) -> Quota:
-        """What is left for this model today, told from the ledger alone; see `quota_of`."""
-        return quota_of(self.client, self.model)
+    def model_name(self) -> str:
+        """The model ID by its other name."""
+        return self.model
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
@@ -110,7 +137,7 @@ class ModelScopeRerank(BaseNodePostprocessor):
         with self._event(nodes, query_bundle) as event:
             with native_errors():
                 result = self.client.rerank(self._request(nodes, query_bundle))
-            ordered = _in_order(nodes, result)
+            ordered = self._in_order(nodes, result)
             event.on_end(payload={EventPayload.NODES: ordered})
         _dispatcher.event(ReRankEndEvent(nodes=ordered))
         return ordered
@@ -124,7 +151,7 @@ class ModelScopeRerank(BaseNodePostprocessor):
         with self._event(nodes, query_bundle) as event:
             with native_errors():
                 result = await self.client.aio.rerank(self._request(nodes, query_bundle))
-            ordered = _in_order(nodes, result)
+            ordered = self._in_order(nodes, result)
             event.on_end(payload={EventPayload.NODES: ordered})
         _dispatcher.event(ReRankEndEvent(nodes=ordered))
         return ordered
@@ -164,13 +191,21 @@ class ModelScopeRerank(BaseNodePostprocessor):
             fallback_models=tuple(self.fallback_models),
         )
 
+    def _in_order(
+        self, nodes: Sequence[NodeWithScore], result: RerankResult
+    ) -> list[NodeWithScore]:
+        if not result.ordered:
+            warnings.warn(
+                "The model's answer gave no order: the nodes stay in theirs. A stronger model, or "
+                "fewer nodes at once (max_documents), may help.",
+                stacklevel=4,
+            )
+        # New objects: the caller's nodes keep the scores that their retriever gave them.
+        return [self._scored(nodes[rank.index], rank.score) for rank in result.ranks]
 
-def _in_order(nodes: Sequence[NodeWithScore], result: RerankResult) -> list[NodeWithScore]:
-    if not result.ordered:
-        warnings.warn(
-            "The model's answer gave no order: the nodes stay in theirs. A stronger model, or "
-            "fewer nodes at once (max_documents), may help.",
-            stacklevel=4,
-        )
-    # New objects: the caller's nodes keep the scores that their retriever gave them.
-    return [NodeWithScore(node=nodes[rank.index].node, score=rank.score) for rank in result.ranks]
+    def _scored(self, found: NodeWithScore, score: float | None) -> NodeWithScore:
+        node = found.node
+        if self.keep_retrieval_score:
+            metadata = {**node.metadata, "retrieval_score": found.score}
+            node = node.model_copy(update={"metadata": metadata})
+        return NodeWithScore(node=node, score=score)

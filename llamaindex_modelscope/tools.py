@@ -33,8 +33,9 @@ from modelscope_transport.task_types import (
 )
 from modelscope_transport.types import ImagePart
 
+from ._connected import client_for, quota_of
 from ._convert import to_messages
-from ._settings import client_for, quota_of
+from ._progress import reported
 from .errors import native_errors
 
 __all__ = ["Drawn", "ModelScopeImageToolSpec", "ModelScopePipelineToolSpec"]
@@ -71,7 +72,8 @@ class DrawImage(BaseModel):
 class ModelScopeImageToolSpec(BaseToolSpec):
     """Draws an image, or changes some, with an image model of ModelScope API-Inference.
 
-    An image costs one call; the account's images are made one at a time.
+    An image costs one call; the account's images are made one at a time. A
+    `ModelScopeProgressEvent` of LlamaIndex's instrumentation marks its start and its end.
 
     Args:
         model: model ID, ``owner/name``.
@@ -94,9 +96,16 @@ class ModelScopeImageToolSpec(BaseToolSpec):
     Raises:
         ModelScopeConfigurationError: no token, a bad address.
 
-    Example:
-        >>> tools = ModelScopeImageToolSpec(model="Qwen/Qwen-Image").to_tool_list()
-        >>> agent = FunctionAgent(tools=tools, llm=llm)
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llamaindex_modelscope import ModelScopeImageToolSpec
+
+        images = ModelScopeImageToolSpec(model="Qwen/Qwen-Image", size="1024x1024")
+        print(images.draw_image("A cat asleep on a bookshelf."))
+        tools = images.to_tool_list()  # for an agent
+        ```
     """
 
     def __init__(
@@ -180,7 +189,9 @@ class ModelScopeImageToolSpec(BaseToolSpec):
         """
         with native_errors():
             request = self._asked(prompt, negative_prompt, size, seed, images)
-            return self._told(self._client.draw(request))
+            with reported("draw_image", self.model):
+                result = self._client.draw(request)
+            return self._told(result)
 
     async def adraw_image(
         self,
@@ -193,7 +204,9 @@ class ModelScopeImageToolSpec(BaseToolSpec):
         """As `draw_image`."""
         with native_errors():
             request = self._asked(prompt, negative_prompt, size, seed, images)
-            return self._told(await self._client.aio.draw(request))
+            with reported("draw_image", self.model):
+                result = await self._client.aio.draw(request)
+            return self._told(result)
 
     def _asked(
         self,
@@ -282,6 +295,19 @@ class ModelScopePipelineToolSpec(BaseToolSpec):
 
     Raises:
         ModelScopeConfigurationError: no such task, no token, a bad address.
+
+    Examples:
+        `pip install "modelscope-adapters[llamaindex]"`
+
+        ```python
+        from llamaindex_modelscope import ModelScopePipelineToolSpec
+
+        translate = ModelScopePipelineToolSpec(
+            model="iic/nlp_csanmt_translation_en2zh", task="translation"
+        )
+        print(translate.run_pipeline("Good morning."))
+        tools = translate.to_tool_list()  # for an agent
+        ```
     """
 
     def __init__(
@@ -335,12 +361,12 @@ class ModelScopePipelineToolSpec(BaseToolSpec):
         Raises:
             ModelScopeError: one of the classes in `llamaindex_modelscope.errors`.
         """
-        with native_errors():
+        with native_errors(), reported(self.task, self.model):
             return self._client.run(self._asked(input)).output
 
     async def arun_pipeline(self, input: Any) -> Any:
         """As `run_pipeline`."""
-        with native_errors():
+        with native_errors(), reported(self.task, self.model):
             result: PipelineResult = await self._client.aio.run(self._asked(input))
             return result.output
 

@@ -79,7 +79,10 @@ class ErrorDetails(Struct, frozen=True, kw_only=True):
         used: what is used of it, in ``unit``.
         remaining: what is left of it.
         unit: ``"calls"`` or ``"magicubes"``.
-        resets_at: when it comes back, with a time zone.
+        price: Magicubes; calls of this price or above are refused, cheaper ones are not.
+        unfetched: Magicubes that a sign-in on the website would grant today, where that is known.
+        resets_at: when it comes back, with a time zone; of Magicubes, when more may come at the
+            earliest: they are granted at a sign-in on the website.
         alternatives: model IDs that may still serve.
         attempts: HTTP requests this call has taken.
         partial: what had arrived of a stream.
@@ -99,6 +102,8 @@ class ErrorDetails(Struct, frozen=True, kw_only=True):
     used: float | None = None
     remaining: float | None = None
     unit: Literal["calls", "magicubes"] | None = None
+    price: float | None = None
+    unfetched: float | None = None
     resets_at: dt.datetime | None = None
     alternatives: tuple[str, ...] = ()
     attempts: int = 0

@@ -104,7 +104,8 @@ class Message(Struct, frozen=True, omit_defaults=True):
         name: name of the speaker, where the caller gave one.
         tool_calls: calls made in an assistant turn.
         tool_call_id: in a tool turn, the call that this answers.
-        reasoning: thoughts of an assistant turn; sent back only when set.
+        reasoning: thoughts of an assistant turn; ``send_reasoning`` of the request says whether
+            they go back.
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -166,16 +167,24 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         response_format: form of the answer's text.
         temperature: 0 to 2.
         top_p: nucleus sampling, above 0 up to 1.
+        top_k: how many of the likeliest tokens are sampled from; at least 1, -1 for all.
+        min_p: least probability of a token, relative to the likeliest one's; 0 to 1.
         max_tokens: longest answer, in tokens, thoughts included; at least 1.
         stop: texts that end the answer.
         seed: seed of the sampling.
         n: answers wanted; more than one cannot be streamed.
         presence_penalty: -2 to 2.
         frequency_penalty: -2 to 2.
+        repetition_penalty: above 0; above 1 makes repetition less likely.
+        logit_bias: what is added to the score of a token, by its id; -100 to 100.
         logprobs: whether to send log probabilities.
         top_logprobs: alternatives per token, 0 to 20.
+        reasoning_effort: how long to think, in a word of the model's: ``"low"``, ``"medium"``,
+            ``"high"`` or another.
         enable_thinking: switches the thoughts of a model that can do both.
         thinking_budget: longest thoughts, in tokens.
+        send_reasoning: whether the thoughts of earlier turns go back to the model: ``True`` all
+            that the messages hold, ``False`` none, ``None`` what the model's profile asks for.
         think_tags: whether a text that begins with ``<think>`` begins with thoughts.
         promote_reasoning_only: whether thoughts are the text where there is no other.
         stream_usage: whether a stream ends with its token usage.
@@ -193,16 +202,22 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_format: ResponseFormat | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[int | str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    reasoning_effort: str | None = None
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
+    send_reasoning: bool | None = True
     think_tags: bool = False
     promote_reasoning_only: bool = False
     stream_usage: bool = True
@@ -261,6 +276,7 @@ class Origin(Struct, frozen=True):
         adjustments: what was sent otherwise than asked, and why; one sentence each.
         attempts: HTTP requests this answer took.
         allowance: what the reply said of the allowance: a mapping of its numbers, or ``None``.
+        headers: those of the reply that say something of limits, waits and ids.
     """
 
     model: str
@@ -270,10 +286,13 @@ class Origin(Struct, frozen=True):
     adjustments: tuple[str, ...] = ()
     attempts: int = 1
     allowance: Mapping[str, int] | None = None
+    headers: Mapping[str, str] = {}
 
     def told(self) -> dict[str, Any]:
-        """The same as plain data, for the frameworks' metadata."""
-        return {**to_builtins(self), "adjustments": list(self.adjustments)}
+        """The same as plain data without the headers, for the frameworks' metadata."""
+        plain: dict[str, Any] = to_builtins(self)
+        del plain["headers"]
+        return {**plain, "adjustments": list(self.adjustments)}
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):

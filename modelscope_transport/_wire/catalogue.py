@@ -1,13 +1,18 @@
-"""What costs nothing to ask: the balance, the list of models, who serves a model at which price.
+"""What costs nothing to ask: the account's books, the list of models, who serves one, its price.
 
-``GET /models`` answers anybody, and is not the full set: embedding models, image models and some
-chat models are served without being listed (public clients, recorded 2026-07 to 2026-10). The price
-list is a page of the website and undocumented; an unknown ID is answered there with 500 (recorded
-2026-08-26), so that it cannot be told from a failure.
+The balance is documented. Prices, transactions and the rules of granting are not: two clients read
+them (2026-10). They are decoded leniently, and what cannot be read is left out: they are optional.
+
+``GET /models`` answers with any token or none, and is not the full set: embedding models, image
+models and some chat models are served without being listed (public clients, recorded 2026-07 to
+2026-10). The price list is a page of the website and undocumented; an unknown ID is answered there
+with 500 (recorded 2026-08-26), so that it cannot be told from a failure.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 from typing import Any
 from urllib.parse import quote
 
@@ -21,12 +26,24 @@ from ..catalogue.models import (
     near_names,
     profile_for,
 )
-from ..quota import Balance
+from ..quota import UTC8, Balance, ClassUse, EarnRule
 from .encoded import Encoded
 from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_date, read_failure
 
-__all__ = ["balance", "listed", "listed_at", "status", "unknown"]
+__all__ = [
+    "balance",
+    "earnings",
+    "listed",
+    "listed_at",
+    "rates",
+    "spent",
+    "status",
+    "unknown",
+]
+
+_MOST_RECORDS = 100
+"""Records on a page; two clients ask for so many."""
 
 
 class _Amounts(Struct):
@@ -62,6 +79,7 @@ class _Offer(Struct):
     Success: bool | None = None
 
 
+_any = msgspec.json.Decoder()
 _purse = msgspec.json.Decoder(_Purse, strict=False)
 _list = msgspec.json.Decoder(_List, strict=False)
 _offer = msgspec.json.Decoder(_Offer, strict=False)
@@ -70,7 +88,8 @@ _offer = msgspec.json.Decoder(_Offer, strict=False)
 def balance(hub: str) -> Encoded:
     """How to ask for the account's Magicubes; reads as a `Balance`.
 
-    What is frozen is held for tasks that run (modelscope/modelscope_hub, tests/data/openapi.json).
+    What is frozen is held for calls that run (modelscope/modelscope_hub, tests/data/openapi.json):
+    a balance that is read meanwhile is lower by their prices.
     """
     return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/balance", read=_read_balance)
 
@@ -90,6 +109,101 @@ def _read_balance(reply: Reply) -> Balance | Failure:
         total=amounts.available_balance + frozen if total is None else total,
         frozen=frozen,
     )
+
+
+def rates(hub: str) -> Encoded:
+    """How to ask for the prices; reads as Magicubes of a call by price class."""
+    return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/spend/rates", read=_read_rates)
+
+
+def spent(hub: str, page: int = 1) -> Encoded:
+    """How to ask what was spent, newest first; reads as a list of `ClassUse`, at most 100."""
+    query = f"type=SPEND_CONFIRM&page={page}&page_size={_MOST_RECORDS}"
+    path = f"{hub}/openapi/v1/magicubes/transactions?{query}"
+    return Encoded(body=b"", path=path, read=_read_spent)
+
+
+def earnings(hub: str) -> Encoded:
+    """How to ask what today still grants; reads as a list of `EarnRule`."""
+    return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/earn/rules", read=_read_earnings)
+
+
+def _read_rates(reply: Reply) -> dict[str, float] | Failure:
+    rows = _rows(reply, "rates")
+    if isinstance(rows, Failure):
+        return rows
+    found = {}
+    for row in rows:
+        price, name = _number(row.get("unit_price")), row.get("model_tier")
+        scene = row.get("scene", "api_inference")
+        if isinstance(name, str) and price is not None and scene == "api_inference":
+            found[name] = price
+    return found
+
+
+def _read_spent(reply: Reply) -> list[ClassUse] | Failure:
+    rows = _rows(reply, "records")
+    if isinstance(rows, Failure):
+        return rows
+    found = []
+    for row in rows:
+        day, amount = _day(row.get("gmt_created")), _number(row.get("total_amount"))
+        count = _number(row.get("count"))
+        if day is not None:
+            name = str(row.get("model_tier") or "")
+            calls = 1 if count is None else int(count)
+            found.append(ClassUse(day, name, None if amount is None else abs(amount), calls))
+    return found
+
+
+def _read_earnings(reply: Reply) -> list[EarnRule] | Failure:
+    rows = _rows(reply, "rules")
+    if isinstance(rows, Failure):
+        return rows
+    found = []
+    for row in rows:
+        name = next((row[key] for key in _RULE_NAMES if isinstance(row.get(key), str)), None)
+        cap, earned = _number(row.get("daily_cap")), _number(row.get("today_earned_amount"))
+        if name is not None and cap is not None:
+            found.append(EarnRule(name, cap, earned or 0.0))
+    return found
+
+
+_RULE_NAMES = ("rule_code", "code", "scene", "type", "name")
+
+
+def _rows(reply: Reply, name: str) -> list[dict[str, Any]] | Failure:
+    """The list of a name in ``data``; anything odd in it is left out."""
+    body = _decoded(_any, reply)
+    if isinstance(body, Failure):
+        return body
+    data = body.get("data") if isinstance(body, dict) else None
+    rows = data.get(name) if isinstance(data, dict) else data
+    if reply.status >= 400 or not isinstance(rows, list):
+        return replace(read_failure(reply.body), unreadable=True)
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _day(moment: Any) -> str | None:
+    """The day in UTC+8 of a moment: milliseconds or seconds since the epoch, or a written date."""
+    number = _number(moment)
+    try:
+        if number is not None:
+            seconds = number / 1000 if number > 1e11 else number
+            return dt.datetime.fromtimestamp(seconds, UTC8).date().isoformat()
+        written = dt.datetime.fromisoformat(str(moment))
+    except (ValueError, OverflowError, OSError):
+        return None
+    there = written if written.tzinfo is None else written.astimezone(UTC8)
+    return there.date().isoformat()
 
 
 def listed() -> Encoded:

@@ -31,6 +31,7 @@ from .chat import Opening, decode
 from .checks import check_range, to_json
 from .encoded import Encoded
 from .outcomes import Failure, Reply
+from .text_answers import formed_answer, forming_decoder
 from .thoughts import decoder_for, sorted_answer
 
 __all__ = ["PATH", "EncodedChat", "encode", "prepare"]
@@ -53,8 +54,10 @@ def prepare(
             return Failure("", empty=True)
         if not reply.streaming:
             answer = decode(reply.body, encoded.answer_tool)
-            return answer if isinstance(answer, Failure) else sorted_answer(answer, request)
-        decoder = decoder_for(request, encoded.answer_tool)
+            if isinstance(answer, Failure):
+                return answer
+            return formed_answer(sorted_answer(answer, request), request)
+        decoder = forming_decoder(decoder_for(request, encoded.answer_tool), request)
         first = decoder.feed(reply.body)
         if isinstance(first, Failure):
             return first
@@ -97,12 +100,14 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
     adjustments: list[str] = []
     body: dict[str, Any] = {
         "model": profile.id,
-        "messages": [_message(message, profile) for message in request.messages],
+        "messages": [_message(message, request, profile) for message in request.messages],
     }
     for name in _PLAIN:
         value = getattr(request, name)
         if value is not None:
             body[name] = value
+    if request.logit_bias is not None:
+        body["logit_bias"] = _bias(request.logit_bias)
     if request.stop:
         body["stop"] = list(request.stop)
     _put_temperature(body, request, profile, adjustments)
@@ -127,13 +132,17 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
 
 _PLAIN = (
     "top_p",
+    "top_k",
+    "min_p",
     "max_tokens",
     "seed",
     "n",
     "presence_penalty",
     "frequency_penalty",
+    "repetition_penalty",
     "logprobs",
     "top_logprobs",
+    "reasoning_effort",
     "thinking_budget",
 )
 
@@ -143,6 +152,9 @@ def _check(request: ChatRequest, *, stream: bool) -> None:
         raise InvalidRequestError("There is no message to answer. Pass at least one.")
     check_range("temperature", request.temperature, 0, 2)
     check_range("top_p", request.top_p, 0, 1)
+    check_range("top_k", request.top_k, -1)
+    check_range("min_p", request.min_p, 0, 1)
+    check_range("repetition_penalty", request.repetition_penalty, 0)
     check_range("max_tokens", request.max_tokens, 1)
     check_range("n", request.n, 1)
     check_range("presence_penalty", request.presence_penalty, -2, 2)
@@ -151,6 +163,16 @@ def _check(request: ChatRequest, *, stream: bool) -> None:
     check_range("thinking_budget", request.thinking_budget, 1)
     if stream and (request.n or 1) > 1:
         raise InvalidRequestError("A stream has one answer. Leave n out, or do not stream.")
+
+
+def _bias(bias: Any) -> dict[str, float]:
+    if not isinstance(bias, Mapping):
+        raise InvalidRequestError(
+            f"logit_bias is a dictionary of numbers by token id, and is {bias!r}."
+        )
+    for token, added in bias.items():
+        check_range(f"logit_bias[{token!r}]", added, -100, 100)
+    return {str(token): added for token, added in bias.items()}
 
 
 def _put_temperature(
@@ -168,7 +190,7 @@ def _put_temperature(
 # --- messages ---------------------------------------------------------------------------------
 
 
-def _message(message: Message, profile: ModelProfile) -> dict[str, Any]:
+def _message(message: Message, request: ChatRequest, profile: ModelProfile) -> dict[str, Any]:
     # The role "developer" is refused by the service (public client, 2026-10); "system" means the
     # same to it.
     role = "system" if message.role == "developer" else message.role
@@ -190,16 +212,26 @@ def _message(message: Message, profile: ModelProfile) -> dict[str, Any]:
         ]
     if message.tool_call_id is not None:
         encoded["tool_call_id"] = message.tool_call_id
-    if message.reasoning is not None:
+    if message.reasoning is not None and _goes_back(message, request, profile):
         encoded["reasoning_content"] = message.reasoning
     return encoded
 
 
+def _goes_back(message: Message, request: ChatRequest, profile: ModelProfile) -> bool:
+    """Whether the thoughts of an earlier turn are sent."""
+    if request.send_reasoning is not None:
+        return request.send_reasoning
+    # Where thoughts are wanted, it is those that led to tool calls; those of other turns are
+    # ignored or refused (api-docs.deepseek.com, thinking mode, tool calls).
+    return profile.send_reasoning and bool(message.tool_calls)
+
+
 def _content(parts: tuple[Part, ...], profile: ModelProfile) -> str | list[dict[str, Any]]:
     # Plain text where it can be: models without vision often refuse a list (litellm flattens it
-    # for this service as well, BerriAI/litellm#28460).
+    # for this service as well, BerriAI/litellm#28460). Line breaks keep the parts apart, as vLLM
+    # joins them (vllm/entrypoints/chat_utils.py).
     if all(isinstance(part, TextPart) for part in parts):
-        return "".join(part.text for part in parts if isinstance(part, TextPart))
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
     return [_part(part, profile) for part in parts]
 
 

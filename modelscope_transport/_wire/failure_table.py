@@ -7,7 +7,7 @@ import functools
 import re
 import tomllib
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -22,7 +22,9 @@ class Kind(enum.Enum):
 
     GOOD = "hand it over"
     AGAIN = "the same attempt may succeed in a moment"
+    PAUSED = "all processes leave this model alone for a moment, another model may serve"
     MODEL_SPENT = "this model's allowance is gone, another model may serve"
+    PRICE_SPENT = "less is left than this call costs, a cheaper model may serve"
     ACCOUNT_SPENT = "the account's allowance is gone"
     MODEL_GONE = "this model is not served, another may be"
     FINAL = "no attempt can succeed"
@@ -39,7 +41,9 @@ class Row(Struct, frozen=True):
         remedy: last sentence: what the user can do.
         happened_zh: ``happened`` in Chinese.
         remedy_zh: ``remedy`` in Chinese.
-        persists: whether it is a refusal without a reason, which the ledger counts.
+        proves: what it proves to be spent, and so what the ledger blocks: ``"model"``: the model's
+            day; ``"price"``: less is left than the call costs; ``"account"``; or ``"nothing"``.
+        unexplained: whether it may mean anything; the ledger then pauses the model for a moment.
         healed: what is tried before the error is raised, for the table of the README.
         pattern: what the text or code must contain; ``None`` fits any.
         statuses: first and last HTTP status it is limited to; ``None`` fits any.
@@ -54,7 +58,8 @@ class Row(Struct, frozen=True):
     remedy: str = ""
     happened_zh: str = ""
     remedy_zh: str = ""
-    persists: bool = False
+    proves: Literal["model", "price", "account", "nothing"] = "nothing"
+    unexplained: bool = False
     healed: str = ""
     pattern: re.Pattern[str] | None = None
     statuses: tuple[int, int] | None = None
@@ -85,7 +90,8 @@ def _row(facts: dict[str, Any]) -> Row:
         remedy=facts.get("remedy", ""),
         happened_zh=facts["happened_zh"],
         remedy_zh=facts["remedy_zh"],
-        persists=facts.get("persists", False),
+        proves=facts["proves"],
+        unexplained=facts.get("unexplained", False),
         healed=facts.get("healed", ""),
         pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
         statuses=(statuses[0], statuses[1]) if statuses else None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -44,7 +45,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         details: what is known.
         block: the pool to leave alone from now on.
         allowance: what the reply said of the pools.
-        charged: whether the service counted the request; ``None``: nobody can know.
+        charged: whether the service counted the request; ``None``: that is not known.
         at: when the service sent its reply, by its own clock; seconds since the epoch.
     """
 
@@ -63,9 +64,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
         return throttled and self.details.status_code is not None
 
     @property
-    def strike(self) -> str | None:
-        """The words of a refusal without a reason; ``None`` where it has one."""
-        if self.row is None or not self.row.persists:
+    def unexplained(self) -> str | None:
+        """The words of a refusal that may mean anything; ``None`` of any other.
+
+        One that says how long to wait is a wait, and evidence of nothing else.
+        """
+        if self.row is None or not self.row.unexplained or self.details.retry_after is not None:
             return None
         return self.details.server_message or ""
 
@@ -121,13 +125,13 @@ def judge(
         return Verdict(kind=Kind.GOOD, allowance=allowance, at=at)
     failure = _redacted(failure, redact)
     row = _row_for(outcome, failure)
+    if ":" in model and (row.proves in ("price", "account") or row.name in _UNPAID):
+        row = shape_rows()["provider_account"]
+    proved = _proved(row, allowance)
     block = None
-    if row.kind in (Kind.ACCOUNT_SPENT, Kind.MODEL_SPENT):
-        if _has_rest(failure, allowance):
-            row = next(row for row in failure_rows() if row.name == "too_fast_unnamed")
-        else:
-            block = _block(row, failure, allowance, model, now)
-            row = row if row.name == "free_tier_spent" else _spent_row(block)
+    if proved is not None:
+        block = _block(proved, failure, allowance, model, reservation, now)
+        row = row if row.proves == "account" else _spent_row(block)
     details = ErrorDetails(
         reason=row.name,
         status_code=outcome.status,
@@ -209,65 +213,83 @@ def _status_within(code: str | None) -> int | None:
 
 
 def _spent_row(block: QuotaBlock) -> Row:
-    name = "model_spent" if block.scope == "model" else "account_spent"
+    if block.scope == "model":
+        name = "model_spent"
+    else:
+        name = "balance_short" if block.unit == "magicubes" else "account_spent"
     return next(row for row in failure_rows() if row.name == name)
 
 
-def _has_rest(failure: Failure, allowance: Allowance | None) -> bool:
-    """Whether the headers deny what the words say.
+# The provider's account is the service's own, unless the user pays for it behind the colon.
+_UNPAID = ("provider_unpaid", "provider_unpaid_said")
+Proved = Literal["model", "price", "account"]
+
+
+def _proved(row: Row, allowance: Allowance | None) -> Proved | None:
+    """What a refusal proves to be spent: by its row or, where that may mean anything, its numbers.
 
     A refusal was seen at a quarter of the allowance too (QwenLM/qwen-code#220).
     """
-    if allowance is None or not failure.message.lower().startswith("request limit exceeded"):
-        return False
-    left = (allowance.account_remaining, allowance.model_remaining)
-    return None not in left and 0 not in left
+    model_left = None if allowance is None else allowance.model_remaining
+    account_left = None if allowance is None else allowance.account_remaining
+    if row.unexplained and account_left == 0:
+        return "account"
+    if model_left == 0 and (row.unexplained or (row.proves == "account" and account_left)):
+        return "model"
+    return None if row.proves == "nothing" else row.proves
 
 
 def _block(
-    row: Row,
+    proved: Proved,
     failure: Failure,
     allowance: Allowance | None,
     model: str,
+    reservation: Reservation | None,
     now: float,
 ) -> QuotaBlock:
-    # ``owner/name:Provider`` is paid by the provider's own key, so it can spend no pool but its
-    # own. "Request limit exceeded." names no pool; where the headers do, they decide.
-    of_model = (
-        row.kind is Kind.MODEL_SPENT
-        or ":" in model
-        or (
-            allowance is not None
-            and allowance.model_remaining == 0
-            and (allowance.account_remaining or 0) > 0
-        )
-    )
-    in_magicubes = "balance" in failure.message.lower()
-    limit = None
+    """The pool that a refusal proves to be spent; without numbers its unit may stay unknown."""
+    limit: float | None = None
+    unit: Literal["calls", "magicubes"] | None = None
     if allowance is not None:
-        limit = allowance.model_limit if of_model else allowance.account_limit
+        limit = allowance.model_limit if proved == "model" else allowance.account_limit
+        unit = "calls" if limit is not None else None
+    price = None
+    if proved == "price":
+        limit, unit = None, "magicubes"
+        price = reservation.price / 10 if reservation is not None else None
     return QuotaBlock(
-        scope="model" if of_model else "account",
-        model=model if of_model else None,
+        scope="model" if proved == "model" else "account",
+        model=model if proved == "model" else None,
         blocked_until=next_reset(now).timestamp(),
         limit=limit,
-        unit="magicubes" if in_magicubes else "calls",
+        unit="calls" if proved == "model" else unit,
+        price=price,
         server_message=failure.message or None,
     )
 
 
+# What it means that the ledger refuses, by its reason: the row of the table.
+_REASONS = {
+    "unexplained": "paused",
+    "budget": "budget_spent",
+    "kept": "budget_kept",
+    "day": "day_unconfirmed",
+}
+
+
 def _refusal(block: QuotaBlock, model: str, now: float) -> Verdict:
     """What it means that the ledger refuses."""
-    names = {"unexplained": "paused", "budget": "budget_spent", "kept": "budget_kept"}
-    row = shape_rows()[names[block.reason]] if block.reason in names else _spent_row(block)
+    name = _REASONS.get(block.reason)
+    row = _spent_row(block) if name is None else shape_rows()[name]
     details = ErrorDetails(reason=row.name, model=model, server_message=block.server_message)
     if block.reason == "unexplained":
-        details = replace(
-            details, scope="model", retry_after=round(max(0.0, block.blocked_until - now), 3)
-        )
+        wait = round(max(0.0, block.blocked_until - now), 3)
+        details = replace(details, scope="model", retry_after=wait)
+        kind = Kind.PAUSED
     else:
         details = _with_block(details, block)
-    kind = Kind.MODEL_SPENT if block.scope == "model" else Kind.ACCOUNT_SPENT
+        of_account = Kind.PRICE_SPENT if block.unit == "magicubes" else Kind.ACCOUNT_SPENT
+        kind = Kind.MODEL_SPENT if block.scope == "model" else of_account
     return Verdict(kind=kind, row=row, details=details, charged=False)
 
 
@@ -275,12 +297,15 @@ def block_of(details: ErrorDetails) -> QuotaBlock | None:
     """The pool that an error declares spent; ``None`` where it names none."""
     if details.scope is None or details.resets_at is None:
         return None
+    if details.unit == "magicubes" and details.price is None:
+        return None  # of a price that is not known
     return QuotaBlock(
         scope=details.scope,
         model=details.model if details.scope == "model" else None,
         blocked_until=details.resets_at.timestamp(),
         limit=details.limit,
         unit=details.unit,
+        price=details.price,
         server_message=details.server_message,
     )
 
@@ -308,5 +333,9 @@ def _with_block(
         used=used,
         remaining=remaining,
         unit=block.unit,
-        resets_at=dt.datetime.fromtimestamp(block.blocked_until, dt.UTC).astimezone(),
+        price=block.price,
+        unfetched=block.unfetched,
+        resets_at=dt.datetime.fromtimestamp(
+            block.blocked_until if block.comes_at is None else block.comes_at, dt.UTC
+        ).astimezone(),
     )

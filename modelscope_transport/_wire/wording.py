@@ -13,12 +13,16 @@ from typing import Literal
 
 from ..errors import ErrorDetails
 from ..quota import UTC8
+from ..quota.allowance import quota_rules
 from ..settings import resolve_language
 from .failure_table import Row
 
 __all__ = ["countdown", "message_of"]
 
 Language = Literal["en", "zh"]
+SIGN_IN: str = quota_rules()["magicubes"]["sign_in_at"]
+# Limits of the user's own, which need no grant.
+_OWN = ("budget_spent", "day_unconfirmed")
 
 
 def message_of(row: Row, details: ErrorDetails) -> str:
@@ -54,11 +58,24 @@ def _english_pool(details: ErrorDetails, resets_at: dt.datetime) -> list[str]:
         said.append(f"It is {details.limit:g} {unit} a day.")
     elif details.used is not None:
         said.append(f"{details.used:g} {unit} were counted today.")
-    said.append(
-        f"It comes back at {resets_at.astimezone(UTC8):%Y-%m-%d %H:%M} UTC+8 "
-        f"({resets_at.astimezone():%Y-%m-%d %H:%M} here), in {countdown(resets_at, 'en')}."
+    if details.price is not None:
+        said.append(f"Calls of {details.price:g} Magicubes or more are refused for now.")
+    when = (
+        f"{resets_at.astimezone(UTC8):%Y-%m-%d %H:%M} UTC+8 "
+        f"({resets_at.astimezone():%Y-%m-%d %H:%M} here), in {countdown(resets_at, 'en')}"
     )
-    return said
+    if details.unit != "magicubes" or details.reason in _OWN:
+        return [*said, f"It comes back at {when}."]
+    if details.unfetched:
+        said.append(
+            f"{details.unfetched:g} Magicubes of today have not been fetched: sign in at "
+            f"{SIGN_IN}, which calls of the API do not count as."
+        )
+    return [
+        *said,
+        f"The daily grant comes with a sign-in at {SIGN_IN}, not by itself; the next one comes at "
+        f"{when}, at the earliest.",
+    ]
 
 
 def _chinese(row: Row, details: ErrorDetails) -> str:
@@ -88,11 +105,19 @@ def _chinese_pool(details: ErrorDetails, resets_at: dt.datetime) -> list[str]:
         said.append(f"每日 {details.limit:g} {unit}。")
     elif details.used is not None:
         said.append(f"今日已计 {details.used:g} {unit}。")
-    said.append(
-        f"恢复时间：{resets_at.astimezone(UTC8):%Y-%m-%d %H:%M}（UTC+8；本地 "
-        f"{resets_at.astimezone():%Y-%m-%d %H:%M}），还有{countdown(resets_at, 'zh')}。"
+    if details.price is not None:
+        said.append(f"单价 {details.price:g} 魔粒及以上的调用暂被拒绝。")
+    when = (
+        f"{resets_at.astimezone(UTC8):%Y-%m-%d %H:%M}（UTC+8；本地 "
+        f"{resets_at.astimezone():%Y-%m-%d %H:%M}），还有{countdown(resets_at, 'zh')}"
     )
-    return said
+    if details.unit != "magicubes" or details.reason in _OWN:
+        return [*said, f"恢复时间：{when}。"]
+    if details.unfetched:
+        said.append(
+            f"今天还有 {details.unfetched:g} 魔粒未领取：请登录 {SIGN_IN}（API 调用不算登录）。"
+        )
+    return [*said, f"每日魔粒在登录 {SIGN_IN} 时发放，不会自动到账；最早：{when}。"]
 
 
 def countdown(moment: dt.datetime, language: Language) -> str:

@@ -107,7 +107,7 @@ class Admission(Struct, frozen=True):
 
     async def asettle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
         """`settle`, in an event loop; it is done also when the caller is cancelled."""
-        if self.ledger is not None and not self.ledger.put_off(reservation, **closing):
+        if self.ledger is not None and not self.ledger.defer(reservation, **closing):
             await finish_anyway(self._off_loop(self.settle, reservation, closing))
 
     async def arecord_block(self, block: QuotaBlock) -> None:

@@ -96,7 +96,7 @@ class Holdings:
             "charged": verdict.charged,
             "allowance": verdict.allowance,
             "block": verdict.block,
-            "strike": verdict.strike,
+            "unexplained": verdict.unexplained,
             "at": verdict.at,
         }
         slot = self._slot
@@ -104,7 +104,7 @@ class Holdings:
             if verdict.too_fast:
                 # Where others were on their way, the refusal has a reason: there were too many.
                 if not slot.is_alone:
-                    closing["strike"] = None
+                    closing["unexplained"] = None
                 slot.record_refusal()
             elif verdict.kind is Kind.GOOD:
                 slot.record_success()

@@ -25,6 +25,7 @@ from .._wire.outcomes import (
     Refused,
     Reply,
     read_request_id,
+    telling_headers,
 )
 from ..catalogue.models import (
     ModelProfile,
@@ -149,7 +150,7 @@ class _Call(Struct):
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
         repeatable = self.repeatable or _turned_away(outcome, failure)
-        return repeatable and verdict.kind is Kind.AGAIN
+        return repeatable and verdict.kind in (Kind.AGAIN, Kind.PAUSED)
 
     def _wait(self, verdict: Verdict, retries: int) -> float | None:
         wait = self.terms.policy.delay(
@@ -164,7 +165,13 @@ class _Call(Struct):
 
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
-_NEXT_MODEL = (Kind.MODEL_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
+_NEXT_MODEL = (
+    Kind.PAUSED,
+    Kind.MODEL_SPENT,
+    Kind.PRICE_SPENT,
+    Kind.ACCOUNT_SPENT,
+    Kind.MODEL_GONE,
+)
 
 
 def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
@@ -207,6 +214,7 @@ def _origin(
         fallback_reason=because if model != requested else None,
         request_id=read_request_id(outcome.headers) if isinstance(outcome, Reply) else None,
         allowance=verdict.allowance.known() if verdict.allowance else None,
+        headers=telling_headers(outcome.headers) if isinstance(outcome, Reply) else {},
     )
 
 
@@ -225,6 +233,8 @@ def _lesson(
         return {"stream_only": True}
     if reason == "stream_usage_refused":
         return {"stream_usage": False}
+    if reason == "reasoning_not_passed_back" and request.send_reasoning is None:
+        return {"send_reasoning": True}
     if reason not in ("empty", "forced_tool_refused"):
         return None
     # An empty success is how some models refuse what they cannot do (modelscope/modelscope#1801).

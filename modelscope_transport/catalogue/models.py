@@ -46,6 +46,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
         thinking: ``"none"``; ``"hybrid"``: can be switched; ``"always"``; ``None``: not known.
         thinking_switch: how a hybrid model is switched: a field ``enable_thinking`` of the
             request, or the same inside ``chat_template_kwargs``, or ``"both"``.
+        send_reasoning: whether it wants the thoughts back that led to its tool calls.
         forced_tools: whether ``tool_choice`` ``"required"`` or a name works as it is
             (``"yes"``), only with thinking off (``"without_thinking"``) or not at all (``"no"``).
         stream_only: whether it refuses a call that is not streamed.
@@ -71,6 +72,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     tool_calling: bool = True
     thinking: Literal["none", "hybrid", "always"] | None = None
     thinking_switch: Literal["enable_thinking", "chat_template_kwargs", "both"] = "enable_thinking"
+    send_reasoning: bool = False
     forced_tools: Literal["yes", "without_thinking", "no"] | None = None
     stream_only: bool = False
     stream_usage: bool = True

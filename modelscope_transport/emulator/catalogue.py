@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["chat", "embedding", "image", "pipeline"]
-Tier = Literal["lite", "standard", "ultra"]
+Tier = Literal["discount", "lite", "standard", "ultra"]
 Thinking = Literal["none", "hybrid", "always"]
 Switch = Literal["enable_thinking", "chat_template_kwargs"]
 
-MAGICUBES: dict[str, float] = {"lite": 0.5, "standard": 1, "ultra": 2}
-"""What one call costs in each tier (``limits.md`` of the official documentation, 2026-08)."""
+MAGICUBES: dict[str, float] = {"discount": 0.2, "lite": 0.5, "standard": 1, "ultra": 2}
+"""What one call costs in each tier (``limits.md`` of the official documentation, 2026-08; the tier
+``discount``: deductions of one author and a second client's fixture, 2026-10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Model:
     Attributes:
         id: ``owner/name``, case-sensitive.
         kind: Which endpoint serves it.
-        tier: What a call costs: 0.5, 1 or 2 Magicubes.
+        tier: What a call costs: 0.2, 0.5, 1 or 2 Magicubes.
         thinking: Whether it never thinks, thinks on request, or always thinks.
         thinking_default: What a hybrid model does when the request does not say.
         thinking_switch: The field a hybrid model listens to; the other one is ignored.
@@ -86,6 +87,7 @@ class Model:
 
 
 MODELS: tuple[Model, ...] = (
+    Model("Qwen-Ambassador/Qwen3.7-Plus", tier="discount", listed=False),
     Model("Qwen/Qwen3-Coder-30B-A3B-Instruct", window=262_144),
     Model("Qwen/Qwen3-235B-A22B-Instruct-2507", window=262_144),
     Model("Qwen/Qwen3.5-122B-A10B", thinking="hybrid", vision=True, window=262_144),

@@ -1,15 +1,18 @@
 """The few endpoints of the hub (``modelscope.cn``) that tell about an account and a price.
 
 In reality they live on another host; here they answer on the same port. Shapes recorded 2026-08 to
-2026-10, the balance also in ``modelscope/modelscope_hub:tests/data/openapi.json``.
+2026-10 (of rates, transactions and rules only as two clients read them), the balance also in
+``modelscope/modelscope_hub:tests/data/openapi.json``.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from typing import Any
 
 from modelscope_transport.emulator.answers import Answer, Reply
+from modelscope_transport.emulator.catalogue import MAGICUBES
 from modelscope_transport.emulator.inference import Backend
 from modelscope_transport.emulator.server import Request
 
@@ -31,10 +34,76 @@ def unauthenticated() -> Reply:
 
 async def balance(backend: Backend, request: Request) -> Answer:
     """``GET /openapi/v1/magicubes/balance``."""
-    left = backend.meter.balance()
-    number = int(left) if left == int(left) else left
-    data = {"total_balance": number, "available_balance": number, "frozen_amount": 0}
+    left, frozen = backend.meter.balance(), backend.meter.frozen(backend.models)
+    data = {
+        "total_balance": _short(round(left + frozen, 1)),
+        "available_balance": _short(left),
+        "frozen_amount": _short(frozen),
+    }
     return _envelope(data)
+
+
+async def spend_rates(backend: Backend, request: Request) -> Answer:
+    """``GET /openapi/v1/magicubes/spend/rates``: what a call costs, by tier."""
+    rates = [
+        {
+            "scene": "api_inference",
+            "model_tier": tier,
+            "unit": "request",
+            "unit_price": price,
+            "min_charge": price,
+        }
+        for tier, price in MAGICUBES.items()
+    ]
+    return _envelope({"rates": rates})
+
+
+async def transactions(backend: Backend, request: Request) -> Answer:
+    """``GET /openapi/v1/magicubes/transactions?type=…&page=…&page_size=…``: newest first."""
+    kind = request.query.get("type")
+    size = max(1, min(100, int(request.query.get("page_size", "20"))))
+    page = max(1, int(request.query.get("page", "1")))
+    found = [entry for entry in reversed(backend.meter.entries) if kind in (None, entry.kind)]
+    records = [
+        {
+            "gmt_created": _written(entry.at),
+            "type": entry.kind,
+            "model_tier": entry.tier or None,
+            "total_amount": _short(entry.tenths / 10),
+            "count": 1,
+        }
+        for entry in found[(page - 1) * size : page * size]
+    ]
+    return _envelope({"records": records, "total_count": len(found)})
+
+
+async def earn_rules(backend: Backend, request: Request) -> Answer:
+    """``GET /openapi/v1/magicubes/earn/rules``: what today grants, and has granted."""
+    cap = backend.meter.allowance.magicubes or 0
+    rules = [
+        {
+            "rule_code": "daily_active",
+            "daily_cap": _short(cap),
+            "today_earned_amount": _short(backend.meter.earned_today()),
+        },
+        {"rule_code": "aliyun_bindlogin", "daily_cap": 50, "today_earned_amount": 50},
+    ]
+    return _envelope({"rules": rules})
+
+
+async def sign_in(backend: Backend, request: Request) -> Answer:
+    """``POST /local/sign-in``: what a person does on the website; no endpoint of the service."""
+    return _envelope({"granted": _short(backend.meter.sign_in())})
+
+
+def _short(number: float) -> float | int:
+    """A number as the service writes it: whole ones without a point."""
+    return int(number) if number == int(number) else number
+
+
+def _written(at: float) -> str:
+    utc8 = dt.timezone(dt.timedelta(hours=8))
+    return dt.datetime.fromtimestamp(at, utc8).strftime("%Y-%m-%d %H:%M:%S")
 
 
 async def me(backend: Backend, request: Request) -> Answer:

@@ -47,14 +47,17 @@ async def chat(backend: Backend, request: Request) -> Answer:
     meter, model, now = backend.meter, call.model, backend.clock()
     if (spent := meter.refusal(model)) is not None:
         return spent
+    meter.charge(model)
     pieces = _in_its_place(backend, call)
     try:
         first = await anext(
             pieces
         )  # an engine that refuses does so here, in time for an HTTP status
-    except Refused as refusal:
-        return refusal.answer
-    meter.charge(model)
+    except BaseException as error:
+        meter.refund(model)
+        if isinstance(error, Refused):
+            return error.answer
+        raise
     whole = _put_back(first, pieces)
     if call.body.get("stream"):
         asked = bool((call.body.get("stream_options") or {}).get("include_usage"))
@@ -106,15 +109,18 @@ async def embeddings(backend: Backend, request: Request) -> Answer:
     meter = backend.meter
     if (spent := meter.refusal(model)) is not None:
         return spent
+    meter.charge(model)
     meter.running[model.id] += 1
     try:
         length = request.body.get("dimensions") or model.dimensions
         vectors, prompt = await backend.engine.embed(model, texts, length)
-    except Refused as refusal:
-        return refusal.answer
+    except BaseException as error:
+        meter.refund(model)
+        if isinstance(error, Refused):
+            return error.answer
+        raise
     finally:
         meter.running[model.id] -= 1
-    meter.charge(model)
     packed = request.body["encoding_format"] == "base64"
     return protocol.embeddings(model.id, vectors, prompt, packed)
 

@@ -1,9 +1,11 @@
 """The allowance of the local service's one account, under both of the real service's rules.
 
 Calls a day (up to July 2026): so many for the account, so many for each model, back at 00:00 UTC+8.
-Magicubes (since August 2026): 0.5, 1 or 2 a call; a grant lives 24 hours from the call that opened
-it, then the next one takes its place. A call that fails is not charged. That embeddings are charged
-like chat is an assumption: what the real service charges for them is not known.
+Magicubes (since August 2026): 0.2, 0.5, 1 or 2 a call, counted in whole tenths. A grant lives 24
+hours. It is opened by the first call after the last one has lapsed or, with ``sign-in``, as on the
+real service, by a sign-in alone: `Meter.sign_in`. The price of a call is frozen while it runs. A
+call that fails is not charged. That embeddings are charged like chat is an assumption: what the
+real service charges for them is not known.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Allowance:
         magicubes: The grant, in Magicubes, for 24 hours.
         headers: Send the four headers that told what is left until the middle of 2026.
         concurrency: Calls at once to one model.
+        sign_in: Grant Magicubes at a sign-in only, not at the first call.
     """
 
     calls_per_day: int | None = None
@@ -42,22 +45,26 @@ class Allowance:
     magicubes: float | None = None
     headers: bool = False
     concurrency: int | None = None
+    sign_in: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Allowance:
-        """Read ``calls=20,per-model=5,magicubes=250,headers,concurrency=2``, or a part of it.
+        """Read ``calls=20,per-model=5,magicubes=250,headers,sign-in``, or a part of it.
 
         Raises:
             ValueError: A part is not understood.
         """
         parts = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
         headers = parts.pop("headers", None) is not None
+        sign_in = parts.pop("sign-in", None) is not None
         read = {name: _number(name, parts.pop(name, None)) for name in _PARTS}
         if parts:
             known = ", ".join(f"{name}=N" for name in _PARTS)
-            raise ValueError(f"an allowance has no {next(iter(parts))!r}; it has {known}, headers")
+            raise ValueError(
+                f"an allowance has no {next(iter(parts))!r}; it has {known}, headers, sign-in"
+            )
         calls, each, cubes, at_once = read.values()
-        return cls(_whole(calls), _whole(each), cubes, headers, _whole(at_once))
+        return cls(_whole(calls), _whole(each), cubes, headers, _whole(at_once), sign_in)
 
     def of_model(self, model: str) -> int | None:
         """Calls a day for one model."""
@@ -77,6 +84,31 @@ def _whole(number: float | None) -> int | None:
     return None if number is None else int(number)
 
 
+@dataclass(slots=True)
+class Lot:
+    """One grant: tenths of a Magicube that are left, and when they lapse."""
+
+    left: int
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the account's books.
+
+    Attributes:
+        kind: ``"SPEND_CONFIRM"`` or ``"EARN"``.
+        at: When, in seconds since the epoch.
+        tenths: How much.
+        tier: The tier of the model that was called; empty for a grant.
+    """
+
+    kind: str
+    at: float
+    tenths: int
+    tier: str = ""
+
+
 class Meter:
     """Counts what is spent and says when nothing is left."""
 
@@ -90,8 +122,28 @@ class Meter:
         """Forget what was spent; calls that run keep their places."""
         self._day = -1
         self._calls: Counter[str] = Counter()
-        self._cubes = 0.0
-        self._granted = float("-inf")
+        self.lots: list[Lot] = []
+        self.entries: list[Entry] = []
+        self._signed_in = -1
+
+    # --- grants
+
+    def sign_in(self) -> float:
+        """Sign in on the website: the Magicubes that this grants, once a day."""
+        self._turn()
+        if self.allowance.magicubes is None or self._signed_in == self._day:
+            return 0.0
+        self._signed_in = self._day
+        return self.grant(self.allowance.magicubes)
+
+    def grant(self, magicubes: float, hours: float = 24) -> float:
+        """Open a lot."""
+        now = self._clock()
+        self.lots.append(Lot(_tenths(magicubes), now + hours * 3600))
+        self.entries.append(Entry("EARN", now, _tenths(magicubes)))
+        return magicubes
+
+    # --- a call
 
     def refusal(self, model: Model) -> Reply | None:
         """The 429 for a call to this model now, or None."""
@@ -100,26 +152,42 @@ class Meter:
         if allowance.concurrency is not None and self.running[model.id] >= allowance.concurrency:
             return refuse("throttled", headers, model=model.id)
         if allowance.calls_per_day is not None and self._calls.total() >= allowance.calls_per_day:
-            return refuse("account_spent", headers, model=model.id)
+            return refuse("limit_exceeded", headers, model=model.id)
         limit = allowance.of_model(model.id)
         if limit is not None and self._calls[model.id] >= limit:
             return refuse("model_spent", headers, model=model.id)
-        if allowance.magicubes is not None and self._cubes + model.cost > allowance.magicubes:
+        if allowance.magicubes is not None and _tenths(model.cost) > self._left():
             return refuse("balance_spent", headers, model=model.id)
         return None
 
     def charge(self, model: Model) -> None:
-        """Count a call that was answered."""
+        """Take the price of a call that begins."""
         self._turn()
         self._calls[model.id] += 1
-        if self._granted == float("-inf"):
-            self._granted = self._clock()
-        self._cubes += model.cost
+        price = _tenths(model.cost)
+        self.entries.append(Entry("SPEND_CONFIRM", self._clock(), price, model.tier))
+        if self.allowance.magicubes is None:
+            return
+        if not self.lots and not self.allowance.sign_in:
+            self.sign_in()
+        for lot in sorted(self.lots, key=lambda lot: lot.ends):
+            part = min(price, lot.left)
+            lot.left -= part
+            price -= part
 
     def refund(self, model: Model) -> None:
         """Take the charge of a call back that failed after all."""
         self._calls[model.id] -= 1
-        self._cubes -= model.cost
+        price = _tenths(model.cost)
+        for place in range(len(self.entries) - 1, -1, -1):
+            entry = self.entries[place]
+            if entry.kind == "SPEND_CONFIRM" and entry.tier == model.tier:
+                del self.entries[place]
+                break
+        if self.lots:
+            min(self.lots, key=lambda lot: lot.ends).left += price
+
+    # --- what the service tells
 
     def headers(self, model: Model) -> dict[str, str]:
         """The four headers of the rule of calls a day, if the allowance sends them."""
@@ -138,18 +206,38 @@ class Meter:
         }
 
     def balance(self) -> float:
-        """Magicubes left."""
+        """Magicubes that can be spent."""
         self._turn()
-        granted = self.allowance.magicubes
-        return UNLIMITED if granted is None else max(0.0, granted - self._cubes)
+        return UNLIMITED if self.allowance.magicubes is None else self._left() / 10
+
+    def frozen(self, models: Mapping[str, Model]) -> float:
+        """Magicubes that are held for calls that run."""
+        running = ((models.get(model), count) for model, count in self.running.items())
+        return sum(_tenths(model.cost) * count for model, count in running if model) / 10
+
+    def earned_today(self) -> float:
+        """Magicubes of the daily grant that were fetched today."""
+        self._turn()
+        signed = self._signed_in == self._day
+        return (self.allowance.magicubes or 0.0) if signed else 0.0
+
+    def _left(self) -> int:
+        if not self.lots and not self.allowance.sign_in:
+            return _tenths(self.allowance.magicubes or 0.0)
+        return sum(lot.left for lot in self.lots)
 
     def _turn(self) -> None:
-        """Begin a new day, or a new grant, when it is time."""
+        """Begin a new day, and drop the grants that have lapsed."""
         now = self._clock()
         day = int((now + UTC8) // DAY)
         if day != self._day:
             self._day = day
             self._calls.clear()
-        if now - self._granted >= DAY and self._granted != float("-inf"):
-            self._granted = float("-inf")
-            self._cubes = 0.0
+        if any(lot.ends <= now for lot in self.lots):
+            self.lots = [lot for lot in self.lots if lot.ends > now]
+            if not self.allowance.sign_in:
+                self._signed_in = -1
+
+
+def _tenths(magicubes: float) -> int:
+    return round(10 * magicubes)

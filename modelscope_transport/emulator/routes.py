@@ -59,17 +59,25 @@ def _unauthenticated() -> Reply:
     return refuse("authentication_failed")
 
 
+def _unauthenticated_task() -> Reply:
+    return refuse("authentication_failed_task")
+
+
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/chat/completions", inference.chat, _unauthenticated, paid=True),
     Route("POST", "/v1/embeddings", inference.embeddings, _unauthenticated, paid=True),
     Route("POST", "/v1/images/generations", images.generate, _unauthenticated, paid=True),
-    Route("GET", "/v1/tasks/{}", images.look, _unauthenticated),
+    Route("GET", "/v1/tasks/{}", images.look, _unauthenticated_task),
     Route("GET", "/images/{}", images.file),
     Route("POST", "/api-inference/v1/models/{}", classic.run, _unauthenticated, paid=True),
     Route("GET", "/sounds/{}", classic.sound),
     Route("GET", "/v1/models", inference.models),
     Route("GET", "/", inference.welcome),
     Route("GET", "/openapi/v1/magicubes/balance", hub.balance, hub.unauthenticated),
+    Route("GET", "/openapi/v1/magicubes/spend/rates", hub.spend_rates, hub.unauthenticated),
+    Route("GET", "/openapi/v1/magicubes/transactions", hub.transactions, hub.unauthenticated),
+    Route("GET", "/openapi/v1/magicubes/earn/rules", hub.earn_rules, hub.unauthenticated),
+    Route("POST", "/local/sign-in", hub.sign_in),
     Route("GET", "/openapi/v1/users/me", hub.me, hub.unauthenticated),
     Route("GET", "/api/v1/inference/list_model_providers", hub.model_providers),
     Route("GET", "/api/v1/models/{}", library.model),

@@ -2,21 +2,29 @@
 
 from .allowance import UTC8, Allowance, day_of, next_reset
 from .budget import Budget
+from .earnings import EarnRule
 from .ledger import Ledger, MemoryLedger
 from .lots import Lot
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
 from .reservation import QuotaBlock, Reservation
+from .shares import ConcurrencyShare, Share
 from .snapshot import Balance, DayUse, Quota
+from .statement import ClassUse, Difference, LotLeft, Statement
 
 __all__ = [
     "UTC8",
     "Allowance",
     "Balance",
     "Budget",
+    "ClassUse",
+    "ConcurrencyShare",
     "DayUse",
+    "Difference",
+    "EarnRule",
     "Ledger",
     "Lot",
+    "LotLeft",
     "MemoryLedger",
     "Plan",
     "Quota",
@@ -24,6 +32,8 @@ __all__ = [
     "RedisLedger",
     "Reservation",
     "SQLiteLedger",
+    "Share",
+    "Statement",
     "binding",
     "day_of",
     "describe_ledger",

@@ -1,4 +1,4 @@
-"""What the rules say: how the service charges, when a day begins, what one reply told."""
+"""What the rules say: how the service charges, when a day begins, what one reply said."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from msgspec import Struct
 __all__ = [
     "UTC8",
     "Allowance",
-    "cost_in_halves",
+    "assumed_price",
     "day_of",
     "end_of",
     "granted_a_day",
     "next_reset",
+    "price_in_tenths",
     "quota_rules",
+    "tenths_of",
 ]
 
 # A fixed offset: China has had no daylight saving since 1991, so no time zone database is needed.
@@ -83,15 +85,25 @@ def end_of(day: str) -> dt.datetime:
     return dt.datetime.combine(following, dt.time(), UTC8) + _reset_at()
 
 
-@functools.cache
-def cost_in_halves(tier: str | None) -> int:
-    """What one call of a price class costs, in half Magicubes, so that every sum is exact.
+def tenths_of(magicubes: float) -> int:
+    """Whole tenths of a Magicube, so that every sum is exact; what is less is cut off.
 
-    A class that is not known counts as the middle one.
+    Prices and balances are multiples of 0.1 (deductions recorded 2026-10: 0.2 a call).
     """
-    costs = quota_rules()["magicubes"]["cost"]
-    cost: float = costs.get(tier, costs["standard"])
-    return round(2 * cost)
+    return math.floor(10 * magicubes + 1e-6)
+
+
+@functools.cache
+def price_in_tenths(price_class: str | None) -> int | None:
+    """The published price of a call of a class, in tenths; ``None`` for a class not on record."""
+    price = quota_rules()["magicubes"]["cost"].get(price_class)
+    return None if price is None else tenths_of(price)
+
+
+@functools.cache
+def assumed_price() -> int:
+    """What a call of a class not on record is taken to cost, in tenths."""
+    return tenths_of(quota_rules()["magicubes"]["assumed_cost"])
 
 
 def granted_a_day() -> float:

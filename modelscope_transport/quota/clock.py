@@ -1,18 +1,25 @@
-"""The service's time, whatever the host's clock says."""
+"""The service's time, whatever the host's clock says; and the day of the allowance by it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-__all__ = ["ServiceClock"]
+from .allowance import day_of
+from .cells import DAY, SERVICE_TIME
+from .steps import LASTING, Step
 
-# Replies tell whole seconds and travel for a while; nearer than this the clocks agree.
+__all__ = ["AccountClock", "ServiceClock"]
+
+# Replies say whole seconds and travel for a while; nearer than this the clocks agree.
 _AGREE = 2.0
+# How old the time in the ledger may grow before a reply renews it, in seconds.
+_RENEWED = 600.0
 
 
 def _steady() -> float:
-    """Seconds by a clock that nobody can set and that counts while the machine sleeps."""
+    """Seconds by a clock that cannot be set and that counts while the machine sleeps."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; macOS and Windows count sleep anyway
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
@@ -28,7 +35,7 @@ class ServiceClock:
         steady: seconds from any moment on, never set.
 
     Attributes:
-        is_sure: whether a reply has told the time.
+        is_sure: whether a reply has said the time.
     """
 
     def __init__(
@@ -44,8 +51,71 @@ class ServiceClock:
         """Now."""
         return self._steady() + self._offset
 
-    def hear(self, date: float) -> None:
+    def observe(self, date: float) -> None:
         """Learn the service's time from a reply that has just come."""
         self.is_sure = True
         if abs(self() - date) > _AGREE:
             self._offset = date - self._steady()
+
+
+class AccountClock:
+    """The time and the day of one account, by all that is known.
+
+    A process that has not heard the service yet does not believe its host's clock alone: the time
+    in the ledger is a lower bound, and a day that is newer than the ledger's is *unconfirmed*.
+
+    Args:
+        given: a clock of the caller's own, which is believed unless it is a `ServiceClock`.
+    """
+
+    def __init__(self, given: Callable[[], float] | None = None) -> None:
+        self._given = given
+        self.service = ServiceClock()
+        # The service says no time, so the host's must do.
+        self._believes_host = False
+        if isinstance(given, ServiceClock):
+            self._given, self.service = None, given
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether its time is the service's, or as near to it as can be had."""
+        return self._given is not None or self.service.is_sure or self._believes_host
+
+    def now(self, cells: Mapping[str, Any]) -> float:
+        """Seconds since the epoch."""
+        if self._given is not None:
+            return self._given()
+        now = self.service()
+        return now if self.service.is_sure else max(now, cells.get(SERVICE_TIME.word, 0.0))
+
+    def day(self, now: float, cells: Mapping[str, Any]) -> tuple[str, bool]:
+        """The day of the allowance, and whether it is confirmed.
+
+        A day that has begun for one process has begun for all, whatever their clocks say, unless
+        the service itself has told the time.
+        """
+        day, begun = day_of(now), cells.get(DAY.word, "")
+        if self._given is not None or self.service.is_sure or not begun:
+            return day, True
+        return max(day, begun), day <= begun or self._believes_host
+
+    def observe(self, date: float | None, cells: Mapping[str, Any]) -> list[Step]:
+        """Learn the time from a reply; the changes that let other processes know.
+
+        Args:
+            date: when the service sent it, by its own clock; ``None``: it did not say.
+            cells: the lasting page as last seen.
+        """
+        if date is None:
+            self._believes_host = True
+            return []
+        self.service.observe(date)
+        if self._given is not None:
+            return []
+        known, day = cells.get(SERVICE_TIME.word, 0), day_of(date)
+        if abs(date - known) < _RENEWED and cells.get(DAY.word) == day:
+            return []
+        return [
+            Step("put", LASTING, SERVICE_TIME.word, round(date)),
+            Step("put", LASTING, DAY.word, day),
+        ]

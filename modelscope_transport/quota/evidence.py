@@ -1,8 +1,11 @@
 """What replies teach the ledger: the service's numbers beat its own.
 
 A number of the service that is lower than ours is taken over at once: others spend too. One that
-is higher gives back only what nobody knew the fate of (time-outs, killed processes), and only when
-that is so old that it can no longer be on its way: a reply may have been overtaken by others.
+is higher gives back only calls whose fate is not known (time-outs, killed processes), and only when
+that is so old that they can no longer be on their way: a reply may have been overtaken by others.
+
+A refusal blocks what it proves and no more. One that the service did not explain proves nothing of
+a pool: it makes a pause that all processes share, of seconds at first.
 """
 
 from __future__ import annotations
@@ -11,20 +14,53 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
-from .allowance import Allowance, day_of
+from .allowance import Allowance, day_of, tenths_of
+from .cells import (
+    ACCOUNT,
+    BALANCE,
+    BLOCK,
+    BLOCKED_UNTIL,
+    CALLS,
+    CLASS_CALLS,
+    LIMIT,
+    LOT_SPENT,
+    MAGICUBES,
+    OBSERVED_AT,
+    PRICE,
+    REFUSALS,
+    REFUSED_AT,
+    UNIT,
+    UNSETTLED,
+)
+from .earnings import unfetched_in
+from .lots import filled
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Pages, Step
 
-__all__ = ["bucket_of", "of_block", "of_end", "of_headers", "of_strike"]
+__all__ = [
+    "TRIED_AFTER",
+    "bucket_of",
+    "is_pause",
+    "of_block",
+    "of_end",
+    "of_headers",
+    "of_open",
+    "of_success",
+    "of_trial_end",
+    "of_unexplained",
+]
 
 # A call is over after ten minutes unless its user says otherwise, so what has not been settled two
 # buckets later never will be.
 _BUCKET = 600
 _ON_ITS_WAY = 2
-# Refusals without a reason, one after another, that make a pause; and how long it is.
-_STRIKES = 3
-_PAUSE = 900.0
+# The pause after an unexplained refusal, in seconds: doubled by each further one, up to the
+# quarter of an hour that one recovery from a burst took (public client, 2026).
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
+# A balance that cannot be asked for is found out by a call of the user's own, once an hour.
+TRIED_AFTER = 3600.0
 
 
 def bucket_of(now: float) -> int:
@@ -32,65 +68,124 @@ def bucket_of(now: float) -> int:
     return int(now // _BUCKET)
 
 
-def of_end(given: Reservation, *, charged: bool) -> list[Step]:
+def of_end(reservation: Reservation, *, charged: bool) -> list[Step]:
     """A reservation's end: its unit is sure to be spent, or goes back to where it came from."""
-    sure = Step("add", given.day, f"unsure {given.bucket} {given.model}", -1)
+    day, model = reservation.day, reservation.model
+    settled = Step("settle", day, UNSETTLED.name(reservation.bucket, model), -1)
     if charged:
-        return [sure]
-    back = [Step("add", given.day, f"calls {pool}", -1) for pool in pools_of(given.model)]
-    if given.halves:
-        back.append(Step("add", given.day, "halves", -given.halves))
-    lots = [Step("add", LASTING, f"lot {name}", -part) for name, part in given.lots]
-    return [sure, *back, *lots]
+        return [settled]
+    back = [Step("add", day, CALLS.name(pool), -1) for pool in pools_of(model)]
+    if reservation.price:
+        back.append(Step("add", day, MAGICUBES.word, -reservation.price))
+        back.append(Step("add", day, CLASS_CALLS.name(reservation.price_class), -1))
+    lots = [Step("add", LASTING, LOT_SPENT.name(lot), -part) for lot, part in reservation.lots]
+    return [settled, *back, *lots]
 
 
-def of_block(block: QuotaBlock) -> list[Step]:
-    """A pool that the service declared spent."""
+def of_block(
+    block: QuotaBlock, cells: Mapping[str, Any], now: float, reserved_at: float | None = None
+) -> list[Step]:
+    """A pool that the service declared spent.
+
+    Args:
+        block: what it declared.
+        cells: the lasting page.
+        now: seconds since the epoch.
+        reserved_at: when the call was reserved that was refused; ``None`` for no call.
+    """
+    pool, price = block.pool, 0 if block.price is None else tenths_of(block.price)
+    if pool == BALANCE:
+        observed = cells.get(OBSERVED_AT.name(BALANCE), 0)
+        holds = cells.get(BLOCKED_UNTIL.name(BALANCE), 0) > now
+        if reserved_at is not None and reserved_at < observed:
+            return []  # the balance has been told since
+        if holds and cells.get(PRICE.name(BALANCE), 0) <= price:
+            return []  # less is known to be left
+        block = _of_balance(block, cells, now)
     steps = [
-        Step("put", LASTING, f"until {block.pool}", block.blocked_until),
-        Step("put", LASTING, f"block {block.pool}", to_builtins(block)),
+        Step("put", LASTING, BLOCKED_UNTIL.name(pool), block.blocked_until),
+        Step("put", LASTING, BLOCK.name(pool), to_builtins(block)),
     ]
+    if price:
+        steps.append(Step("put", LASTING, PRICE.name(pool), price))
     if block.limit is not None and block.unit == "calls":
-        steps.append(Step("put", LASTING, f"limit {block.pool}", block.limit))
+        steps.append(Step("put", LASTING, LIMIT.name(pool), block.limit))
     if block.scope == "account" and block.unit is not None:
-        steps.append(Step("put", LASTING, "unit", block.unit))
+        steps.append(Step("put", LASTING, UNIT.word, block.unit))
     return steps
 
 
-def of_strike(
-    given: Reservation, cells: Mapping[str, Any], now: float, server_message: str | None
+def _of_balance(block: QuotaBlock, cells: Mapping[str, Any], now: float) -> QuotaBlock:
+    """A balance that is too small: more may come when a lot ends, and it is tried once an hour."""
+    ends = [lot.expires_at for lot in filled(cells, now) if lot.expires_at is not None]
+    comes_at = min([block.blocked_until, *ends])
+    unfetched = unfetched_in(cells, now)
+    until = min(block.blocked_until, now + TRIED_AFTER)
+    return replace(block, blocked_until=until, comes_at=comes_at, unfetched=unfetched)
+
+
+def of_open(cells: Mapping[str, Any], *pools: str) -> list[Step]:
+    """The changes that lift the blocks of pools."""
+    kinds = (BLOCKED_UNTIL, BLOCK, PRICE)
+    names = [kind.name(pool) for pool in pools for kind in kinds]
+    return [Step("drop", LASTING, name) for name in names if name in cells]
+
+
+def of_success(model: str, cells: Mapping[str, Any]) -> list[Step]:
+    """A success ends the pause of its model, for all processes."""
+    kinds = (REFUSALS, REFUSED_AT, *((BLOCKED_UNTIL, BLOCK) if is_pause(model, cells) else ()))
+    return [Step("drop", LASTING, kind.name(model)) for kind in kinds]
+
+
+def of_trial_end(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
+    """A request that tried whether refusals have ended, and has shown nothing: the next may."""
+    until = cells.get(BLOCKED_UNTIL.name(model), 0.0)
+    if until <= now or not is_pause(model, cells):
+        return []
+    return [Step("put", LASTING, BLOCKED_UNTIL.name(model), now)]
+
+
+def is_pause(model: str, cells: Mapping[str, Any]) -> bool:
+    """Whether the block of a model is no more than a pause."""
+    block = cells.get(BLOCK.name(model))
+    return block is None or block.get("reason") == "unexplained"
+
+
+def of_unexplained(
+    reservation: Reservation, cells: Mapping[str, Any], now: float, server_message: str | None
 ) -> list[Step]:
-    """A refusal without a reason: the third in a row makes a pause, with one try at its end.
+    """A refusal that the service did not explain makes a pause, or doubles it.
 
     Those that were sent before the last one came back count as one with it.
     """
-    model = given.model
-    if given.reserved_at < cells.get(f"struck {model}", 0.0):
+    model = reservation.model
+    if reservation.reserved_at < cells.get(REFUSED_AT.name(model), 0.0):
         return []
-    strikes = cells.get(f"strikes {model}", 0) + 1
-    steps = [
-        Step("put", LASTING, f"strikes {model}", strikes),
-        Step("put", LASTING, f"struck {model}", now),
-    ]
-    if strikes < _STRIKES:
-        return steps
+    if cells.get(BLOCKED_UNTIL.name(model), 0.0) > now and not is_pause(model, cells):
+        return []  # its day is spent, which is more
+    refusals = cells.get(REFUSALS.name(model), 0) + 1
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(refusals - 1, 60))
     block = QuotaBlock(
         scope="model",
         model=model,
-        blocked_until=now + _PAUSE,
+        blocked_until=now + pause,
         reason="unexplained",
         server_message=server_message,
     )
-    return steps + of_block(block)
+    return [
+        Step("put", LASTING, REFUSALS.name(model), refusals),
+        Step("put", LASTING, REFUSED_AT.name(model), now),
+        *of_block(block, cells, now),
+    ]
 
 
 def of_headers(
-    given: Reservation, allowance: Allowance, pages: Pages, now: float, *, charged: bool
+    reservation: Reservation, allowance: Allowance, pages: Pages, now: float, *, charged: bool
 ) -> tuple[list[Step], list[Step]]:
     """What the four numbers of a reply say.
 
     Args:
-        given: the reservation of the call; its own settlement comes first in the same program.
+        reservation: that of the call; its own settlement comes first in the same program.
         allowance: the numbers.
         pages: the lasting page and the day's, as they are before that.
         now: when the reply was sent, seconds since the epoch.
@@ -105,57 +200,56 @@ def of_headers(
     changes: list[Step] = []
     given_back = 0
     for pool, limit, remaining in (
-        (given.model, allowance.model_limit, allowance.model_remaining),
-        ("", allowance.account_limit, allowance.account_remaining),
+        (reservation.model, allowance.model_limit, allowance.model_remaining),
+        (ACCOUNT, allowance.account_limit, allowance.account_remaining),
     ):
         if not limit or remaining is None:
             continue
-        if lasting.get(f"limit {pool}") != limit:
-            changes.append(Step("put", LASTING, f"limit {pool}", limit))
-        changes.append(Step("put", LASTING, f"heard {pool}", round(now)))
-        coming, lost = _unsettled(given, cells, pool, now)
+        if lasting.get(LIMIT.name(pool)) != limit:
+            changes.append(Step("put", LASTING, LIMIT.name(pool), limit))
+        changes.append(Step("put", LASTING, OBSERVED_AT.name(pool), round(now)))
+        coming, lost = _unsettled(reservation, cells, pool, now)
         truth = limit - min(remaining, limit) + coming
-        ours = cells.get(f"calls {pool}", 0) - (not charged) - given_back
+        ours = cells.get(CALLS.name(pool), 0) - (not charged) - given_back
         if truth > ours:
-            changes.append(Step("raise", day, f"calls {pool}", truth))
+            changes.append(Step("raise", day, CALLS.name(pool), truth))
             continue
         for cell, count in lost if not given_back else ():
             back = min(count, ours - truth - given_back)
             if back > 0:
-                tests.append(Step("least", day, cell, back))
+                tests.append(Step("at_least", day, cell, back))
                 changes += _give_back(day, cell, back)
                 given_back += back
-    if changes and lasting.get("unit") != "calls":
-        changes.append(Step("put", LASTING, "unit", "calls"))
+    if changes and lasting.get(UNIT.word) != "calls":
+        changes.append(Step("put", LASTING, UNIT.word, "calls"))
     return tests, changes
 
 
 def _unsettled(
-    given: Reservation, cells: Mapping[str, Any], pool: str, now: float
+    reservation: Reservation, cells: Mapping[str, Any], pool: str, now: float
 ) -> tuple[int, list[tuple[str, int]]]:
-    """The calls of a pool whose fate nobody knows, without the one that is being settled.
+    """The calls of a pool whose fate is not known, without the one that is being settled.
 
     Returns:
         How many may be on their way, and the others, by the cells that count them.
     """
-    own = f"unsure {given.bucket} {given.model}"
+    own = (str(reservation.bucket), reservation.model)
     coming, lost = 0, []
-    for cell, count in cells.items():
-        word, _, rest = cell.partition(" ")
-        bucket, _, model = rest.partition(" ")
-        if word != "unsure" or (model != pool if pool else ":" in model):
+    for key, calls in UNSETTLED.all_in(cells):
+        bucket, model = key
+        if (model != pool) if pool else (":" in model):
             continue
-        count -= cell == own
+        count = calls - (key == own)
         if int(bucket) >= bucket_of(now) - _ON_ITS_WAY:
             coming += count
         elif count > 0:
-            lost.append((cell, count))
+            lost.append((UNSETTLED.name(*key), count))
     return coming, lost
 
 
 def _give_back(day: str, cell: str, calls: int) -> list[Step]:
-    model = cell.split(" ", 2)[2]
+    _, model = UNSETTLED.read(cell) or ("", "")
     return [
-        Step("add", day, cell, -calls),
-        *(Step("add", day, f"calls {pool}", -calls) for pool in pools_of(model)),
+        Step("settle", day, cell, -calls),
+        *(Step("add", day, CALLS.name(pool), -calls) for pool in pools_of(model)),
     ]

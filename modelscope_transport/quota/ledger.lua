@@ -9,39 +9,44 @@
 
 local now = tonumber(ARGV[1])
 
-local function number(step)
-  return tonumber(redis.call('HGET', KEYS[step[2]], step[3]) or '0')
+local function number(page, cell)
+  return tonumber(redis.call('HGET', KEYS[page], cell) or '0')
 end
 
 local function answer(failed)
-  local told = {failed}
+  local found = {failed}
   for place, key in ipairs(KEYS) do
-    told[place + 1] = redis.call('HGETALL', key)
+    found[place + 1] = redis.call('HGETALL', key)
   end
-  return told
+  return found
 end
 
 for place, step in ipairs(cjson.decode(ARGV[2])) do
-  local word, cell, a = step[1], number(step), step[4]
-  if (word == 'shut' and cell > now)
-      or (word == 'room' and cell + a > step[5])
-      or (word == 'least' and cell < a) then
+  local word, page, a, b = step[1], step[2], step[4], step[5]
+  local cell = number(page, step[3])
+  if (word == 'at_most' and cell + a > b)
+      or (word == 'not_before' and cell > now and number(page, b) <= a)
+      or (word == 'same' and cell ~= a)
+      or (word == 'at_least' and cell < a) then
     return answer(place - 1)
   end
 end
 
 for _, step in ipairs(cjson.decode(ARGV[3])) do
-  local word, key, cell, a = step[1], KEYS[step[2]], step[3], step[4]
+  local word, page, cell, a = step[1], step[2], step[3], step[4]
+  local key = KEYS[page]
   if word == 'add' then
     redis.call('HINCRBY', key, cell, a)
+  elseif word == 'settle' then
+    if redis.call('HINCRBY', key, cell, a) == 0 then redis.call('HDEL', key, cell) end
   elseif word == 'raise' then
-    if a > number(step) then redis.call('HSET', key, cell, a) end
+    if a > number(page, cell) then redis.call('HSET', key, cell, a) end
   elseif word == 'put' then
     redis.call('HSET', key, cell, a)
   else
     redis.call('HDEL', key, cell)
   end
-  if step[2] > 1 and redis.call('TTL', key) < 0 then
+  if page > 1 and redis.call('TTL', key) < 0 then
     redis.call('EXPIRE', key, ARGV[4])
   end
 end

@@ -1,41 +1,39 @@
 """Remembers what is spent, so that a spent pool costs one request and then none.
 
 It is asked twice for every attempt: `reserve` before it is sent and `settle` after its reply was
-judged. The drivers in ``_io.py`` do the asking, never the flow, so that a store may do I/O.
+judged. Each has a twin for event loops, with ``a`` before its name.
 
-A unit goes reserved -> settled, refunded or unknown. Whoever reserves sends at once, so that a
-process which dies in between has probably been charged: what nobody settles counts as spent until
+A unit goes reserved -> settled, refunded or unknown. What is reserved is sent at once, so that a
+process which dies in between has probably been charged: what is never settled counts as spent until
 a reply of the service says otherwise. So nothing is ever left open, to be reclaimed by a guess.
+
+The ledger advises: it refuses where the service has said no, or the user has set a `Budget`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
-import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from functools import partial
 
-from msgspec import convert
-from msgspec.structs import replace
-
-from ..errors import ConfigurationError, ErrorDetails
-from .allowance import Allowance, day_of, granted_a_day
-from .asking import Asking, ask
+from .allowance import Allowance, tenths_of
+from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
-from .clock import ServiceClock
-from .evidence import bucket_of, of_block, of_end, of_headers, of_strike
-from .lots import LOTS, Lot, granted, reported
+from .cells import LOTS_VERSION
+from .looking import of_statement
+from .lots import Lot
 from .memory import MemoryStore
-from .outage import Downgraded, StandIn
-from .reservation import QuotaBlock, Reservation, pools_of
+from .mending import mend
+from .reservation import QuotaBlock, Reservation
+from .runner import Runner, Work, unusable
+from .shares import ConcurrencyShare
 from .snapshot import DayUse, Quota, history_of, quotas_of
-from .steps import LASTING, Ran, Step, Store, StoreError
+from .statement import ClassUse, Statement, statement_of
+from .steps import LASTING, Pages, Step, Store, StoreError
 
 __all__ = ["Ledger", "MemoryLedger"]
-
-_NO_BUDGET = Budget()
 
 
 class Ledger:
@@ -50,14 +48,7 @@ class Ledger:
 
     def __init__(self, store: Store, clock: Callable[[], float] | None = None) -> None:
         """Open nothing yet."""
-        self._store = store
-        self._clock = clock
-        self._clocks: dict[str, ServiceClock] = {}
-        # The lasting cells of each account as last seen: which lots there are, for the most part.
-        self._seen: dict[str, dict[str, Any]] = {}
-        self._programs: dict[tuple[str, str, str | None], tuple[tuple[Any, ...], Asking]] = {}
-        # Settlements that change nothing for others ride with the next reservation.
-        self._owed: dict[str, deque[Step]] = {}
+        self._books = Bookkeeper(Runner(store), clock)
 
     @property
     def name(self) -> str:
@@ -66,15 +57,20 @@ class Ledger:
 
     @property
     def blocking(self) -> bool:
-        """Whether the methods do I/O; an event loop then keeps them in a thread."""
-        return self._store.blocking
+        """Whether the sync methods do I/O; an event loop then uses the async ones."""
+        return self._books.runner.store.blocking
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes see what is counted here."""
+        return not isinstance(self._books.runner.store, MemoryStore)
 
     # --- around a call --------------------------------------------------------------------
 
     def reserve(
         self, account: str, model: str, *, tier: str | None = None, budget: Budget | None = None
     ) -> Reservation | QuotaBlock:
-        """Leave to ask ``model`` once, or what forbids it.
+        """A reservation for one request to ``model``, or what forbids it.
 
         Args:
             account: whose allowance.
@@ -84,31 +80,24 @@ class Ledger:
             budget: limits of the user's own.
 
         Raises:
-            ConfigurationError: the ledger cannot be used, and its owner chose to refuse then.
+            ConfigurationError: the ledger cannot be used, and its user named it.
         """
-        looked = account not in self._seen
-        if looked:
-            self._look(account)
-        while True:
-            now, day = self._today(account)
-            shares = isinstance(self._store, StandIn) and self._store.shares(now)
-            asking = self._asking(account, model, tier, _bounded(budget, shares), now, day)
-            if isinstance(asking, QuotaBlock):
-                if looked:
-                    return asking
-                self._look(account)  # what was seen may have changed since
-                looked = True
-                continue
-            try:
-                tests = self._shared(asking) if shares else asking.tests
-                ran = self._run(account, tests, asking.changes, now=now)
-            except Downgraded:
-                continue
-            if ran.failed is None:
-                return asking.reservation.granted(ran.pages, now)
-            refusal = asking.refusal(ran)
-            if refusal is not None:
-                return refusal
+        work = partial(self._books.reserving, account, model, tier, budget or NO_BUDGET)
+        return self._books.runner.play(account, work)
+
+    async def areserve(
+        self, account: str, model: str, *, tier: str | None = None, budget: Budget | None = None
+    ) -> Reservation | QuotaBlock:
+        """`reserve`, for an event loop. A reservation that is cancelled is given back."""
+        work = partial(self._books.reserving, account, model, tier, budget or NO_BUDGET)
+        if not self.blocking:
+            return self._books.runner.play(account, work)
+        asking = asyncio.ensure_future(self._books.runner.aplay(account, work))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(self._give_back)
+            raise
 
     def settle(
         self,
@@ -117,198 +106,218 @@ class Ledger:
         charged: bool | None,
         allowance: Allowance | None = None,
         block: QuotaBlock | None = None,
-        strike: str | None = None,
+        unexplained: str | None = None,
         at: float | None = None,
     ) -> None:
         """Close a reservation. Call it once.
 
         Args:
             reservation: what `reserve` gave.
-            charged: whether the service counted the request; ``None`` when nobody can know.
+            charged: whether the service counted the request; ``None`` when that is not known.
             allowance: what the reply said of the pools.
             block: the pool that the reply declared spent.
-            strike: the words of a refusal without a reason.
+            unexplained: the words of a refusal that proves nothing and asks for no wait.
             at: when the service sent the reply, seconds since the epoch, by its own clock.
         """
-        closing = {"charged": charged, "block": block, "strike": strike, "allowance": allowance}
-        if self.put_off(reservation, **closing, at=at):
-            return
-        given, account = reservation, reservation.account
-        self._hear(account, at)
-        changes = [] if charged is None else of_end(given, charged=charged)
-        if charged and given.strikes:
-            changes += [Step("drop", LASTING, f"{word} {given.model}") for word in _STRIKES]
-        if block is not None:
-            changes += of_block(block)
-        if strike is not None:
-            changes += of_strike(given, self._look(account), self._now(account), strike)
-        if allowance is not None:
-            now = self._now(account)
-            pages = self._read(account, (LASTING, day_of(now)))
-            tests, more = of_headers(given, allowance, pages, now, charged=bool(charged))
-            if self._run(account, tests, [*changes, *more]).failed is None:
-                return
-        self._run(account, (), changes)
+        closing = (charged, allowance, block, unexplained, at)
+        if not self._books.defer(reservation, *closing):
+            self._books.runner.play(
+                reservation.account, partial(self._books.settling, reservation, *closing)
+            )
 
-    def put_off(self, reservation: Reservation, **closing: Any) -> bool:
+    async def asettle(
+        self,
+        reservation: Reservation,
+        *,
+        charged: bool | None,
+        allowance: Allowance | None = None,
+        block: QuotaBlock | None = None,
+        unexplained: str | None = None,
+        at: float | None = None,
+    ) -> None:
+        """`settle`, for an event loop."""
+        closing = (charged, allowance, block, unexplained, at)
+        if not self._books.defer(reservation, *closing):
+            work = partial(self._books.settling, reservation, *closing)
+            await self._books.runner.aplay(reservation.account, work)
+
+    def defer(
+        self,
+        reservation: Reservation,
+        *,
+        charged: bool | None,
+        allowance: Allowance | None = None,
+        block: QuotaBlock | None = None,
+        unexplained: str | None = None,
+        at: float | None = None,
+    ) -> bool:
         """Settle without touching the store, where that can wait. False where it cannot.
 
         A call that went well changes nothing for others: its end rides with the next reservation.
         """
-        charged, account = closing["charged"], reservation.account
-        if any(closing.get(word) is not None for word in ("block", "strike", "allowance")):
-            return False
-        if charged is False or (charged and reservation.strikes):
-            return False
-        self._hear(account, closing.get("at"))
-        if charged:
-            step = of_end(reservation, charged=True)
-            self._owed.setdefault(account, deque()).extend(step)
-        return True
+        return self._books.defer(reservation, charged, allowance, block, unexplained, at)
 
     def block(self, account: str, block: QuotaBlock) -> None:
-        """Leave a pool alone that was declared spent outside of any call."""
-        self._run(account, (), of_block(block))
+        """Block a pool that was declared spent outside of any call."""
+        self._books.runner.play(account, partial(self._books.blocking, account, block))
 
-    def blocked(self, account: str, model: str) -> QuotaBlock | None:
+    def blocked(self, account: str, model: str, *, tier: str | None = None) -> QuotaBlock | None:
         """What forbids asking ``model`` now; costs nothing and reserves nothing."""
-        cells, now = self._look(account), self._now(account)
-        for pool in pools_of(model):
-            if cells.get(f"until {pool}", 0.0) > now:
-                return convert(cells[f"block {pool}"], QuotaBlock)
-        return None
+        return self._books.runner.play(account, partial(self._books.looking, account, model, tier))
 
-    # --- what the user tells and asks -----------------------------------------------------
+    async def ablocked(
+        self, account: str, model: str, *, tier: str | None = None
+    ) -> QuotaBlock | None:
+        """`blocked`, for an event loop."""
+        return await self._books.runner.aplay(
+            account, partial(self._books.looking, account, model, tier)
+        )
+
+    def share(self, account: str, model: str) -> ConcurrencyShare:
+        """This process's part of the calls that the service takes at once for a model."""
+        return ConcurrencyShare(self._books, account, model)
+
+    # --- what the service says outside of a call ------------------------------------------
+
+    def report(self, account: str, balance: float, *, at: float | None = None) -> None:
+        """Take over the Magicubes that the service says are left.
+
+        Prices that the balance pays are open again.
+
+        Args:
+            account: whose balance.
+            balance: Magicubes that can be spent.
+            at: when the service sent its reply, seconds since the epoch, by its own clock.
+        """
+        if at is not None:
+            self._books.observe(account, at)
+        self._books.runner.play(
+            account, partial(self._books.reporting, account, tenths_of(balance))
+        )
+
+    def observe_time(self, account: str, at: float | None) -> None:
+        """Learn the time from a reply that cost nothing; ``None``: the reply did not say it."""
+        self._books.observe(account, at)
+
+    def record_statement(
+        self,
+        account: str,
+        *,
+        rates: Mapping[str, float] | None = None,
+        earnings: Sequence[tuple[str, float, float]] | None = None,
+    ) -> None:
+        """Keep what the service's books say.
+
+        Args:
+            account: whose books.
+            rates: Magicubes of a call, by price class.
+            earnings: rules by which Magicubes are granted: name, most a day, earned today.
+        """
+
+        def work() -> Work[None]:
+            yield from self._books.runner.look(account)
+            changes = of_statement(rates, earnings, self._books.now(account))
+            if rates:  # a program that is kept may rest on another price
+                changes.append(Step("add", LASTING, LOTS_VERSION.word, 1))
+            yield from self._books.runner.run(account, self._books.now(account), (), changes)
+
+        self._books.runner.play(account, work)
+
+    def grant(self, account: str, *lots: Lot) -> None:
+        """Add Magicubes that were granted, so that they are spent in the order they expire."""
+        self._books.runner.play(account, partial(self._books.granting, account, lots))
+
+    # --- what is known --------------------------------------------------------------------
 
     def quotas(self, account: str, budget: Budget | None = None) -> tuple[Quota, ...]:
         """The account's pool, then those of its models that were asked today or are spent."""
-        self._look(account)
-        now, day = self._today(account)
-        pages = self._read(account, (LASTING, day))
-        return quotas_of(pages, now, day, budget or _NO_BUDGET)
+
+        def work() -> Work[tuple[Quota, ...]]:
+            yield from self._books.runner.look(account)
+            now, day, _ = self._books.today(account)
+            pages = yield from self._books.runner.read(account, (LASTING, day), now)
+            return quotas_of(pages, now, day, budget or NO_BUDGET)
+
+        return self._books.runner.play(account, work)
 
     def history(self, account: str, days: int = 14) -> tuple[DayUse, ...]:
         """What was spent on each of the last ``days`` days, oldest first, without idle days."""
-        today = dt.date.fromisoformat(self._today(account)[1])
-        names = [(today - dt.timedelta(days=back)).isoformat() for back in range(days)]
-        return history_of(self._read(account, names))
 
-    def grant(self, account: str, *lots: Lot) -> None:
-        """Tell of Magicubes that were granted, so that they are spent in the order they expire."""
-        cells = self._look(account)
-        self._run(account, (), [*granted(cells, lots, self._now(account)), *_opened(cells)])
+        def work() -> Work[tuple[DayUse, ...]]:
+            now, day, _ = self._books.today(account)
+            today = dt.date.fromisoformat(day)
+            names = [(today - dt.timedelta(days=back)).isoformat() for back in range(days)]
+            return history_of((yield from self._books.runner.read(account, names, now)))
 
-    def report(self, account: str, balance: float) -> None:
-        """Tell the Magicubes that the service says are left. A spent account opens again."""
-        cells, now = self._look(account), self._now(account)
-        halves = math.floor(2 * balance)
-        changes = [
-            *reported(cells, halves, now),
-            Step("put", LASTING, "heard balance", round(now)),
-            Step("put", LASTING, "unit", "magicubes"),
-        ]
-        self._run(account, (), changes + (_opened(cells) if halves > 0 else []))
+        return self._books.runner.play(account, work)
+
+    def statement(
+        self, account: str, service_use: Sequence[ClassUse] = (), days: int = 14
+    ) -> Statement:
+        """The account's books: balance, lots, prices and grants, and use by day and price class.
+
+        Args:
+            account: whose books.
+            service_use: what the service says was spent, to be compared with the ledger's count.
+            days: how many days back the ledger's count goes.
+        """
+        history = self.history(account, days)
+
+        def work() -> Work[Statement]:
+            cells = yield from self._books.runner.look(account)
+            return statement_of(cells, self._books.now(account), history, service_use)
+
+        return self._books.runner.play(account, work)
+
+    def mend(self) -> list[str]:
+        """Drop damaged cells, of all accounts.
+
+        Returns:
+            Their names.
+
+        Raises:
+            ConfigurationError: the ledger cannot be used at all.
+        """
+        try:
+            return mend(self._books.runner.store)
+        except StoreError as error:
+            raise unusable(error) from None
+
+    def export(self) -> dict[str, Pages]:
+        """All that is kept, by account, page and cell.
+
+        Raises:
+            ConfigurationError: the ledger cannot be used at all.
+        """
+        store = self._books.runner.store
+        try:
+            return {account: store.pages(account) for account in store.accounts()}
+        except StoreError as error:
+            raise unusable(error) from None
 
     def forget(self, account: str | None = None) -> None:
         """Forget an account, spent pools and counts alike; or all accounts."""
         try:
-            self._store.clear(account)
+            self._books.runner.store.clear(account)
         except StoreError as error:
-            raise _unusable(error) from None
-        self._seen.clear()
-        self._owed.clear()
+            raise unusable(error) from None
+        self._books.runner.seen.clear()
+        self._books.runner.deferred.clear()
 
     def close(self) -> None:
-        """Let go of files and connections; a later call opens them again."""
-        self._store.close()
+        """Close files and connections; a later call opens them again."""
+        self._books.runner.store.close()
 
-    # --- underneath -----------------------------------------------------------------------
-
-    def _now(self, account: str) -> float:
-        return self._clock() if self._clock is not None else self._clock_of(account)()
-
-    def _today(self, account: str) -> tuple[float, str]:
-        """The time, and the day of the allowance.
-
-        A day that has begun for one process has begun for all, whatever their clocks say, unless
-        the service itself has told the time.
-        """
-        now = self._now(account)
-        day, begun = day_of(now), self._seen.get(account, {}).get("day", "")
-        return now, day if self._clock is None and self._clock_of(account).is_sure else max(
-            day, begun
-        )
-
-    def _clock_of(self, account: str) -> ServiceClock:
-        return self._clocks.get(account) or self._clocks.setdefault(account, ServiceClock())
-
-    def _hear(self, account: str, at: float | None) -> None:
-        if at is not None:
-            self._clock_of(account).hear(at)
-
-    def _shared(self, asking: Asking) -> list[Step]:
-        """The tests, with the bounds of limits cut to this process's share."""
-        assert isinstance(self._store, StandIn)
-        account, bound = asking.reservation.account, self._store.bound
-        return [
-            step if refusal is None else step._replace(b=bound(account, *step[1:3], step.b))
-            for step, refusal in zip(asking.tests, asking.refusals, strict=True)
-        ]
-
-    def _asking(
-        self, account: str, model: str, tier: str | None, budget: Budget, now: float, day: str
-    ) -> Asking | QuotaBlock:
-        """The program of a reservation; the last one again where it still holds."""
-        cells = self._seen.setdefault(account, {})
-        rests_on = (budget, day, bucket_of(now), cells.get("day"), cells.get(LOTS))
-        key = (account, model, tier)
-        last = self._programs.get(key)
-        if last is not None and last[0] == rests_on:
-            return last[1]
-        asking = ask(account, model, tier, budget, cells, now, day)
-        if isinstance(asking, Asking) and not cells.get(LOTS) and budget.keep is None:
-            self._programs[key] = rests_on, asking
-        return asking
-
-    def _run(
-        self,
-        account: str,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        *,
-        now: float | None = None,
-    ) -> Ran:
-        owed, paid = self._owed.get(account), list[Step]()
-        while owed:
-            with suppress(IndexError):  # another thread pays too
-                paid.append(owed.popleft())
-        moment = self._now(account) if now is None else now
-        try:
-            ran = self._store.run(account, moment, tests, [*paid, *changes])
-        except StoreError as error:
-            raise _unusable(error) from None
-        except Downgraded:
-            if now is not None:
-                raise
-            ran = self._store.run(account, moment, tests, [*paid, *changes])
-        if ran.failed is not None and paid:
-            self._owed[account].extend(paid)
-        self._seen[account] = ran.pages.setdefault(LASTING, {})
-        return ran
-
-    def _read(self, account: str, pages: Sequence[str]) -> dict[str, dict[str, Any]]:
-        if self._owed.get(account):
-            self._run(account, (), ())
-        try:
-            return self._store.read(account, pages)
-        except StoreError as error:
-            raise _unusable(error) from None
-
-    def _look(self, account: str) -> dict[str, Any]:
-        """The lasting cells as they are now."""
-        cells = self._read(account, (LASTING,)).get(LASTING, {})
-        self._seen[account] = cells
-        return cells
+    def _give_back(self, asked: asyncio.Future[Reservation | QuotaBlock]) -> None:
+        """Refund a reservation whose caller is gone; it will not be sent."""
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        taken = asked.result()
+        if isinstance(taken, Reservation):
+            with contextlib.suppress(RuntimeError):  # the loop has ended: it stays counted
+                task = asyncio.ensure_future(self.asettle(taken, charged=False))
+                _unfinished.add(task)
+                task.add_done_callback(_unfinished.discard)
 
 
 class MemoryLedger(Ledger):
@@ -323,27 +332,4 @@ class MemoryLedger(Ledger):
         super().__init__(MemoryStore(), clock)
 
 
-_STRIKES = ("strikes", "struck")
-
-
-def _bounded(budget: Budget | None, shares: bool) -> Budget:
-    """The budget; while only a share of a limit may be used, there must be one."""
-    budget = budget or _NO_BUDGET
-    if shares and budget.calls is None and budget.magicubes is None:
-        return replace(budget, magicubes=granted_a_day())
-    return budget
-
-
-def _opened(cells: Mapping[str, Any]) -> list[Step]:
-    """The changes that open a spent account, when it has been given something."""
-    if "until " not in cells:
-        return []
-    return [Step("drop", LASTING, "until "), Step("drop", LASTING, "block ")]
-
-
-def _unusable(error: StoreError) -> ConfigurationError:
-    return ConfigurationError(
-        f"The ledger: {error}. Mend or remove it, name another one in MODELSCOPE_LEDGER, or set "
-        "that to 'memory' to count in each process alone.",
-        details=ErrorDetails(reason="ledger_unusable"),
-    )
+_unfinished: set[asyncio.Task[None]] = set()

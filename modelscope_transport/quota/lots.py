@@ -1,7 +1,7 @@
 """Magicubes come in lots that expire; the one that expires first is spent first.
 
 Daily grants live 24 hours from the moment of granting, rewards 90 days (official documentation,
-Magicube introduction, as of 2026-08-22). Amounts are whole halves here, so every sum is exact.
+Magicube introduction, as of 2026-08-22). Amounts are whole tenths here, so every sum is exact.
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ from typing import Any
 
 from msgspec import Struct
 
+from .allowance import tenths_of
+from .cells import LOT_SPENT, LOTS, LOTS_VERSION
 from .steps import LASTING, Step
 
-__all__ = ["LOTS", "Filled", "Lot", "draw", "filled", "granted", "held_back", "reported"]
-
-# Cell of the lasting page: [[name, size in halves, expiry or null], ...]; what is spent of each is
-# in the cell of its name, so that spending touches nothing else.
-LOTS = "lots"
+__all__ = ["Filled", "Lot", "draw", "filled", "granted", "held_back", "reported"]
 
 
 class Lot(Struct, frozen=True, kw_only=True):
     """One grant of Magicubes.
 
     Attributes:
-        amount: its size, in Magicubes; what is not a whole half is cut off.
-        expires_at: seconds since the epoch; ``None`` where nobody knows.
+        amount: its size, in Magicubes; what is not a whole tenth is cut off.
+        expires_at: seconds since the epoch; ``None`` where it is not known.
     """
 
     amount: float
@@ -34,7 +32,7 @@ class Lot(Struct, frozen=True, kw_only=True):
 
 
 class Filled(Struct, frozen=True):
-    """A lot as the ledger keeps it, in halves."""
+    """A lot as the ledger keeps it, in tenths."""
 
     name: str
     size: int
@@ -43,24 +41,24 @@ class Filled(Struct, frozen=True):
 
     @property
     def rest(self) -> int:
-        """Halves left."""
+        """Tenths left."""
         return max(0, self.size - self.spent)
 
 
 def filled(cells: Mapping[str, Any], now: float) -> list[Filled]:
     """The lots of a lasting page that can still be spent, nearest expiry first."""
     lots = [
-        Filled(name, size, expires_at, cells.get(f"lot {name}", 0))
-        for name, size, expires_at in cells.get(LOTS, ())
+        Filled(name, size, expires_at, cells.get(LOT_SPENT.name(name), 0))
+        for name, size, expires_at in cells.get(LOTS.word, ())
     ]
     return sorted(
         (lot for lot in lots if lot.expires_at is None or lot.expires_at > now),
-        key=lambda lot: (math.inf if lot.expires_at is None else lot.expires_at, lot.name),
+        key=lambda lot: math.inf if lot.expires_at is None else lot.expires_at,
     )
 
 
 def held_back(lots: Sequence[Filled], keep: int) -> list[Filled]:
-    """The lots without ``keep`` halves, which are taken off those that expire last."""
+    """The lots without ``keep`` tenths, which are taken off those that expire last."""
     smaller = []
     for lot in reversed(lots):
         kept = min(keep, lot.rest)
@@ -69,45 +67,57 @@ def held_back(lots: Sequence[Filled], keep: int) -> list[Filled]:
     return smaller[::-1]
 
 
-def draw(lots: Sequence[Filled], halves: int) -> list[tuple[Filled, int]]:
+def draw(lots: Sequence[Filled], tenths: int) -> list[tuple[Filled, int]]:
     """Which lot pays how much, in the order of the lots, over several if need be.
 
     What no lot can pay is left out; the caller sees it by the sum.
     """
     parts = []
     for lot in lots:
-        part = min(halves, lot.rest)
+        part = min(tenths, lot.rest)
         if part > 0:
             parts.append((lot, part))
-            halves -= part
+            tenths -= part
     return parts
 
 
 def granted(cells: Mapping[str, Any], lots: Sequence[Lot], now: float) -> list[Step]:
     """The changes that add lots; those that have lapsed go."""
     new = [
-        Filled(f"{now:.3f} {place}", math.floor(2 * lot.amount), lot.expires_at, 0)
+        Filled(_name(cells, place), tenths_of(lot.amount), lot.expires_at, 0)
         for place, lot in enumerate(lots)
     ]
     return _written(cells, [*filled(cells, now), *new])
 
 
-def reported(cells: Mapping[str, Any], halves: int, now: float) -> list[Step]:
+def reported(cells: Mapping[str, Any], tenths: int, now: float) -> list[Step]:
     """The changes that make the lots add up to a balance that the service reported."""
     lots = filled(cells, now)
-    more = halves - sum(lot.rest for lot in lots)
+    more = tenths - sum(lot.rest for lot in lots)
     if more > 0:
-        # Nobody says when these expire.
-        return _written(cells, [*lots, Filled(f"{now:.3f} reported", more, None, 0)])
-    spent = [Step("add", LASTING, f"lot {lot.name}", part) for lot, part in draw(lots, -more)]
+        # The report does not say when these expire.
+        return _written(cells, [*lots, Filled(_name(cells, 0), more, None, 0)])
+    spent = [
+        Step("add", LASTING, LOT_SPENT.name(lot.name), part) for lot, part in draw(lots, -more)
+    ]
     return [*_written(cells, lots), *spent]
 
 
+def _name(cells: Mapping[str, Any], place: int) -> str:
+    """A name that no other lot has: a program that writes lots holds for one version of them."""
+    return f"{cells.get(LOTS_VERSION.word, 0) + 1}.{place}"
+
+
 def _written(cells: Mapping[str, Any], lots: Sequence[Filled]) -> list[Step]:
+    """Write the lots down; a program that was built on others must be built anew."""
     kept = {lot.name for lot in lots}
-    gone = [row[0] for row in cells.get(LOTS, ()) if row[0] not in kept]
+    gone = [row[0] for row in cells.get(LOTS.word, ()) if row[0] not in kept]
     rows = [[lot.name, lot.size, lot.expires_at] for lot in lots]
+    drops = [Step("drop", LASTING, LOT_SPENT.name(name)) for name in gone]
+    if rows == cells.get(LOTS.word):
+        return drops
     return [
-        Step("put", LASTING, LOTS, rows),
-        *(Step("drop", LASTING, f"lot {name}") for name in gone),
+        Step("put", LASTING, LOTS.word, rows),
+        Step("add", LASTING, LOTS_VERSION.word, 1),
+        *drops,
     ]

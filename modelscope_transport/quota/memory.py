@@ -36,10 +36,16 @@ class MemoryStore:
             found = self._accounts.get(account, {})
             return {page: dict(found[page]) for page in pages if page in found}
 
-    def accounts(self) -> list[tuple[str, Pages]]:
-        """All that is here, by account."""
+    def accounts(self) -> list[str]:
+        """The accounts of which anything is kept."""
         with self._lock:
-            return list(self._accounts.items())
+            return list(self._accounts)
+
+    def pages(self, account: str) -> Pages:
+        """All pages of an account."""
+        with self._lock:
+            found = self._accounts.get(account, {})
+            return {page: dict(cells) for page, cells in found.items()}
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
@@ -50,4 +56,4 @@ class MemoryStore:
                 self._accounts.pop(account, None)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to close."""

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigurationError
 from .ledger import Ledger, MemoryLedger
 from .outage import StandIn
-from .redis import RedisStore, shown
+from .redis import RedisStore
+from .redis_address import SCHEMES, shown
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
 __all__ = ["RedisLedger", "SQLiteLedger", "describe_ledger", "open_ledger"]
-
-_REDIS = ("redis://", "rediss://", "unix://")
 
 
 def _sqlite(path: str | Path | None) -> SQLiteStore:
@@ -61,14 +60,18 @@ class RedisLedger(Ledger):
     """A ledger that several hosts share, in a Redis.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``, as the redis package takes it.
+        url: ``redis://``, ``rediss://`` or ``unix://``, as the redis package takes it, a cluster
+            among them; ``valkey://``, ``valkeys://``; or ``redis+sentinel://``, see
+            `RedisAddress`.
         when_down: what holds while it does not answer: ``"refuse"`` every call, or the part, above
             0 and below 1, of what is left of every limit that this process may use until then.
             The address may say it too: ``redis://host/0?when_down=0.25``.
+        patience: seconds that one question may take; 2 by default. The address may say it too:
+            ``redis://host/0?patience=5``.
         clock: seconds since the epoch; by default the service's time, learnt from its replies.
 
     Raises:
-        ConfigurationError: ``when_down`` is neither.
+        ConfigurationError: ``when_down`` is neither, or ``patience`` is no time.
     """
 
     def __init__(
@@ -76,10 +79,11 @@ class RedisLedger(Ledger):
         url: str,
         when_down: str | float | None = None,
         clock: Callable[[], float] | None = None,
+        patience: float | None = None,
     ) -> None:
         """Connect to nothing yet."""
         share = _share(url, when_down)
-        store = RedisStore(url)
+        store = RedisStore(url, patience)
         # An address with a password is a secret: another process finds it in its environment.
         self._name = "auto" if urllib.parse.urlsplit(url).password else url
         super().__init__(store if share is None else StandIn(store, share), clock)
@@ -110,12 +114,13 @@ def _share(url: str, when_down: str | float | None) -> float | None:
 
 @functools.cache
 def open_ledger(name: str) -> Ledger | None:
-    """The ledger of a name; one object for all who name it alike.
+    """The ledger of a name; one object for all that name it alike.
 
     Args:
         name: ``"memory"``: for this process; ``"off"``: none; an address beginning ``redis://``,
-            ``rediss://`` or ``unix://``: a Redis; ``"auto"`` or empty: the usual file, and the
-            memory with a warning where that cannot be used; anything else: a file.
+            ``rediss://``, ``unix://``, ``valkey://``, ``valkeys://`` or ``redis+sentinel://``: a
+            Redis; ``"auto"`` or empty: the usual file, and the memory with a warning where that
+            cannot be used; anything else: a file.
 
     Raises:
         ConfigurationError: an address of another kind, or one that says nonsense of ``when_down``.
@@ -124,13 +129,13 @@ def open_ledger(name: str) -> Ledger | None:
         return MemoryLedger()
     if name == "off":
         return None
-    if name.startswith(_REDIS):
+    if name.startswith(SCHEMES):
         return RedisLedger(name)
     if name in ("", "auto"):
-        # Nobody chose this file, so its loss need not stop anybody: it is warned of once.
+        # The user has not chosen this file, so its loss stops no call: it is warned of once.
         return Ledger(StandIn(_sqlite(None)))
     kind, is_address, _ = name.partition("://")
-    if is_address:  # a file of that name would count for nobody else, without a sign
+    if is_address:  # a file of that name would not be shared, without a sign
         raise ConfigurationError(
             f"There is no ledger at an address beginning {kind}://. Pass the path of a file, an "
             'address beginning redis://, rediss:// or unix://, "memory" or "off".'
@@ -142,6 +147,6 @@ def describe_ledger(name: str) -> str:
     """Where the ledger of a name is, fit for a message."""
     if name in ("memory", "off"):
         return name
-    if name.startswith(_REDIS):
+    if name.startswith(SCHEMES):
         return shown(name)
     return str(SQLiteLedger(None if name in ("", "auto") else name).path)

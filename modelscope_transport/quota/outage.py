@@ -1,4 +1,4 @@
-"""What stands in for a store that cannot be used, so that nothing is ever spent without a count."""
+"""What takes the place of a store that cannot be used, so that nothing is ever spent uncounted."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from .cells import CELL_KINDS
 from .memory import MemoryStore
-from .steps import Pages, Ran, Step, Store, StoreError
+from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 
 __all__ = ["Downgraded", "StandIn"]
 
-# While a common store is down it is asked again once a second.
-_PATIENCE = 1.0
+# While a common store is down it is tried again once a second.
+_RETRY = 1.0
 
 
 class Downgraded(Exception):
-    """The store has just gone down and a memory stands in: build the program anew."""
+    """The store has just gone down and only a share of each limit holds: build the program anew."""
 
 
 class StandIn:
@@ -31,7 +33,7 @@ class StandIn:
         store: the store proper.
         share: ``None``: the memory takes over for good. Else the part, above 0 and below 1, of
             what is left of every limit that this process may use while the store is down; the
-            store is asked again every second and told what was spent meanwhile.
+            store is tried again every second, and what was spent meanwhile is added there.
     """
 
     def __init__(self, store: Store, share: float | None = None) -> None:
@@ -39,53 +41,91 @@ class StandIn:
         self._share = share
         self._known: dict[str, Pages] = {}
         self._memory: MemoryStore | None = None
-        self._asked = 0.0
+        self._tried = 0.0
 
     @property
     def blocking(self) -> bool:
         """Whether the methods do I/O."""
         return self._memory is None or self._share is not None
 
-    def bound(self, account: str, page: str, cell: str, bound: float) -> float:
-        """What a limit comes to: itself, or a share of what is left of it."""
-        if self._memory is None or self._share is None:
-            return bound
-        used: int = self._known.get(account, {}).get(page, {}).get(cell, 0)
-        return used + math.floor(max(0.0, bound - used) * self._share)
+    @property
+    def awaitable(self) -> bool:
+        """Whether an event loop may await `arun` and `aread`."""
+        return bool(getattr(self._store, "awaitable", False))
 
-    def shares(self, now: float) -> bool:
-        """Whether only a share of every limit may be used; looks after the store first."""
-        self._try_again(now)
+    @property
+    def shares(self) -> bool:
+        """Whether only a share of every limit may be used."""
         return self._memory is not None and self._share is not None
+
+    # --- sync -----------------------------------------------------------------------------
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program where it can be run.
 
         Raises:
-            Downgraded: the store has just gone down; nothing was changed.
+            Downgraded: the store has just gone down and a share of each limit holds; nothing was
+                changed.
         """
-        if self._memory is not None:
-            return self._memory.run(account, now, tests, changes)
-        try:
-            ran = self._store.run(account, now, tests, changes)
-        except StoreError as error:
-            self._go_down(error)
-            raise Downgraded from None
-        self._known.setdefault(account, {}).update(ran.pages)
-        return ran
+        if self._is_due():
+            self._try_again(now)
+        if self._memory is None:
+            try:
+                return self._note(account, self._store.run(account, now, tests, changes))
+            except StoreError as error:
+                self.give_up(error)
+                if self._share is not None and tests:
+                    raise Downgraded from None
+        return self._in_memory(account, now, tests, changes)
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, from where they can be read."""
         if self._memory is None:
             try:
-                found = self._store.read(account, pages)
+                return self._keep(account, self._store.read(account, pages))
             except StoreError as error:
-                self._go_down(error)
-            else:
-                self._known.setdefault(account, {}).update(found)
-                return found
+                self.give_up(error)
         assert self._memory is not None
         return self._memory.read(account, pages)
+
+    # --- async: the same, with await ------------------------------------------------------
+
+    async def arun(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> Ran:
+        """`run`, for an event loop."""
+        store: Any = self._store
+        if self._is_due():
+            await self._atry_again(now)
+        if self._memory is None:
+            try:
+                return self._note(account, await store.arun(account, now, tests, changes))
+            except StoreError as error:
+                self.give_up(error)
+                if self._share is not None and tests:
+                    raise Downgraded from None
+        return self._in_memory(account, now, tests, changes)
+
+    async def aread(self, account: str, pages: Sequence[str]) -> Pages:
+        """`read`, for an event loop."""
+        store: Any = self._store
+        if self._memory is None:
+            try:
+                return self._keep(account, await store.aread(account, pages))
+            except StoreError as error:
+                self.give_up(error)
+        assert self._memory is not None
+        return self._memory.read(account, pages)
+
+    # --- the rest of a store --------------------------------------------------------------
+
+    def accounts(self) -> list[str]:
+        """The accounts of which anything is kept."""
+        return (self._memory or self._store).accounts()
+
+    def pages(self, account: str) -> Pages:
+        """All pages of an account."""
+        return (self._memory or self._store).pages(account)
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
@@ -98,9 +138,12 @@ class StandIn:
         """Close the store proper."""
         self._store.close()
 
-    def _go_down(self, error: StoreError) -> None:
+    def give_up(self, error: StoreError) -> None:
+        """Go on in memory, and say so once."""
+        if self._memory is not None:
+            return
         self._memory = MemoryStore(copy.deepcopy(self._known))
-        self._asked = time.monotonic()
+        self._tried = time.monotonic()
         meanwhile = (
             "From now on this process counts for itself, and others do not see what it spends."
             if self._share is None
@@ -108,27 +151,70 @@ class StandIn:
         )
         warnings.warn(f"The ledger: {error}. {meanwhile}", RuntimeWarning, stacklevel=2)
 
+    # --- underneath -----------------------------------------------------------------------
+
+    def _keep(self, account: str, pages: Pages) -> Pages:
+        self._known.setdefault(account, {}).update(pages)
+        return pages
+
+    def _note(self, account: str, ran: Ran) -> Ran:
+        self._keep(account, ran.pages)
+        return ran
+
+    def _in_memory(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> Ran:
+        assert self._memory is not None
+        if self._share is not None:
+            tests = [self._cut(account, step, self._share) for step in tests]
+        return self._memory.run(account, now, tests, changes)
+
+    def _cut(self, account: str, step: Step, share: float) -> Step:
+        """A test; of the limit of a day, with the share of what is left of it."""
+        word, page, cell, _, bound = step
+        if word != "at_most" or page == LASTING:
+            return step
+        used: int = self._known.get(account, {}).get(page, {}).get(cell, 0)
+        return step._replace(b=used + math.floor(max(0.0, bound - used) * share))
+
+    def _is_due(self) -> bool:
+        """Whether the store should be tried again."""
+        return self.shares and time.monotonic() - self._tried >= _RETRY
+
     def _try_again(self, now: float) -> None:
-        """Go back to the store when it answers, and tell it what was spent meanwhile."""
-        memory = self._memory
-        if memory is None or self._share is None or time.monotonic() - self._asked < _PATIENCE:
-            return
-        self._asked = time.monotonic()
+        """Go back to the store when it answers, with what was spent meanwhile."""
+        self._tried = time.monotonic()
         try:
-            for account, pages in memory.accounts():
-                self._store.run(account, now, (), list(self._spent_meanwhile(account, pages)))
+            for account, changes in self._spent_meanwhile():
+                self._store.run(account, now, (), changes)
         except StoreError:
             return
         self._memory = None
 
-    def _spent_meanwhile(self, account: str, pages: Pages) -> Iterator[Step]:
+    async def _atry_again(self, now: float) -> None:
+        store: Any = self._store
+        self._tried = time.monotonic()
+        try:
+            for account, changes in self._spent_meanwhile():
+                await store.arun(account, now, (), changes)
+        except StoreError:
+            return
+        self._memory = None
+
+    def _spent_meanwhile(self) -> Iterator[tuple[str, list[Step]]]:
+        assert self._memory is not None
+        for account in self._memory.accounts():
+            yield account, list(self._changed(account, self._memory.pages(account)))
+
+    def _changed(self, account: str, pages: Pages) -> Iterator[Step]:
         before = self._known.get(account, {})
         for page, cells in pages.items():
             for cell, value in cells.items():
                 old = before.get(page, {}).get(cell)
                 if value == old:
                     continue
-                if cell.startswith(("calls ", "unsure ", "halves", "lot ")):
+                kind = CELL_KINDS.get(cell.partition(" ")[0])
+                if kind is not None and kind.adds_up:
                     yield Step("add", page, cell, value - (old or 0))
                 else:
                     yield Step("put", page, cell, value)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .allowance import UTC8, cost_in_halves, granted_a_day
+from .allowance import UTC8, assumed_price, granted_a_day, price_in_tenths, tenths_of
 from .snapshot import Quota
 
 __all__ = ["Plan", "binding", "calls_left", "plan"]
@@ -49,12 +49,17 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def calls_left(quota: Quota, tier: str | None, amount: float | None) -> float:
-    """How many calls of a price class an amount of a pool pays; infinite where nobody knows."""
+    """How many calls of a price class an amount of a pool pays; infinite where none is known."""
     if amount is None:
         return math.inf
     if quota.unit == "calls":
         return amount
-    return 2 * amount // cost_in_halves(tier)
+    return tenths_of(amount) // _price(tier)
+
+
+def _price(tier: str | None) -> int:
+    price = price_in_tenths(tier)
+    return assumed_price() if price is None else price
 
 
 def binding(quotas: Sequence[Quota], model: str, tier: str | None) -> Quota:
@@ -91,7 +96,7 @@ def plan(
         model=model,
         items=items,
         calls=calls,
-        magicubes=0.0 if ":" in model else calls * cost_in_halves(tier) / 2,
+        magicubes=0.0 if ":" in model else calls * _price(tier) / 10,
         fits_today=None if math.isinf(today) else min(calls, int(today)),
         a_day=None if math.isinf(a_day) else int(a_day),
         days=days,

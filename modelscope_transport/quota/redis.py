@@ -1,16 +1,19 @@
-"""A store for several hosts: a Redis, one script, one hash tag.
+"""A store for several hosts: a Redis or Valkey, one script, one hash tag.
 
-Redis runs the script of ``ledger.lua`` as one, so that a program is atomic there too. All keys of
-an account carry the account as their hash tag, so they lie on one node of a cluster.
+The server runs the script of ``ledger.lua`` as one, so that a program is atomic there too. All keys
+of an account carry the account as their hash tag, so they lie on one node of a cluster.
+
+Event loops use redis-py's asyncio client: a call that waits for the server holds no thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import hashlib
 import os
 import threading
 import traceback
-import urllib.parse
 import weakref
 from collections.abc import Sequence
 from importlib import resources
@@ -18,26 +21,22 @@ from typing import Any
 
 import msgspec
 
+from .redis_address import RedisAddress
+from .redis_promises import look_at
 from .steps import LASTING, Pages, Ran, Step, StoreError
 
-__all__ = ["RedisStore", "shown"]
+__all__ = ["RedisStore"]
 
-# A Redis that does not answer must not hold a call up: within a second the chosen mode stands in.
-_PATIENCE = 0.5
 _DAYS_KEPT = 35
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 
 
 @functools.cache
-def _script() -> str:
-    return resources.files(__package__).joinpath("ledger.lua").read_text(encoding="utf-8")
-
-
-def shown(url: str) -> str:
-    """An address fit for a message: without user name and password."""
-    parts = urllib.parse.urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+def _script() -> tuple[str, str]:
+    """The script, and the name under which a server keeps it."""
+    text = resources.files(__package__).joinpath("ledger.lua").read_text(encoding="utf-8")
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 _stores: weakref.WeakSet[RedisStore] = weakref.WeakSet()
@@ -56,113 +55,208 @@ class RedisStore:
     """Numbers in a Redis. Nothing is opened before the first call.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``, as the redis package takes it.
+        url: its address, see `RedisAddress`.
+        patience: seconds that a question may take; by default what the address says, or 2.
         prefix: how the keys begin.
     """
 
     blocking = True
+    awaitable = True
 
-    def __init__(self, url: str, prefix: str = "modelscope") -> None:
-        self.url = url
+    def __init__(self, url: str, patience: float | None = None, prefix: str = "modelscope") -> None:
+        self.address = RedisAddress.parse(url, patience)
         self.prefix = prefix
-        self._client: Any = None
-        self._run: Any = None
-        self._lock = threading.Lock()
+        self.begin_anew()
         _stores.add(self)
+
+    def begin_anew(self) -> None:
+        """Forget all connections: in a forked child they are the parent's."""
+        self._client: Any = None
+        self._lock = threading.Lock()
+        self._loops: weakref.WeakKeyDictionary[Any, asyncio.Future[Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    # --- sync -----------------------------------------------------------------------------
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one script."""
-        pages = [LASTING]
-        for step in (*tests, *changes):
-            if step.page not in pages:
-                pages.append(step.page)
-
-        def text(steps: Sequence[Step]) -> bytes:
-            return _encode(
-                [
-                    (
-                        word,
-                        pages.index(page) + 1,
-                        cell,
-                        _encode(a).decode() if word == "put" else a,
-                        b,
-                    )
-                    for word, page, cell, a, b in steps
-                ]
-            )
-
-        keys = [self._key(account, page) for page in pages]
-        arguments = [now, text(tests), text(changes), _DAYS_KEPT * 86400]
-        failed, *found = self._ask(lambda: self._run(keys=keys, args=arguments))
-        return Ran(
-            None if failed < 0 else failed,
-            {page: _table(cells) for page, cells in zip(pages, found, strict=True)},
-        )
+        pages, arguments = self._program(account, now, tests, changes)
+        return _ran(pages, self._evaluate(arguments))
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
+        return _existing(pages, self._evaluate(self._question(account, pages)))
 
-        def work() -> Pages:
-            asked = self._client.pipeline(transaction=False)
-            for page in pages:
-                asked.hgetall(self._key(account, page))
-            return {
-                page: {name.decode(): _decode(cell) for name, cell in cells.items()}
-                for page, cells in zip(pages, asked.execute(), strict=True)
-                if cells
-            }
+    def accounts(self) -> list[str]:
+        """The accounts of which anything is kept."""
+        start = f"{self.prefix}:{{"
+        keys = self._attempt(lambda: self._keys(start))
+        return sorted({key.decode()[len(start) :].rpartition("}:")[0] for key in keys})
 
-        found: Pages = self._ask(work)
-        return found
+    def pages(self, account: str) -> Pages:
+        """All pages of an account."""
+        start = self._key(account, "")
+        keys = self._attempt(lambda: self._keys(start))
+        return self.read(account, [key.decode()[len(start) :] for key in keys])
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
         start = f"{self.prefix}:{{" if account is None else self._key(account, "")
 
         def work() -> None:
-            for key in list(self._client.scan_iter(match=_escaped(start) + "*", count=1000)):
+            for key in self._keys(start):
                 self._client.delete(key)
 
-        self._ask(work)
+        self._attempt(work)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections of threads; those of event loops end with their loop."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
             self._client = None
 
-    def begin_anew(self) -> None:
-        """In a forked child: connections of its own, and a lock that nobody holds."""
-        self._client = None
-        self._lock = threading.Lock()
+    def _keys(self, start: str) -> list[bytes]:
+        return list(self._client.scan_iter(match=_escaped(start) + "*", count=1000))
+
+    def _evaluate(self, arguments: Sequence[Any]) -> list[Any]:
+        redis = _errors()
+
+        def work() -> Any:
+            text, name = _script()
+            try:
+                return self._client.evalsha(name, *arguments)
+            except redis.exceptions.NoScriptError:
+                return self._client.eval(text, *arguments)
+
+        found: list[Any] = self._attempt(work)
+        return found
+
+    def _attempt(self, work: Any) -> Any:
+        redis = _errors()
+        try:
+            with self._lock:
+                if self._client is None:
+                    self._client = self.address.client()
+                    look_at(self.address, self._client)
+            return work()
+        except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
+            raise self._unusable(error) from None
+
+    # --- async: the same, with await ------------------------------------------------------
+
+    async def arun(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> Ran:
+        """`run`, for an event loop."""
+        pages, arguments = self._program(account, now, tests, changes)
+        return _ran(pages, await self._aevaluate(arguments))
+
+    async def aread(self, account: str, pages: Sequence[str]) -> Pages:
+        """`read`, for an event loop."""
+        return _existing(pages, await self._aevaluate(self._question(account, pages)))
+
+    async def _aevaluate(self, arguments: Sequence[Any]) -> list[Any]:
+        redis = _errors()
+        text, name = _script()
+        try:
+            client = await self._aclient()
+            try:
+                return list(await client.evalsha(name, *arguments))
+            except redis.exceptions.NoScriptError:
+                return list(await client.eval(text, *arguments))
+        except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
+            raise self._unusable(error) from None
+
+    async def _aclient(self) -> Any:
+        """The client of this event loop; the first call in it opens it, the others wait for it."""
+        loop = asyncio.get_running_loop()
+        opening = self._loops.get(loop)
+        if opening is not None and not (opening.done() and opening.exception() is not None):
+            return opening.result() if opening.done() else await asyncio.shield(opening)
+        opening = self._loops[loop] = loop.create_future()
+        try:
+            # What the server is, is found out once, by the client of threads.
+            await loop.run_in_executor(None, self._attempt, _nothing)
+            opening.set_result(self.address.asyncio_client())
+        except BaseException as error:
+            opening.set_exception(
+                StoreError("it was not opened") if isinstance(error, StopIteration) else error
+            )
+            opening.exception()  # it is raised below; the others look themselves
+            raise
+        return opening.result()
+
+    # --- both -----------------------------------------------------------------------------
+
+    def _program(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> tuple[list[str], list[Any]]:
+        """The pages of a program, and the script's arguments."""
+        places = {LASTING: 1}
+        for steps in (tests, changes):
+            for step in steps:
+                places.setdefault(step.page, len(places) + 1)
+        keys = [self._key(account, page) for page in places]
+        arguments = [now, _text(tests, places), _text(changes, places), _DAYS_KEPT * 86400]
+        return list(places), [len(keys), *keys, *arguments]
+
+    def _question(self, account: str, pages: Sequence[str]) -> list[Any]:
+        keys = [self._key(account, page) for page in pages]
+        return [len(keys), *keys, 0, b"[]", b"[]", _DAYS_KEPT * 86400]
 
     def _key(self, account: str, page: str) -> str:
         return f"{self.prefix}:{{{account}}}:{page}"
 
-    def _ask(self, work: Any) -> Any:
-        try:
-            import redis
-        except ImportError:
-            raise StoreError(
-                "a Redis needs the package redis: pip install 'modelscope-adapters[redis]'"
-            ) from None
-        try:
-            with self._lock:
-                if self._client is None:
-                    # No retries of its own: a script that was sent may have run.
-                    self._client = redis.Redis.from_url(
-                        _without_ours(self.url),
-                        socket_timeout=_PATIENCE,
-                        socket_connect_timeout=_PATIENCE,
-                        retry=None,
-                    )
-                    self._run = self._client.register_script(_script())
-            return work()
-        except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
-            _forget_frames(error)
-            reason = type(error).__name__
-            raise StoreError(f"the Redis at {shown(self.url)} cannot be used ({reason})") from None
+    def _unusable(self, error: Exception) -> StoreError:
+        _forget_frames(error)
+        reason = type(error).__name__
+        if "Timeout" in reason:
+            reason = (
+                f"no answer within {self.address.patience:g} s; ?patience= in the address allows "
+                "more"
+            )
+        return StoreError(f"the Redis at {self.address.shown} cannot be used ({reason})")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _errors() -> Any:
+    """redis-py, which is an extra."""
+    try:
+        import redis
+    except ImportError:
+        raise StoreError(
+            "a Redis needs the package redis: pip install 'modelscope-adapters[redis]'"
+        ) from None
+    return redis
+
+
+def _text(steps: Sequence[Step], places: dict[str, int]) -> bytes:
+    return _encode(
+        [
+            (word, places[page], cell, _encode(a).decode() if word == "put" else a, b)
+            for word, page, cell, a, b in steps
+        ]
+    )
+
+
+def _ran(pages: Sequence[str], answer: Sequence[Any]) -> Ran:
+    failed, *found = answer
+    tables = {page: _table(cells) for page, cells in zip(pages, found, strict=True)}
+    return Ran(None if failed < 0 else failed, tables)
+
+
+def _existing(pages: Sequence[str], answer: Sequence[Any]) -> Pages:
+    return {page: _table(cells) for page, cells in zip(pages, answer[1:], strict=True) if cells}
+
+
+def _table(flat: Sequence[bytes]) -> dict[str, Any]:
+    """The cells of a hash, as a script returns it: name, value, name, value."""
+    return {flat[at].decode(): _decode(flat[at + 1]) for at in range(0, len(flat), 2)}
 
 
 def _forget_frames(error: BaseException | None) -> None:
@@ -173,18 +267,6 @@ def _forget_frames(error: BaseException | None) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__context__
-
-
-def _table(flat: Sequence[bytes]) -> dict[str, Any]:
-    """The cells of a hash, as a script returns it: name, value, name, value."""
-    return {flat[at].decode(): _decode(flat[at + 1]) for at in range(0, len(flat), 2)}
-
-
-def _without_ours(url: str) -> str:
-    """The address without ``when_down``, which is this package's own."""
-    parts = urllib.parse.urlsplit(url)
-    rest = [pair for pair in urllib.parse.parse_qsl(parts.query) if pair[0] not in ("when_down",)]
-    return parts._replace(query=urllib.parse.urlencode(rest)).geturl()
 
 
 def _escaped(text: str) -> str:

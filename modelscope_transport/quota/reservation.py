@@ -1,4 +1,4 @@
-"""What the ledger answers: leave to send, or what forbids it."""
+"""What the ledger answers: a reservation for one request, or what forbids it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
+from .cells import ACCOUNT, BALANCE, CALLS, MAGICUBES, REFUSALS
 from .steps import LASTING, Pages
 
 __all__ = ["QuotaBlock", "Reservation", "pools_of"]
@@ -19,36 +20,54 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
     Attributes:
         scope: ``"account"`` or ``"model"``.
         model: model ID, where the pool is a model's.
-        blocked_until: seconds since the epoch.
-        reason: ``"spent"``: the service said so; ``"unexplained"``: it keeps refusing without a
-            reason, and is asked again now and then; ``"budget"``: the user's own limit;
-            ``"kept"``: what the user's budget leaves to others.
+        blocked_until: seconds since the epoch. A spent balance is looked at again before that, see
+            ``ask``.
+        reason: ``"spent"``: the service said so; ``"unexplained"``: it refuses the model for now
+            and did not say why, so all processes pause together and one of them tries again at
+            ``blocked_until``; ``"budget"``: the user's own limit; ``"kept"``: what the user's
+            budget leaves to others; ``"day"``: by this host's clock a new day has begun, which the
+            service has not confirmed yet, see ``ask``.
         limit: size of the pool, where known, in ``unit``.
         used: what was counted of it, in ``unit``.
         unit: ``"calls"`` or ``"magicubes"``.
+        price: Magicubes; calls of this price or above are refused, cheaper ones are not. ``None``:
+            all calls of the pool.
+        comes_at: when more may come, seconds since the epoch, where that is not
+            ``blocked_until``: Magicubes are granted at a sign-in on the website, at this time at
+            the earliest.
+        unfetched: Magicubes that a sign-in would grant today, where the service has said so.
         server_message: the words in which the service refused.
+        ask: what the reader of this block should ask the service, free of charge, before it gives
+            up: ``"balance"``, then `Ledger.report`; or ``"time"``, then `Ledger.observe_time`.
+            It then reserves once more. One process at a time is asked to do so.
     """
 
     scope: Literal["account", "model"]
     model: str | None
     blocked_until: float
-    reason: Literal["spent", "unexplained", "budget", "kept"] = "spent"
+    reason: Literal["spent", "unexplained", "budget", "kept", "day"] = "spent"
     limit: float | None = None
     used: float | None = None
     unit: Literal["calls", "magicubes"] | None = None
+    price: float | None = None
+    comes_at: float | None = None
+    unfetched: float | None = None
     server_message: str | None = None
+    ask: Literal["balance", "time"] | None = None
 
     @property
     def pool(self) -> str:
-        """The pool's name in the ledger: a model's ID, or empty for the account's."""
-        return (self.model or "") if self.scope == "model" else ""
+        """The pool's name in the ledger: a model's ID, the balance, or the account's calls."""
+        if self.scope == "model":
+            return self.model or ACCOUNT
+        return ACCOUNT if self.price is None else BALANCE
 
 
 Decoder(QuotaBlock)  # work it out while there is one thread; see ModelProfile
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
-    """Leave to send one request, to be settled once.
+    """One unit of the allowance for one request, to be settled once.
 
     Attributes:
         account: whose allowance.
@@ -56,11 +75,13 @@ class Reservation(Struct, frozen=True, kw_only=True):
         day: day of the allowance, ISO.
         bucket: part of the day, see `evidence.bucket_of`.
         reserved_at: seconds since the epoch.
-        halves: half Magicubes taken from the account; 0 where its pool is not concerned.
-        lots: half Magicubes taken from lots, by their names.
-        strikes: refusals without a reason that came before, one after another.
+        price: tenths of a Magicube taken from the account; 0 where its pool is not concerned.
+        price_class: the class that the price belongs to; empty where it is an assumption.
+        lots: tenths taken from lots, by their names.
+        refusals: unexplained refusals of the model that came before, one after another. Above 0
+            this request is the one that tries whether they have ended.
         before: what was counted of its pools today before it: the model's calls, the account's
-            calls, half Magicubes.
+            calls, tenths of a Magicube.
     """
 
     account: str
@@ -68,28 +89,32 @@ class Reservation(Struct, frozen=True, kw_only=True):
     day: str
     bucket: int
     reserved_at: float
-    halves: int = 0
+    price: int = 0
+    price_class: str = ""
     lots: tuple[tuple[str, int], ...] = ()
-    strikes: int = 0
+    refusals: int = 0
     before: tuple[int, int, int] = (0, 0, 0)
 
     def granted(self, pages: Pages, now: float) -> Self:
         """The same, taken at a moment out of pages that are as they were left then."""
         cells, model = pages.get(self.day, {}), self.model
         before = (
-            cells.get(f"calls {model}", 1) - 1,
-            cells.get("calls ", 1) - 1,
-            cells.get("halves", self.halves) - self.halves,
+            cells.get(CALLS.name(model), 1) - 1,
+            cells.get(_ACCOUNT_CALLS, 1) - 1,
+            cells.get(MAGICUBES.word, self.price) - self.price,
         )
-        strikes = pages[LASTING].get(f"strikes {model}", 0)
-        return replace(self, reserved_at=now, strikes=strikes, before=before)
+        refusals = pages[LASTING].get(REFUSALS.name(model), 0)
+        return replace(self, reserved_at=now, refusals=refusals, before=before)
 
     def used(self, block: QuotaBlock) -> float | None:
         """What was counted of a pool that turned out to be spent; ``None`` for nothing."""
-        calls_of_model, calls, halves = self.before
+        calls_of_model, calls, tenths = self.before
         if block.unit == "magicubes":
-            return halves / 2 or None
+            return tenths / 10 or None
         return (calls_of_model if block.scope == "model" else calls) or None
+
+
+_ACCOUNT_CALLS = CALLS.name(ACCOUNT)
 
 
 def pools_of(model: str) -> tuple[str, ...]:
@@ -97,4 +122,4 @@ def pools_of(model: str) -> tuple[str, ...]:
 
     ``owner/name:Provider`` is outside the free allowance (official documentation, API-Provider).
     """
-    return (model,) if ":" in model else (model, "")
+    return (model,) if ":" in model else (model, ACCOUNT)

@@ -1,17 +1,33 @@
-"""What is left, as the ledger sees it, without asking anybody."""
+"""What is left, as the ledger sees it, without a request.
+
+Laws of this file: units are never mixed, and only what the service itself has said is "reported".
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from msgspec import Struct, convert
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .allowance import end_of, granted_a_day
 from .budget import Budget
+from .cells import (
+    ACCOUNT,
+    BALANCE,
+    BLOCKED_UNTIL,
+    CALLS,
+    CLASS_CALLS,
+    LIMIT,
+    MAGICUBES,
+    OBSERVED_AT,
+    PRICE,
+    UNIT,
+)
 from .lots import Filled, filled
-from .reservation import QuotaBlock
+from .program import block_in
 from .steps import LASTING, Pages
 
 __all__ = ["Balance", "DayUse", "Quota", "history_of", "quotas_of"]
@@ -27,38 +43,46 @@ class Quota(Struct, frozen=True, kw_only=True):
         scope: ``"account"`` or ``"model"``.
         model: model ID, where the pool is a model's.
         unit: ``"calls"`` or ``"magicubes"``.
-        limit: size of the pool; ``None`` where nobody knows.
-        used: spent of it today, by all who share the ledger and, as far as replies told, others.
+        limit: size of the pool; ``None`` where it is not known.
+        used: spent of it today, by all who share the ledger and, as far as replies said, others.
         remaining: what is left.
-        resets_at: when it comes back, with a time zone.
+        resets_at: when it comes back, with a time zone; of Magicubes, when more may come at the
+            earliest, see ``returns``.
+        returns: ``"by itself"``: at ``resets_at``; ``"with a sign-in"``: Magicubes are granted
+            when their owner signs in on the website (public client notes, 2026-10-06).
         kind: ``"measured"``: counted here, against a limit of the user's own or none;
-            ``"reported"``: the service told the limit or the balance, and what was spent since is
+            ``"reported"``: the service said the limit or the balance, and what was spent since is
             counted here; ``"estimated"``: the limit is only that of the published rules.
-        age: seconds since the service told; ``None`` where it did not.
-        spent: whether calls are refused now.
+        age: seconds since the service said it; ``None`` where it did not.
+        spent: whether all its calls are refused now.
+        refused_from: Magicubes; calls of this price or above are refused now, cheaper ones are not.
         lapsing: Magicubes that expire unspent before ``resets_at``.
+        unpriced: calls of today whose price is not known; ``used`` holds an assumption for each.
     """
 
     scope: Literal["account", "model"]
     unit: Literal["calls", "magicubes"]
     used: float
     resets_at: dt.datetime
+    returns: Literal["by itself", "with a sign-in"] = "by itself"
     model: str | None = None
     limit: float | None = None
     remaining: float | None = None
     kind: Literal["measured", "reported", "estimated"] = "measured"
     age: float | None = None
     spent: bool = False
+    refused_from: float | None = None
     lapsing: float = 0.0
+    unpriced: int = 0
 
 
 class Balance(Struct, frozen=True, kw_only=True):
-    """The account's Magicubes, as the service tells them.
+    """The account's Magicubes, as the service says them.
 
     Attributes:
         available: what can be spent.
         total: that and what is frozen.
-        frozen: held for tasks that run.
+        frozen: held for calls that run: above 0 during each of them (recorded 2026-10).
     """
 
     available: float
@@ -72,131 +96,120 @@ class DayUse(Struct, frozen=True):
     Attributes:
         day: ISO, in UTC+8.
         calls: calls of the account.
-        magicubes: their price, by the published tiers.
+        magicubes: their price, as the service or else the published table has it; an assumption
+            for each call of a class that neither knows.
         models: calls by model ID.
+        classes: calls of the account by price class; those of a class not known under ``""``.
     """
 
     day: str
     calls: int
     magicubes: float
     models: Mapping[str, int]
+    classes: Mapping[str, int] = field(default_factory=dict)
+
+
+class _View(NamedTuple):
+    """The pages of an account at a moment."""
+
+    lasting: Mapping[str, Any]
+    today: Mapping[str, Any]
+    now: float
+    resets_at: dt.datetime
+
+    def is_blocked(self, pool: str) -> bool:
+        return bool(self.lasting.get(BLOCKED_UNTIL.name(pool), 0.0) > self.now)
+
+    def age(self, pool: str) -> float | None:
+        observed = self.lasting.get(OBSERVED_AT.name(pool))
+        return None if observed is None else max(0.0, self.now - observed)
 
 
 def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> tuple[Quota, ...]:
     """The account's pool, then those of its models that were asked today or are spent."""
-    lasting, today = pages.get(LASTING, {}), pages.get(day, {})
-    blocked = {
-        cell.removeprefix("until ")
-        for cell, until in lasting.items()
-        if cell.startswith("until ") and until > now
-    }
-    models = {cell.removeprefix("calls ") for cell in today if cell.startswith("calls ")}
-    names = sorted((models | blocked | set(budget.models)) - {""})
-    return (
-        _account(lasting, today, now, day, budget, blocked="" in blocked),
-        *(
-            _model(name, lasting, today, now, day, budget, blocked=name in blocked)
-            for name in names
-        ),
-    )
+    view = _View(pages.get(LASTING, {}), pages.get(day, {}), now, end_of(day))
+    blocked = {pool for (pool,), until in BLOCKED_UNTIL.all_in(view.lasting) if until > now}
+    models = {pool for (pool,), _ in CALLS.all_in(view.today)}
+    names = sorted((models | blocked | set(budget.models)) - {ACCOUNT, BALANCE})
+    return _account(view, budget), *(_model(name, view, budget) for name in names)
 
 
-def _account(
-    lasting: Mapping[str, Any],
-    today: Mapping[str, Any],
-    now: float,
-    day: str,
-    budget: Budget,
-    blocked: bool,
-) -> Quota:
-    resets_at = end_of(day)
-    lots = filled(lasting, now)
-    cubes, calls = today.get("halves", 0) / 2, today.get("calls ", 0)
-    quota = Quota(
-        scope="account",
-        unit="magicubes",
-        limit=granted_a_day(),
-        used=cubes,
-        remaining=max(0.0, granted_a_day() - cubes),
-        resets_at=resets_at,
-        kind="estimated",
+def _account(view: _View, budget: Budget) -> Quota:
+    lots = filled(view.lasting, view.now)
+    magicubes, calls = (
+        view.today.get(MAGICUBES.word, 0) / 10,
+        view.today.get(CALLS.name(ACCOUNT), 0),
     )
+    by_calls = view.lasting.get(UNIT.word) == "calls"
     if lots:
-        quota = _of_lots(lots, lasting, cubes, now, resets_at)
-    elif "limit " in lasting and lasting.get("unit") == "calls":
-        quota = _counted("account", None, lasting["limit "], calls, lasting, now, resets_at)
+        quota = _of_lots(lots, view, magicubes)
+    elif by_calls:
+        quota = _counted(None, view.lasting.get(LIMIT.name(ACCOUNT)), calls, view)
+    else:
+        quota = Quota(
+            scope="account",
+            unit="magicubes",
+            limit=granted_a_day(),
+            used=magicubes,
+            remaining=max(0.0, granted_a_day() - magicubes),
+            resets_at=view.resets_at,
+            returns="with a sign-in",
+            kind="estimated",
+            unpriced=view.today.get(CLASS_CALLS.name(""), 0),
+        )
+    quota = _while_blocked(quota, ACCOUNT, view)
     own = [
-        _within("account", None, size, used, unit, resets_at)
+        _within("account", None, size, used, unit, view.resets_at)
         for size, used, unit in (
             (budget.calls, calls, "calls"),
-            (budget.magicubes, cubes, "magicubes"),
+            (budget.magicubes, magicubes, "magicubes"),
         )
         if size is not None
     ]
-    return _shut(_tightest([quota, *own]), lasting, blocked)
+    return _tightest([_while_short(quota, view), *own])
 
 
-def _of_lots(
-    lots: Sequence[Filled],
-    lasting: Mapping[str, Any],
-    used: float,
-    now: float,
-    resets_at: dt.datetime,
-) -> Quota:
-    left = sum(lot.rest for lot in lots) / 2
-    age = now - lasting["heard balance"] if "heard balance" in lasting else None
-    until = resets_at.timestamp()
+def _of_lots(lots: Sequence[Filled], view: _View, used: float) -> Quota:
+    left = sum(lot.rest for lot in lots) / 10
+    age = view.age(BALANCE)
+    ends = [lot.expires_at for lot in lots if lot.expires_at is not None]
+    due = dt.datetime.fromtimestamp(min(ends), view.resets_at.tzinfo) if ends else view.resets_at
+    until = view.resets_at.timestamp()
     return Quota(
         scope="account",
         unit="magicubes",
         limit=left + used,
         used=used,
         remaining=left,
-        resets_at=resets_at,
+        resets_at=due,
+        returns="with a sign-in",
         kind="measured" if age is None else "reported" if age < _DAY else "estimated",
         age=age,
-        lapsing=sum(lot.rest for lot in lots if (lot.expires_at or until) < until) / 2,
+        lapsing=sum(lot.rest for lot in lots if (lot.expires_at or until) < until) / 10,
+        unpriced=view.today.get(CLASS_CALLS.name(""), 0),
     )
 
 
-def _model(
-    name: str,
-    lasting: Mapping[str, Any],
-    today: Mapping[str, Any],
-    now: float,
-    day: str,
-    budget: Budget,
-    blocked: bool,
-) -> Quota:
-    used, limit = today.get(f"calls {name}", 0), lasting.get(f"limit {name}")
-    resets_at = end_of(day)
-    quota = _counted("model", name, limit, used, lasting, now, resets_at)
+def _model(name: str, view: _View, budget: Budget) -> Quota:
+    used, limit = view.today.get(CALLS.name(name), 0), view.lasting.get(LIMIT.name(name))
+    quota = _while_blocked(_counted(name, limit, used, view), name, view)
     own = budget.models.get(name)
-    if own is not None:
-        mine = _within("model", name, own, used, "calls", resets_at)
-        quota = mine if limit is None else _tightest([quota, mine])
-    return _shut(quota, lasting, blocked)
+    if own is None:
+        return quota
+    mine = _within("model", name, own, used, "calls", view.resets_at)
+    return mine if quota.remaining is None else _tightest([quota, mine])
 
 
-def _counted(
-    scope: Literal["account", "model"],
-    model: str | None,
-    limit: float | None,
-    used: int,
-    lasting: Mapping[str, Any],
-    now: float,
-    resets_at: dt.datetime,
-) -> Quota:
-    heard = lasting.get(f"heard {model or ''}")
-    age = None if heard is None else max(0.0, now - heard)
+def _counted(model: str | None, limit: float | None, used: int, view: _View) -> Quota:
+    age = view.age(model or ACCOUNT)
     return Quota(
-        scope=scope,
+        scope="model" if model else "account",
         model=model,
         unit="calls",
         limit=limit,
         used=used,
         remaining=None if limit is None else max(0, limit - used),
-        resets_at=resets_at,
+        resets_at=view.resets_at,
         kind="measured" if limit is None else "estimated" if (age or 0) > _DAY else "reported",
         age=age,
     )
@@ -224,25 +237,49 @@ def _within(
 
 def _tightest(quotas: Sequence[Quota]) -> Quota:
     """The one with the least left, by the calls of a middle price that it still pays."""
-    return min(quotas, key=lambda quota: quota.remaining or 0)
+    return min(quotas, key=lambda quota: quota.remaining if quota.remaining is not None else 1e18)
 
 
-def _shut(quota: Quota, lasting: Mapping[str, Any], blocked: bool) -> Quota:
-    """The pool as it looks while the service refuses it."""
-    if not blocked:
+def _while_blocked(quota: Quota, pool: str, view: _View) -> Quota:
+    """The pool as it looks while the service refuses all its calls."""
+    if not view.is_blocked(pool):
         return quota
-    block = convert(lasting[f"block {quota.model or ''}"], QuotaBlock)
-    return Quota(
-        scope=quota.scope,
-        model=quota.model,
-        unit=block.unit or quota.unit,
-        limit=block.limit if block.limit is not None else quota.limit,
-        used=quota.used,
+    block = block_in(view.lasting, pool)
+    if block.unit is not None and block.unit != quota.unit:
+        # What was counted in another unit says nothing of this one.
+        used = view.today.get(CALLS.name(pool), 0) if block.unit == "calls" else 0.0
+        quota = replace(quota, unit=block.unit, used=used, limit=None, age=None, unpriced=0)
+        quota = replace(quota, lapsing=0.0, returns="by itself")
+    return replace(
+        quota,
+        limit=quota.limit if block.limit is None else block.limit,
         remaining=0.0,
         resets_at=dt.datetime.fromtimestamp(block.blocked_until, quota.resets_at.tzinfo),
         kind="reported",
-        age=quota.age,
         spent=True,
+    )
+
+
+def _while_short(quota: Quota, view: _View) -> Quota:
+    """The account's pool while the balance does not pay every price."""
+    if not view.is_blocked(BALANCE):
+        return quota
+    block = block_in(view.lasting, BALANCE)
+    price: int = view.lasting.get(PRICE.name(BALANCE), 0)
+    left = max(0, price - 1) / 10
+    used = quota.used if quota.unit == "magicubes" else view.today.get(MAGICUBES.word, 0) / 10
+    due = block.blocked_until if block.comes_at is None else block.comes_at
+    return replace(
+        quota,
+        unit="magicubes",
+        used=used,
+        limit=None,
+        remaining=left if quota.unit == "calls" else min(left, quota.remaining or 0.0),
+        resets_at=dt.datetime.fromtimestamp(due, quota.resets_at.tzinfo),
+        returns="with a sign-in",
+        kind="reported",
+        spent=left == 0,
+        refused_from=price / 10,
     )
 
 
@@ -251,14 +288,15 @@ def history_of(pages: Pages) -> tuple[DayUse, ...]:
     return tuple(
         DayUse(
             day,
-            cells.get("calls ", 0),
-            cells.get("halves", 0) / 2,
-            {
-                cell.removeprefix("calls "): calls
-                for cell, calls in sorted(cells.items())
-                if cell.startswith("calls ") and cell != "calls " and calls
-            },
+            cells.get(CALLS.name(ACCOUNT), 0),
+            cells.get(MAGICUBES.word, 0) / 10,
+            {pool: calls for pool, calls in _counts(CALLS, cells) if pool != ACCOUNT},
+            dict(_counts(CLASS_CALLS, cells)),
         )
         for day, cells in sorted(pages.items())
         if day != LASTING
     )
+
+
+def _counts(kind: Any, cells: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return sorted((key, calls) for (key,), calls in kind.all_in(cells) if calls)

@@ -1,9 +1,9 @@
 """A store for all processes of a user on one host.
 
 One small file, WAL, one transaction for every program: measured with 16 processes and with kills
-in the middle of a write, no unit is granted twice. Most programs are one statement: they are run on
-the pages as last seen, and what they make is written if the file still says the same. Not for
-network drives, whose locks do not hold: several hosts share a Redis instead.
+in the middle of a write, no unit is granted twice. Most programs are one statement, a compare and
+swap: they are run on the pages as last seen, and what they make is written if the file still says
+the same. Not for network drives, whose locks do not hold: several hosts share a Redis instead.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -28,8 +30,10 @@ __all__ = ["SQLiteStore", "default_path"]
 _PATIENCE = 5.0
 # "mspl" in ASCII, in the file's head: another program's file is left alone.
 _APPLICATION = 0x6D73706C
-_SCHEMA = 1
-# What was spent is kept for this many days, for whoever wants to plot it.
+_SCHEMA = 2
+# Seconds after which it is seen that the file was deleted or replaced while it was open.
+_LOOKS_EVERY = 1.0
+# What was spent is kept for this many days, so that it can be plotted.
 _DAYS_KEPT = 35
 
 # Writes a page if it and the lasting one are as they were.
@@ -82,6 +86,8 @@ class SQLiteStore:
         self._newest: dict[str, str] = {}
         # The pages of each account's last program, as they were written and as they are read.
         self._seen: dict[str, tuple[dict[str, bytes], Pages]] = {}
+        self._identity: tuple[int, int] | None = None
+        self._looks_at = 0.0
         _stores.add(self)
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
@@ -101,12 +107,12 @@ class SQLiteStore:
             self._seen[account] = rows, pages
             return Ran(failed, pages)
 
-        def guess(database: sqlite3.Connection) -> Ran | None:
-            return self._guess(database, account, now, tests, changes, wanted)
+        def swap(database: sqlite3.Connection) -> Ran | None:
+            return self._compare_and_swap(database, account, now, tests, changes, wanted)
 
-        return self._guarded(guess) or self._transact(work)
+        return self._guarded(swap) or self._transact(work)
 
-    def _guess(
+    def _compare_and_swap(
         self,
         database: sqlite3.Connection,
         account: str,
@@ -137,6 +143,22 @@ class SQLiteStore:
         """The named pages, as far as they exist."""
         return self._guarded(lambda database: _read(_load(database, account, pages)))
 
+    def accounts(self) -> list[str]:
+        """The accounts of which anything is kept."""
+        rows = self._guarded(
+            lambda database: database.execute("SELECT DISTINCT account FROM page").fetchall()
+        )
+        return [account for (account,) in rows]
+
+    def pages(self, account: str) -> Pages:
+        """All pages of an account."""
+
+        def work(database: sqlite3.Connection) -> Pages:
+            found = database.execute("SELECT page, cells FROM page WHERE account = ?", (account,))
+            return _read(dict(found.fetchall()))
+
+        return self._guarded(work)
+
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
 
@@ -156,7 +178,7 @@ class SQLiteStore:
                 self._connection = None
 
     def __del__(self) -> None:
-        """A connection that is left open is complained of from Python 3.13 on."""
+        """Close the connection; from Python 3.13 on one that is left open is warned of."""
         connection = self.__dict__.get("_connection")
         if connection is not None:
             connection.close()
@@ -166,19 +188,20 @@ class SQLiteStore:
         if self._connection is not None:
             _left_to_the_parent.append(self._connection)
         self._connection = None
-        # One that another thread of the parent held at the fork would never open here.
+        # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()
 
     # --- underneath -----------------------------------------------------------------------
 
     def _turn_pages(self, database: sqlite3.Connection, account: str, day: str) -> None:
         """On a new day, throw away the oldest; by count, since a clock may have been wrong."""
-        if day == LASTING or day == self._newest.get(account):
+        if not day[:1].isdigit() or day == self._newest.get(account):
             return
         self._newest[account] = day
         database.execute(
-            "DELETE FROM page WHERE account = ?1 AND page <> '' AND page NOT IN ("
-            "SELECT page FROM page WHERE account = ?1 ORDER BY page DESC LIMIT ?2)",
+            "DELETE FROM page WHERE account = ?1 AND page GLOB '[0-9]*' AND page NOT IN ("
+            "SELECT page FROM page WHERE account = ?1 AND page GLOB '[0-9]*' "
+            "ORDER BY page DESC LIMIT ?2)",
             (account, _DAYS_KEPT),
         )
 
@@ -205,40 +228,73 @@ class SQLiteStore:
                 raise StoreError(f"the file {self.path} cannot be used: {error}") from None
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
+        if self._connection is not None and not self._is_gone():
             return self._connection
         if not self.path.exists():
             _make(self.path)
-        elif os.name == "posix" and self.path.stat().st_mode & 0o077:
-            self.path.chmod(0o600)
         database = sqlite3.connect(
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
         try:
+            if self.path.stat().st_size == 0:
+                _furnish(database)  # a file that was left empty, by a full disk for instance
             _check(database, self.path)
             database.execute("PRAGMA synchronous = NORMAL")
+            _keep_private(self.path)
         except BaseException:
             database.close()
             raise
+        self._identity = _identity_of(self.path)
         self._connection = database
         return database
 
+    def _is_gone(self) -> bool:
+        """Whether the file was deleted or replaced while it was open; looked at once a second."""
+        now = time.monotonic()
+        if now < self._looks_at:
+            return False
+        self._looks_at = now + _LOOKS_EVERY
+        if _identity_of(self.path) == self._identity:
+            return False
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._seen.clear()
+        return True
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of the same name; ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _keep_private(path: Path) -> None:
+    """Take a file of ours away from others; not through a link, which leads to we know not what."""
+    found = path.lstat()
+    if os.name == "posix" and stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        path.chmod(0o600)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner alone."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
 
 def _make(path: Path) -> None:
-    """Make the file and its folder, for their owner alone; whoever comes second finds it ready."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the file and its folder, for their owner alone; a second process finds it ready."""
+    _make_folder(path.parent)
     descriptor, unfinished = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600
     os.close(descriptor)
     try:
         database = sqlite3.connect(unfinished, isolation_level=None)
         try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute(
-                "CREATE TABLE page (account TEXT, page TEXT, cells BLOB, "
-                "PRIMARY KEY (account, page)) WITHOUT ROWID"
-            )
-            database.execute(f"PRAGMA application_id = {_APPLICATION}")
-            database.execute(f"PRAGMA user_version = {_SCHEMA}")
+            _furnish(database)
         finally:
             database.close()
         # Neither replaces a file that has come into being meanwhile.
@@ -249,15 +305,29 @@ def _make(path: Path) -> None:
             os.unlink(unfinished)
 
 
+def _furnish(database: sqlite3.Connection) -> None:
+    """Make an empty file a ledger; a second process that does so at the same time waits."""
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("BEGIN EXCLUSIVE")
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS page (account TEXT, page TEXT, cells BLOB, "
+        "PRIMARY KEY (account, page)) WITHOUT ROWID"
+    )
+    database.execute(f"PRAGMA application_id = {_APPLICATION}")
+    database.execute(f"PRAGMA user_version = {_SCHEMA}")
+    database.execute("COMMIT")
+
+
 def _check(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is somebody else's, or newer than this version."""
+    """Refuse a file of another program, or of another version of this one."""
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (schema,) = database.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
         raise StoreError(f"the file {path} is no ledger")
     if schema != _SCHEMA:
+        age = "a newer" if schema > _SCHEMA else "an older"
         raise StoreError(
-            f"the file {path} was written by a newer version of modelscope-adapters (its layout "
+            f"the file {path} was written by {age} version of modelscope-adapters (its layout "
             f"is {schema}, this version knows {_SCHEMA}) and is left as it is"
         )
 

@@ -1,22 +1,27 @@
 """What a store does: run a small program on an account's numbers, all of it or nothing.
 
 An account's numbers are *cells* by name, on *pages*: one page a day, and the page ``""`` for what
-lasts. A program is a list of tests and a list of changes; when a test fails nothing is changed.
-So the rules are written once, in Python, and every store, the one in Redis included, is only an
-interpreter of the seven words below.
+lasts; ``cells.py`` lists their kinds. A program is a list of tests and a list of changes; when a
+test fails nothing is changed. So the rules are written once, in Python, and every store, the one in
+Redis included, is only an interpreter of the words below.
 
-========  ==================================================================
-test      fails when
-``shut``  cell > now (a time: the pool is shut until then)
-``room``  cell + ``a`` > ``b``
-``least`` cell < ``a``
-========  ==================================================================
-change    does
-``add``   cell + ``a``
-``raise`` the larger of cell and ``a``
-``put``   ``a``: a number, a text, or a list or table of them
-``drop``  takes the cell away
-========  ==================================================================
+==============  ==================================================================
+test            fails when
+``not_before``  cell > now, and the cell named ``b`` <= ``a``: a time until which
+                prices from that of the cell ``b`` on are refused
+``at_most``     cell + ``a`` > ``b``
+``at_least``    cell < ``a``
+``same``        cell differs from ``a``, a number
+==============  ==================================================================
+change          does
+``add``         cell + ``a``
+``settle``      cell + ``a``, which takes the cell away at 0
+``raise``       the larger of cell and ``a``
+``put``         ``a``: a number, a text, or a list or table of them
+``drop``        takes the cell away
+==============  ==================================================================
+
+A cell that is missing counts as 0.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ class Step(NamedTuple):
     page: str
     cell: str
     a: Any = 0
-    b: float = 0
+    b: Any = 0
 
 
 class Ran(NamedTuple):
@@ -77,6 +82,20 @@ class Store(Protocol):
             StoreError: the store cannot be read.
         """
 
+    def accounts(self) -> list[str]:
+        """The accounts of which anything is kept.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+
+    def pages(self, account: str) -> Pages:
+        """All pages of an account.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them.
 
@@ -85,7 +104,7 @@ class Store(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of files and connections; a later call opens them again."""
+        """Close files and connections; a later call opens them again."""
 
 
 def run(
@@ -96,13 +115,8 @@ def run(
     Returns:
         The place of the test that failed, or ``None``, and the pages that have changed.
     """
-    for place, (word, page, name, a, b) in enumerate(tests):
-        cell = pages.get(page, _EMPTY).get(name, 0)
-        if (
-            (word == "shut" and cell > now)
-            or (word == "room" and cell + a > b)
-            or (word == "least" and cell < a)
-        ):
+    for place, step in enumerate(tests):
+        if _fails(pages.get(step.page, _EMPTY), now, step):
             return place, set()
     changed = set()
     for word, page, name, a, _ in changes:
@@ -110,6 +124,10 @@ def run(
         changed.add(page)
         if word == "add":
             cells[name] = cells.get(name, 0) + a
+        elif word == "settle":
+            rest = cells.pop(name, 0) + a
+            if rest:
+                cells[name] = rest
         elif word == "raise":
             cells[name] = max(cells.get(name, 0), a)
         elif word == "put":
@@ -117,6 +135,16 @@ def run(
         else:
             cells.pop(name, None)
     return None, changed
+
+
+def _fails(cells: dict[str, Any], now: float, step: Step) -> bool:
+    word, _, name, a, b = step
+    cell = cells.get(name, 0)
+    if word == "at_most":
+        return bool(cell + a > b)
+    if word == "not_before":
+        return bool(cell > now and cells.get(b, 0) <= a)
+    return bool(cell != a if word == "same" else cell < a)
 
 
 _EMPTY: dict[str, Any] = {}

@@ -143,7 +143,7 @@ def test_errors_are_native(embeddings: Make, embed: Embed, service: LocalService
         embed(embeddings(PLAIN), ["a"])
     with pytest.raises(ModelScopeConfigurationError, match="cannot stand in"):
         embed(embeddings(fallback_models=("Qwen/Qwen3-Embedding-8B",)), ["a"])
-    with pytest.raises(ValueError, match="dimension"):
+    with pytest.raises(ModelScopeConfigurationError, match=r"Did you mean dimensions="):
         embeddings(dimension=8)
     with pytest.raises(ModelScopeConfigurationError, match="There is no ModelScope token"):
         ModelScopeEmbeddings(model="Qwen/Qwen3-Embedding-0.6B")
@@ -156,3 +156,26 @@ async def test_a_vector_store_finds_what_is_near(embeddings: Make) -> None:
     assert store.similarity_search("why do cats purr", k=1)[0].page_content == "cats purr"
     found = await store.asimilarity_search("stocks", k=1)
     assert found[0].page_content == "stocks fall"
+
+
+@pytest.mark.parametrize("word", ["batch_size", "chunk_size"])
+def test_the_size_of_a_batch_can_be_set(
+    embeddings: Make, embed: Embed, service: LocalService, word: str
+) -> None:
+    embed(embeddings(**{word: 10}), TEXTS)
+    assert [len(request.body["input"]) for request in service.requests] == [10, 10, 10, 10, 5]
+
+
+def test_a_bar_is_drawn_where_it_is_wanted(
+    embeddings: Make, embed: Embed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed(embeddings(), TEXTS)
+    assert capsys.readouterr().err == ""
+    seen: list[int] = []
+    bar = embeddings(show_progress_bar=True, on_progress=lambda done, total: seen.append(done))
+    embed(bar, TEXTS)
+    shown = capsys.readouterr()
+    assert "Embedding" in shown.err
+    assert "45/45" in shown.err
+    assert shown.out == ""
+    assert seen == [20, 40, 45]

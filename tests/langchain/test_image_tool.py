@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from langchain_modelscope import (
     ChatModelScope,
+    ModelScopeConfigurationError,
     ModelScopeContentRefusedError,
     ModelScopeError,
     ModelScopeImageTool,
@@ -291,5 +293,27 @@ def test_a_client_can_be_shared(service: LocalService) -> None:
 
 
 def test_a_misspelt_argument_is_refused() -> None:
-    with pytest.raises(ValueError, match="guidence"):
+    with pytest.raises(ModelScopeConfigurationError, match=r"guidence=. Did you mean guidance="):
         ModelScopeImageTool(model=PAINTER, api_key="ms-x", guidence=3)
+
+
+class Events(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def on_custom_event(self, name: str, data: Any, **run: Any) -> None:
+        self.seen.append((name, data["state"]))
+
+
+async def test_its_progress_is_seen_by_callbacks(draw: MakeTool) -> None:
+    events = Events()
+    draw().invoke({"prompt": "a cat"}, {"callbacks": [events]})
+    await draw().ainvoke({"prompt": "a cat"}, {"callbacks": [events]})
+    assert (
+        events.seen
+        == [
+            ("modelscope_progress", "started"),
+            ("modelscope_progress", "finished"),
+        ]
+        * 2
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,8 +19,10 @@ from langchain_modelscope import (
     ModelScopeUnsupportedTaskError,
     aload,
     load,
+    loading,
 )
 from modelscope_transport import Client
+from modelscope_transport.catalogue import TASKS
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.emulator import LocalService, Model
 
@@ -86,9 +88,9 @@ def test_without_a_look_up_it_chats(reach: dict[str, Any], hub: LocalService) ->
 
 
 def test_arguments_go_to_the_class(reach: dict[str, Any]) -> None:
-    assert load("Qwen/Qwen3-8B", temperature=0.5, **reach).temperature == 0.5
-    assert load("Qwen/Qwen-Image", size="64x64", **reach).size == "64x64"
-    with pytest.raises(ValueError, match="temperature"):
+    assert load("Qwen/Qwen3-8B", "chat", temperature=0.5, **reach).temperature == 0.5
+    assert load("Qwen/Qwen-Image", "image", size="64x64", **reach).size == "64x64"
+    with pytest.raises(ModelScopeConfigurationError, match="temperature"):
         load("Qwen/Qwen-Image", temperature=0.5, **reach)
 
 
@@ -141,3 +143,15 @@ def test_the_package_has_what_it_lists_and_nothing_else() -> None:
         assert getattr(langchain_modelscope, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = langchain_modelscope.nothing
+
+
+def test_the_types_of_load_are_those_of_the_task_table() -> None:
+    typed = {
+        "ChatModelScope": loading.Chats,
+        "ModelScopeEmbeddings": loading.Embeds,
+        "ModelScopeImageTool": loading.Draws,
+        "ModelScopeRerank": loading.Ranks,
+    }
+    for name, tasks in typed.items():
+        named = {row.name for row in TASKS.values() if row.langchain == name}
+        assert set(get_args(tasks)) == named

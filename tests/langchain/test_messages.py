@@ -43,13 +43,13 @@ def test_every_role_and_name(chat: MakeChat, service: LocalService) -> None:
         HumanMessage("Hello", name="Ada"),
         AIMessage("Hello, Ada.", name="poet"),
         ChatMessage("Again.", role="user"),
-        HumanMessage(["Twice", {"type": "text", "text": " now."}]),
+        HumanMessage(["Twice", {"type": "text", "text": "now."}]),
     ) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello", "name": "Ada"},
         {"role": "assistant", "content": "Hello, Ada.", "name": "poet"},
         {"role": "user", "content": "Again."},
-        {"role": "user", "content": "Twice now."},
+        {"role": "user", "content": "Twice\nnow."},
     ]
 
 
@@ -261,3 +261,13 @@ def test_a_message_without_a_place_is_refused(chat: MakeChat, service: LocalServ
     with pytest.raises(ModelScopeInvalidRequestError, match="'critic'"):
         chat().invoke([ChatMessage("Bad.", role="critic")])
     assert not service.requests
+
+
+def test_what_a_tool_returned_without_a_type_goes_as_json(
+    chat: MakeChat, service: LocalService
+) -> None:
+    calling = AIMessage("", tool_calls=[{"id": "a", "name": "add", "args": {}}])
+    history = sent(
+        chat, service, HumanMessage("Hi"), calling, ToolMessage([{"sum": 5}], tool_call_id="a")
+    )
+    assert history[2]["content"] == '{"sum": 5}'

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from langchain_modelscope import (
@@ -107,3 +109,46 @@ def test_a_model_that_does_not_chat_is_refused(
     with pytest.raises(ModelScopeUnsupportedTaskError):
         rerank(model).compress_documents(documents(), QUERY)
     assert not service.requests
+
+
+class Runs(BaseCallbackHandler):
+    """What a trace sees: names of runs as they begin, token usage as they end."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.parents: list[Any] = []
+        self.tokens: list[int] = []
+
+    def on_chain_start(self, serialized: Any, inputs: Any, **run: Any) -> None:
+        self.begun.append(run["name"])
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, **run: Any) -> None:
+        self.begun.append(serialized["name"])
+        self.parents.append(run["parent_run_id"])
+
+    def on_llm_end(self, response: Any, **run: Any) -> None:
+        self.tokens.append(response.llm_output["token_usage"]["total_tokens"])
+
+
+async def test_a_trace_sees_the_call_and_what_it_used(rerank: MakeRerank) -> None:
+    runs = Runs()
+    rerank().compress_documents(documents(), QUERY, callbacks=[runs])
+    await rerank().acompress_documents(documents(), QUERY, callbacks=[runs])
+
+    assert runs.begun == ["ModelScopeRerank", "ChatModelScope"] * 2
+    assert all(runs.parents)
+    assert len(runs.tokens) == 2
+    assert all(runs.tokens)
+
+
+def test_a_callback_around_counts_its_tokens(rerank: MakeRerank) -> None:
+    with get_usage_metadata_callback() as usage:
+        rerank().compress_documents(documents(), QUERY)
+    assert usage.usage_metadata[CHAT]["total_tokens"] > 0
+
+
+def test_its_answers_can_be_cached(rerank: MakeRerank, service: LocalService) -> None:
+    cached = rerank(cache=InMemoryCache())
+    first = cached.compress_documents(documents(), QUERY)
+    assert cached.compress_documents(documents(), QUERY) == first
+    assert len(service.requests) == 1

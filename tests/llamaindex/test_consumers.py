@@ -1,6 +1,7 @@
 """Everything in LlamaIndex core that uses a model, on the local service.
 
-Each consumer three times: it works; a refusal for being too fast heals with one more request; a
+Each consumer: it works; its check fails on what core says where a model was of no use, and on a
+model that is of none; a refusal for being too fast heals with one more request; a
 spent allowance comes out as our error, after exactly as many requests as it takes to find out.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,11 +18,17 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.evaluation import batch_runner
 from llama_index.core.response_synthesizers import ResponseMode
 
-from llamaindex_modelscope import ModelScopeQuotaExceededError
-from modelscope_transport.emulator import Allowance
+from llamaindex_modelscope import (
+    ModelScope,
+    ModelScopeEmbedding,
+    ModelScopeQuotaExceededError,
+)
+from modelscope_transport.emulator import Allowance, LocalService
+from modelscope_transport.emulator.catalogue import Model
+from modelscope_transport.emulator.engine import ChatCall, Piece, Pieces, Usage
 
 from .consumers import agents, engines, ingestion, judges
-from .consumers.kit import CHAT, QUESTION, Consumer, Kit
+from .consumers.kit import CHAT, EMBEDDING, FAILURES, NOTHING, QUESTION, Consumer, Kit
 
 CONSUMERS = [
     consumer for module in (engines, agents, ingestion, judges) for consumer in module.consumer.all
@@ -56,6 +63,29 @@ def _a_loop_for_core() -> Iterator[None]:
     asyncio.set_event_loop(None)
 
 
+class Parrot:
+    """An engine that is of no use: whatever is asked, the same words; vectors alike to no other.
+
+    The first text of a request has the first text's vector, so that the first passage is found.
+    """
+
+    def __init__(self) -> None:
+        self._alone = 0
+
+    async def chat(self, call: ChatCall) -> Pieces:
+        yield Piece("Qwerty asdf.")
+        yield Piece(finish="stop")
+        yield Usage(1, 1)
+
+    async def embed(
+        self, model: Model, texts: Sequence[str], dimensions: int
+    ) -> tuple[list[list[float]], int]:
+        places = list(range(len(texts)))
+        if len(texts) == 1:
+            places, self._alone = [3 * self._alone], self._alone + 1
+        return [[float(at == place) for at in range(dimensions)] for place in places], 1
+
+
 def out_of(consumer: Consumer, kit: Kit) -> Any:
     out = consumer.run(kit)
     return asyncio.run(out) if inspect.iscoroutine(out) else out
@@ -63,15 +93,36 @@ def out_of(consumer: Consumer, kit: Kit) -> Any:
 
 @each_consumer
 def test_it_works(consumer: Consumer, kit: Kit) -> None:
-    assert consumer.check(out_of(consumer, kit))
+    assert consumer.passes(out_of(consumer, kit))
     assert len(kit.service.requests) == consumer.requests
+
+
+@each_consumer
+def test_no_check_takes_a_failure_for_an_answer(consumer: Consumer) -> None:
+    for text in NOTHING:
+        assert not consumer.passes(text)
+    for text in FAILURES:
+        assert not consumer.passes(text)
+        assert not consumer.passes(f"7 Mimi: Berlin is the capital of Germany. {text}")
+
+
+@each_consumer
+def test_every_check_fails_on_a_model_of_no_use(consumer: Consumer) -> None:
+    with LocalService(engine=Parrot()) as service:
+        reach: dict[str, Any] = {"api_key": service.token, "base_url": service.base_url}
+        kit = Kit(service, ModelScope(CHAT, **reach), ModelScopeEmbedding(EMBEDDING, **reach))
+        try:
+            out = out_of(consumer, kit)
+        except Exception as error:  # noqa: BLE001 - core's own, of many classes
+            out = error
+        assert not consumer.passes(out)
 
 
 @each_consumer
 def test_too_fast_heals_with_one_request_more(consumer: Consumer, kit: Kit) -> None:
     kit.service.next(*["honest"] * consumer.before, "throttled:0")
 
-    assert consumer.check(out_of(consumer, kit))
+    assert consumer.passes(out_of(consumer, kit))
     assert len(kit.service.requests) == consumer.requests + 1
 
 

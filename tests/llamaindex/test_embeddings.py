@@ -405,6 +405,7 @@ def test_a_dump_holds_what_makes_a_vector_and_nothing_else(make: Make, canary: s
     dump = model.to_dict()
 
     assert set(dump) == {
+        "additional_kwargs",
         "base_url",
         "class_name",
         "dimensions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -21,8 +21,10 @@ from llamaindex_modelscope import (
     ModelScopeUnsupportedTaskError,
     aload,
     load,
+    loading,
 )
 from modelscope_transport import Client
+from modelscope_transport.catalogue import TASKS
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.emulator import LocalService, Model
 
@@ -139,3 +141,16 @@ def test_the_package_has_what_it_lists_and_nothing_else() -> None:
         assert getattr(llamaindex_modelscope, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = llamaindex_modelscope.nothing
+
+
+def test_type_checkers_know_the_class_of_every_task() -> None:
+    typed = {
+        "ModelScope": loading.Chat,
+        "ModelScopeEmbedding": loading.Embeddings,
+        "ModelScopeImageToolSpec": loading.Images,
+        "ModelScopeRerank": loading.Reranking,
+        "ModelScopePipelineToolSpec": loading.Pipelines,
+    }
+    for name, tasks in typed.items():
+        served = {task for task, row in TASKS.items() if row.llamaindex == name}
+        assert set(get_args(tasks)) == served

@@ -40,10 +40,8 @@ CALL_ONLY: dict[str, Any] = {
     "presence_penalty": 0.5,
     "frequency_penalty": -0.5,
     "logprobs": True,
-    "n": 2,
     "top_k": 3,
     "user": "me",
-    "max_completion_tokens": 40,
 }
 
 
@@ -187,6 +185,7 @@ WRONG = [
     {"max_tokens": 0},
     {"n": "two"},
     {"JSON": object()},
+    {"n": 2},
 ]
 
 

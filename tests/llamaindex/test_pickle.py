@@ -211,7 +211,6 @@ def test_a_dump_makes_the_model_again(
     made = kind.from_dict(dump) if by == "dict" else kind.from_json(dump)
 
     assert told(made) == told(model)
-    assert made.timeout is None
     ask(made)
     assert service.requests[-1].headers["authorization"] == "Bearer ms-of-the-other-process"
 
@@ -241,10 +240,53 @@ def test_a_dump_takes_a_token_beside_it(make: Make, service: LocalService, canar
     assert service.requests[-1].headers["authorization"] == f"Bearer {canary}"
 
 
-@each_model
-def test_a_new_key_or_deadline_changes_no_dump(make: Make, service: LocalService) -> None:
+def test_a_dump_of_a_chat_model_keeps_how_it_calls(
+    service: LocalService, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = chat_model(service, canary)
+    monkeypatch.setenv("MODELSCOPE_API_KEY", "ms-of-the-other-process")
+
+    made = ModelScope.from_dict(model.to_dict())
+    assert (made.timeout, made.max_retries) == (33, 7)
+    service.next(*["unavailable:0"] * 8)
+    with pytest.raises(ModelScopeServerError):
+        made.complete("hi")
+
+    assert len(service.requests) == 8
+    assert service.requests[-1].headers["x-team"] == "blue"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x-api-key": "short"},
+        {"Cookie": "a=b"},
+        {"x-gateway": "0123456789abcdef0123456789abcdef"},
+        {"X-Auth": "short"},
+    ],
+    ids=lambda header: next(iter(header)),
+)
+def test_a_header_that_may_be_a_credential_is_sent_and_shown_nowhere(
+    service: LocalService, canary: str, header: dict[str, str]
+) -> None:
+    ((name, value),) = header.items()
+    model = ModelScope(
+        CHAT,
+        api_key=canary,
+        base_url=service.base_url,
+        default_headers={**header, "x-team": "blue"},
+    )
+    ask(model)
+
+    assert service.requests[0].headers[name.lower()] == value
+    assert model.to_dict()["default_headers"] == {"x-team": "blue"}
+    for words in (repr(model), str(vars(model)), model.to_json(), str(model.to_payload())):
+        assert value not in words
+
+
+def test_a_new_key_or_deadline_changes_no_dump_of_embeddings(service: LocalService) -> None:
     # an ingestion cache knows a transformation by its dump
-    model = make(service, "ms-old")
+    model = embedding_model(service, "ms-old")
     other = type(model).from_dict(
         model.to_dict(), api_key="ms-new", timeout=5, max_retries=0, proxy="none"
     )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any, Generic, Literal, TypeVar
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.output_parsers.base import OutputParserException
+from llama_index.core.program import FunctionCallingProgram, LLMTextCompletionProgram
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
-from llamaindex_modelscope import ModelScope
+from llamaindex_modelscope import (
+    ModelScope,
+    ModelScopeInvalidRequestError,
+    ModelScopeOutputParserError,
+)
 from modelscope_transport.emulator import DONE, LocalService, Reply, Stream
 from tests.langchain import mixed
 
@@ -402,41 +409,173 @@ WRONG: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("kind", "text"), WRONG, ids=[kind for kind, _ in WRONG])
-@pytest.mark.parametrize("way", WAYS[:2])
-async def test_a_wrong_answer_is_the_value_error_that_core_promises(
+@each_way
+async def test_a_wrong_answer_is_the_parsing_error_of_core(
     make_llm: MakeLLM, service: LocalService, kind: str, text: str, mode: Any, way: str
 ) -> None:
-    llm = make_llm(structured_output_mode=mode)
-    service.next(called(text) if mode == "function_calling" else said(text))
+    llm, stream = make_llm(structured_output_mode=mode), "stream" in way
+    by_tool = mode == "function_calling"
+    service.next(called(text, stream=stream) if by_tool else said(text, stream=stream))
 
-    with pytest.raises(ValueError):  # noqa: PT011 - core's own, of many words
+    with pytest.raises(OutputParserException, match="The answer makes no Person: ") as caught:
         await made(llm, way)
+
+    assert isinstance(caught.value, ModelScopeOutputParserError)
+    assert isinstance(caught.value, ValueError)  # as core's own programs raise
+    assert caught.value.raw_answer == text
+    assert repr(text) in str(caught.value)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.raw_answer) == (str(caught.value), text)
     assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("kind", "text"), WRONG, ids=[kind for kind, _ in WRONG])
-@pytest.mark.parametrize("way", WAYS[2:])
-async def test_a_wrong_streamed_answer_gives_what_could_be_read(
-    make_llm: MakeLLM, service: LocalService, kind: str, text: str, mode: Any, way: str
+@pytest.mark.parametrize("stream", [False, True], ids=["sync", "async"])
+async def test_a_stream_gives_what_could_be_read_before_it_fails(
+    make_llm: MakeLLM, service: LocalService, stream: bool, mode: Any
 ) -> None:
-    llm = make_llm(structured_output_mode=mode)
-    if mode == "function_calling":
-        service.next(called(text, stream=True))
-    else:
-        service.next(said(text, stream=True))
+    llm, text = make_llm(structured_output_mode=mode), '{"name": "Ada", "age": "old"}'
+    pieces = [mixed.call(0, "", id="c1", name="Person"), mixed.call(0, text)]
+    chunks = [mixed.chunk(tool_calls=[piece]) for piece in pieces]
+    by_tool = mode == "function_calling"
+    service.next(
+        Stream([*chunks, mixed.chunk("tool_calls"), DONE]) if by_tool else said(text, stream=True)
+    )
+    seen: list[Any] = []
 
-    last = await made(llm, way)
+    async def read() -> None:
+        if stream:
+            async for one in await llm.astream_structured_predict(Person, **ASKED):
+                seen.insert(0, one)
+        else:
+            for one in llm.stream_structured_predict(Person, **ASKED):
+                seen.insert(0, one)
 
-    assert not isinstance(last, Person)
-    assert getattr(last, "name", None) == ("Ada" if "Ada" in text else None)
+    with pytest.raises(ModelScopeOutputParserError):
+        await read()
+    assert "Ada" in {getattr(one, "name", None) for one in seen}
+    assert not any(isinstance(one, Person) for one in seen)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_words_instead_of_a_call(make_llm: MakeLLM, service: LocalService, mode: Any) -> None:
-    service.next(said("Ada is 36."))
-    with pytest.raises(ValueError, match=r"tool call|json"):
-        make_llm(structured_output_mode=mode).structured_predict(Person, **ASKED)
+@each_way
+async def test_words_instead_of_an_object(
+    make_llm: MakeLLM, service: LocalService, mode: Any, way: str
+) -> None:
+    service.next(said("Ada is 36.", stream="stream" in way))
+    with pytest.raises(ModelScopeOutputParserError, match="no complete JSON value") as caught:
+        await made(make_llm(structured_output_mode=mode), way)
+    assert caught.value.raw_answer == "Ada is 36."
+
+
+DRAFTS = {
+    "thoughts in tags": '<think>{"name": "Bob", "age": 1}</think>\n{"name": "Ada", "age": 36}',
+    "thoughts without their opening": (
+        'It is {"name": "Bob", "age": 1}.</think>{"name": "Ada", "age": 36}'
+    ),
+    "a note in brackets behind": '{"name": "Ada", "age": 36}\n{note: checked}',
+    "a draft before": 'Draft: {"name": "Bob"}. Final: {"name": "Ada", "age": 36}.',
+    "two that would do": '{"name": "Bob", "age": 1}\nNo: {"name": "Ada", "age": 36}',
+    "a fence with a language": 'So:\n```json\n{"name": "Ada",\n "age": 36}\n```\nDone.',
+    "a call in words": 'I call {"name": "Person", "arguments": {"name": "Ada", "age": 36}}',
+    "a line break in a text": '{"name": "Ada", "age": 36, "note": "a\nb"}',
+}
+
+
+@each_way
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", DRAFTS)
+async def test_the_last_whole_object_that_fits(
+    make_llm: MakeLLM, service: LocalService, kind: str, mode: Any, way: str
+) -> None:
+    if kind == "a call in words" and mode != "function_calling":
+        kind = "a draft before"  # only where a tool was asked for does a call stand for its object
+    service.next(said(DRAFTS[kind], stream="stream" in way))
+    assert await made(make_llm(structured_output_mode=mode), way) == ADA
+
+
+ROOTS: dict[str, tuple[RootModel[Any], tuple[str, ...]]] = {
+    "a list": (RootModel[list[int]]([1, 2]), ("[1, 2]", "They are:\n[1, 2]", '{"root": [1, 2]}')),
+    "a list of objects": (
+        RootModel[list[Person]]([ADA]),
+        ('[{"name": "Ada", "age": 36}]', '```json\n{"root": [{"name": "Ada", "age": 36}]}\n```'),
+    ),
+    "a number": (RootModel[int](7), ("7", "It is:\n7", '{"root": 7}')),
+    "a text": (RootModel[str]("Ada"), ('"Ada"', '{"root": "Ada"}')),
+    "a choice": (RootModel[Literal["yes", "no"]]("no"), ('"no"', '{"root": "no"}')),
+    "a dictionary": (RootModel[dict[str, int]]({"a": 1}), ('{"a": 1}', 'So: {"a": 1}')),
+    "an object by its root": (RootModel[Person](ADA), ('{"name": "Ada", "age": 36}',)),
+}
+
+
+@each_way
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ROOTS)
+async def test_lists_and_scalars(
+    make_llm: MakeLLM, service: LocalService, kind: str, mode: Any, way: str
+) -> None:
+    wanted, texts = ROOTS[kind]
+    for text in texts:
+        service.next(said(text, stream="stream" in way))
+        llm = make_llm(structured_output_mode=mode)
+        found = await made(llm, way, type(wanted), prompt=PromptTemplate("Look."))
+        assert found == wanted
+        body = service.requests[-1].body
+        for tool in body.get("tools", ()):
+            assert tool["function"]["parameters"]["type"] == "object"
+
+
+@each_way
+async def test_a_list_as_the_argument_of_a_call(
+    make_llm: MakeLLM, service: LocalService, way: str
+) -> None:
+    numbers = RootModel[list[int]]
+    service.next(called({"root": [1, 2]}, "RootModel_list_int__", stream="stream" in way))
+    llm = make_llm(structured_output_mode="function_calling")
+    assert await made(llm, way, numbers, prompt=PromptTemplate("Look.")) == numbers([1, 2])
+
+
+@each_way
+async def test_what_is_no_pydantic_class_is_said(llm: ModelScope, way: str) -> None:
+    with pytest.raises(ModelScopeInvalidRequestError, match=r"RootModel\[list\[int\]\]"):
+        await made(llm, way, list[int], prompt=PromptTemplate("Look."))
+
+
+@each_way
+async def test_arguments_that_were_cut_make_no_object(
+    llm: ModelScope, service: LocalService, way: str
+) -> None:
+    call = mixed.call(0, '{"name": "Ada", "age": 3', id="c1", name="Person")
+    if "stream" in way:
+        service.next(Stream([mixed.chunk(tool_calls=[call]), mixed.chunk("length"), DONE]))
+    else:
+        message = {"content": None, "tool_calls": [call]}
+        service.next(Reply(200, {"choices": [{"message": message, "finish_reason": "length"}]}))
+    with pytest.raises(ModelScopeOutputParserError, match="no complete JSON"):
+        await made(llm, way)
+
+
+@each_way
+@pytest.mark.parametrize("mode", ["function_calling", "text"])
+async def test_cores_own_programs_read_the_same(
+    make_llm: MakeLLM, service: LocalService, mode: Any, way: str
+) -> None:
+    """A user may make core's program of this model by hand; what can be forced there is."""
+    llm, stream = make_llm(), "stream" in way
+    text = ADA.model_dump_json()
+    kind: Any = FunctionCallingProgram if mode == "function_calling" else LLMTextCompletionProgram
+    program = kind.from_defaults(output_cls=Person, prompt=TEMPLATE, llm=llm)
+    service.next(called(text, stream=stream) if mode != "text" else said(text, stream=stream))
+    asked = {"name": "Ada", "age": 36}
+    if way == "plain":
+        found = program(**asked)
+    elif way == "async":
+        found = await program.acall(**asked)
+    elif way == "stream":
+        found = list(program.stream_call(**asked))[-1]
+    else:
+        found = [one async for one in await program.astream_call(**asked)][-1]
+    assert found == ADA
 
 
 @pytest.mark.parametrize("way", WAYS[:2])

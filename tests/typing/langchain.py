@@ -22,9 +22,12 @@ from langchain_modelscope import (
     ModelScopeChatEndpoint,
     ModelScopeEmbeddings,
     ModelScopeError,
+    ModelScopeImageTool,
     ModelScopeQuotaExceededError,
     ModelScopeRateLimitError,
+    aload,
     is_retryable,
+    load,
     register,
 )
 from modelscope_transport import Client, ErrorDetails
@@ -50,6 +53,13 @@ def construct() -> list[ChatModelScope]:
         ChatModelScope(model="Qwen/Qwen3-8B"),
         ModelScopeChatEndpoint(model="Qwen/Qwen3-8B", api_key="ms-token"),
         ChatModelScope(model="Qwen/Qwen3-8B", api_key=SecretStr("ms-token")),
+        ChatModelScope(model_name="Qwen/Qwen3-8B", api_key=lambda: "ms-token"),
+        ChatModelScope(
+            model="Qwen/Qwen3-8B",
+            stop_sequences=["end"],
+            max_completion_tokens=100,
+            request_timeout=60,
+        ),
         ChatModelScope(model="Qwen/Qwen3-8B", client=client, fallback_models=["Qwen/Qwen3-32B"]),
         ChatModelScope(
             model="Qwen/Qwen3-8B",
@@ -71,7 +81,14 @@ def construct() -> list[ChatModelScope]:
             stream_usage=True,
             enable_thinking=False,
             thinking_budget=200,
-            model_kwargs={"top_k": 5},
+            top_k=20,
+            min_p=0.0,
+            repetition_penalty=1.05,
+            logit_bias={7: -5.0},
+            reasoning_effort="low",
+            send_reasoning=True,
+            include_response_headers=True,
+            model_kwargs={"seed": 5},
             extra_body={"user": "me"},
             default_headers={"x-team": "red"},
         ),
@@ -148,5 +165,8 @@ async def embed() -> list[float]:
     assert_type(embeddings.embed_documents(["a"]), list[list[float]])
     any_embeddings: Embeddings = embeddings
     InMemoryVectorStore(any_embeddings)
+    ModelScopeEmbeddings(model_name="Qwen/Qwen3-Embedding-0.6B", chunk_size=10)
+    assert_type(load("Qwen/Qwen3-8B", "chat"), ChatModelScope)
+    assert_type(await aload("Qwen/Qwen-Image", "image"), ModelScopeImageTool)
     register()
     return await embeddings.aembed_query("a")

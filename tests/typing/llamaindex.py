@@ -35,11 +35,15 @@ from llamaindex_modelscope import (
     ModelScopeEmbedding,
     ModelScopeError,
     ModelScopeImageToolSpec,
+    ModelScopeOutputParserError,
+    ModelScopePipelineToolSpec,
+    ModelScopeProgressEvent,
     ModelScopeQuotaExceededError,
     ModelScopeRateLimiter,
     ModelScopeRateLimitError,
     ModelScopeRerank,
     ModelScopeRetryPolicy,
+    aload,
     errors_to_retry,
     load,
 )
@@ -212,4 +216,51 @@ def other_tasks() -> None:
         tools=[*ModelScopeImageToolSpec(model="Qwen/Qwen-Image").to_tool_list()],
         llm=ModelScope("Qwen/Qwen3-8B"),
     )
-    load("Qwen/Qwen3-Embedding-0.6B", api_key="ms-token")
+    assert_type(load("Qwen/Qwen3-8B", "chat", api_key="ms-token"), ModelScope)
+    assert_type(load("Qwen/Qwen3-Embedding-0.6B", "embedding"), ModelScopeEmbedding)
+    assert_type(load("Qwen/Qwen-Image", "image"), ModelScopeImageToolSpec)
+    assert_type(load("Qwen/Qwen3-8B", "rerank"), ModelScopeRerank)
+    assert_type(load("own/x", "translation", timeout=5), ModelScopePipelineToolSpec)
+    assert_type(load("Qwen/Qwen3-Embedding-0.6B", api_key="ms-token"), Any)
+
+
+async def load_async() -> None:
+    """The same in an event loop."""
+    assert_type(await aload("Qwen/Qwen3-8B", "chat", api_key="ms-token"), ModelScope)
+    assert_type(await aload("Qwen/Qwen3-8B"), Any)
+
+
+def moved() -> list[Any]:
+    """Arguments in the words of the classes that users come from."""
+    llm = ModelScope(
+        model="Qwen/Qwen3-8B",
+        api_base="https://api-inference.modelscope.cn/v1",
+        api_key="ms-token",
+        is_chat_model=True,
+        is_function_calling_model=True,
+        reuse_client=True,
+        tokenizer="Qwen/Qwen3-8B",
+        should_use_structured_outputs=True,
+        max_new_tokens=9,
+        top_k=20,
+        min_p=0.0,
+        repetition_penalty=1.05,
+        frequency_penalty=0.1,
+        presence_penalty=0.1,
+        logprobs=True,
+        top_logprobs=2,
+        logit_bias={"1": 1.0},
+        reasoning_effort="low",
+    )
+    assert_type(llm.model_name, str)
+    assert_type(llm.api_base, str)
+    assert_type(llm.max_retries, int | None)
+    llm.model = "Qwen/Qwen3-32B"
+    llm.temperature = 0.5
+    return [
+        llm,
+        ModelScopeEmbedding(model="Qwen/Qwen3-Embedding-0.6B", additional_kwargs={"user": "me"}),
+        ModelScopeRerank(model="Qwen/Qwen3-8B", top_n=3, keep_retrieval_score=True, proxy="none"),
+        ModelScopeOutputParserError("No.", raw_answer="{").raw_answer,
+        ModelScopeProgressEvent(tool="draw_image", model="a/b", state="started"),
+    ]

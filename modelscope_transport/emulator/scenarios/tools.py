@@ -6,11 +6,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from modelscope_transport.emulator.answers import Event
+from modelscope_transport.emulator.answers import Answer, Event, Reply
 from modelscope_transport.emulator.scenarios.kinds import (
     Choice,
     Delta,
     Events,
+    Honest,
     Scenario,
     Situation,
     on_choices,
@@ -154,7 +155,23 @@ def _leaked(choice: Choice, delta: Delta) -> None:
         choice["finish_reason"] = "stop"
 
 
+async def _wants_thoughts(situation: Situation, honest: Honest) -> Answer:
+    """As DeepSeek's own API refuses (QwenLM/qwen-code#3619)."""
+    turns = situation.body.get("messages") or []
+    calling = [turn for turn in turns if isinstance(turn, dict) and turn.get("tool_calls")]
+    if all(turn.get("reasoning_content") for turn in calling):
+        return await honest()
+    said = "The reasoning_content in the thinking mode must be passed back to the API."
+    error = {"message": said, "type": "invalid_request_error", "param": None}
+    return Reply(400, {"error": {**error, "code": "invalid_request_error"}})
+
+
 ROWS: tuple[Scenario, ...] = (
+    Scenario(
+        "wants_thoughts",
+        "400 where a turn that called tools comes back without its thoughts",
+        _wants_thoughts,
+    ),
     Scenario(
         "repeated_tool_head", "id and name on every part of a tool call", on_events(_repeated_head)
     ),

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable
 
-from modelscope_transport.emulator.scripted import judging
+from modelscope_transport.emulator.scripted import digesting, judging
 from modelscope_transport.emulator.scripted.filling import Filler
 from modelscope_transport.emulator.scripted.talk import Talk, embedded_schema, mentioned
 from modelscope_transport.emulator.scripted.words import is_chinese, rank, sentences
@@ -29,7 +29,7 @@ _ABOUT_PROMPT = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"^\W*(?:(?:new )?context|documents?|(?:original|existing) answer|上下文|资料)\W*[:：]\s*",
+    r"^\W*(?:(?:new )?context|documents?|(?:original |existing )?answer|上下文|资料)\W*[:：]\s*",
     re.MULTILINE | re.IGNORECASE,
 )
 _ORIGINAL = re.compile(r"(?:Original Answer|existing answer): (.+)")
@@ -38,6 +38,7 @@ _LLAMA_TOOL = re.compile(
     r"> Tool Name: (\S+)\nTool Description: (.*?)\nTool Args: (\{.*?\})\s*(?=\n|\Z)", re.DOTALL
 )
 _PLAIN_TOOL = re.compile(r"^([A-Za-z_]\w*)(?:\(.*?\))?(?: ?-|:) (.+)$", re.MULTILINE)
+_UNKNOWN = ("The context does not say.", "资料里没有说。")
 _ONE_OF = re.compile(r"one of \[([^\]]+)\]")
 
 
@@ -155,8 +156,14 @@ def passages(talk: Talk) -> str | None:
     if found or not asked:
         return found[0][1] if found else None
     original = _ORIGINAL.findall(talk.prompt)
-    unknown = "资料里没有说。" if is_chinese(question) else "The context does not say."
+    unknown = _UNKNOWN[1] if is_chinese(question) else _UNKNOWN[0]
     return original[-1] if original else unknown
+
+
+def answered(talk: Talk) -> str | None:
+    """What passages say to a question; None where they say nothing to it."""
+    found = passages(talk)
+    return None if found in _UNKNOWN else found
 
 
 def counted(talk: Talk) -> str | None:
@@ -189,6 +196,16 @@ FORMS: tuple[Callable[[Talk], str | None], ...] = (
     react,
     seen,
     result_of_tools,
+    digesting.code,
+    digesting.next_question,
+    digesting.facts,
+    digesting.comparison,
+    digesting.guideline,
+    digesting.passage,
+    digesting.title,
+    digesting.summary,
+    digesting.questions,
+    digesting.situated,
     judging.choice,
     judging.documents,
     judging.ranking,

@@ -6,8 +6,8 @@ How it decides (:func:`decide`), the first that applies:
   mentions, else the first.
 2. With tools at hand, those that the prompt mentions and that were not called since are called: all
   at once, or one by one where ``parallel_tool_calls`` is false.
-3. ``response_format``: the schema filled from the prompt, or an object with the keys that the
-  prompt names.
+3. ``response_format``: the schema filled from the prompt, the schema that stands in the prompt, or
+  an object with the keys that the prompt names.
 4. Otherwise a text: see ``composing``.
 
 Arguments and fields are filled from their JSON schema with what the prompt says: see ``filling``.
@@ -25,7 +25,7 @@ from typing import Any
 from modelscope_transport.emulator import embedding
 from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.engine import ChatCall, Piece, Pieces, ToolPiece, Usage, tokens
-from modelscope_transport.emulator.scripted.composing import compose
+from modelscope_transport.emulator.scripted.composing import answered, compose, fit_schema
 from modelscope_transport.emulator.scripted.filling import Filler
 from modelscope_transport.emulator.scripted.rules import prompt_tokens
 from modelscope_transport.emulator.scripted.talk import Talk, mentioned, named_keys
@@ -81,13 +81,16 @@ def decide(call: ChatCall) -> Decision:
     chosen = _choose(functions, body, talk)
     if chosen:
         filler = Filler(talk.prompt, talk.numbers_left(), functions)
-        return Decision(tools=[(name, _arguments(functions[name], filler)) for name in chosen])
+        found = answered(talk)
+        return Decision(
+            tools=[(name, _arguments(functions[name], filler, found)) for name in chosen]
+        )
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
         filled = Filler(talk.material).fill(wanted["json_schema"]["schema"])
         return Decision(_dump(filled))
     if wanted.get("type") == "json_object":
-        return Decision(_dump(_named_object(talk)))
+        return Decision(fit_schema(talk) or _dump(_named_object(talk)))
     return Decision(compose(talk))
 
 
@@ -105,7 +108,10 @@ def _choose(functions: dict[str, Any], body: dict[str, Any], talk: Talk) -> list
     return wanted[:1] if body.get("parallel_tool_calls") is False else wanted
 
 
-def _arguments(function: dict[str, Any], filler: Filler) -> str:
+def _arguments(function: dict[str, Any], filler: Filler, found: str | None) -> str:
+    asked = (function.get("parameters") or {}).get("properties") or {}
+    if "query_satisfied" in asked:  # an answer, and whether the passages hold one
+        return _dump({"query_satisfied": found is not None, "answer": found or ""})
     return _dump(filler.fill(function.get("parameters") or {"type": "object"}))
 
 

@@ -220,7 +220,8 @@ class Filler:
         if len(name) < 2:
             return None
         spoken = re.escape(name).replace("_", "[_ ]")
-        pattern = rf"""\b{spoken}\b\s*(?:is|=|:|：|是|为)\s*["'“]?([^\s,.;"'”，。；]+)"""
+        between = r"(?:is called|is named|is|=|:|：|是|为)"
+        pattern = rf"""\b{spoken}\b\s*{between}\s*["'“]?([^\s,.;"'”，。；]+)"""
         found = re.search(pattern, self._prompt, re.IGNORECASE)
         return found.group(1) if found else None
 

@@ -81,7 +81,10 @@ def verdict(talk: Talk) -> str | None:
 def score(talk: Talk) -> str | None:
     """How well an answer fits: ``[RESULT] 2``, or a line from 1.0 to 5.0."""
     if "[RESULT]" in talk.prompt:
-        query, _, response = talk.prompt.rpartition("Query:")[2].partition("Response:")
+        # what is judged is a response, or the context that was found for the query
+        query, response = re.split(
+            r"Response:|Context:", talk.prompt.rpartition("Query:")[2] + "Response:"
+        )[:2]
         shared = content(query) & content(response)
         return f"It shares {len(shared)} words with the query. [RESULT] {min(len(shared), 2)}"
     if "## Generated Answer" not in talk.prompt:

@@ -172,6 +172,7 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "temperature": (0, 2, False),
     "top_p": (0, 1, False),
     "top_k": (-1, float("inf"), True),
+    "min_p": (0, 1, False),
     "max_tokens": (1, float("inf"), True),
     "max_completion_tokens": (1, float("inf"), True),
     "n": (1, 16, True),

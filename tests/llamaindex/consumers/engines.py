@@ -26,7 +26,7 @@ from llama_index.core.selectors import LLMSingleSelector, PydanticSingleSelector
 from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
-from .kit import QUESTION, Kit, Register
+from .kit import QUESTION, TEXTS, Kit, Register
 
 consumer = Register()
 
@@ -53,6 +53,8 @@ MODES = {
     ResponseMode.ACCUMULATE: 2,
     ResponseMode.COMPACT_ACCUMULATE: 1,
 }
+# the mode that looks at no passage gets them in the question
+TOLD = f"Query: {QUESTION}\nContext: Paris is the capital of France. {TEXTS[1]}\n"
 STREAMED = tuple(mode for mode in MODES if "accumulate" not in mode)  # core streams no others
 
 
@@ -62,21 +64,23 @@ def engine(kit: Kit, **options: Any) -> Any:
 
 def _enter_modes() -> None:
     for mode, calls in MODES.items():
-        answer = "capital" if mode is ResponseMode.GENERATION else "Berlin is the capital"
+        answer = "Berlin is the capital"
         facts = {"requests": 2 + calls, "before": 2}
 
-        def query(kit: Kit, mode: ResponseMode = mode) -> Any:
-            return engine(kit, response_mode=mode).query(QUESTION)
+        question = TOLD if mode is ResponseMode.GENERATION else QUESTION
 
-        async def aquery(kit: Kit, mode: ResponseMode = mode) -> Any:
-            return await engine(kit, response_mode=mode).aquery(QUESTION)
+        def query(kit: Kit, mode: ResponseMode = mode, question: str = question) -> Any:
+            return engine(kit, response_mode=mode).query(question)
 
-        def stream(kit: Kit, mode: ResponseMode = mode) -> Any:
-            response = engine(kit, response_mode=mode, streaming=True).query(QUESTION)
+        async def aquery(kit: Kit, mode: ResponseMode = mode, question: str = question) -> Any:
+            return await engine(kit, response_mode=mode).aquery(question)
+
+        def stream(kit: Kit, mode: ResponseMode = mode, question: str = question) -> Any:
+            response = engine(kit, response_mode=mode, streaming=True).query(question)
             return "".join(response.response_gen)
 
-        async def astream(kit: Kit, mode: ResponseMode = mode) -> Any:
-            response = await engine(kit, response_mode=mode, streaming=True).aquery(QUESTION)
+        async def astream(kit: Kit, mode: ResponseMode = mode, question: str = question) -> Any:
+            response = await engine(kit, response_mode=mode, streaming=True).aquery(question)
             return "".join([piece async for piece in response.async_response_gen()])
 
         for run in (query, aquery, stream, astream)[: 4 if mode in STREAMED else 2]:
@@ -87,13 +91,13 @@ def _enter_modes() -> None:
 _enter_modes()
 
 
-@consumer("'Berlin", 3, before=2)
+@consumer("city='Berlin", 3, before=2)
 def output_cls(kit: Kit) -> Any:
     response = engine(kit, response_mode="tree_summarize", output_cls=Fact).query(QUESTION)
     return repr(response.response)
 
 
-@consumer("'Berlin", 3, before=2)
+@consumer("city='Berlin", 3, before=2)
 async def output_cls_async(kit: Kit) -> Any:
     response = await engine(kit, response_mode="tree_summarize", output_cls=Fact).aquery(QUESTION)
     return repr(response.response)
@@ -106,12 +110,12 @@ def _filtering(kit: Kit) -> RetrieverQueryEngine:
     return RetrieverQueryEngine(kit.index().as_retriever(), synthesizer)
 
 
-@consumer(bool, 3, before=2)
+@consumer("Berlin is the capital", 3, before=2)
 def answer_filtering(kit: Kit) -> Any:
     return str(_filtering(kit).query(QUESTION))
 
 
-@consumer(bool, 3, before=2)
+@consumer("Berlin is the capital", 3, before=2)
 async def answer_filtering_async(kit: Kit) -> Any:
     return str(await _filtering(kit).aquery(QUESTION))
 
@@ -145,12 +149,12 @@ def _multi_step(kit: Kit) -> MultiStepQueryEngine:
     )
 
 
-@consumer(bool, 5, before=1)
+@consumer("Berlin is the capital", 5, before=1)
 def multi_step(kit: Kit) -> Any:
     return str(_multi_step(kit).query(QUESTION))
 
 
-@consumer(bool, 5, before=1)
+@consumer("Berlin is the capital", 5, before=1)
 async def multi_step_async(kit: Kit) -> Any:
     return str(await _multi_step(kit).aquery(QUESTION))
 

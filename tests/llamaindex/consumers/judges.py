@@ -56,19 +56,19 @@ EVALUATORS: dict[str, tuple[Callable[[Kit], BaseEvaluator], dict[str, Any], int,
         lambda kit: ContextRelevancyEvaluator(llm=kit.llm),
         {},
         1,
-        lambda result: result.score is not None,
+        lambda result: result.score == 0.5,
     ),
     "guideline": (
         lambda kit: GuidelineEvaluator(llm=kit.llm, guidelines="The response names a city."),
         {},
         1,
-        lambda result: result.passing is not None,
+        lambda result: result.passing and "shares 2 words" in result.feedback,
     ),
     "pairwise": (
         lambda kit: PairwiseComparisonEvaluator(llm=kit.llm, enforce_consensus=False),
         {"second_response": TEXTS[0]},
         1,
-        lambda result: result.feedback,
+        lambda result: result.passing and "[[A]]" in result.feedback,
     ),
 }
 
@@ -124,7 +124,7 @@ def _found() -> list[NodeWithScore]:
 
 
 def _best(nodes: list[NodeWithScore]) -> bool:
-    return len(nodes) == 1 and nodes[0].get_content() in TEXTS
+    return [node.get_content() for node in nodes] == [TEXTS[1]]
 
 
 @consumer(_best, 1)

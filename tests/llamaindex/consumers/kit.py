@@ -68,6 +68,15 @@ class Consumer:
     spent: int | None = None
     swallowed: Callable[[Any], bool] | None = None
 
+    def passes(self, out: Any) -> bool:
+        """Whether what came out is right, and none of core's ways to say that nothing did."""
+        if isinstance(out, BaseException) or failed(out):
+            return False
+        try:
+            return bool(self.check(out))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            return False  # something of another form
+
 
 @dataclass
 class Register:
@@ -85,3 +94,30 @@ class Register:
             return run
 
         return enter
+
+
+# What core says where a model was of no use, and pieces of prompts that an answer has no business
+# to hold: an engine that found no answer repeats what it was asked.
+FAILURES = (
+    "Empty Response",
+    "no triplets",
+    "could not be parsed",
+    "cannot be parsed",
+    "Encountered error",
+    "Reached max iterations",
+    "You said",
+    "The context does not say",
+    "Context information is below",
+    "Given the context information",
+    "answer the query",
+    "JSON schema",
+    "Previous reasoning",
+    "<existing_facts>",
+)
+NOTHING = ("", "None", "[]", "{}", "''", "assistant: ", "assistant: None")
+
+
+def failed(out: Any) -> bool:
+    """Whether what came out is one of core's ways to say that nothing did."""
+    said = str(out)
+    return said in NOTHING or any(text in said for text in FAILURES)

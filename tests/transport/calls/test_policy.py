@@ -98,7 +98,10 @@ def test_the_origin_tells_the_id_and_the_limits_of_the_reply() -> None:
         pytest.param(Reply(200, {}, b'{"choices": []}'), id="no choices"),
         pytest.param(Reply(200, {}, b'{"error": {"message": "x"}}'), id="error in a 200"),
         pytest.param(LOST, id="connection lost"),
-        pytest.param(NoReply("timeout", "no connection", sent=False, repeatable=True), id="no connection in time"),
+        pytest.param(
+            NoReply("timeout", "no connection", sent=False, repeatable=True),
+            id="no connection in time",
+        ),
     ],
 )
 def test_what_a_moment_may_heal_is_tried_three_times(outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from modelscope_transport.quota import (
     day_of,
     next_reset,
 )
-from modelscope_transport.quota.allowance import cost_in_halves
+from modelscope_transport.quota.allowance import price_in_tenths, tenths_of
 from tests.transport.quota.clockwork import MORNING, Hands
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC8).timestamp()
@@ -59,7 +59,17 @@ def test_a_spent_pool_opens_at_midnight_in_china_wherever_the_host_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tier", "halves"), [("lite", 1), ("standard", 2), ("ultra", 4), (None, 2), ("new", 2)]
+    ("price_class", "tenths"),
+    [("discount", 2), ("lite", 5), ("standard", 10), ("ultra", 20), (None, None), ("new", None)],
 )
-def test_a_call_costs_whole_halves(tier: str | None, halves: int) -> None:
-    assert cost_in_halves(tier) == halves
+def test_a_call_costs_whole_tenths_and_a_class_not_on_record_has_no_price(
+    price_class: str | None, tenths: int | None
+) -> None:
+    assert price_in_tenths(price_class) == tenths
+
+
+@pytest.mark.parametrize(
+    ("magicubes", "tenths"), [(0.2, 2), (143.5, 1435), (6247.4, 62474), (0.3, 3), (1.29, 12)]
+)
+def test_an_amount_is_cut_to_whole_tenths(magicubes: float, tenths: int) -> None:
+    assert tenths_of(magicubes) == tenths

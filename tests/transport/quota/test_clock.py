@@ -86,28 +86,90 @@ def test_a_spent_pool_stays_shut_while_the_clock_goes_back_and_forth(
 def test_a_reply_of_the_service_sets_the_clock(host: Host) -> None:
     host.wall.now -= 26 * HOUR  # the host believes in yesterday
     clock = ServiceClock(host.wall, host.running)
-    clock.hear(MORNING)
+    clock.observe(MORNING)
     host.pass_time(HOUR)
     assert clock() == MORNING + HOUR
 
 
 def test_a_reply_that_took_a_moment_moves_nothing(host: Host) -> None:
     clock = ServiceClock(host.wall, host.running)
-    clock.hear(MORNING - 1)
+    clock.observe(MORNING - 1)
     assert clock() == MORNING
 
 
-def test_a_process_with_a_wrong_clock_learns_the_day_from_its_first_reply(
+def call(ledger: Ledger, at: float | None = None, budget: Budget | None = None) -> None:
+    given = ledger.reserve("me", "a/b", budget=budget)
+    assert isinstance(given, Reservation)
+    ledger.settle(given, charged=True, at=at)
+
+
+def test_a_fresh_process_whose_clock_is_ahead_opens_no_day_and_is_to_ask_the_time(
     host: Host, tmp_path: Path
 ) -> None:
-    path, budget = tmp_path / "ledger", Budget(calls=10)
-    assert spend_all(host.ledger(path), budget) == 10
-    host.wall.now += 26 * HOUR
-    late = SQLiteLedger(path)
-    late._clocks["me"] = ServiceClock(host.wall, host.running)
+    path, budget = tmp_path / "ledger", Budget(calls=5)
+    ledger = host.ledger(path)
+    for _ in range(5):
+        call(ledger, MORNING, budget)
+    host.wall.now += 15 * HOUR
 
-    given = late.reserve("me", "a/b", budget=budget)
-    assert isinstance(given, Reservation)  # nothing tells it better yet
-    late.settle(given, charged=True, at=MORNING)
+    fresh, second = host.ledger(path), host.ledger(path)
+    block = fresh.reserve("me", "a/b", budget=budget)
+    assert isinstance(block, QuotaBlock)
+    assert (block.reason, block.ask) == ("day", "time")
+    other = second.reserve("me", "a/b", budget=budget)
+    assert isinstance(other, QuotaBlock)
+    assert (other.reason, other.ask) == ("day", None)  # one process asks at a time
 
-    assert isinstance(late.reserve("me", "a/b", budget=budget), QuotaBlock)
+    fresh.observe_time("me", MORNING)
+    block = fresh.reserve("me", "a/b", budget=budget)
+    assert isinstance(block, QuotaBlock)
+    assert block.reason == "budget"
+
+
+def test_a_new_day_is_opened_by_the_service_for_all(host: Host, tmp_path: Path) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=5)
+    assert spend_all(host.ledger(path), budget) == 5
+    host.pass_time(24 * HOUR)
+    fresh = host.ledger(path)
+    assert isinstance(fresh.reserve("me", "a/b", budget=budget), QuotaBlock)
+    fresh.observe_time("me", MORNING + 24 * HOUR)
+
+    call(fresh, budget=budget)
+    assert spend_all(host.ledger(path), budget) == 4
+
+
+def test_a_fresh_process_whose_clock_is_behind_takes_the_ledgers_time(
+    host: Host, tmp_path: Path
+) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=5)
+    tomorrow = MORNING + 15 * HOUR
+    host.wall.now = tomorrow
+    ledger = host.ledger(path)
+    call(ledger, tomorrow, budget)
+    call(ledger, tomorrow, budget)  # the time rides with the second reservation
+    host.wall.now = MORNING
+
+    fresh = host.ledger(path)
+    for _ in range(3):
+        call(fresh, budget=budget)
+    block = fresh.reserve("me", "a/b", budget=budget)
+    assert isinstance(block, QuotaBlock)
+    # what refuses it may be over by the service's clock, so it is to ask
+    assert block.ask == "time"
+
+
+def test_without_a_limit_a_new_day_needs_no_confirmation(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    call(host.ledger(path))
+    host.wall.now += 24 * HOUR
+    call(host.ledger(path))
+
+
+def test_a_service_that_says_no_time_leaves_the_day_to_the_host(host: Host, tmp_path: Path) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=1)
+    call(host.ledger(path), budget=budget)
+    host.pass_time(24 * HOUR)
+    fresh = host.ledger(path)
+    assert isinstance(fresh.reserve("me", "a/b", budget=budget), QuotaBlock)
+    fresh.observe_time("me", None)
+    call(fresh, budget=budget)

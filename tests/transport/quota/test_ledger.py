@@ -56,7 +56,7 @@ def of_model(ledger: Ledger, account: str, model: str = QWEN) -> Quota:
     return next(quota for quota in ledger.quotas(account) if quota.model == model)
 
 
-def test_a_thread_that_pays_what_is_owed_may_find_that_another_has_paid() -> None:
+def test_a_thread_that_flushes_what_was_deferred_may_find_that_another_has_done_so() -> None:
     class Contended(deque[Step]):
         """Whenever one step is taken here, another thread takes the next."""
 
@@ -68,11 +68,12 @@ def test_a_thread_that_pays_what_is_owed_may_find_that_another_has_paid() -> Non
 
     ledger = MemoryLedger()
     spend(ledger, "somebody")
-    owed = ledger._owed["somebody"] = Contended([*ledger._owed["somebody"]] * 3)
+    runner = ledger._books.runner
+    deferred = runner.deferred["somebody"] = Contended([*runner.deferred["somebody"]] * 3)
 
-    leave(ledger, "somebody")  # the first thing it does is to pay
+    leave(ledger, "somebody")  # the first thing it does is to flush
 
-    assert not owed
+    assert not deferred
 
 
 # ------------------------------------------------------------------------------- spent pools
@@ -204,7 +205,7 @@ def test_a_budget_of_calls_is_kept_by_all(open_again: Callable[[], Ledger], acco
     spend(other, account)  # who set no budget is not bound by another's
 
 
-def test_a_budget_of_magicubes_counts_halves(ledger: Ledger, account: str) -> None:
+def test_a_budget_of_magicubes_counts_every_price_class(ledger: Ledger, account: str) -> None:
     budget = Budget(magicubes=1.5)
     spend(ledger, account, tier="standard", budget=budget)
     refusal(ledger, account, tier="standard", budget=budget)
@@ -259,34 +260,91 @@ def test_a_reserve_is_kept_of_the_published_grant_where_nothing_is_known(
 # -------------------------------------------------------------- refusals without a reason
 
 
-def test_the_third_refusal_without_a_reason_makes_a_pause(
+def refuse(ledger: Ledger, account: str, words: str = "") -> None:
+    ledger.settle(leave(ledger, account), charged=False, unexplained=words)
+
+
+def test_an_unexplained_refusal_makes_a_pause_that_doubles_up_to_a_quarter_of_an_hour(
     ledger: Ledger, account: str, clock: Hands
 ) -> None:
-    """Q5: three requests at most, then one every 15 minutes."""
+    for pause in (5, 10, 20, 40, 80, 160, 320, 640, 900, 900):
+        refuse(ledger, account, "no reason given")
+        block = refusal(ledger, account)
+        assert (block.reason, block.blocked_until) == ("unexplained", clock.now + pause)
+        assert block.server_message == "no reason given"
+        spend(ledger, account, GLM)
+        clock.now += pause
+
+
+def test_at_the_end_of_a_pause_one_process_tries(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    one, other = open_again(), open_again()
+    refuse(one, account)
+    refusal(other, account)
+    clock.now += 5
+
+    trial = leave(one, account)
+    assert refusal(other, account).reason == "unexplained"
+    other.settle(leave(other, account, GLM), charged=True)
+    one.settle(trial, charged=True)
+
+    assert [leave(who, account).refusals for who in (other, one, other)] == [0, 0, 0]
+
+
+def test_a_trial_that_dies_or_shows_nothing_leaves_the_next_one_to_others(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    one, other = open_again(), open_again()
+    refuse(one, account)
+    clock.now += 5
+    leave(one, account)  # its process dies
+
+    assert refusal(other, account).blocked_until == clock.now + 60
+    clock.now += 60
+    trial = leave(other, account)
+    other.settle(trial, charged=None)  # a time-out
+
+    assert leave(one, account).refusals == 1
+
+
+def test_any_success_ends_a_pause_for_all(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    one, other = open_again(), open_again()
+    on_its_way = leave(one, account)
+    clock.now += 1
+    refuse(other, account)
+    clock.now += 1
+    one.settle(on_its_way, charged=True)
+
+    assert leave(one, account).refusals == 0
+    assert leave(other, account).refusals == 0
+
+
+def test_a_success_begins_the_pauses_anew(ledger: Ledger, account: str, clock: Hands) -> None:
     for _ in range(3):
-        clock.now += 1
-        ledger.settle(leave(ledger, account), charged=False, strike="no reason given")
-    block = refusal(ledger, account)
-    assert (block.reason, block.blocked_until) == ("unexplained", clock.now + 900)
-    spend(ledger, account, GLM)
-
-    for _ in range(3):
-        clock.now += 900
-        ledger.settle(leave(ledger, account), charged=False, strike="")
-        refusal(ledger, account)
-
-
-def test_a_success_wipes_the_refusals_out(ledger: Ledger, account: str, clock: Hands) -> None:
-    for _ in range(5):
-        for _ in range(2):
-            clock.now += 1
-            ledger.settle(leave(ledger, account), charged=False, strike="")
+        for pause in (5, 10):
+            refuse(ledger, account)
+            assert refusal(ledger, account).blocked_until == clock.now + pause
+            clock.now += pause
         spend(ledger, account)
+
+
+def test_a_pause_does_not_open_a_model_whose_day_is_spent(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    burst = [leave(ledger, account) for _ in range(3)]
+    ledger.settle(burst[0], charged=False, block=spent("model", QWEN))
+    ledger.settle(burst[1], charged=False, unexplained="")
+    clock.now += 1
+    ledger.settle(burst[2], charged=True)
+    assert refusal(ledger, account).reason == "spent"
 
 
 def test_refusals_of_one_burst_count_once(ledger: Ledger, account: str, clock: Hands) -> None:
     burst = [leave(ledger, account) for _ in range(8)]
     clock.now += 1
     for given in burst:
-        ledger.settle(given, charged=False, strike="")
-    spend(ledger, account)
+        ledger.settle(given, charged=False, unexplained="")
+    assert refusal(ledger, account).blocked_until == clock.now + 5

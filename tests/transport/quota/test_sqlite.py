@@ -187,7 +187,7 @@ def test_a_newer_file_says_so(path: Path) -> None:
 
 def fill_the_disk(ledger: Ledger) -> None:
     """No page may be added to the file any more, as on a full disk."""
-    database = ledger._store._store._connection  # type: ignore[attr-defined]
+    database = ledger._books.runner.store._store._connection  # type: ignore[attr-defined]
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -246,7 +246,7 @@ def test_what_another_has_written_is_never_written_over(path: Path) -> None:
     assert [isinstance(leave, Reservation) for leave in leaves] == [True, True, False]
 
 
-def test_what_another_has_parked_is_parked_at_once(path: Path) -> None:
+def test_what_another_has_blocked_is_blocked_at_once(path: Path) -> None:
     clock = Hands()
     mine, yours = SQLiteLedger(path, clock), SQLiteLedger(path, clock)
     given = yours.reserve("me", QWEN)
@@ -309,7 +309,7 @@ def test_a_test_on_a_page_that_others_have_changed_is_made_on_what_it_says_now(
     tmp_path: Path,
 ) -> None:
     mine, others = SQLiteStore(tmp_path / "l"), SQLiteStore(tmp_path / "l")
-    room = [Step("room", "2026-01-01", "calls", 1, 1)]
+    room = [Step("at_most", "2026-01-01", "calls", 1, 1)]
     begin = [Step("add", "2026-01-01", "x", 1), Step("add", "2026-01-02", "calls", 1)]
     assert mine.run("a", 0, room, begin).failed is None
     others.run("a", 0, (), [Step("add", "2026-01-01", "calls", 1)])

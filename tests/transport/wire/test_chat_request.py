@@ -75,6 +75,11 @@ def test_what_was_not_asked_for_is_not_sent() -> None:
         ("temperature", 0.0),
         ("temperature", 2),
         ("top_p", 0.5),
+        ("top_k", -1),
+        ("top_k", 20),
+        ("min_p", 0.05),
+        ("repetition_penalty", 1.1),
+        ("reasoning_effort", "low"),
         ("max_tokens", 1),
         ("seed", 7),
         ("n", 2),
@@ -93,6 +98,10 @@ def test_a_parameter_is_sent_under_its_name(name: str, value: Any) -> None:
 
 def test_stop_words_are_sent_as_a_list() -> None:
     assert body(stop=("a", "b"))["stop"] == ["a", "b"]
+
+
+def test_token_ids_are_sent_as_text() -> None:
+    assert body(logit_bias={5: 1, "7": -100})["logit_bias"] == {"5": 1, "7": -100}
 
 
 def test_a_stream_asks_for_its_usage() -> None:
@@ -394,6 +403,11 @@ def test_a_model_that_must_be_streamed() -> None:
         ({"temperature": -0.1}, "temperature must be between 0 and 2, and is -0.1."),
         ({"temperature": float("nan")}, "temperature must be between 0 and 2, and is nan."),
         ({"top_p": 1.5}, "top_p must be between 0 and 1, and is 1.5."),
+        ({"top_k": -2}, "top_k must be at least -1, and is -2."),
+        ({"min_p": 2}, "min_p must be between 0 and 1, and is 2."),
+        ({"repetition_penalty": -1}, "repetition_penalty must be at least 0, and is -1."),
+        ({"logit_bias": {5: 101}}, "logit_bias[5] must be between -100 and 100, and is 101."),
+        ({"logit_bias": 5}, "logit_bias is a dictionary of numbers by token id, and is 5."),
         ({"n": 0}, "n must be at least 1, and is 0."),
         ({"presence_penalty": 3}, "presence_penalty must be between -2 and 2, and is 3."),
         ({"frequency_penalty": -3}, "frequency_penalty must be between -2 and 2, and is -3."),

@@ -39,7 +39,13 @@ from modelscope_transport.emulator import Reply as LocalReply
 from modelscope_transport.emulator.failures import FAILURES as LOCAL
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.protocol import shell
-from modelscope_transport.quota import QuotaBlock, next_reset
+from modelscope_transport.quota import (
+    Budget,
+    MemoryLedger,
+    QuotaBlock,
+    Reservation,
+    next_reset,
+)
 from modelscope_transport.quota.allowance import UTC8
 from tests.transport.recorded import Sample, named, samples
 
@@ -76,6 +82,9 @@ WITHOUT_SAMPLE = {
     "paused": "a call that was never made",
     "budget_spent": "a call that was never made",
     "budget_kept": "a call that was never made",
+    "day_unconfirmed": "a call that was never made",
+    "provider_account": "words of the gateway, on a model whose provider its user pays",
+    "provider_unpaid_said": "these words under another status than 402 are on no record",
 }
 
 
@@ -110,9 +119,15 @@ def error_of(outcome: Outcome, *, model: str = MODEL, stream: bool = True) -> Mo
     return caught.value
 
 
-def verdict(message: str, *, status: int = 429, model: str = MODEL, **headers: str) -> Verdict:
+def verdict(
+    message: str, *, status: int = 429, model: str = MODEL, price: int = 10, **headers: str
+) -> Verdict:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return judge(Reply(status, names, b""), Failure(message), model=model, now=NOW)
+    reservation = Reservation(
+        account="me", model=model, day="2026-10-06", bucket=1, reserved_at=NOW, price=price
+    )
+    reply, failure = Reply(status, names, b""), Failure(message)
+    return judge(reply, failure, model=model, reservation=reservation, now=NOW)
 
 
 # --- the table and the samples
@@ -167,7 +182,11 @@ def test_each_status_from_300_has_a_meaning_without_words() -> None:
         assert judge(Reply(status, {}, b""), Failure(""), model=MODEL).details.reason in ROWS
 
 
-BY_WORDS = [s for s in REFUSALS if s.meaning in ROWS and ROWS[s.meaning].pattern is not None]
+BY_WORDS = [
+    s
+    for s in REFUSALS
+    if s.meaning in ROWS and ROWS[s.meaning].pattern is not None and not ROWS[s.meaning].statuses
+]
 
 
 @pytest.mark.parametrize("recorded", BY_WORDS, ids=named)
@@ -284,7 +303,7 @@ def test_half_a_character_does_not_make_an_answer_unreadable() -> None:
 
 
 def test_words_of_an_unreadable_refusal_are_a_verdict() -> None:
-    assert error_of(Reply(429, {}, b"Request limit exceeded.")).reason == "account_spent"
+    assert error_of(Reply(429, {}, b"Request limit exceeded.")).reason == "too_fast_ambiguous"
 
 
 # --- what the user reads
@@ -364,21 +383,117 @@ def test_what_the_network_said_is_not_put_into_the_services_mouth(cause: Any) ->
 
 
 def test_a_spent_account_comes_back_at_midnight_of_utc8() -> None:
-    spent = verdict("Request limit exceeded.")
+    spent = verdict("免费使用额度已用完")
     assert spent.kind is Kind.ACCOUNT_SPENT
     assert spent.block == QuotaBlock(
         scope="account",
         model=None,
         blocked_until=dt.datetime(2026, 10, 7, tzinfo=UTC8).timestamp(),
-        unit="calls",
-        server_message="Request limit exceeded.",
+        server_message="免费使用额度已用完",
     )
     assert "2026-10-07 00:00 UTC+8" in str(spent.error(attempts=1))
 
 
-def test_a_spent_balance_is_counted_in_magicubes() -> None:
-    spent = verdict("insufficient balance")
-    assert (spent.kind, spent.details.unit) == (Kind.ACCOUNT_SPENT, "magicubes")
+def test_a_balance_that_is_too_small_proves_no_more_than_the_price() -> None:
+    short = verdict("insufficient balance", price=20)
+    assert (short.kind, short.details.unit, short.details.price) == (
+        Kind.PRICE_SPENT,
+        "magicubes",
+        2.0,
+    )
+    assert short.block is not None
+    assert (short.block.scope, short.block.price) == ("account", 2.0)
+    told = str(short.error(attempts=1))
+    assert "Calls of 2 Magicubes or more" in told
+    assert "sign-in at https://modelscope.cn" in told
+    assert "at the earliest" in told
+
+
+def test_words_that_may_mean_either_prove_nothing_without_numbers() -> None:
+    for ambiguous in ("Request limit exceeded.", "", "Insufficient_quota"):
+        judged = verdict(ambiguous)
+        assert (judged.kind, judged.block) == (Kind.AGAIN, None)
+        assert judged.unexplained is not None
+
+
+@pytest.mark.parametrize("seconds", ["0", "1", "30"])
+def test_a_wait_that_was_asked_for_is_evidence_of_nothing_else(seconds: str) -> None:
+    for words in ("Request limit exceeded.", "", "x"):
+        judged = verdict(words, retry_after=seconds)
+        assert (judged.kind, judged.block, judged.unexplained) == (Kind.AGAIN, None, None)
+        assert judged.details.retry_after == float(seconds)
+
+
+@pytest.mark.parametrize(
+    "words", ["Too many requests", "concurrency too high, please slow down", "too fast"]
+)
+def test_words_of_speed_are_evidence_of_nothing_else(words: str) -> None:
+    judged = verdict(words)
+    assert (judged.kind, judged.block, judged.unexplained) == (Kind.AGAIN, None, None)
+    assert judged.too_fast
+
+
+PRICES = {"discount": 2, "lite": 5, "standard": 10, "ultra": 20}
+MODELS = (MODEL, "another/model", f"{MODEL}:Provider")
+
+
+def test_what_no_words_announce_proves_nothing() -> None:
+    assert {row.proves for row in SHAPES.values()} == {"nothing"}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("asked", [MODEL, f"{MODEL}:Provider"])
+@pytest.mark.parametrize("paid", PRICES)
+def test_a_row_blocks_what_it_proves_and_no_more(row: Row, asked: str, paid: str) -> None:
+    """Each row, said of a model at a price; then every model at every price is asked for."""
+    ledger = MemoryLedger(lambda: NOW)
+    reservation = ledger.reserve("me", asked, tier=paid)
+    assert isinstance(reservation, Reservation)
+    words = WORDS_OF.get(row.name, row.pattern.pattern if row.pattern else "")
+    status = row.statuses[0] if row.statuses else 429
+    judged = judge(
+        Reply(status, {"retry-after": "1"} if row.unexplained else {}, b""),
+        Failure(words.partition("|")[0].strip("^")),
+        model=asked,
+        reservation=reservation,
+        now=NOW,
+    )
+    of_provider = row.proves in ("price", "account") or row.name.startswith("provider_unpaid")
+    by_provider = ":" in asked and of_provider
+    assert judged.details.reason == ("provider_account" if by_provider else row.name)
+    ledger.settle(reservation, **settlement(judged))
+
+    proves = "nothing" if by_provider else row.proves
+    for model in MODELS:
+        for price_class, price in PRICES.items():
+            own = ":" in model
+            blocked = {
+                "nothing": False,
+                "model": model == asked,
+                "price": not own and price >= PRICES[paid],
+                "account": not own,
+            }[proves]
+            answer = ledger.reserve("me", model, tier=price_class, budget=Budget())
+            assert isinstance(answer, QuotaBlock) is blocked, (model, price_class)
+
+
+WORDS_OF = {
+    "model_retired": "insufficient balance (1008)",
+    "provider_unpaid": "Insufficient Balance",
+    "provider_unpaid_said": "Insufficient Balance\nunknown_error",
+    "needs_stream": "enable thinking stream=false",
+    "forced_tool_refused": "tool_choice thinking mode",
+    "batch_too_large": "batch size",
+}
+
+
+def settlement(judged: Verdict) -> dict[str, Any]:
+    return {
+        "charged": judged.charged,
+        "block": judged.block,
+        "unexplained": judged.unexplained,
+        "allowance": judged.allowance,
+    }
 
 
 def test_a_spent_model_leaves_the_account_alone() -> None:
@@ -418,12 +533,29 @@ def test_an_account_without_a_rest_is_spent_whatever_the_model_has() -> None:
     assert verdict("Request limit exceeded.", **limits(0, 0)).kind is Kind.ACCOUNT_SPENT
 
 
-def test_a_provider_with_an_empty_account_does_not_close_ones_own() -> None:
+@pytest.mark.parametrize("status", [402, 429])
+def test_a_provider_with_an_empty_account_closes_nothing_and_is_named(status: int) -> None:
     # owner/name:Provider is paid by the provider's own key.
-    spent = verdict("insufficient balance", model="some/model:Provider")
-    assert spent.kind is Kind.MODEL_SPENT
-    assert spent.block is not None
-    assert (spent.block.scope, spent.block.model) == ("model", "some/model:Provider")
+    if status == 402:
+        judged = verdict("Insufficient Balance", status=402, model="some/model:Provider", price=0)
+    else:
+        judged = verdict("insufficient balance", model="some/model:Provider", price=0)
+    assert judged.block is None
+    error = judged.error(attempts=1)
+    assert isinstance(error, QuotaExceededError)
+    assert error.reason == "provider_account"
+    assert "'some/model:Provider' is paid by the user's own account with that provider" in str(
+        error
+    )
+    assert error.resets_at is None
+
+
+@pytest.mark.parametrize("words", ["Insufficient Balance", "insufficient balance", ""])
+def test_a_402_is_the_upstreams(words: str) -> None:
+    judged = verdict(words, status=402)
+    assert (judged.kind, judged.block, judged.unexplained) == (Kind.AGAIN, None, None)
+    assert judged.details.reason == "provider_unpaid"
+    assert not isinstance(judged.error(attempts=1), QuotaExceededError)
 
 
 def test_a_refusal_from_memory_is_the_servers_own() -> None:
@@ -450,7 +582,7 @@ def test_the_reset_does_not_hang_on_the_hosts_zone(
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        error = verdict("Request limit exceeded.").error(attempts=1)
+        error = verdict("免费使用额度已用完").error(attempts=1)
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -1,0 +1,105 @@
+"""Reads the arguments that users bring along from other classes: taken, read as ours, or refused.
+
+A word that is refused has the right one beside it,
+and a word that stands in no table is an error that names the nearest: nothing goes into the body of
+a request by a slip of the pen. ``extra_body`` is the one way for fields that have no argument.
+
+Laws of this file: pure; a message holds names, never a value, which may be a token.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from modelscope_transport.errors import ConfigurationError, InvalidRequestError
+from modelscope_transport.types import ChatRequest
+
+from ._argument_table import CALL, Argument
+
+__all__ = ["read_call", "read_constructor"]
+
+# Beside the fields of a request: switches of LangChain and of this adapter, which are not sent.
+SWITCHES = frozenset(
+    {
+        "stream",
+        "streaming",
+        "strict",
+        "must_call",
+        "ls_structured_output_format",
+        "structured_output_format",
+    }
+)
+_CALL_NAMES = (frozenset(ChatRequest.__struct_fields__) - {"messages"}) | SWITCHES
+
+
+def read_constructor(
+    name: str, fields: Collection[str], table: Mapping[str, Argument], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was given to a constructor, under the names of its fields.
+
+    Args:
+        name: the class.
+        fields: names and aliases of its fields.
+        table: words of other classes.
+        given: the arguments.
+
+    Raises:
+        ConfigurationError: a word that is refused or unknown, or two words for one argument.
+    """
+    known: dict[str, Any] = {}
+    for word, value in given.items():
+        now = word if word in fields else _now(word, table)
+        if now is None:
+            raise ConfigurationError(_refusal(name, word, table, fields))
+        if word != now and now in given and given[now] != value:
+            raise ConfigurationError(f"{word}= and {now}= are the same argument. Pass one of them.")
+        known[now] = value
+    return known
+
+
+def read_call(given: Mapping[str, Any], place: str = "a call") -> Mapping[str, Any]:
+    """The arguments of a call under the names of this package.
+
+    Args:
+        given: the arguments.
+        place: where they were given.
+
+    Raises:
+        InvalidRequestError: a word that is refused or unknown, or two words for one argument.
+    """
+    if given.keys() <= _CALL_NAMES:
+        return given
+    known: dict[str, Any] = {}
+    for word, value in given.items():
+        now = word if word in _CALL_NAMES else _now(word, CALL)
+        if now is None:
+            where = place[0].upper() + place[1:]
+            raise InvalidRequestError(_refusal(where, word, CALL, _CALL_NAMES))
+        if word != now and now in given:
+            raise InvalidRequestError(
+                f"{word}= and {now}= are the same argument. Pass one of them."
+            )
+        known[now] = value
+    return known
+
+
+def _now(word: str, table: Mapping[str, Argument]) -> str | None:
+    row = table.get(word)
+    return row.now or None if row is not None else None
+
+
+def _refusal(place: str, word: str, table: Mapping[str, Argument], fields: Collection[str]) -> str:
+    row = table.get(word)
+    if row is not None:
+        return f"{place} takes no {word}=: {row.instead}."
+    shown = [name for name in (*fields, *table) if name not in ("must_call",)]
+    near = difflib.get_close_matches(word, shown, n=1, cutoff=0.7)
+    if near and near[0] in table and not table[near[0]].now:
+        near = []
+    meant = f" Did you mean {near[0]}=?" if near else ""
+    return (
+        f"{place} takes no {word}=.{meant} A field of the request that has no argument here goes "
+        f"into extra_body={{{word!r}: …}}."
+    )

@@ -1,0 +1,122 @@
+"""What a call expects of its answer beside that it comes: a tool call, an object of a class.
+
+An agent that hands its answer over as a tool call (``ToolStrategy``) ends without an answer where
+the model only talks; such a call raises instead. Where ``response_format`` is a pydantic class, the
+answer's ``additional_kwargs["parsed"]`` is an instance of it. Whole answers and streams alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import BaseModel
+
+from modelscope_transport.answer_text import read_answer
+
+__all__ = ["Expected", "expected_of"]
+
+
+def expected_of(options: dict[str, Any]) -> Expected | None:
+    """What the options of a call expect; ``None``: nothing."""
+    form = options.get("response_format")
+    is_class = isinstance(form, type) and issubclass(form, BaseModel)
+    must_call = bool(options.get("must_call"))
+    if not is_class and not must_call:
+        return None
+    return Expected(form if is_class else None, must_call)
+
+
+class Expected(NamedTuple):
+    """What is expected.
+
+    Attributes:
+        form: the class of the answer, or ``None``.
+        must_call: whether the answer is of no use without a tool call.
+    """
+
+    form: type[BaseModel] | None
+    must_call: bool
+
+    def of_whole(self, result: ChatResult) -> ChatResult:
+        """The result, checked.
+
+        Raises:
+            OutputParserException: there is no tool call.
+        """
+        for generation in result.generations:
+            message = generation.message
+            assert isinstance(message, AIMessage)
+            self._check(message.text, called=bool(message.tool_calls or message.invalid_tool_calls))
+            message.additional_kwargs |= self._parsed(message.text)
+        return result
+
+    def of_stream(self, chunks: Iterator[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
+        """The chunks, each one later than it came, so that the last can say more.
+
+        Raises:
+            OutputParserException: there is no tool call.
+        """
+        held = _Held(self)
+        for chunk in chunks:
+            before = held.change(chunk)
+            if before is not None:
+                yield before
+        if held.chunk is not None:
+            yield held.last()
+
+    async def of_async_stream(
+        self, chunks: AsyncIterator[ChatGenerationChunk]
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """As `of_stream`."""
+        held = _Held(self)
+        async for chunk in chunks:
+            before = held.change(chunk)
+            if before is not None:
+                yield before
+        if held.chunk is not None:
+            yield held.last()
+
+    def _check(self, text: str, *, called: bool) -> None:
+        if self.must_call and not called:
+            raise OutputParserException(
+                "The model was to answer with a tool call, and wrote text without one. Its text: "
+                f"{text!r}",
+                llm_output=text,
+            )
+
+    def _parsed(self, text: str) -> dict[str, Any]:
+        if self.form is None:
+            return {}
+        try:
+            return {"parsed": read_answer(text, self.form.model_validate)}
+        except ValueError:
+            return {}  # the text says what the model said; who parses it gets the error
+
+
+class _Held:
+    """The chunk of a stream that is not given out yet."""
+
+    def __init__(self, expected: Expected) -> None:
+        self._expected = expected
+        self._text: list[str] = []
+        self._is_called = False
+        self.chunk: ChatGenerationChunk | None = None
+
+    def change(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk | None:
+        before, self.chunk = self.chunk, chunk
+        message = chunk.message
+        assert isinstance(message, AIMessageChunk)
+        self._text.append(message.text)
+        self._is_called = self._is_called or bool(message.tool_call_chunks)
+        return before
+
+    def last(self) -> ChatGenerationChunk:
+        assert self.chunk is not None
+        text = "".join(self._text)
+        self._expected._check(text, called=self._is_called)
+        self.chunk.message.additional_kwargs |= self._expected._parsed(text)
+        return self.chunk

@@ -1,0 +1,242 @@
+"""What the classes have in common: how the service is reached, and what of it may change.
+
+Laws of this file: the token, a proxy's password and a header that may carry a credential go into
+the client and into no field, so that no dump, repr, pickle or trace of an object holds them. What
+the client was made with cannot change afterwards; assigning it is an error that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from llama_index.core.schema import BaseComponent
+from pydantic import ConfigDict, Field, SecretStr, ValidationError
+from pydantic.json_schema import SkipJsonSchema
+
+from modelscope_transport.client import Client
+from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.quota import Quota
+
+from ._arguments import Argument, settle
+from .errors import ModelScopeConfigurationError, native_errors
+
+__all__ = ["ConnectedComponent", "client_for", "quota_of"]
+
+# What a client is made of, and cannot change afterwards.
+_REACH: Final = (
+    "api_key",
+    "base_url",
+    "timeout",
+    "max_retries",
+    "default_headers",
+    "proxy",
+    "http_client",
+    "async_http_client",
+)
+_FIXED: Final = frozenset({*_REACH, "api_base", "client"} - {"timeout"})
+_CREDENTIAL: Final = re.compile(
+    r"auth|bearer|cookie|cred|jwt|key|pass|secret|session|sign|token", re.IGNORECASE
+)
+_LONG_WORD: Final = re.compile(r"\S{20}")
+_LONGEST_SHOWN: Final = 60
+
+
+class ConnectedComponent(BaseComponent):
+    """The part of every class that reaches the service.
+
+    Attributes:
+        ARGUMENTS: what the class takes, renames and refuses beside its fields.
+        MODEL: name of the field with the model ID; the class takes the other name too.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    ARGUMENTS: ClassVar[Mapping[str, Argument]] = {}
+    MODEL: ClassVar[str] = "model"
+
+    base_url: str = Field(description="Address of the service; fixed at construction.")
+    timeout: float | None = Field(default=None, description="Total deadline of a call, seconds.")
+    max_retries: int | None = Field(
+        default=None,
+        description="Further attempts after the first; None: the client's own number, 2.",
+    )
+    default_headers: dict[str, str] | None = Field(
+        default=None,
+        description="Further headers of every request, but for those that may be a credential.",
+    )
+    client: SkipJsonSchema[Client] = Field(
+        exclude=True, repr=False, description="The connections in use."
+    )
+
+    def __init__(self, **arguments: Any) -> None:
+        """Make the object of arguments in any of the names that the class takes."""
+        with native_errors():
+            fields = _constructed(type(self), arguments)
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ModelScopeConfigurationError(_said(type(self), error)) from None
+
+    @property
+    def api_base(self) -> str:
+        """The address of the service by its other name."""
+        return self.base_url
+
+    @property
+    def quota(self) -> Quota:
+        """What is left for this model today, read from the ledger alone; see `quota_of`."""
+        return quota_of(self.client, getattr(self, self.MODEL))
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Refuse to change what would have no effect.
+
+            Raises:
+                ModelScopeConfigurationError: the client was made with it.
+            """
+            self._check_changeable(name)
+            super().__setattr__(self._own_name(name), value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with the same client.
+
+        Args:
+            update: fields that are other in the copy.
+            deep: whether the fields' values are copied too; the client never is.
+
+        Raises:
+            ModelScopeConfigurationError: an update of what the client was made with.
+        """
+        for name in update or ():
+            self._check_changeable(name)
+        own = {self._own_name(name): value for name, value in (update or {}).items()}
+        return super().model_copy(update=own, deep=deep)
+
+    @classmethod
+    def _own_name(cls, name: str) -> str:
+        return cls.MODEL if name in ("model", "model_name") else name
+
+    @classmethod
+    def _check_changeable(cls, name: str) -> None:
+        if name in _FIXED:
+            raise ModelScopeConfigurationError(
+                f"{name} is fixed at construction, since connections and the account's ledger "
+                f"depend on it. Make another object: {cls.__name__}(…, {name}=…)."
+            )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As core does it; a client out of a pickle brings what it was made with."""
+        fields = dict(state["__dict__"])
+        made_with = {name: fields.pop(name, None) for name in ("max_retries", "default_headers")}
+        super().__setstate__({**state, "__dict__": fields})
+        self.__dict__.update(made_with)
+
+    def __repr_args__(self) -> list[tuple[str, Any]]:
+        """The model, and what is short and not as it is by default."""
+        shown = [(self.MODEL, getattr(self, self.MODEL))]
+        for name, field in type(self).model_fields.items():
+            value = self.__dict__.get(name)
+            plain = isinstance(value, str | int | float | list | dict)
+            default = field.get_default(call_default_factory=True, validated_data={})
+            short = plain and len(repr(value)) <= _LONGEST_SHOWN
+            if short and field.repr and name != self.MODEL and value != default:
+                shown.append((name, value))
+        return shown
+
+
+def client_for(
+    client: Client | None = None,
+    *,
+    api_key: str | SecretStr | None = None,
+    async_http_client: Any = None,
+    **settings: Any,
+) -> Client:
+    """The shared client, or one of the object's own.
+
+    The token goes into the client and nowhere else: a field would show in dumps and pickles.
+
+    Raises:
+        ConfigurationError: no token, something that cannot be sent, or a client beside what it is
+            made of.
+    """
+    settings = {name: value for name, value in settings.items() if value is not None}
+    if client is None:
+        if isinstance(api_key, SecretStr):
+            api_key = api_key.get_secret_value()
+        if async_http_client is not None:
+            settings["http_async_client"] = async_http_client
+        return Client(api_key, **settings)
+    if not isinstance(client, Client):
+        raise ConfigurationError(
+            f"client is a {type(client).__name__}; it must be a modelscope_transport.Client, "
+            "which serves sync and async calls alike."
+        )
+    settings.pop("timeout", None)  # a deadline can be set for each call
+    if settings.get("base_url") == client.base_url:
+        del settings["base_url"]
+    beside = [*settings, *(["api_key"] if api_key is not None else [])]
+    beside += ["async_http_client"] if async_http_client is not None else []
+    if beside:
+        raise ConfigurationError(
+            f"A client brings its own {', '.join(beside)}: pass it to modelscope_transport.Client, "
+            "or leave client out."
+        )
+    return client
+
+
+def quota_of(client: Client, model: str) -> Quota:
+    """The pool that decides how many more calls a model may get today, and how it is known.
+
+    It is read from the ledger alone: no request, no cost. The ledger's file is read here, so in an
+    event loop ask ``await llm.client.aio.quota(model)``; ``llm.client.quotas()`` gives all pools.
+
+    Raises:
+        ModelScopeConfigurationError: the ledger is switched off, or cannot be used.
+    """
+    with native_errors():
+        return client.quota(model)
+
+
+def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an object: every argument under its own name, and the client."""
+    # class_name is how a dump says whose it is, also inside of another object's dump
+    known = {*owner.model_fields, *_REACH, "class_name"}
+    hint = " A field of the request's body goes in extra_body."
+    fields = settle(arguments, known, owner.ARGUMENTS, owner=owner.__name__, hint=hint)
+    fields.pop("class_name", None)
+    if not fields.get(owner.MODEL):
+        raise ConfigurationError(f"Name a model: {owner.__name__}({owner.MODEL}='owner/name').")
+    reach = {name: fields.pop(name, None) for name in _REACH}
+    client = client_for(fields.pop("client", None), **reach)
+    return fields | {
+        "base_url": client.base_url,
+        "timeout": reach["timeout"],
+        "max_retries": reach["max_retries"],
+        "default_headers": _without_credentials(reach["default_headers"]),
+        "client": client,
+    }
+
+
+def _without_credentials(headers: Mapping[str, str] | None) -> dict[str, str] | None:
+    """The headers that a dump may hold: no name of a credential, no value as long as one."""
+    plain = {
+        name: value
+        for name, value in (headers or {}).items()
+        if not _CREDENTIAL.search(name) and not _LONG_WORD.search(value)
+    }
+    return plain or None
+
+
+def _said(owner: type[ConnectedComponent], error: ValidationError) -> str:
+    """What pydantic refused, in one sentence; a value is shown only where it is a plain one."""
+    said = []
+    for one in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in one["loc"]) or "the arguments"
+        value = one.get("input")
+        plain = isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_SHOWN
+        shown = f" (it is {value!r})" if plain else ""
+        said.append(f"{where}: {one['msg']}{shown}")
+    return f"{owner.__name__} cannot be made: {'; '.join(said)}."

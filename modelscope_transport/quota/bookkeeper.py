@@ -1,0 +1,264 @@
+"""The ledger's work on an account, written once for threads and event loops.
+
+Each piece is a generator of what it wants of the store, see ``runner.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from .allowance import Allowance, day_of, end_of, granted_a_day
+from .budget import Budget
+from .cells import (
+    ACCOUNT,
+    BALANCE,
+    BLOCKED_UNTIL,
+    DAY,
+    LOTS,
+    LOTS_VERSION,
+    PRICE,
+    REFUSALS,
+    REFUSED_AT,
+    SERVICE_TIME,
+)
+from .clock import AccountClock
+from .evidence import (
+    bucket_of,
+    of_block,
+    of_end,
+    of_headers,
+    of_open,
+    of_success,
+    of_trial_end,
+    of_unexplained,
+)
+from .looking import of_report, question_for, take_lease
+from .lots import Lot, granted
+from .outage import Downgraded, StandIn
+from .program import ReservationProgram, block_in, build, price_of
+from .reservation import QuotaBlock, Reservation, pools_of
+from .runner import Runner, Work
+from .steps import LASTING, Step
+
+__all__ = ["NO_BUDGET", "Bookkeeper"]
+
+NO_BUDGET = Budget()
+
+
+class Bookkeeper:
+    """Reserves, settles and learns.
+
+    Args:
+        runner: what runs the work on a store.
+        clock: seconds since the epoch; by default the service's time, learnt from its replies.
+    """
+
+    def __init__(self, runner: Runner, clock: Callable[[], float] | None) -> None:
+        self.runner = runner
+        self._clock = clock
+        self._clocks: dict[str, AccountClock] = {}
+        self._programs: dict[tuple[str, str, str | None], tuple[Any, ReservationProgram]] = {}
+        # When a call of an account to a model last succeeded, by this process's knowledge.
+        self._succeeded: dict[tuple[str, str], float] = {}
+
+    def reserving(
+        self, account: str, model: str, tier: str | None, budget: Budget
+    ) -> Work[Reservation | QuotaBlock]:
+        """Build the program and run it, until it holds or is refused."""
+        runner = self.runner
+        if account not in runner.seen:
+            yield from runner.look(account)
+        while True:
+            now, day, confirmed = self.today(account)
+            bounds = self._bounded(budget)
+            if not confirmed and bounds != NO_BUDGET:
+                return (yield from self._asking(account, _unconfirmed(day), now))
+            program = self._program(account, model, tier, bounds, now, day)
+            try:
+                ran = yield from runner.run(account, now, program.tests, program.changes)
+            except Downgraded:
+                continue
+            if ran.failed is None:
+                return program.reservation.granted(ran.pages, now)
+            refusal = program.refusal(ran)
+            if refusal is not None and not (yield from self._ends_pause(account, model, refusal)):
+                return (yield from self._asking(account, refusal, now))
+
+    def settling(
+        self,
+        reservation: Reservation,
+        charged: bool | None,
+        allowance: Allowance | None,
+        block: QuotaBlock | None,
+        unexplained: str | None,
+        at: float | None,
+    ) -> Work[None]:
+        """Close a reservation, with what its reply taught."""
+        account, model, runner = reservation.account, reservation.model, self.runner
+        cells = yield from runner.look(account)
+        now = self.now(account)
+        changes = [] if charged is None else of_end(reservation, charged=charged)
+        if charged and cells.get(REFUSALS.name(model)):
+            changes += of_success(model, cells)
+        elif reservation.refusals and unexplained is None:
+            changes += of_trial_end(model, cells, now)
+        if block is not None:
+            changes += of_block(block, cells, now, reservation.reserved_at)
+        if unexplained is not None:
+            changes += of_unexplained(reservation, cells, now, unexplained)
+        if allowance is not None:
+            pages = yield from runner.read(account, (LASTING, day_of(now)))
+            tests, more = of_headers(reservation, allowance, pages, now, charged=bool(charged))
+            ran = yield from runner.run(account, now, tests, [*changes, *more])
+            if ran.failed is None:
+                return
+        yield from runner.run(account, now, (), changes)
+
+    def defer(
+        self,
+        reservation: Reservation,
+        charged: bool | None,
+        allowance: Allowance | None,
+        block: QuotaBlock | None,
+        unexplained: str | None,
+        at: float | None,
+    ) -> bool:
+        """Settle without touching the store, where that can wait."""
+        account, model = reservation.account, reservation.model
+        seen = self.runner.seen.get(account, {})
+        if at is not None or (charged and SERVICE_TIME.word not in seen):
+            self.observe(account, at)
+        if block is not None or unexplained is not None or allowance is not None:
+            return False
+        if charged is False or reservation.refusals or REFUSALS.name(model) in seen:
+            return False
+        if charged:
+            self._succeeded[account, model] = self.now(account)
+            self.runner.defer(account, of_end(reservation, charged=True))
+        return True
+
+    def blocking(self, account: str, block: QuotaBlock) -> Work[None]:
+        """Block a pool."""
+        cells = yield from self.runner.look(account)
+        now = self.now(account)
+        yield from self.runner.run(account, now, (), of_block(block, cells, now))
+
+    def looking(self, account: str, model: str, tier: str | None) -> Work[QuotaBlock | None]:
+        """What forbids a call now."""
+        cells = yield from self.runner.look(account)
+        now = self.now(account)
+        pools = pools_of(model)
+        for pool in pools:
+            if cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now:
+                return block_in(cells, pool)
+        if ACCOUNT in pools and cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) > now:
+            price, _ = price_of(tier, cells)
+            return block_in(cells, BALANCE) if price >= cells.get(PRICE.name(BALANCE), 0) else None
+        return None
+
+    def _asking(self, account: str, refusal: QuotaBlock, now: float) -> Work[QuotaBlock]:
+        """The refusal, and what to ask the service first, if this process is to do so."""
+        cells = self.runner.seen[account]
+        question = question_for(refusal, self.clock_of(account).is_sure, cells, now)
+        if question is None:
+            return refusal
+        ran = yield from self.runner.run(account, now, *take_lease(question, cells, now))
+        return refusal if ran.failed is not None else replace(refusal, ask=question)
+
+    def _ends_pause(self, account: str, model: str, refusal: QuotaBlock) -> Work[bool]:
+        """Whether a success that this process has had since ends the pause of a model."""
+        cells = self.runner.seen[account]
+        refused_at = cells.get(REFUSED_AT.name(model), 0.0)
+        if refusal.reason != "unexplained":
+            return False
+        if self._succeeded.get((account, model), 0.0) <= refused_at:
+            return False
+        changes = of_success(model, cells)
+        yield from self.runner.run(account, self.now(account), (), changes)
+        return True
+
+    def reporting(self, account: str, tenths: int) -> Work[None]:
+        """Take a balance over."""
+        cells = yield from self.runner.look(account)
+        for _ in range(5):
+            now = self.now(account)
+            tests, changes = of_report(cells, tenths, now)
+            ran = yield from self.runner.run(account, now, tests, changes)
+            if ran.failed is None:
+                return
+            cells = ran.pages[LASTING]
+        yield from self.runner.run(account, now, (), changes)
+
+    def granting(self, account: str, lots: Sequence[Lot]) -> Work[None]:
+        """Add lots."""
+        cells = yield from self.runner.look(account)
+        while True:
+            now = self.now(account)
+            same = Step("same", LASTING, LOTS_VERSION.word, cells.get(LOTS_VERSION.word, 0))
+            changes = [*granted(cells, lots, now), *of_open(cells, ACCOUNT, BALANCE)]
+            ran = yield from self.runner.run(account, now, (same,), changes)
+            if ran.failed is None:
+                return
+            cells = ran.pages[LASTING]
+
+    # --- time and day ---------------------------------------------------------------------
+
+    def _program(
+        self, account: str, model: str, tier: str | None, budget: Budget, now: float, day: str
+    ) -> ReservationProgram:
+        """The program of a reservation; the last one again where it still holds."""
+        cells = self.runner.seen.setdefault(account, {})
+        rests_on = (
+            budget,
+            day,
+            bucket_of(now),
+            DAY.word in cells,
+            cells.get(LOTS_VERSION.word),
+            cells.get(REFUSALS.name(model)),
+        )
+        key = (account, model, tier)
+        last = self._programs.get(key)
+        if last is not None and last[0] == rests_on:
+            return last[1]
+        program = build(account, model, tier, budget, cells, now, day)
+        # What is drawn from lots, and who tries after a refusal, is worked out each time.
+        if not (cells.get(LOTS.word) or program.reservation.refusals or budget.keep is not None):
+            self._programs[key] = rests_on, program
+        return program
+
+    def _bounded(self, budget: Budget) -> Budget:
+        """The budget; while only a share of a limit may be used, there must be one."""
+        store = self.runner.store
+        if isinstance(store, StandIn) and store.shares and budget.calls is budget.magicubes is None:
+            return replace(budget, magicubes=granted_a_day())
+        return budget
+
+    def clock_of(self, account: str) -> AccountClock:
+        """The clock of an account."""
+        clock = self._clocks.get(account)
+        return clock or self._clocks.setdefault(account, AccountClock(self._clock))
+
+    def now(self, account: str) -> float:
+        """Seconds since the epoch."""
+        return self.clock_of(account).now(self.runner.seen.get(account, {}))
+
+    def today(self, account: str) -> tuple[float, str, bool]:
+        """The time, the day of the allowance, and whether the day is confirmed."""
+        cells, clock = self.runner.seen.get(account, {}), self.clock_of(account)
+        now = clock.now(cells)
+        return now, *clock.day(now, cells)
+
+    def observe(self, account: str, at: float | None) -> None:
+        """Learn the time of a reply; ``None``: it did not say."""
+        steps = self.clock_of(account).observe(at, self.runner.seen.get(account, {}))
+        self.runner.defer(account, steps)
+
+
+def _unconfirmed(day: str) -> QuotaBlock:
+    """The refusal while only this host's clock says that a day has begun."""
+    return QuotaBlock(
+        scope="account", model=None, blocked_until=end_of(day).timestamp(), reason="day"
+    )

@@ -1,0 +1,123 @@
+"""What the service is asked for free, before a pool is called spent again; and what it then says.
+
+One process at a time asks, and no more often than is needed: the right to ask is a lease in the
+ledger. What was said of the balance opens the prices that it pays, and blocks the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import to_builtins
+
+from .allowance import tenths_of
+from .cells import (
+    ACCOUNT,
+    ASK_AGAIN_AT,
+    BALANCE,
+    BLOCK,
+    BLOCKED_UNTIL,
+    EARNINGS,
+    LOT_SPENT,
+    LOTS_VERSION,
+    OBSERVED_AT,
+    PRICE,
+    RATE,
+    UNIT,
+)
+from .evidence import TRIED_AFTER, of_open
+from .lots import filled, reported
+from .reservation import QuotaBlock
+from .steps import LASTING, Step
+
+__all__ = ["of_report", "of_statement", "question_for", "take_lease"]
+
+# Seconds between two questions: for the balance, and for the time.
+_BETWEEN = {"balance": 300.0, "time": 60.0}
+
+Question = Literal["balance", "time"]
+
+
+def question_for(
+    refusal: QuotaBlock, is_sure: bool, cells: Mapping[str, Any], now: float
+) -> Question | None:
+    """What may show that a refusal is out of date; ``None`` for nothing, or not yet.
+
+    Args:
+        refusal: what the ledger would refuse with.
+        is_sure: whether the time is the service's.
+        cells: the lasting page.
+        now: seconds since the epoch.
+    """
+    question: Question | None = None
+    if refusal.reason == "day" or (refusal.reason != "unexplained" and not is_sure):
+        question = "time"
+    if (
+        refusal.reason in ("spent", "kept")
+        and refusal.scope == "account"
+        and refusal.unit != "calls"
+    ):
+        question = "balance"  # whose reply says the time as well
+    if question is None or cells.get(ASK_AGAIN_AT.name(question), 0.0) > now:
+        return None
+    return question
+
+
+def take_lease(
+    question: Question, cells: Mapping[str, Any], now: float
+) -> tuple[list[Step], list[Step]]:
+    """The program that lets one process ask: until it may be asked again, no other does.
+
+    The balance may also be asked for as soon as a lot ends: the next one may be granted then.
+    """
+    again = now + _BETWEEN[question]
+    if question == "balance":
+        ends = [lot.expires_at for lot in filled(cells, now) if lot.expires_at is not None]
+        again = min([again, *ends])
+    cell = ASK_AGAIN_AT.name(question)
+    return [Step("not_before", LASTING, cell)], [Step("put", LASTING, cell, again)]
+
+
+def of_report(cells: Mapping[str, Any], tenths: int, now: float) -> tuple[list[Step], list[Step]]:
+    """What a balance that the service reports says: what is left, and which prices it pays."""
+    tests = [Step("same", LASTING, LOTS_VERSION.word, cells.get(LOTS_VERSION.word, 0))]
+    tests += [
+        Step("same", LASTING, LOT_SPENT.name(lot.name), lot.spent) for lot in filled(cells, now)
+    ]
+    changes = [
+        *reported(cells, tenths, now),
+        Step("put", LASTING, OBSERVED_AT.name(BALANCE), now),
+        Step("put", LASTING, UNIT.word, "magicubes"),
+    ]
+    spent = cells.get(BLOCK.name(ACCOUNT))
+    if tenths > 0 and spent is not None and spent.get("unit") != "calls":
+        changes += of_open(cells, ACCOUNT)
+    if BLOCKED_UNTIL.name(BALANCE) not in cells:
+        return tests, changes
+    if tenths >= cells.get(PRICE.name(BALANCE), 0):
+        return tests, changes + of_open(cells, BALANCE)
+    short = {**cells[BLOCK.name(BALANCE)], "price": (tenths + 1) / 10}
+    return tests, [
+        *changes,
+        Step("put", LASTING, PRICE.name(BALANCE), tenths + 1),
+        Step("put", LASTING, BLOCK.name(BALANCE), short),
+        Step("put", LASTING, BLOCKED_UNTIL.name(BALANCE), now + TRIED_AFTER),
+    ]
+
+
+def of_statement(
+    rates: Mapping[str, float] | None,
+    earnings: Sequence[tuple[str, float, float]] | None,
+    now: float,
+) -> list[Step]:
+    """What the service's books say: prices by class, and what today still grants."""
+    changes = [
+        Step("put", LASTING, RATE.name(name), tenths_of(price))
+        for name, price in (rates or {}).items()
+    ]
+    if earnings is not None:
+        changes.append(
+            Step("put", LASTING, EARNINGS.word, [round(now), to_builtins(list(earnings))])
+        )
+    return changes

@@ -1,0 +1,64 @@
+"""Damaged cells: how they are found, and what is left of an account without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .cells import BLOCK, CELL_KINDS, EARNINGS, LOTS, SHARE, CellKind
+from .reservation import QuotaBlock
+from .steps import Step, Store
+
+__all__ = ["damage_in", "mend"]
+
+_TABLES: dict[str, Any] = {
+    BLOCK.word: QuotaBlock,
+    LOTS.word: list[tuple[str, int, float | None]],
+    EARNINGS.word: tuple[float, list[tuple[str, float, float]]],
+    SHARE.word: dict[str, Any],
+}
+
+
+def damage_in(cells: Mapping[str, Any], page: str) -> list[str]:
+    """The names of a page's cells that hold what they cannot hold."""
+    return [name for name, value in cells.items() if not _is_sound(name, value, bool(page))]
+
+
+def _is_sound(name: str, value: Any, daily: bool) -> bool:
+    kind = CELL_KINDS.get(name.partition(" ")[0])
+    if kind is None or kind.read(name) is None:
+        return True  # of a later version: left alone
+    if kind.word in _TABLES:
+        try:
+            msgspec.convert(value, _TABLES[kind.word])
+        except msgspec.ValidationError:
+            return False
+        return True
+    return _is_number(kind, value) if kind.unit != "text" else isinstance(value, str)
+
+
+def _is_number(kind: CellKind, value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int | float if kind.unit in ("seconds", "calls") else int)
+
+
+def mend(store: Store) -> list[str]:
+    """Drop the damaged cells of all accounts.
+
+    Returns:
+        Their names.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+    dropped = []
+    for account in store.accounts():
+        for page, cells in store.pages(account).items():
+            damaged = damage_in(cells, page)
+            if damaged:
+                store.run(account, 0.0, (), [Step("drop", page, name) for name in damaged])
+            dropped += damaged
+    return dropped

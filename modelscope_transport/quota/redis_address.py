@@ -1,0 +1,171 @@
+"""The address of a Redis or Valkey, in the forms of redis-py and a few more.
+
+``redis://``, ``rediss://`` (TLS) and ``unix://`` mean what redis-py means by them, with all of its
+options in the query. ``valkey://`` and ``valkeys://`` are the same for Valkey. A server that is a
+node of a cluster is seen to be one and is used as such. ``redis+sentinel://host:26379,other:26379/
+NAME/0`` names the sentinels and the service that they watch.
+
+The query may also say ``when_down=`` and ``patience=``, which are this package's own.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any
+
+from msgspec import Struct
+
+from ..errors import ConfigurationError
+
+__all__ = ["SCHEMES", "RedisAddress", "shown"]
+
+_ALIASES = {"valkey": "redis", "valkeys": "rediss"}
+_SENTINELS = ("redis+sentinel://", "rediss+sentinel://")
+SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    *(f"{alias}://" for alias in _ALIASES),
+    *_SENTINELS,
+)
+# A server that does not answer must not hold a call up for long.
+_PATIENCE = 2.0
+_OURS = ("when_down", "patience")
+
+
+class RedisAddress(Struct):
+    """Where a Redis is, and how long it may take.
+
+    Attributes:
+        url: as redis-py takes it, or of sentinels.
+        patience: seconds that one question may take.
+        shown: the address fit for a message: without user name, password and options.
+        is_cluster: whether the server is a node of a cluster; found out at the first use.
+    """
+
+    url: str
+    patience: float
+    shown: str
+    is_cluster: bool = False
+
+    @classmethod
+    def parse(cls, url: str, patience: float | None = None) -> RedisAddress:
+        """Read an address.
+
+        Raises:
+            ConfigurationError: ``patience`` is no number above 0.
+        """
+        parts = urllib.parse.urlsplit(url)
+        query = urllib.parse.parse_qsl(parts.query)
+        try:
+            said = float(dict(query).get("patience", _PATIENCE))
+        except ValueError:
+            said = 0.0
+        seconds = said if patience is None else patience
+        if not 0 < seconds < 3600:
+            raise ConfigurationError(
+                f"patience of the ledger at {shown(url)} must be a number of seconds above 0: how "
+                "long one question to the Redis may take."
+            )
+        theirs = urllib.parse.urlencode([pair for pair in query if pair[0] not in _OURS])
+        scheme = _ALIASES.get(parts.scheme, parts.scheme)
+        plain = parts._replace(scheme=scheme, query=theirs).geturl()
+        return cls(plain, seconds, shown(url))
+
+    def client(self) -> Any:
+        """A client for threads; finds out whether the server is a node of a cluster."""
+        import redis
+        import redis.sentinel
+
+        if self.url.startswith(_SENTINELS):
+            return self._through_sentinels(redis.sentinel.Sentinel)
+        if not self.is_cluster:
+            client = redis.Redis.from_url(self.url, **self._options())
+            self.is_cluster = _is_cluster(client, redis)
+            if not self.is_cluster:
+                return client
+            client.close()
+        return redis.RedisCluster.from_url(self.url, **self._options(cluster=True))
+
+    def asyncio_client(self) -> Any:
+        """A client for the event loop that runs, after `client` has seen what the server is."""
+        import redis
+        import redis.asyncio
+        import redis.asyncio.sentinel
+
+        if self.url.startswith(_SENTINELS):
+            return self._through_sentinels(redis.asyncio.sentinel.Sentinel)
+        if self.is_cluster:
+            options = self._options(cluster=True)
+            return redis.asyncio.RedisCluster.from_url(self.url, **options)
+        client = redis.asyncio.Redis.from_url(self.url, **self._options())
+        client.connection_pool.connection_class = _ending_with_its_loop(
+            client.connection_pool.connection_class
+        )
+        return client
+
+    def _options(self, *, cluster: bool = False) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "socket_timeout": self.patience,
+            "socket_connect_timeout": self.patience,
+            "protocol": 2,
+        }
+        # No retries of its own: a script that was sent may have run. A cluster asks again only
+        # where a key has moved.
+        return options if cluster else {**options, "retry": None}
+
+    def _through_sentinels(self, sentinel: Any) -> Any:
+        """The server that the sentinels call the master; the address names both."""
+        parts = urllib.parse.urlsplit(self.url)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        user, _, password = credentials.partition(":")
+        service, _, database = parts.path.strip("/").partition("/")
+        options: dict[str, Any] = {
+            "socket_timeout": self.patience,
+            "socket_connect_timeout": self.patience,
+            "username": urllib.parse.unquote(user) or None,
+            "password": urllib.parse.unquote(password) or None,
+            "db": int(database or 0),
+            "ssl": parts.scheme.startswith("rediss"),
+            "protocol": 2,
+        }
+        asked = dict(urllib.parse.parse_qsl(parts.query))
+        of_sentinels: dict[str, Any] = {
+            name.removeprefix("sentinel_"): value
+            for name, value in asked.items()
+            if name.startswith("sentinel_")
+        }
+        of_sentinels |= {"socket_timeout": self.patience, "ssl": options["ssl"]}
+        watchers = sentinel(
+            [_host_and_port(host) for host in hosts.split(",")], sentinel_kwargs=of_sentinels
+        )
+        return watchers.master_for(service or "mymaster", **options)
+
+
+def shown(url: str) -> str:
+    """An address fit for a message: without user name, password and options."""
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return (host, int(port)) if host else (port, 26379)
+
+
+def _is_cluster(client: Any, redis: Any) -> bool:
+    try:
+        return bool(client.info("cluster").get("cluster_enabled"))
+    except redis.ResponseError:  # a user that may not ask
+        return False
+
+
+def _ending_with_its_loop(connection_class: Any) -> Any:
+    """Connections that close without a warning when their event loop is gone."""
+
+    def close(self: Any) -> None:
+        writer = getattr(self, "_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    return type(connection_class.__name__, (connection_class,), {"__del__": close})

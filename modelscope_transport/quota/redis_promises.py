@@ -1,0 +1,51 @@
+"""Whether a Redis keeps what it is given: looked at once, with one warning where it may not."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from .redis_address import RedisAddress
+
+__all__ = ["look_at"]
+
+_warned: set[str] = set()
+
+
+def look_at(address: RedisAddress, client: Any) -> None:
+    """Warn once of a server that may forget what was spent.
+
+    Whoever may not ask it (an ACL, a managed server) is not warned.
+    """
+    weak = _forgets(client)
+    if weak and address.shown not in _warned:
+        _warned.add(address.shown)
+        warnings.warn(
+            f"The ledger: the Redis at {address.shown} may forget what was spent: "
+            f"{' and '.join(weak)}. See docs/allowance.md.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _forgets(client: Any) -> list[str]:
+    import redis
+
+    weak = []
+    try:
+        memory = _one(client.info("memory"))
+        if memory.get("maxmemory") and memory.get("maxmemory_policy", "noeviction") != "noeviction":
+            weak.append(f"it evicts keys when its memory is full ({memory['maxmemory_policy']})")
+        lasting = _one(client.info("persistence"))
+        saves = _one(client.config_get("save")).get("save", "?")
+        if not lasting.get("aof_enabled") and saves == "":
+            weak.append("it keeps nothing over a restart (neither AOF nor snapshots)")
+    except redis.ResponseError:  # a user that may not ask
+        pass
+    return weak
+
+
+def _one(answer: dict[str, Any]) -> dict[str, Any]:
+    """A server's answer; of a cluster, the first node's."""
+    first = next(iter(answer.values()), None)
+    return first if isinstance(first, dict) and ":" in next(iter(answer)) else answer

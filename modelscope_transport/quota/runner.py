@@ -1,0 +1,186 @@
+"""Runs the ledger's work on a store, in a thread or in an event loop.
+
+The work is written once, as generators that yield what they want of the store: ``("run", …)`` or
+``("read", …)``. An event loop awaits a store that has an asyncio client, and gives any other store
+that does I/O to a few threads, which are the ledger's own: those of the loop may be filled with
+calls that wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from ..errors import ConfigurationError, ErrorDetails
+from .mending import damage_in
+from .outage import Downgraded, StandIn
+from .steps import LASTING, Pages, Ran, Step, Store, StoreError
+
+__all__ = ["Runner", "Work"]
+
+T = TypeVar("T")
+Wish = tuple[str, tuple[Any, ...]]
+Work = Generator[Wish, Any, T]
+
+# What a cell of another kind than expected leads to.
+_ODD = (TypeError, ValueError, LookupError, AttributeError)
+
+
+class Runner:
+    """One ledger's store, what was last seen in it, and what is still to be written.
+
+    Args:
+        store: where the numbers are kept.
+
+    Attributes:
+        seen: the lasting page of each account as last seen.
+        deferred: changes that nobody waits for; they ride with the account's next program.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.seen: dict[str, dict[str, Any]] = {}
+        self.deferred: dict[str, deque[Step]] = {}
+
+    # --- wishes ---------------------------------------------------------------------------
+
+    def run(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> Work[Ran]:
+        """Run a program, and what was deferred with it."""
+        waiting, flushed = self.deferred.get(account), list[Step]()
+        while waiting:
+            with suppress(IndexError):  # another thread takes of it too
+                flushed.append(waiting.popleft())
+        try:
+            ran: Ran = yield "run", (account, now, tests, [*flushed, *changes])
+        except Downgraded:
+            self.defer(account, flushed)
+            raise
+        if ran.failed is not None:
+            self.defer(account, flushed)
+        self.seen[account] = ran.pages.setdefault(LASTING, {})
+        return ran
+
+    def read(self, account: str, pages: Sequence[str], now: float = 0.0) -> Work[Pages]:
+        """The named pages as they are now, with what was deferred in them."""
+        if self.deferred.get(account):
+            yield from self.run(account, now, (), ())
+        found: Pages = yield "read", (account, pages)
+        if LASTING in pages:
+            self.seen[account] = found.get(LASTING, {})
+        return found
+
+    def look(self, account: str) -> Work[dict[str, Any]]:
+        """The lasting page as it is now."""
+        yield from self.read(account, (LASTING,))
+        return self.seen[account]
+
+    def defer(self, account: str, steps: Sequence[Step]) -> None:
+        """Write these changes with the next program."""
+        if steps:
+            self.deferred.setdefault(account, deque()).extend(steps)
+
+    # --- playing --------------------------------------------------------------------------
+
+    def play(self, account: str, work: Callable[[], Work[T]]) -> T:
+        """Do a piece of work, in this thread.
+
+        Raises:
+            ConfigurationError: the store cannot be used, or holds damaged cells.
+        """
+        try:
+            return self._play(work())
+        except _ODD as error:
+            self._judge_damage(account, error)
+            return self._play(work())
+
+    def _play(self, work: Work[T]) -> T:
+        store = self.store
+        try:
+            word, wish = next(work)
+            while True:
+                try:
+                    found = store.run(*wish) if word == "run" else store.read(*wish)
+                except Downgraded as error:
+                    word, wish = work.throw(error)
+                except StoreError as error:
+                    raise unusable(error) from None
+                else:
+                    word, wish = work.send(found)
+        except StopIteration as stop:
+            done: T = stop.value
+            return done
+
+    async def aplay(self, account: str, work: Callable[[], Work[T]]) -> T:
+        """`play`, for an event loop."""
+        store: Any = self.store
+        if not store.blocking:
+            return self.play(account, work)
+        if not getattr(store, "awaitable", False):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_threads(), self.play, account, work)
+        try:
+            return await self._aplay(work())
+        except _ODD as error:
+            self._judge_damage(account, error)
+            return await self._aplay(work())
+
+    async def _aplay(self, work: Work[T]) -> T:
+        store: Any = self.store
+        try:
+            word, wish = next(work)
+            while True:
+                try:
+                    asked = store.arun(*wish) if word == "run" else store.aread(*wish)
+                    found = await asked
+                except Downgraded as error:
+                    word, wish = work.throw(error)
+                except StoreError as error:
+                    raise unusable(error) from None
+                else:
+                    word, wish = work.send(found)
+        except StopIteration as stop:
+            done: T = stop.value
+            return done
+
+    def _judge_damage(self, account: str, error: Exception) -> None:
+        """Raise the error, as the ledger's own where a cell is damaged.
+
+        A ledger of the usual place goes on in memory.
+        """
+        found = damage_in(self.seen.get(account, {}), LASTING)
+        with suppress(StoreError):
+            for page, cells in self.store.pages(account).items():
+                found += damage_in(cells, page)
+        if not found:
+            raise error
+        cause = StoreError(f"it holds a damaged cell: {found[0]}")
+        if not isinstance(self.store, StandIn):
+            raise unusable(cause) from None
+        self.store.give_up(cause)
+        self.seen.clear()
+
+
+def unusable(error: StoreError) -> ConfigurationError:
+    """The error of a ledger that cannot be used."""
+    return ConfigurationError(
+        f"The ledger: {error}. Mend it (`modelscope-adapters ledger mend`) or remove it, name "
+        "another one in MODELSCOPE_LEDGER, or set that to 'memory' to count in each process alone.",
+        details=ErrorDetails(reason="ledger_unusable"),
+    )
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="modelscope-ledger")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)

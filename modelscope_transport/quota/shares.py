@@ -1,0 +1,217 @@
+"""How many calls to one model the service takes at once, found out together, and shared.
+
+All processes of an account keep one level in the ledger, by AIMD: it grows while calls succeed and
+others are held up, is halved when the service says "too fast", and what proved too many is tried
+again only after many successes. The level is dealt out in slots. A process keeps its slots by a
+lease, so that those of a dead one come back; where there are fewer slots than processes that want
+one, they take turns.
+
+Nothing here is exact to the call: a process may be a moment late in giving a slot back, and then
+the service refuses one call.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NamedTuple
+
+from msgspec import Struct, convert, field, to_builtins
+
+from .bookkeeper import Bookkeeper
+from .cells import SHARE, SHARE_VERSION
+from .runner import Work
+from .steps import Step
+
+__all__ = ["ConcurrencyShare", "Share"]
+
+PAGE = "shares"
+# Seconds: how long slots are kept without a word of their holder, how long a slot is kept while
+# another process has none, and how soon to ask again while slots are lacking, or not.
+_LEASE, _TURN, _SOON, _LATER = 30.0, 0.2, 0.05, 1.0
+# Successes before one more than proved too many is tried again: at first, at least, at most.
+_PATIENCE, _LEAST, _MOST = 32, 8, 256
+
+
+class Share(NamedTuple):
+    """What one process may use of the level now.
+
+    Attributes:
+        slots: calls to the model at once. Where it is below what the process has on their way, it
+            begins no new ones.
+        level: what all processes may use together.
+        renew_in: seconds after which to ask again.
+        epoch: passes with each refusal that has cut the level; see `ConcurrencyShare.update`.
+    """
+
+    slots: int
+    level: int
+    renew_in: float
+    epoch: int
+
+
+class _Holder(Struct):
+    slots: int
+    wanted: int
+    until: float
+    since: float
+
+
+class _Level(Struct):
+    """The level of one model, and who holds what of it."""
+
+    level: int = 1
+    too_many: int | None = None
+    patience: int = _PATIENCE
+    successes: int = 0
+    epoch: int = 0
+    holders: dict[str, _Holder] = field(default_factory=dict)
+
+    def grow(self, successes: int) -> None:
+        """Calls were taken while others were held up: perhaps more can be."""
+        if not any(holder.wanted > holder.slots for holder in self.holders.values()):
+            return
+        for _ in range(successes):
+            self.successes += 1
+            if self.too_many is None:
+                self.level += 1
+            elif self.level + 1 < self.too_many:
+                if self.successes < self.level:
+                    continue
+                self.level += 1
+            elif self.successes >= self.patience:
+                self.level += 1
+                self.too_many = self.level + 1
+                self.patience = max(_LEAST, self.patience // 2)
+            else:
+                continue
+            self.successes = 0
+
+    def shrink(self, epoch: int) -> None:
+        """A call was too fast: half as many from now on.
+
+        Those that were sent before the last such refusal count as one with it.
+        """
+        if epoch != self.epoch:
+            return
+        self.epoch += 1
+        if self.too_many is not None:
+            self.patience = min(_MOST, self.patience * 4)
+        self.too_many = max(2, sum(holder.slots for holder in self.holders.values()))
+        self.level = max(1, self.level // 2)
+        self.successes = 0
+
+    def deal(self, name: str, wanted: int, inside: int, now: float) -> Share:
+        """Give one process its slots."""
+        before = self.holders.pop(name, None)
+        others = [holder for holder in self.holders.values() if holder.wanted]
+        had = before.slots if before is not None else 0
+        since = before.since if before is not None else now
+        slots = self._due(wanted, inside, others, had, since, now)
+        if bool(max(slots, inside)) != bool(had) or before is None:
+            since = now
+        if wanted or inside:
+            self.holders[name] = _Holder(max(slots, inside), wanted, now + _LEASE, since)
+        is_short = wanted > slots or any(other.wanted > other.slots for other in others)
+        return Share(slots, self.level, _SOON if is_short else _LATER, self.epoch)
+
+    def _due(
+        self,
+        wanted: int,
+        inside: int,
+        others: list[_Holder],
+        had: int,
+        since: float,
+        now: float,
+    ) -> int:
+        free = max(0, self.level - sum(other.slots for other in others))
+        fair = max(1, self.level // (len(others) + 1))
+        without = [other for other in others if not other.slots]
+        if had and without and len(others) >= self.level and now - since >= _TURN:
+            return 0  # its turn is over
+        if not had and sum(other.since < since for other in without) >= free:
+            return 0  # others have waited longer
+        lacking = sum(max(0, min(fair, other.wanted) - other.slots) for other in others)
+        return min(wanted, max(min(fair, free), free - lacking))
+
+
+class ConcurrencyShare:
+    """This process's part of the calls that the service takes at once for one model.
+
+    Args:
+        books: the ledger's work.
+        account: whose calls.
+        model: model ID.
+    """
+
+    def __init__(self, books: Bookkeeper, account: str, model: str) -> None:
+        self._books = books
+        self._account = account
+        self._model = model
+        self._name = uuid.uuid4().hex
+
+    def update(
+        self,
+        wanted: int,
+        inside: int,
+        *,
+        successes: int = 0,
+        too_fast: int | None = None,
+    ) -> Share:
+        """Say what is wanted and what was learnt; get the slots that may be used now.
+
+        Args:
+            wanted: calls that are on their way or wait for a slot. 0, with ``inside`` 0, gives
+                all slots back.
+            inside: calls that are on their way.
+            successes: calls that the service has taken since the last update.
+            too_fast: the epoch, as `Share.epoch` was when the call was sent that the service
+                refused for being too fast; ``None`` for none.
+
+        Raises:
+            ConfigurationError: the ledger cannot be used.
+        """
+        return self._books.runner.play(
+            self._account, lambda: self._updating(wanted, inside, successes, too_fast)
+        )
+
+    async def aupdate(
+        self,
+        wanted: int,
+        inside: int,
+        *,
+        successes: int = 0,
+        too_fast: int | None = None,
+    ) -> Share:
+        """`update`, for an event loop."""
+        return await self._books.runner.aplay(
+            self._account, lambda: self._updating(wanted, inside, successes, too_fast)
+        )
+
+    def _updating(
+        self, wanted: int, inside: int, successes: int, too_fast: int | None
+    ) -> Work[Share]:
+        runner = self._books.runner
+        cell, version_cell = SHARE.name(self._model), SHARE_VERSION.name(self._model)
+        pages = yield from runner.read(self._account, (PAGE,))
+        while True:
+            cells: dict[str, Any] = pages.get(PAGE, {})
+            now = self._books.now(self._account)
+            level = convert(cells.get(cell, {}), _Level)
+            level.holders = {
+                name: holder for name, holder in level.holders.items() if holder.until > now
+            }
+            if self._name in level.holders:
+                level.holders[self._name].wanted = wanted
+            level.grow(successes)
+            if too_fast is not None:
+                level.shrink(too_fast)
+            share = level.deal(self._name, wanted, inside, now)
+            same = Step("same", PAGE, version_cell, cells.get(version_cell, 0))
+            changes = [
+                Step("put", PAGE, cell, to_builtins(level)),
+                Step("add", PAGE, version_cell, 1),
+            ]
+            ran = yield from runner.run(self._account, now, (same,), changes)
+            if ran.failed is None:
+                return share
+            pages = ran.pages

@@ -1,0 +1,144 @@
+"""Every stream shape through ChatModelScope and ChatOpenAI: equal, or better with the reason.
+
+Ours must give the truth of a shape, streamed and whole. Theirs gives it too (equal), or the row
+stands in `BETTER` with what they lose; a row there that is equal by now fails as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_openai import ChatOpenAI
+
+from langchain_modelscope import ChatModelScope, ModelScopeError
+
+from .foreign_server import ForeignServer
+from .shapes import ROWS, Row
+
+_USAGE = "token usage that stands on several chunks is added up"
+_COMMENT = "an event without data is an error"
+_THOUGHTS = "thoughts are dropped"
+BETTER: dict[str, str] = {
+    "vllm/usage-on-every-chunk": _USAGE,
+    "newapi/zero-usage": _USAGE,
+    "gemini/usage-with-text": _USAGE,
+    "dynamo/comments": _COMMENT,
+    "sse/retry-and-id": _COMMENT,
+    "modelscope/name-on-each-piece": "the tool is called addaddadd",
+    "proxy/cut": "half an answer is taken for a whole one",
+    "vllm/thoughts": _THOUGHTS,
+    "sglang/thoughts": _THOUGHTS,
+    "deepseek/thoughts": _THOUGHTS,
+    "dashscope/thoughts": _THOUGHTS,
+    "llamacpp/thoughts": _THOUGHTS,
+    "gateway/thoughts-beside-text": _THOUGHTS,
+    "gateway/thoughts-then-call": _THOUGHTS,
+}
+
+
+def row_id(row: Row) -> str:
+    return row.shape.name
+
+
+each_row = pytest.mark.parametrize("row", ROWS, ids=row_id)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForeignServer]:
+    with ForeignServer([row.shape for row in ROWS]) as running:
+        yield running
+
+
+def ours(server: ForeignServer, model: str) -> Any:
+    return ChatModelScope(
+        model=model, base_url=server.base_url, api_key="ms-none", max_retries=0, timeout=20
+    )
+
+
+def theirs(server: ForeignServer, model: str) -> Any:
+    return ChatOpenAI(
+        model=model,
+        base_url=server.base_url,
+        api_key="none",  # type: ignore[arg-type]
+        max_retries=0,
+        timeout=20,
+        stream_usage=True,
+    )
+
+
+def streamed(model: Any) -> AIMessage:
+    first, *others = list(model.stream("Hello"))
+    whole: AIMessage = first + others
+    return whole
+
+
+def truth(row: Row, *, whole: bool = False) -> Any:
+    if row.fails:
+        return "error"
+    return {
+        "text": row.text,
+        "thoughts": row.thoughts,
+        "calls": list(row.calls),
+        "usage": row.usage,
+    }
+
+
+def seen(call: Any) -> Any:
+    """What came: the same form as the truth; an error is one."""
+    try:
+        message = call()
+    except Exception:  # noqa: BLE001 - whatever it is, it is no answer
+        return "error"
+    used = message.usage_metadata
+    assert not message.invalid_tool_calls or not message.tool_calls
+    ids = [call["id"] for call in message.tool_calls]
+    distinct = len(set(ids)) == len(ids) and all(ids)
+    return {
+        "text": message.text,
+        "thoughts": message.additional_kwargs.get("reasoning_content", ""),
+        "calls": [(it["name"], it["args"]) for it in message.tool_calls] if distinct else "ids",
+        "usage": (used["input_tokens"], used["output_tokens"]) if used else None,
+    }
+
+
+@each_row
+@pytest.mark.parametrize("way", ["stream", "invoke", "joined"])
+async def test_ours_gives_what_the_shape_says(server: ForeignServer, row: Row, way: str) -> None:
+    model = ours(server, row.shape.name)
+    if way == "stream":
+        found = seen(lambda: streamed(model))
+    elif way == "invoke":
+        found = seen(lambda: model.invoke("Hello"))
+    else:
+        joined = model.model_copy(update={"streaming": True})
+        found = seen(lambda: joined.invoke("Hello"))
+    assert found == truth(row)
+
+
+@each_row
+async def test_our_async_stream_is_the_sync_one(server: ForeignServer, row: Row) -> None:
+    model = ours(server, row.shape.name)
+    try:
+        first, *others = [chunk async for chunk in model.astream("Hello")]
+    except ModelScopeError:
+        assert row.fails
+        return
+    whole = first + others
+    assert seen(lambda: whole) == truth(row)
+
+
+@each_row
+def test_theirs_is_equal_or_the_reason_stands_here(server: ForeignServer, row: Row) -> None:
+    model = theirs(server, row.shape.name)
+    found = seen(lambda: streamed(model))
+    equal = found == truth(row)
+    assert equal is (row.shape.name not in BETTER), found
+
+
+def test_there_are_enough_rows_and_each_has_a_source() -> None:
+    assert len(ROWS) >= 60
+    assert all(row.shape.source for row in ROWS)
+    assert set(BETTER) <= {row.shape.name for row in ROWS}

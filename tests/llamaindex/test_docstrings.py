@@ -1,0 +1,52 @@
+"""The examples in the classes' docstrings, done."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import llamaindex_modelscope
+from modelscope_transport.emulator import LocalService
+
+BLOCKS = [
+    pytest.param(block, id=f"{name}-{number}")
+    for name in llamaindex_modelscope.__all__
+    for number, block in enumerate(
+        re.findall(
+            r"```python\n(.*?)```",
+            getattr(llamaindex_modelscope, name).__doc__ or "",
+            re.DOTALL,
+        )
+    )
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_example_runs(
+    block: str,
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+    monkeypatch.setenv("MODELSCOPE_API_BASE", service.base_url)
+
+    exec("\n".join(line.removeprefix("        ") for line in block.split("\n")), {})
+
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ModelScope",
+        "ModelScopeEmbedding",
+        "ModelScopeImageToolSpec",
+        "ModelScopePipelineToolSpec",
+        "ModelScopeRerank",
+    ],
+)
+def test_every_class_of_a_task_has_an_example(name: str) -> None:
+    assert any(block.id.startswith(f"{name}-") for block in BLOCKS if block.id)
