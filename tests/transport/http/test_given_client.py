@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -19,15 +17,12 @@ from modelscope_transport import (
     APITimeoutError,
     ChatResult,
     Client,
-    Platform,
     RateLimitError,
     StreamInterruptedError,
     UnexpectedReplyError,
 )
-from modelscope_transport._wire.outcomes import NoReply
-from modelscope_transport.calls.policy import Attempt
 from modelscope_transport.emulator import LocalService
-from tests.transport.callers import CHAT, chat_request, settled
+from tests.transport.callers import chat_request
 from tests.transport.recorded import sample
 
 GOOD = sample("chat/whole").reply.body
@@ -58,7 +53,7 @@ class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 class Given:
-    """A user whose client sends through an httpx client of their own, in both colours."""
+    """A user whose client sends through an httpx client of their own, sync and async."""
 
     def __init__(self, *answers: Any, **options: Any) -> None:
         self.seen: list[httpx.Request] = []
@@ -269,71 +264,3 @@ async def test_the_given_async_clients_own_connections_end_with_the_call() -> No
             with pytest.raises(StreamInterruptedError, match="deadline"):
                 async for _ in stream:
                     pass
-
-
-# --- what was never sent
-
-
-@pytest.mark.parametrize("timeout", [0.2, 5.0], ids=["silent", "hangs up"])
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_what_got_no_farther_than_the_proxy_was_not_sent(
-    asynchronous: bool, timeout: float
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-
-        def serve() -> None:
-            wire, _ = proxy.accept()
-            with wire:
-                wire.recv(65_536)
-                if timeout < 1:
-                    wire.recv(65_536)  # until the caller has left
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        client = Client(
-            "ms-1",
-            base_url="https://h.example/v1",
-            proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}",
-            ledger=None,
-        )
-        attempt, line = Attempt("/chat/completions", b"{}", "a/b", False), client._core.driver
-        deadline = time.monotonic() + timeout
-        if asynchronous:
-            outcome, _ = asyncio.run(line._asend(attempt, deadline, None))
-        else:
-            outcome, _ = line._send(attempt, deadline, None)
-        thread.join(10)
-    assert isinstance(outcome, NoReply)
-    assert not outcome.sent
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_closing_closes_what_leads_to_others_too(asynchronous: bool) -> None:
-    path = "/models"
-    with LocalService() as service, LocalService() as elsewhere, LocalService() as paid:
-        other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
-        client = Client(service.token, base_url=service.base_url, platforms=(other,), ledger=None)
-        line = client._core.driver
-        deadline = time.monotonic() + 20
-        attempts = [
-            Attempt(elsewhere.base_url + path, b"", CHAT, False),
-            Attempt(path, b"", CHAT, False),
-        ]
-
-        async def call() -> None:
-            for attempt in attempts:
-                await line._asend(attempt, deadline, None)
-            await line._platforms[0]._asend(attempts[1], deadline, None)
-            await client.aio.aclose()
-            for each in (service, elsewhere, paid):
-                assert await settled(lambda each=each: each.connections == 0)  # type: ignore[misc]
-
-        if asynchronous:
-            asyncio.run(call())
-            return
-        for attempt in attempts:
-            line._send(attempt, deadline, None)
-        line._platforms[0]._send(attempts[1], deadline, None)
-        client.close()
-        for each in (service, elsewhere, paid):
-            assert asyncio.run(settled(lambda each=each: each.connections == 0))  # type: ignore[misc]
