@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 from modelscope_transport import (
@@ -17,6 +18,7 @@ from modelscope_transport import (
     APITimeoutError,
     ChatResult,
     Client,
+    ConfigurationError,
     RateLimitError,
     StreamInterruptedError,
     UnexpectedReplyError,
@@ -264,3 +266,122 @@ async def test_the_given_async_clients_own_connections_end_with_the_call() -> No
             with pytest.raises(StreamInterruptedError, match="deadline"):
                 async for _ in stream:
                     pass
+
+
+# --- what is theirs, of either library
+
+LIBRARIES = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+
+
+def through(service: LocalService, library: Any, call: str, **theirs: Any) -> Client:
+    """Make one call through a client of theirs, sync or async, and return ours."""
+    hooks = theirs.pop("hooks", {})
+    ours = {"api_key": service.token, "base_url": service.base_url, "ledger": None}
+
+    async def in_a_loop() -> Client:
+        async with library.AsyncClient(**theirs, event_hooks=awaitable(hooks)) as http:
+            client = Client(http_async_client=http, **ours)
+            await client.aio.chat(chat_request())
+            return client
+
+    if call == "async":
+        return asyncio.run(in_a_loop())
+    with library.Client(**theirs, event_hooks=hooks) as http:
+        client = Client(http_client=http, **ours)
+        client.chat(chat_request())
+        return client
+
+
+def awaitable(hooks: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    def of(hook: Any) -> Any:
+        async def call(value: Any) -> None:
+            hook(value)
+
+        return call
+
+    return {name: [of(hook) for hook in found] for name, found in hooks.items()}
+
+
+@LIBRARIES
+@pytest.mark.parametrize("call", ["sync", "async"])
+def test_their_headers_cookies_query_and_hooks_hold(
+    service: LocalService, library: Any, call: str
+) -> None:
+    seen: list[Any] = []
+    through(
+        service,
+        library,
+        call,
+        headers={"X-Team": "blue", "User-Agent": "theirs/1"},
+        cookies={"session": "abc"},
+        params={"tenant": "7"},
+        hooks={"request": [seen.append], "response": [seen.append]},
+    )
+    (request,) = service.requests
+    assert request.headers["x-team"] == "blue"
+    assert request.headers["user-agent"] == "theirs/1"
+    assert request.headers["cookie"] == "session=abc"
+    assert [type(each).__name__ for each in seen] == ["Request", "Response"]
+    assert seen[0].url.params["tenant"] == "7"
+
+
+@LIBRARIES
+@pytest.mark.parametrize("call", ["sync", "async"])
+@pytest.mark.parametrize("theirs", [{"auth": ("me", "word")}, {"headers": {"Authorization": "x"}}])
+def test_the_token_is_ours_whatever_their_auth_says(
+    service: LocalService, library: Any, call: str, theirs: dict[str, Any]
+) -> None:
+    through(service, library, call, **theirs)
+    (request,) = service.requests
+    assert request.headers["authorization"] == f"Bearer {service.token}"
+
+
+@LIBRARIES
+@pytest.mark.parametrize("name", ["ConnectError", "ReadTimeout", "TooManyRedirects", "InvalidURL"])
+def test_an_error_of_either_library_becomes_ours(library: Any, name: str) -> None:
+    def fail(request: Any) -> Any:
+        raise getattr(library, name)("no way")
+
+    transport = library.MockTransport(fail)
+    client = Client(
+        "ms-1",
+        base_url="https://h.example/v1",
+        http_client=library.Client(transport=transport),
+        http_async_client=library.AsyncClient(transport=transport),
+        max_retries=0,
+        ledger=None,
+    )
+    with pytest.raises(APIConnectionError, match="no way"):
+        client.chat(chat_request())
+    with pytest.raises(APIConnectionError, match="no way"):
+        asyncio.run(client.aio.chat(chat_request()))
+
+
+@pytest.mark.parametrize(
+    ("argument", "client", "told"),
+    [
+        ("http_client", httpx.AsyncClient(), "Pass it as http_async_client"),
+        ("http_client", httpx2.AsyncClient(), "Pass it as http_async_client"),
+        ("http_async_client", httpx.Client(), "Pass it as http_client"),
+        ("http_client", object(), "must be an httpx.Client"),
+        ("http_client", httpx.Client, "must be an httpx.Client"),
+        ("http_async_client", "client", "must be an httpx.AsyncClient"),
+    ],
+)
+def test_a_wrong_kind_of_client_is_refused_in_one_sentence(
+    argument: str, client: Any, told: str
+) -> None:
+    user = Client("ms-1", base_url="https://h.example/v1", ledger=None, **{argument: client})
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        user.chat(chat_request())
+    assert str(caught.value).endswith(".")
+    assert len(str(caught.value)) < 200
+
+
+def test_a_client_that_inherits_from_theirs_is_one_too() -> None:
+    class Mine(httpx.Client):
+        pass
+
+    given = Mine(transport=httpx.MockTransport(lambda request: ok()))
+    client = Client("ms-1", base_url="https://h.example/v1", http_client=given, ledger=None)
+    assert client.chat(chat_request()).text == ANSWER
