@@ -59,7 +59,7 @@ class FakeLedger:
             raise OSError("disk full")
         self.settled.append(closing)
 
-    def put_off(self, reservation: Reservation, **closing: Any) -> bool:
+    def defer(self, reservation: Reservation, **closing: Any) -> bool:
         return False
 
     def block(self, account: str, block: QuotaBlock) -> None:
@@ -360,7 +360,7 @@ def test_a_refusal_without_a_reason_has_one_where_others_were_on_their_way(
     judged(exchange, made.run(exchange))
     assert exchange.attempt.verdict.too_fast
     made.close(exchange)
-    assert ledger.settled[0]["strike"] == ("slow" if is_alone else None)
+    assert ledger.settled[0]["unexplained"] == ("slow" if is_alone else None)
     if held is not None:
         held.release()
 
