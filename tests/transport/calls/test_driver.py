@@ -14,9 +14,9 @@ import pytest
 from modelscope_transport import Client, Platform, QuotaExceededError
 from modelscope_transport._wire.failures import judge
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Reply
+from modelscope_transport.answers import Origin
 from modelscope_transport.calls.attempt import Attempt, Flow, Handover
 from modelscope_transport.emulator import LocalService
-from modelscope_transport.types import Origin
 from tests.transport.callers import CHAT, settled
 
 ORIGIN = Origin(CHAT, CHAT, attempts=1)
