@@ -1,0 +1,1 @@
+"""HTTP: the engines that send requests and give replies."""
