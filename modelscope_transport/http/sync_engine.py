@@ -383,7 +383,7 @@ def _head(request: httpx.Request) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s" % field for field in request.headers.raw]
     head = b"\r\n".join((*lines, b"", b""))
-    if not _is_request(head):
+    if head.count(b"\n") != len(lines) + 1 or not _is_request(head):
         raise httpx.LocalProtocolError("a method, path or header that HTTP cannot carry")
     return head
 
