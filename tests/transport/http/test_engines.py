@@ -1,4 +1,4 @@
-"""What holds for both engines, each case over a real socket; see `drivers.py` for their one face."""
+"""What holds for both engines, over a real socket; `drivers.py` gives them one face."""
 
 from __future__ import annotations
 
@@ -255,9 +255,9 @@ def test_a_reply_that_is_none_is_a_protocol_error(engine: Driver, case: str, war
 
 def test_headers_without_number_are_a_protocol_error(engine: Driver) -> None:
     many = b"".join(b"x-%d: 1\r\n" % number for number in range(100_000))
-    with serving(answering(b"HTTP/1.1 200 OK\r\n" + many + b"\r\n")) as server:
-        with pytest.raises(httpx.RemoteProtocolError):
-            engine.send(exchange(server.url()))
+    reply = b"HTTP/1.1 200 OK\r\n" + many + b"\r\n"
+    with serving(answering(reply)) as server, pytest.raises(httpx.RemoteProtocolError):
+        engine.send(exchange(server.url()))
 
 
 def test_what_had_arrived_before_a_break_was_given_out(engine: Driver) -> None:
@@ -284,11 +284,16 @@ def test_a_connection_that_is_reset_is_a_read_error(engine: Driver, said: bytes)
             go_on.wait(10)  # a reset may throw away what was not read yet
         wire.reset()
 
-    with serving(answer) as server:
-        with pytest.raises(httpx.ReadError):
-            opened = engine.open(exchange(server.url(), b"x"))
-            go_on.set()
+    def read(url: str) -> None:
+        opened = engine.open(exchange(url, b"x"))
+        go_on.set()
+        try:
             opened.rest()
+        finally:
+            opened.close()
+
+    with serving(answer) as server, pytest.raises(httpx.ReadError):
+        read(server.url())
 
 
 # --- what stands behind a reply
@@ -384,6 +389,18 @@ def test_a_host_that_is_unknown(engine: Driver, monkeypatch: pytest.MonkeyPatch)
     assert any(isinstance(error, socket.gaierror) for error in causes(caught.value))
 
 
+def test_a_resolver_that_stalls_ends_with_the_connect_limit(
+    engine: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: go_on.wait(10) and [])
+    begun = time.monotonic()
+    with pytest.raises(httpx.ConnectTimeout):
+        engine.send(exchange("http://service.example/", connect=0.3))
+    assert time.monotonic() - begun < 0.3 + SLACK
+    go_on.set()
+
+
 @pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..example", ".example"])
 def test_a_host_that_cannot_be(engine: Driver, host: str) -> None:
     with pytest.raises(httpx.ConnectError):
@@ -416,9 +433,8 @@ def test_a_server_that_speaks_no_tls(make_engine: MakeEngine, tls: Tls) -> None:
         wire.send(OK)
 
     engine = make_engine(lambda: tls.client)
-    with serving(answer) as server:
-        with pytest.raises(httpx.ConnectError):
-            engine.send(exchange(server.url().replace("http:", "https:"), b"secret"))
+    with serving(answer) as server, pytest.raises(httpx.ConnectError):
+        engine.send(exchange(server.url().replace("http:", "https:"), b"secret"))
     assert b"secret" not in b"".join(heard)
 
 
@@ -432,20 +448,19 @@ def test_a_server_that_leaves_in_the_handshake(
             wire.reset()
 
     engine = make_engine(lambda: tls.client)
-    with serving(leave) as server:
-        with pytest.raises(httpx.ConnectError):
-            engine.send(exchange(server.url().replace("http:", "https:"), b"secret"))
+    with serving(leave) as server, pytest.raises(httpx.ConnectError):
+        engine.send(exchange(server.url().replace("http:", "https:"), b"secret"))
 
 
 def test_a_context_that_cannot_be_made_is_asked_for_again(
     make_engine: MakeEngine, tls: Tls
 ) -> None:
-    made = [FileNotFoundError("no such file: ca.pem"), tls.client]
+    made: list[ssl.SSLContext | None] = [None, tls.client]
 
     def make() -> ssl.SSLContext:
         found = made.pop(0)
-        if isinstance(found, Exception):
-            raise found
+        if found is None:
+            raise FileNotFoundError("no such file: ca.pem")
         return found
 
     engine = make_engine(make)
@@ -478,10 +493,10 @@ def test_no_descriptor_is_left(engine: Driver) -> None:
 def test_an_address_that_is_silent_gives_way_to_the_next(
     engine: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(answering(OK)) as server, deaf() as silent:
+    with serving(answering(OK)) as server, deaf() as port_of_none:
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-            for port in (silent, server.port)
+            for port in (port_of_none, server.port)
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         request = exchange(f"http://service.example:{server.port}/", connect=3.0)
@@ -527,8 +542,13 @@ def drips(head: bytes, drop: bytes) -> Script:
     return script
 
 
-DRIPS = {
-    "silence": lambda wire: (wire.request(), wire.stall()),
+def silent(wire: Wire) -> None:
+    wire.request()
+    wire.stall()
+
+
+DRIPS: dict[str, Script] = {
+    "silence": silent,
     "status line": drips(b"HTTP/1.1 200 ", b"x"),
     "headers": drips(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"),
     "header": drips(b"HTTP/1.1 200 OK\r\nx: ", b"y"),
@@ -592,12 +612,12 @@ def test_a_handshake_that_stalls_ends_with_the_connect_limit(
     engine = make_engine(lambda: tls.client)
     with serving(silent_tls) as server:
         url = server.url().replace("http:", "https:")
-        for limits in ({"connect": 0.3}, {"deadline": 0.3}):
+        for name in ("connect", "deadline"):
             begun = time.monotonic()
-            if "deadline" in limits:
-                limits = {"deadline": begun + 0.3}
+            request = exchange(url, deadline=begun + 0.3 if name == "deadline" else None)
+            request.extensions["timeout"]["connect"] = 0.3 if name == "connect" else 5.0
             with pytest.raises(httpx.ConnectTimeout):
-                engine.send(exchange(url, **limits))
+                engine.send(request)
             assert 0.25 <= time.monotonic() - begun < 0.3 + SLACK
 
 
@@ -700,9 +720,8 @@ def test_a_server_that_leaves_in_an_upload_is_a_write_error(engine: Driver) -> N
     def leave(wire: Wire) -> None:
         wire.head()
 
-    with serving(leave) as server:
-        with pytest.raises(httpx.WriteError):
-            engine.send(exchange(server.url(), bytes(64 << 20)))
+    with serving(leave) as server, pytest.raises(httpx.WriteError):
+        engine.send(exchange(server.url(), bytes(64 << 20)))
 
 
 # --- the end of a reply
