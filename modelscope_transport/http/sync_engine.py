@@ -7,7 +7,6 @@ serves again only where nothing stands behind its last reply.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
@@ -93,6 +92,8 @@ class _Body(httpx.SyncByteStream):
         try:
             with _reading:
                 while not reply.is_whole():
+                    if self._over.locked():
+                        raise ConnectionAbortedError("the reply was closed before its end")
                     data = reply.read1(PIECE)
                     if reply.is_whole():  # from here on the connection may be another request's
                         self._end()
@@ -212,12 +213,13 @@ class SyncEngine(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close the idle connections. The engine goes on serving."""
-        _close_all(self._idle)
+        with self._lock:
+            _close_all(self._idle)
 
     def forget(self) -> None:
         """Leave the connections to the process that this one is a fork of."""
         self._lock = threading.Lock()  # another thread of the parent may hold the old one
-        _close_all(self._idle)  # closes descriptors of this process; the parent's stay open
+        self.close()  # descriptors of this process, that is; the parent's stay open
 
 
 def _head(request: httpx.Request) -> bytes:
@@ -243,9 +245,8 @@ def _limits(request: httpx.Request) -> list[float]:
 
 
 def _close_all(idle: deque[Connection]) -> None:
-    with contextlib.suppress(IndexError):
-        while True:
-            idle.pop().raw.cut()
+    while idle:
+        idle.pop().raw.cut()
 
 
 _engines: weakref.WeakSet[SyncEngine] = weakref.WeakSet()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import queue
 import socket
 import ssl
@@ -476,6 +477,8 @@ def test_no_descriptor_is_left(engine: Driver) -> None:
     resource = pytest.importorskip("resource", reason="limits descriptors as POSIX does")
     with serving(answering(OK)) as server, contextlib.ExitStack() as taken:
         engine.send(exchange(server.url(), headers={"connection": "close"}))  # all is imported
+        assert server.ended.acquire(timeout=10)
+        gc.collect()  # else it may free a descriptor in between
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
         try:
