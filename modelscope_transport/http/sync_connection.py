@@ -35,6 +35,7 @@ _SLACK = 0.05
 # Bytes that the system may hold back unsent. With more of them an upload that moves looks still.
 _MOST_UNSENT = 1 << 17
 
+_LONGEST_WAIT = 1e6
 _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # epoll and kqueue need a descriptor of their own. Windows has no poll; select takes no high ones.
 _Selector: type[selectors.BaseSelector] = getattr(
@@ -93,16 +94,16 @@ class _Source(io.RawIOBase):
         Raises:
             TimeoutError: the deadline has passed.
         """
-        left = self.deadline - time.monotonic()
+        left = min(limit, self.deadline - time.monotonic())
         if left <= 0:
             raise TimeoutError("the deadline has passed")
-        return min(limit, left)
+        return left
 
     def set_timeout(self, seconds: float) -> None:
         """Let the socket's calls wait so long; with 0 they do not wait."""
         longest = seconds + _SLACK if seconds else 0.0
         if not seconds <= self._timeout <= longest:
-            self.sock.settimeout(None if seconds == math.inf else seconds)
+            self.sock.settimeout(_wait(seconds))
             self._timeout = seconds
 
     def cut(self) -> None:
@@ -206,14 +207,16 @@ class Connection(io.BufferedReader):
         wait = raw.remaining(limit)
         with _Selector() as selector:
             selector.register(raw.sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            ready = selector.select(None if wait == math.inf else wait)
+            ready = selector.select(_wait(wait))
         if not ready:
             raise TimeoutError(f"the server took nothing of the request for {wait:.1f} s")
         if not ready[0][1] & selectors.EVENT_READ:
             return False
-        if not self.has_more() and raw.ended:
+        if self.has_more():
+            return True
+        if raw.ended:
             raise BrokenPipeError("the server closed the connection before it had the request")
-        return self.has_more()
+        return False
 
 
 def connect(
@@ -238,13 +241,17 @@ def connect(
             if hasattr(socket, option):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         if tls is not None:
-            left = _left(deadline)
-            sock.settimeout(None if left == math.inf else left)  # of the whole handshake
+            sock.settimeout(_wait(_left(deadline)))  # of the whole handshake
             sock = tls().wrap_socket(sock, server_hostname=host)
     except BaseException:
         sock.close()
         raise
     return Connection(sock, origin)
+
+
+def _wait(seconds: float) -> float | None:
+    """What sockets and selectors take for a time limit: weeks are too many for some."""
+    return seconds if seconds < _LONGEST_WAIT else None
 
 
 def _left(deadline: float) -> float:
@@ -264,10 +271,12 @@ def _resolve(host: str, port: int, deadline: float) -> deque[Any]:
         except (OSError, ValueError) as error:
             found.put(error)
 
-    threading.Thread(target=look_up, name="modelscope-resolver", daemon=True).start()
-    left = _left(deadline)
     try:
-        addresses = found.get(timeout=None if left == math.inf else left)
+        threading.Thread(target=look_up, name="modelscope-resolver", daemon=True).start()
+    except RuntimeError:  # there are too many threads, or the interpreter is about to end
+        look_up()
+    try:
+        addresses = found.get(timeout=_wait(_left(deadline)))
     except queue.Empty:
         raise TimeoutError("the host's name was not resolved in time") from None
     if isinstance(addresses, deque):
@@ -289,7 +298,7 @@ def _dial(addresses: deque[Any], deadline: float) -> socket.socket:
                         trouble = error
                         continue
                     wait = min(wait, _HEAD_START) if addresses else wait
-                for key, _ in dialled.select(None if wait == math.inf else wait):
+                for key, _ in dialled.select(_wait(wait)):
                     sock = cast(socket.socket, key.fileobj)
                     dialled.unregister(sock)
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -585,6 +585,24 @@ def test_silence_ends_a_read(engine: Driver) -> None:
         assert 0.25 <= time.monotonic() - begun < 0.3 + SLACK
 
 
+def test_no_time_is_no_time(engine: Driver) -> None:
+    with serving(answering(OK)) as server:
+        with pytest.raises(httpx.ConnectTimeout):
+            engine.send(exchange(server.url(), deadline=time.monotonic() - 1))
+        assert engine.send(exchange(server.url()))[0] == 200  # and leaves a connection
+        with pytest.raises(httpx.TimeoutException):
+            engine.send(exchange(server.url(), deadline=time.monotonic() - 1))
+
+
+@pytest.mark.parametrize("seconds", [1e7, 1e12, float("inf")])
+def test_a_year_is_a_limit_too(engine: Driver, seconds: float) -> None:
+    body, limits = bytes(4 << 20), dict.fromkeys(("connect", "read", "write"), seconds)
+    with serving(answering(OK)) as server:
+        request = exchange(server.url(), body, deadline=time.monotonic() + seconds)
+        request.extensions["timeout"] = limits
+        assert engine.send(request)[::2] == (200, b"ok")
+
+
 def test_silence_in_a_body_ends_a_read(engine: Driver) -> None:
     def say(wire: Wire) -> None:
         wire.request()
