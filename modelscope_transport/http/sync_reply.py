@@ -19,9 +19,9 @@ from .sync_connection import Connection
 
 __all__ = ["TOKEN", "Reply", "tokens"]
 
-# Bytes of one line of a head, and how many headers it may have: as in ``http.client``.
+# Bytes of a line of a head, and how many lines of headers it may have: as in ``http.client``.
 _LONGEST_LINE = 1 << 16
-_MOST_HEADERS = 100
+_MOST_LINES = 100
 
 # A name of a header or a method (RFC 9110, 5.6.2).
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
@@ -106,12 +106,13 @@ class Reply(HTTPResponse):
             return left
         if left == 0 and self.fp.readline(_LONGEST_LINE) not in (b"\r\n", b"\n"):
             raise HTTPException("a chunk is longer than its size")
+        line = self.fp.readline(_LONGEST_LINE)
         try:
-            left = int(self.fp.readline(_LONGEST_LINE).partition(b";")[0], 16)
+            left = int(line.partition(b";")[0], 16) if line.endswith(b"\n") else -1
         except ValueError:
             left = -1
         if left < 0:
-            raise HTTPException("a chunk has no size")
+            raise HTTPException("a chunk has no size, or a line without end")
         if left == 0:
             _read_headers(self.fp)
             self._close_conn()  # type: ignore[attr-defined]
@@ -122,16 +123,19 @@ class Reply(HTTPResponse):
 def _read_headers(connection: Connection) -> list[tuple[bytes, bytes]]:
     """Read headers up to the empty line behind them."""
     fields: list[tuple[bytes, bytes]] = []
-    while (line := connection.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n"):
+    for _ in range(_MOST_LINES):
+        line = connection.readline(_LONGEST_LINE)
+        if line in (b"\r\n", b"\n"):
+            return fields
         found = _header_line(line)
-        if found is not None and len(fields) < _MOST_HEADERS:
+        if found is not None:
             fields.append((found[1], found[2].strip()))
         elif fields and line[:1] in b" \t" and line.endswith(b"\n"):
             name, value = fields.pop()  # a header in several lines, as it was once allowed
             fields.append((name, value + b" " + line.strip()))
         else:
-            raise HTTPException("the headers are none, too long or too many")
-    return fields
+            raise HTTPException("a header is none, or too long")
+    raise HTTPException("there are too many headers")
 
 
 def tokens(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

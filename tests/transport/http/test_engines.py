@@ -64,6 +64,12 @@ def test_a_reply_comes_in_as_it_is(engine: Driver) -> None:
     assert (b"x-latin", b"\xfc") in headers.raw
 
 
+def test_a_header_in_two_lines_is_one(engine: Driver) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nx: a\r\n  b\r\n" + OK[17:]
+    with serving(answering(reply)) as server:
+        assert engine.send(exchange(server.url()))[1]["x"] == "a b"
+
+
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
 def test_a_large_body_goes_there_and_back(
     make_engine: MakeEngine, tls: Tls, encrypted: bool
@@ -229,6 +235,7 @@ BROKEN = {
     "trailers cut": CHUNKED + chunk(b"ok") + b"0\r\nx: 1\r\n",
     "chunk longer than its size": CHUNKED + b"2\r\nokoko\r\n0\r\n\r\n",
     "size that is none": CHUNKED + b"five\r\nokoko\r\n0\r\n\r\n",
+    "line of a size without end": CHUNKED + b"2;" + b"x" * (1 << 18) + b"\r\nok\r\n0\r\n\r\n",
     "negative size": CHUNKED + b"-5\r\nokoko\r\n0\r\n\r\n",
     "size without measure": CHUNKED + b"f" * 40 + b"\r\nokoko\r\n0\r\n\r\n",
 }
@@ -254,8 +261,9 @@ def test_a_reply_that_is_none_is_a_protocol_error(engine: Driver, case: str, war
         assert len(server.connections) == 1
 
 
-def test_headers_without_number_are_a_protocol_error(engine: Driver) -> None:
-    many = b"".join(b"x-%d: 1\r\n" % number for number in range(100_000))
+@pytest.mark.parametrize("line", [b"x-%d: 1\r\n", b" %d\r\n"], ids=["lines", "folds"])
+def test_headers_without_number_are_a_protocol_error(engine: Driver, line: bytes) -> None:
+    many = b"x: 1\r\n" + b"".join(line % number for number in range(100_000))
     reply = b"HTTP/1.1 200 OK\r\n" + many + b"\r\n"
     with serving(answering(reply)) as server, pytest.raises(httpx.RemoteProtocolError):
         engine.send(exchange(server.url()))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -205,6 +207,12 @@ def test_an_engine_may_be_closed_while_it_works(driver: SyncDriver) -> None:
 # --- forks
 
 
+def end_in_time() -> None:
+    """End this process, a fork, where it waits for what will not come."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(30)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_leaves_its_parents_connections_alone(driver: SyncDriver) -> None:
@@ -222,6 +230,7 @@ def test_a_child_leaves_its_parents_connections_alone(driver: SyncDriver) -> Non
         driver.engine._lock.acquire()  # as another thread might have it
         child = os.fork()
         if child == 0:
+            end_in_time()
             with contextlib.suppress(BaseException):
                 open_reply.close()
                 found = driver.send(exchange(server.url(), deadline=time.monotonic() + 20))[2]
@@ -243,6 +252,7 @@ def test_a_child_that_reads_on_keeps_no_connection_of_its_parent(driver: SyncDri
         opened = driver.open(exchange(server.url()))
         child = os.fork()
         if child == 0:
+            end_in_time()
             with contextlib.suppress(BaseException):
                 opened.rest()
                 os._exit(0 if not driver.engine._idle else 1)
@@ -311,6 +321,39 @@ def test_an_engine_that_is_forgotten_closes_its_connections() -> None:
         del engine
         gc.collect()
         assert server.ended.acquire(timeout=10)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows throws away what came before a reset")
+def test_an_answer_that_came_before_the_connection_broke_is_heard() -> None:
+    go_on = threading.Event()
+
+    def refuse(wire: Wire) -> None:
+        go_on.wait(10)
+        wire.send(OK)
+        wire.reset()
+
+    with serving(refuse) as server:
+        connection = sync_connection.connect((b"http", b"127.0.0.1", server.port), math.inf)
+        go_on.set()
+        assert server.ended.acquire(timeout=10)
+        whole = connection.send(memoryview(b"x"), 5.0, bool)
+        assert (whole, connection.readline()) == (False, b"HTTP/1.1 200 OK\r\n")
+        connection.raw.cut()
+
+
+def test_where_no_thread_can_be_begun_a_name_is_resolved(
+    driver: SyncDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if "resolver" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with serving(answering(OK)) as server:
+        assert driver.send(exchange(server.url()))[0] == 200
 
 
 # --- what systems lack
