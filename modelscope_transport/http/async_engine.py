@@ -29,10 +29,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from .loop_connections import (
     Connection,
     LoopConnections,
-    abandon,
-    drop_ended,
+    close_all,
     drop_socket,
-    inherit,
     is_quiet,
     unsent,
 )
@@ -173,15 +171,21 @@ class _Exchange(httpx.AsyncByteStream):
         except BaseException:
             self.end(reusable=False)
             raise
-        if failure is None and not data and self._ends_with_connection:
-            broken = self._protocol.exception()
-            failure = self.failure(broken) if isinstance(broken, OSError) else None
+        if failure is None and payload.at_eof():
+            failure = self._finish()
         if failure is not None:
             raise failure
-        if data:
-            return data
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    def _finish(self) -> httpx.TransportError | None:
+        """End a body that was read to its end; or what to raise because that is no end."""
+        broken = self._protocol.exception()
+        if self._ends_with_connection and isinstance(broken, OSError):
+            return self.failure(broken)
         self.end(reusable=True)
-        raise StopAsyncIteration
+        return None
 
     def _unread(self) -> bytes:
         """What had arrived before the connection broke."""
@@ -252,19 +256,16 @@ class _Exchange(httpx.AsyncByteStream):
             if timer is not None:
                 timer.cancel()
         transport = protocol.transport
-        if (
-            reusable
-            and self._keeps_alive
-            and transport is not None
-            and is_quiet(protocol)
-            and not unsent(transport)
-        ):
-            connection.release()
-            self._home.keep(self._server)
-            return
-        if self._home.loop.is_closed():
-            drop_socket(protocol)
-        protocol.abort()
+        if transport is not None:
+            if reusable and self._keeps_alive and is_quiet(protocol) and not unsent(transport):
+                connection.release()
+                self._home.keep(self._server)
+                return
+            if self._home.loop.is_closed():
+                protocol.transport = None
+                drop_socket(transport)
+            else:
+                transport.abort()
         connection.close()
 
     async def aclose(self) -> None:
@@ -296,7 +297,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         self._lock = threading.Lock()
         self._loops: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
         _engines.add(self)
-        weakref.finalize(self, abandon, self._loops)
+        weakref.finalize(self, close_all, self._loops)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and wait for the head of its reply; the stream reads its body.
@@ -343,8 +344,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         home = self._loops.get(loop)
         if home is None or not home.is_open():
-            drop_ended(self._loops)
-            home = self._loops[loop] = LoopConnections(loop)
+            home = self._loops[loop] = LoopConnections(loop, self._loops)
             await home.open()
         return home
 
@@ -363,7 +363,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
     def forget(self) -> None:
         """Leave the connections to the process that this one is a fork of."""
         self._lock = threading.Lock()
-        inherit(self._loops)
+        self._loops.clear()
 
 
 def _head(request: httpx.Request) -> bytes:

@@ -13,7 +13,6 @@ happens without it.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import functools
 import math
@@ -29,19 +28,13 @@ import httpx
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-__all__ = [
-    "Connection",
-    "LoopConnections",
-    "abandon",
-    "drop_socket",
-    "inherit",
-    "is_quiet",
-    "unsent",
-]
+__all__ = ["Connection", "LoopConnections", "close_all", "drop_socket", "is_quiet", "unsent"]
 
 # Idle connections to one server in one loop, and for how many seconds each of them is kept.
 _MOST_IDLE = 64
 _KEPT = 30.0
+# Seconds that no loop runs.
+_NEVER = 1e9
 # Bytes that the system may hold back unsent. More of them would hide that an upload moves.
 _MOST_UNSENT = 1 << 17
 
@@ -75,35 +68,50 @@ class LoopConnections:
 
     Args:
         loop: the loop, running.
+        loops: where this stands under its loop; it is taken out of there when the loop has ended.
 
     Attributes:
         exchanges: what goes on, by the protocol of its connection.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        loops: dict[asyncio.AbstractEventLoop, LoopConnections],
+    ) -> None:
         self.loop = loop
         self.exchanges: dict[ResponseHandler, Exchange] = {}
+        self._loops = loops
         self._connector = aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=_KEPT,
-            # Also where aiodns is installed, which would keep sockets of its own.
+            # Without the cache, which leaves a task behind where a call does not wait for its name;
+            # and not by aiodns, where it is installed, which would keep sockets of its own.
+            use_dns_cache=False,
             resolver=aiohttp.ThreadedResolver(),
             socket_factory=_socket,
         )
         self._servers: dict[tuple[bytes, bytes, int], aiohttp.ClientRequest] = {}
-        self._known: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
-        self._is_over = False
-        self._guard = self._end_with_loop()
+        # Held until their sockets are closed, because a transport warns that is deleted before.
+        self._transports: dict[ResponseHandler, asyncio.Transport] = {}
+        self._guard: AsyncGenerator[None, None] | None = None
+        # A loop that is closed lets go of its timers, and so of what nothing else holds.
+        end = _End()
+        self._timer = weakref.ref(loop.call_later(_NEVER, end.is_nothing))
+        weakref.finalize(end, self.drop)
 
     async def open(self) -> None:
-        """Have the loop end these connections when it shuts down."""
-        await anext(self._guard)
+        """Have the loop close these connections when it shuts down in order."""
+        # A loop that has done so before would warn of a new generator.
+        if not getattr(self.loop, "_asyncgens_shutdown_called", False):
+            self._guard = self._end_with_loop()
+            await anext(self._guard)
 
     async def _end_with_loop(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            if not self._is_over:
+            if self._guard is not None:
                 await self._connector.close()
 
     def is_open(self) -> bool:
@@ -128,14 +136,32 @@ class LoopConnections:
             connection: Connection = await self._connector.connect(server, [], _within(limit))
             protocol = connection.protocol
             assert protocol is not None
-            if protocol not in self._known:
-                self._known.add(protocol)
-                _when_closed(protocol, self.exchanges)
+            if protocol not in self._transports:
+                self._watch(protocol)
                 return server, connection
             if is_quiet(protocol) and not _is_readable(protocol):
                 return server, connection
             protocol.abort()
             connection.close()
+
+    def _watch(self, protocol: ResponseHandler) -> None:
+        """Take note of a new connection, and of when it is closed.
+
+        aiohttp wakes the reader of a body then, but not where the parser had failed before: there
+        it would wait for ever.
+        """
+
+        def notify(future: asyncio.Future[None]) -> None:
+            self._transports.pop(protocol, None)
+            if not future.cancelled():
+                future.exception()  # else asyncio would log that it was not looked at
+            if protocol in self.exchanges:
+                self.exchanges[protocol].connection_lost()
+
+        closed, transport = protocol.closed, protocol.transport
+        if closed is not None and transport is not None:
+            self._transports[protocol] = transport
+            closed.add_done_callback(notify)
 
     def _server(self, url: httpx.URL, tls: Callable[[], ssl.SSLContext]) -> aiohttp.ClientRequest:
         encrypted = url.raw_scheme == b"https"
@@ -152,8 +178,7 @@ class LoopConnections:
     def keep(self, server: aiohttp.ClientRequest) -> None:
         """Put the connection that was given back last before the others, and keep not too many.
 
-        aiohttp serves the oldest first and keeps any number, which is what remains where its list
-        has another name.
+        aiohttp serves the oldest first and keeps any number.
         """
         idle = self._idle().get(server.connection_key)
         if idle:
@@ -162,36 +187,55 @@ class LoopConnections:
                 idle.pop()[0].close()
 
     def _idle(self) -> dict[Any, Any]:
+        """What aiohttp's connector keeps, by server.
+
+        Where its list has another name, its order and size are aiohttp's, and it warns when it is
+        deleted after a loop that was only closed.
+        """
         found: dict[Any, Any] = getattr(self._connector, "_conns", {})
         return found
 
     async def close_idle(self) -> None:
         """Close the connections on which nothing goes on."""
-        for protocol in list(self._known):
+        for protocol, transport in list(self._transports.items()):
             if protocol not in self.exchanges:
-                protocol.abort()
+                transport.abort()
         await asyncio.sleep(0)  # a socket is closed in the next turn of its loop
 
-    def close_now(self) -> None:
-        """Close all, in the loop; the sockets are closed in its next turn."""
-        for protocol in list(self._known):
-            protocol.abort()
-        self._finish()
+    def close(self) -> None:
+        """Close all, in the loop."""
+        for transport in list(self._transports.values()):
+            transport.abort()
+        self._leave_nothing()
+        timer = self._timer()
+        if timer is not None:
+            self.loop.call_soon(timer.cancel)  # after the sockets were closed
 
     def drop(self) -> None:
         """Close the sockets of a loop that will not run again, and touch nothing of the loop."""
-        for protocol in list(self._known):
-            drop_socket(protocol)
+        if self._loops.get(self.loop) is self:
+            del self._loops[self.loop]
+        for protocol, transport in list(self._transports.items()):
+            protocol.transport = None
+            drop_socket(transport)
         for exchange in list(self.exchanges.values()):
             exchange.end(reusable=False)
-        self._finish()
+        self._leave_nothing()
 
-    def _finish(self) -> None:
+    def _leave_nothing(self) -> None:
         """Leave nothing that warns when it is deleted: no generator that waits, no open list."""
-        self._is_over = True
-        with contextlib.suppress(StopIteration, StopAsyncIteration, RuntimeError):
-            self._guard.aclose().send(None)  # it has nothing to wait for now
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            with contextlib.suppress(StopIteration, RuntimeError):
+                guard.aclose().send(None)  # which has nothing to wait for now
         self._idle().clear()
+
+
+class _End:
+    """What a timer of a loop holds, so that it goes when the loop is closed."""
+
+    def is_nothing(self) -> None:
+        """Do nothing: the timer's time does not come."""
 
 
 def _socket(info: tuple[Any, ...]) -> socket.socket:
@@ -207,24 +251,6 @@ def _within(seconds: float) -> aiohttp.ClientTimeout:
     """A limit that aiohttp does not round up to whole seconds."""
     limit = None if seconds == math.inf else seconds
     return aiohttp.ClientTimeout(connect=limit, ceil_threshold=math.inf)
-
-
-def _when_closed(protocol: ResponseHandler, exchanges: dict[ResponseHandler, Exchange]) -> None:
-    """Have the exchange of a connection know that it was closed.
-
-    aiohttp wakes the reader of a body itself, but not where the parser had failed before: there it
-    would wait for ever.
-    """
-
-    def notify(future: asyncio.Future[None]) -> None:
-        if not future.cancelled():
-            future.exception()  # else asyncio would log that it was not looked at
-        if protocol in exchanges:
-            exchanges[protocol].connection_lost()
-
-    closed = protocol.closed
-    if closed is not None:
-        closed.add_done_callback(notify)
 
 
 def is_quiet(protocol: ResponseHandler) -> bool:
@@ -265,15 +291,13 @@ def unsent(transport: asyncio.Transport) -> int:
     return size if below is transport else size + int(below.get_write_buffer_size())
 
 
-def drop_socket(protocol: ResponseHandler) -> None:
+def drop_socket(transport: Any) -> None:
     """Close the socket of a connection whose loop will not run again.
 
     A transport closes by way of its loop, and warns when it is deleted with its socket open: the
     socket is taken from it, by the name that it has in all loops of asyncio. A loop of uvloop
     closes its sockets itself when it is closed.
     """
-    transport: Any = protocol.transport
-    protocol.transport = None
     below = _below_tls(transport)
     sock = getattr(below, "_sock", None)
     if sock is not None:
@@ -282,49 +306,9 @@ def drop_socket(protocol: ResponseHandler) -> None:
         transport._closed = True  # which a transport of TLS is asked when it is deleted
 
 
-# --- what has no engine any more ------------------------------------------------------------
-
-# Kept from being deleted, which would warn, until their loops have ended.
-_left: list[LoopConnections] = []
-
-
-def abandon(loops: dict[asyncio.AbstractEventLoop, LoopConnections]) -> None:
-    """End the connections of an engine that is gone, whatever their loops do."""
-    inherited = list(loops.items())
-    inherit(loops)
-    for loop, connections in inherited:
+def close_all(loops: dict[asyncio.AbstractEventLoop, LoopConnections]) -> None:
+    """Close the connections of an engine that is gone, where their loops still run or may."""
+    for loop, connections in list(loops.items()):
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(_close_in_loop, connections)
-
-
-def inherit(loops: dict[asyncio.AbstractEventLoop, LoopConnections]) -> None:
-    """Take connections from an engine that is not to use them, and do not touch them."""
-    _left.extend(loops.values())
+            loop.call_soon_threadsafe(connections.close)
     loops.clear()
-
-
-def _close_in_loop(connections: LoopConnections) -> None:
-    connections.close_now()
-    connections.loop.call_soon(_forget, connections)  # after the sockets were closed
-
-
-def _forget(connections: LoopConnections) -> None:
-    with contextlib.suppress(ValueError):  # another thread was faster
-        _left.remove(connections)
-
-
-def drop_ended(loops: dict[asyncio.AbstractEventLoop, LoopConnections]) -> None:
-    """Close the sockets of loops that were closed, those of an engine and those without."""
-    for loop in list(loops):
-        if loop.is_closed() and (connections := loops.pop(loop, None)) is not None:
-            connections.drop()
-    for connections in tuple(_left):
-        if connections.loop.is_closed():
-            _forget(connections)
-            connections.drop()
-
-
-@atexit.register
-def _drop_left() -> None:
-    while _left:
-        _left.pop().drop()
