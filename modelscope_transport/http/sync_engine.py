@@ -136,7 +136,8 @@ class SyncEngine(httpx.BaseTransport):
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()  # the one used last stands last
         _engines.add(self)
-        weakref.finalize(self, _close_all, self._idle)  # at the end of the process, too
+        # The collector takes what is in a cycle in any order, and sockets would complain.
+        weakref.finalize(self, _close_all, self._idle)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its reply; the reply's stream reads its body.

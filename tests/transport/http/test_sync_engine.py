@@ -325,6 +325,7 @@ def test_an_engine_that_is_forgotten_closes_its_connections() -> None:
     with serving(answering(OK)) as server:
         engine = SyncEngine(no_tls)
         engine.handle_request(exchange(server.url())).read()
+        engine.circle = engine  # type: ignore[attr-defined]
         del engine
         gc.collect()
         assert server.ended.acquire(timeout=10)
