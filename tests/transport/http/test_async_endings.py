@@ -1,6 +1,6 @@
 """How loops, engines and processes end with connections open: quietly, and with all sockets closed.
 
-Each case is a program of its own, because warnings at the end of an interpreter reach no test that
+The cases run in other processes, because warnings at the end of an interpreter reach no test that
 runs inside it. Warnings are errors there, and asyncio runs in its debug mode.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -201,7 +200,7 @@ del other, loop
 gc.collect()
 """,
     "many engines in one loop": """
-from modelscope_transport.http.loop_connections import LoopConnections
+from modelscope_transport.http.async_connections import LoopConnections
 def left():
     gc.collect()
     return [each for each in gc.get_objects() if isinstance(each, LoopConnections)]
@@ -308,7 +307,10 @@ async def main():
 asyncio.run(main())
 """,
 }
-ALSO = {"uvloop": "uvloop", "within": "nest_asyncio"}
+# These go into one process, each with an engine of its own that stays until the process ends.
+ALONE = ("a thread", "an exit", "a loop within", "uvloop", "a fork in", "a name", "many")
+TOGETHER = [name for name in PROGRAMS if not name.startswith(ALONE)]
+ALSO = {"uvloop": "uvloop", "a loop within": "nest_asyncio"}
 
 
 def answer(wire: Wire) -> None:
@@ -322,25 +324,46 @@ def answer(wire: Wire) -> None:
             wire.send(OK)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "encrypted"])
-def server(request: pytest.FixtureRequest, tls: Tls) -> Iterator[RawServer]:
-    with serving(answer, tls.server if request.param else None) as running:
-        yield running
-
-
-@pytest.mark.parametrize("case", PROGRAMS)
-def test_an_end_is_quiet(server: RawServer, case: str) -> None:
-    for word, module in ALSO.items():
-        if word in case and find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
-    if "fork" in case and not hasattr(os, "fork"):
-        pytest.skip("this system has no fork")
-    program = BEGINNING + PROGRAMS[case]
-    ended = subprocess.run(
+def run(program: str, server: RawServer) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", program, server.url()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_ends_are_quiet(tls: Tls, encrypted: bool) -> None:
+    steps = {
+        name: BEGINNING + PROGRAMS[name]
+        for name in TOGETHER
+        if hasattr(os, "fork") or "fork" not in name
+    }
+    program = f"""
+import gc, sys
+kept = []
+for name, step in {steps!r}.items():
+    print(name, file=sys.stderr, flush=True)
+    kept.append({{"__name__": name}})
+    exec(step, kept[-1])
+    gc.collect()
+print("the end", file=sys.stderr, flush=True)
+"""
+    with serving(answer, tls.server if encrypted else None) as server:
+        ended = run(program, server)
+    assert ended.stderr.splitlines() == [*steps, "the end"]
+    assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in TOGETHER])
+def test_an_end_is_quiet(name: str) -> None:
+    for word, module in ALSO.items():
+        if name.startswith(word) and find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    if "fork" in name and not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    with serving(answer) as server:
+        ended = run(BEGINNING + PROGRAMS[name], server)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelscope_transport.http import loop_connections
+from modelscope_transport.http import async_connections
 from modelscope_transport.http.async_engine import AsyncEngine
 from tests.transport.http.conftest import Tls
 from tests.transport.http.drivers import exchange, no_tls
@@ -312,7 +312,7 @@ async def test_what_has_no_public_name_may_have_another(
     def without(thing: Any, asked: str, *default: Any) -> Any:
         return default[0] if asked == name else real(thing, asked, *default)
 
-    monkeypatch.setattr(loop_connections, "getattr", without, raising=False)
+    monkeypatch.setattr(async_connections, "getattr", without, raising=False)
     engine = AsyncEngine(lambda: tls.client)
     with serving(answering(OK), tls.server) as server:
         for _ in range(3):

@@ -28,7 +28,15 @@ import httpx
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-__all__ = ["Connection", "LoopConnections", "close_all", "drop_socket", "is_quiet", "unsent"]
+__all__ = [
+    "Connection",
+    "LoopConnections",
+    "close_all",
+    "drop_socket",
+    "is_quiet",
+    "is_readable",
+    "unsent",
+]
 
 # Idle connections to one server in one loop, and for how many seconds each of them is kept.
 _MOST_IDLE = 64
@@ -139,7 +147,7 @@ class LoopConnections:
             if protocol not in self._transports:
                 self._watch(protocol)
                 return server, connection
-            if is_quiet(protocol) and not _is_readable(protocol):
+            if is_quiet(protocol) and not is_readable(protocol):
                 return server, connection
             protocol.abort()
             connection.close()
@@ -268,8 +276,8 @@ def is_quiet(protocol: ResponseHandler) -> bool:
         return False
 
 
-def _is_readable(protocol: ResponseHandler) -> bool:
-    """Whether something has come that the loop has not looked at, having rested meanwhile."""
+def is_readable(protocol: ResponseHandler) -> bool:
+    """Whether something has come that the loop has not looked at, as when it has rested."""
     assert protocol.transport is not None
     sock = protocol.transport.get_extra_info("socket")
     if not hasattr(select, "poll"):
