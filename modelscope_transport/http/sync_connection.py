@@ -150,6 +150,9 @@ class Connection(io.BufferedReader):
     def close(self) -> None:
         """Stay open: ``http.client`` closes what it reads from where a reply ends."""
 
+    def flush(self) -> None:
+        """Do nothing: what is forgotten is flushed, too, when its socket is closed already."""
+
     def has_more(self) -> bool:
         """Whether bytes have come; waits for none."""
         self.raw.looking = True
