@@ -89,18 +89,18 @@ class _Body(httpx.SyncByteStream):
             raise httpx.StreamConsumed
         self._begun = True
         reply = self._reply
+        whole = reply.is_whole()
         try:
             with _reading:
-                while not reply.is_whole():
+                while not whole:
                     if self._over.locked():
                         raise ConnectionAbortedError("the reply was closed before its end")
                     data = reply.read1(PIECE)
-                    if reply.is_whole():  # from here on the connection may be another request's
-                        self._end()
-                        if data:
-                            yield data
-                        return
-                    yield data
+                    whole = reply.is_whole()
+                    if whole:
+                        self._end()  # from here on the connection may be another request's
+                    if data:
+                        yield data
         except httpx.TransportError:
             self.close()
             raise

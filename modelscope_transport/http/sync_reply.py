@@ -98,7 +98,7 @@ class Reply(HTTPResponse):
 
     def is_whole(self) -> bool:
         """Whether its body was read to the end."""
-        return self.length == 0 or self.isclosed()
+        return self.length == 0 or self.fp is None
 
     def _get_chunk_left(self) -> int | None:
         left = self.chunk_left
