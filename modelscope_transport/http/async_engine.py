@@ -78,8 +78,9 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection within {limit:.1f} s") from error
         except FAILED as error:
-            raise httpx.ConnectError(str(error) or type(error).__name__) from error
-        return Exchange(home, server, connection, limits)
+            found = error.__cause__ or error  # without aiohttp's words around it
+            raise httpx.ConnectError(str(found) or type(found).__name__) from error
+        return Exchange(self, home, server, connection, limits)
 
     async def _of_loop(self) -> LoopConnections:
         """The connections of the running loop."""

@@ -11,7 +11,8 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import aiohttp
 import httpx
@@ -51,16 +52,26 @@ FAILED = (
 
 
 class Exchange(httpx.AsyncByteStream):
-    """A request and its reply on one connection; iterated once, it gives the body as it arrives."""
+    """A request and its reply on one connection; iterated once, it gives the body as it arrives.
+
+    Args:
+        owner: what is to live until the exchange has ended.
+        home: where the connection comes from.
+        server: where it leads.
+        connection: the connection.
+        limits: of the exchange.
+    """
 
     def __init__(
         self,
+        owner: object,
         home: LoopConnections,
         server: aiohttp.ClientRequest,
         connection: Connection,
         limits: Limits,
     ) -> None:
         assert connection.protocol is not None
+        self._owner: object | None = owner
         self._home = home
         self._server = server
         self._connection: Connection | None = connection
@@ -143,17 +154,14 @@ class Exchange(httpx.AsyncByteStream):
     # --- receiving --------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._begun:
-            return _consumed()
-        self._begun = True
-        return self
+        begun, self._begun = self._begun, True
+        return _Pieces(_refuse if begun else self._piece)
 
-    async def __anext__(self) -> bytes:
-        payload = self._payload
+    async def _piece(self) -> bytes:
+        if self._connection is None:
+            raise self._error or StopAsyncIteration
+        payload, failure = self._payload, None
         assert payload is not None
-        if self._connection is None and self._error is None:
-            raise StopAsyncIteration
-        failure = None
         try:
             data = await payload.readany()
         except FAILED as error:
@@ -165,11 +173,9 @@ class Exchange(httpx.AsyncByteStream):
             raise
         if failure is None and payload.at_eof():
             failure = self._finish()
-        if failure is not None:
-            raise failure
-        if not data:
-            raise StopAsyncIteration
-        return data
+        if data:
+            return data
+        raise failure or StopAsyncIteration
 
     def _finish(self) -> httpx.TransportError | None:
         """End a body that was read to its end; or what to raise because that is no end."""
@@ -209,7 +215,7 @@ class Exchange(httpx.AsyncByteStream):
             return httpx.ReadTimeout(f"no byte for {self._limits.read} s")
         broken = error if isinstance(error, OSError) else self._protocol.exception()
         text = f"the connection broke: {broken}" if isinstance(broken, OSError) else ""
-        if not self._is_sent:
+        if not self._is_sent and self._payload is None:
             return httpx.WriteError(text or "the server left before it had the whole request")
         if text:
             return httpx.ReadError(text)
@@ -224,7 +230,8 @@ class Exchange(httpx.AsyncByteStream):
             payload.set_exception(self._protocol.exception() or aiohttp.ServerDisconnectedError())
 
     def _is_late(self) -> None:
-        late = httpx.ReadTimeout if self._is_sent else httpx.WriteTimeout
+        is_sending = not self._is_sent and self._payload is None
+        late = httpx.WriteTimeout if is_sending else httpx.ReadTimeout
         self._cut(late("the deadline has passed"))
 
     def _cut(self, error: httpx.TransportError) -> None:
@@ -242,7 +249,7 @@ class Exchange(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        protocol = self._protocol
+        protocol, self._owner = self._protocol, None
         self._home.exchanges.pop(protocol, None)
         for timer in (self._deadline, self._look):
             if timer is not None:
@@ -268,6 +275,18 @@ class Exchange(httpx.AsyncByteStream):
         self._cut(httpx.ReadError("the reply was closed before its end"))
 
 
-async def _consumed() -> AsyncIterator[bytes]:
+class _Pieces:
+    """An iterator over what a coroutine returns; an asynchronous generator costs more."""
+
+    def __init__(self, piece: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
+        self._piece = piece
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self._piece()
+
+
+async def _refuse() -> bytes:
     raise httpx.StreamConsumed
-    yield b""  # type: ignore[unreachable]

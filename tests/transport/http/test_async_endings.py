@@ -342,13 +342,12 @@ def test_ends_are_quiet(tls: Tls, encrypted: bool) -> None:
         if hasattr(os, "fork") or "fork" not in name
     }
     program = f"""
-import gc, sys
+import sys
 kept = []
 for name, step in {steps!r}.items():
     print(name, file=sys.stderr, flush=True)
     kept.append({{"__name__": name}})
     exec(step, kept[-1])
-    gc.collect()
 print("the end", file=sys.stderr, flush=True)
 """
     with serving(answer, tls.server if encrypted else None) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 import ssl
@@ -221,7 +222,10 @@ async def test_a_reader_that_is_late_gets_what_came_before_the_connection_broke(
             await anext(pieces)
 
 
-async def test_a_reset_is_no_end_of_a_body_without_a_length(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["read at once", "read late"])
+async def test_a_reset_is_no_end_of_a_body_without_a_length(
+    engine: AsyncEngine, late: bool
+) -> None:
     go_on = threading.Event()
 
     def say(wire: Wire) -> None:
@@ -232,11 +236,17 @@ async def test_a_reset_is_no_end_of_a_body_without_a_length(engine: AsyncEngine)
 
     with serving(say) as server:
         response = await engine.handle_async_request(exchange(server.url()))
-        pieces = aiter(response.stream)  # type: ignore[arg-type]
+        stream: Any = response.stream
+        pieces = aiter(stream)
+        if late:
+            assert await settled(lambda: stream._payload.total_bytes == 3)
+            go_on.set()
+            assert await settled(stream._payload.is_eof)
         assert await anext(pieces) == b"one"
         go_on.set()
-        with pytest.raises(httpx.ReadError):
-            await anext(pieces)
+        for _ in range(2):
+            with pytest.raises(httpx.ReadError):
+                await anext(pieces)
 
 
 async def test_a_connection_on_which_half_a_reply_too_much_came_is_closed(
@@ -344,6 +354,37 @@ async def test_closing_an_engine_leaves_calls_alone(engine: AsyncEngine) -> None
         go_on.set()
         assert b"".join([piece async for piece in response.stream]) == b"onetwo"  # type: ignore[union-attr]
         assert await waiting == b"onetwo"
+
+
+async def test_a_reply_outlives_its_engine() -> None:
+    go_on = threading.Event()
+
+    def say(wire: Wire) -> None:
+        wire.request()
+        wire.send(CHUNKED + b"3\r\none\r\n")
+        go_on.wait(10)
+        wire.send(b"3\r\ntwo\r\n0\r\n\r\n")
+        assert wire.is_left()
+
+    with serving(say) as server:
+        response = await AsyncEngine(no_tls).handle_async_request(exchange(server.url()))
+        gc.collect()
+        pieces = aiter(response.stream)  # type: ignore[arg-type]
+        assert await anext(pieces) == b"one"
+        go_on.set()
+        assert b"".join([piece async for piece in pieces]) == b"two"
+        del pieces, response
+        assert await asyncio.to_thread(server.ended.acquire, timeout=10)
+
+
+async def test_what_could_not_connect_says_why_without_the_words_around_it(
+    engine: AsyncEngine, tls: Tls
+) -> None:
+    stranger = AsyncEngine(ssl.create_default_context)
+    failing = pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED")
+    with serving(answering(OK), tls.server) as server, failing as caught:
+        await send(stranger, exchange(server.url()))
+    assert "object at" not in str(caught.value)
 
 
 def test_loops_do_not_share_connections() -> None:
