@@ -429,6 +429,12 @@ def test_a_resolver_that_stalls_ends_with_the_connect_limit(
     go_on.set()
 
 
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "/v1/models", "http:///v1"])
+def test_an_address_that_is_none_of_http(engine: Driver, url: str) -> None:
+    with pytest.raises(httpx.UnsupportedProtocol):
+        engine.send(exchange(url))
+
+
 @pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..example", ".example"])
 def test_a_host_that_cannot_be(engine: Driver, host: str) -> None:
     with pytest.raises(httpx.ConnectError):
