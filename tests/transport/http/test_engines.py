@@ -107,6 +107,39 @@ def test_each_chunk_comes_out_when_it_arrives(engine: Driver) -> None:
         go_on.put(b"")
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks", "until the end"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_a_reader_that_is_slow_holds_the_server_back(
+    make_engine: MakeEngine, tls: Tls, framing: str, encrypted: bool
+) -> None:
+    piece, pieces, sent = bytes(1 << 18), 128, [0]
+
+    def pour(wire: Wire) -> None:
+        wire.request()
+        head = CHUNKED
+        if framing != "chunks":
+            length = (
+                b"content-length: %d\r\n" % (len(piece) * pieces) if framing == "length" else b""
+            )
+            head = b"HTTP/1.1 200 OK\r\n%s\r\n" % length
+        wire.send(head)
+        for _ in range(pieces):
+            wire.send(chunk(piece) if framing == "chunks" else piece)
+            sent[0] += 1
+        wire.send(b"0\r\n\r\n" if framing == "chunks" else b"")
+
+    engine = make_engine(lambda: tls.client)
+    with serving(pour, tls.server if encrypted else None) as server:
+        opened = engine.open(exchange(server.url()))
+        found, seen = len(opened.piece()), -1
+        while seen != sent[0]:  # until nothing moves any more
+            seen = sent[0]
+            assert not server.closing.wait(0.1)
+        assert sent[0] < pieces
+        assert found + len(opened.rest()) == len(piece) * pieces
+        opened.close()
+
+
 def test_a_chunk_comes_out_as_far_as_it_has_arrived(engine: Driver) -> None:
     go_on: queue.Queue[bytes] = queue.Queue()
 
