@@ -378,6 +378,38 @@ async def test_what_has_no_public_name_may_have_another(
         await engine._loops[asyncio.get_running_loop()]._connector.close()
 
 
+def test_where_a_loop_reads_ahead_it_is_given_time_to_hear_of_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Windows, where a socket does not show what has come."""
+    monkeypatch.setattr(async_connections, "_READS_AHEAD", True)
+    monkeypatch.setattr(async_connections, "is_readable", lambda _: False)
+
+    def say(wire: Wire) -> None:
+        wire.request()
+        wire.send(OK)
+
+    engine, loop = AsyncEngine(no_tls), asyncio.new_event_loop()
+    with serving(say) as server:
+        for _ in range(3):
+            assert loop.run_until_complete(send(engine, exchange(server.url()))) == b"ok"
+            assert server.ended.acquire(timeout=10)  # while the loop rests
+    loop.close()
+
+
+async def test_the_servers_that_are_remembered_are_not_without_number(
+    engine: AsyncEngine,
+) -> None:
+    with serving(answering(OK)) as server:
+        assert await send(engine, exchange(server.url())) == b"ok"
+        home = engine._loops[asyncio.get_running_loop()]
+        for number in range(200):
+            home._server(httpx.URL(f"http://host-{number}.example/"), no_tls)
+        assert len(home._servers) <= 64
+        assert await send(engine, exchange(server.url())) == b"ok"
+        assert len(server.connections) == 1
+
+
 # --- loops
 
 
