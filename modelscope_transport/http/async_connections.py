@@ -16,17 +16,20 @@ import asyncio
 import contextlib
 import functools
 import math
+import os
 import select
 import socket
 import ssl
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 import httpx
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
 
 __all__ = [
     "Connection",
@@ -45,6 +48,10 @@ _KEPT = 30.0
 _NEVER = 1e9
 # Bytes that the system may hold back unsent. More of them would hide that an upload moves.
 _MOST_UNSENT = 1 << 17
+# Servers that are remembered as aiohttp wants them told.
+_MOST_SERVERS = 64
+# On Windows a loop has always begun to read, so that nothing can be seen at its sockets.
+_READS_AHEAD = os.name == "nt"
 
 
 class Connection(Protocol):
@@ -140,6 +147,9 @@ class LoopConnections:
             The server, as aiohttp wants it told, and the connection.
         """
         server = self._server(url, tls)
+        if _READS_AHEAD:
+            for _ in range(2):  # turns of the loop: one to hear of what has come, one to take it
+                await asyncio.sleep(0)
         while True:
             connection: Connection = await self._connector.connect(server, [], _within(limit))
             protocol = connection.protocol
@@ -180,6 +190,8 @@ class LoopConnections:
             address = URL.build(scheme=url.scheme, host=host, port=origin[2], encoded=True)
             context = tls() if encrypted else False
             server = aiohttp.ClientRequest("GET", address, loop=self.loop, ssl=context)
+            if len(self._servers) == _MOST_SERVERS:
+                self._servers.clear()
             self._servers[origin] = server
         return server
 

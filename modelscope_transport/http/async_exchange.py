@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 import httpx
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http import HttpProcessingError
 
 from .async_connections import (
     Connection,

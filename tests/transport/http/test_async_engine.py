@@ -222,6 +222,50 @@ async def test_a_reader_that_is_late_gets_what_came_before_the_connection_broke(
             await anext(pieces)
 
 
+@pytest.mark.parametrize("framing", [b"content-length: 33554432", b"connection: close"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+async def test_a_server_is_held_back_while_the_loop_runs_and_its_reply_is_not_read(
+    tls: Tls, framing: bytes, encrypted: bool
+) -> None:
+    sent = [0]
+
+    def pour(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % framing)
+        for _ in range(128):
+            wire.send(bytes(1 << 18))
+            sent[0] += 1
+
+    engine = AsyncEngine(lambda: tls.client)
+    with serving(pour, tls.server if encrypted else None) as server:
+        response = await engine.handle_async_request(exchange(server.url(), read=0.3))
+        seen = -1
+        while seen != sent[0]:  # until nothing moves any more, and longer than the read limit
+            seen = sent[0]
+            await asyncio.sleep(0.4)
+        assert sent[0] < 128
+        body = b"".join([piece async for piece in response.stream])  # type: ignore[union-attr]
+        assert len(body) == 33554432
+        await engine.aclose()
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+async def test_a_deadline_ends_a_reply_that_is_held_back(tls: Tls, encrypted: bool) -> None:
+    def pour(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            wire.send(bytes(1 << 18))
+
+    engine = AsyncEngine(lambda: tls.client)
+    with serving(pour, tls.server if encrypted else None) as server:
+        request = exchange(server.url(), deadline=time.monotonic() + 0.5)
+        response = await engine.handle_async_request(request)
+        assert await asyncio.to_thread(server.ended.acquire, timeout=10)
+        with pytest.raises(httpx.ReadTimeout, match="deadline"):
+            await anext(aiter(response.stream))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["read at once", "read late"])
 async def test_a_reset_is_no_end_of_a_body_without_a_length(
     engine: AsyncEngine, late: bool
@@ -332,6 +376,38 @@ async def test_what_has_no_public_name_may_have_another(
         assert await asyncio.to_thread(server.ended.acquire, timeout=10)
         # Without its list of idle connections aiohttp's connector warns where it is not closed.
         await engine._loops[asyncio.get_running_loop()]._connector.close()
+
+
+def test_where_a_loop_reads_ahead_it_is_given_time_to_hear_of_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Windows, where a socket does not show what has come."""
+    monkeypatch.setattr(async_connections, "_READS_AHEAD", True)
+    monkeypatch.setattr(async_connections, "is_readable", lambda _: False)
+
+    def say(wire: Wire) -> None:
+        wire.request()
+        wire.send(OK)
+
+    engine, loop = AsyncEngine(no_tls), asyncio.new_event_loop()
+    with serving(say) as server:
+        for _ in range(3):
+            assert loop.run_until_complete(send(engine, exchange(server.url()))) == b"ok"
+            assert server.ended.acquire(timeout=10)  # while the loop rests
+    loop.close()
+
+
+async def test_the_servers_that_are_remembered_are_not_without_number(
+    engine: AsyncEngine,
+) -> None:
+    with serving(answering(OK)) as server:
+        assert await send(engine, exchange(server.url())) == b"ok"
+        home = engine._loops[asyncio.get_running_loop()]
+        for number in range(200):
+            home._server(httpx.URL(f"http://host-{number}.example/"), no_tls)
+        assert len(home._servers) <= 64
+        assert await send(engine, exchange(server.url())) == b"ok"
+        assert len(server.connections) == 1
 
 
 # --- loops
