@@ -270,11 +270,14 @@ def test_nothing_shows_the_proxys_password_or_a_headers_value() -> None:
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_no_error_shows_the_proxys_password_or_a_headers_value(asynchronous: bool) -> None:
     client = secretive(max_retries=0, base_url="https://h.example/v1")
-    with pytest.raises(ModelScopeError) as caught:
+
+    def call() -> object:
         if asynchronous:
-            asyncio.run(client.aio.chat(chat_request()))
-        else:
-            client.chat(chat_request())
+            return asyncio.run(client.aio.chat(chat_request()))
+        return client.chat(chat_request())
+
+    with pytest.raises(ModelScopeError) as caught:
+        call()
     unseen(everything_of(caught.value))
 
 
