@@ -199,8 +199,8 @@ def test_what_got_no_farther_than_the_proxy_was_not_sent(player: Any, timeout: f
 # --- the end
 
 
-def test_closing_closes_what_leads_to_the_platforms_too(player: Any, service: LocalService) -> None:
-    with LocalService() as paid:
+def test_closing_closes_what_leads_to_the_platforms_too(player: Any) -> None:
+    with LocalService() as service, LocalService() as paid:
         other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
         made = player(service, platforms=(other,))
         made.run(flow_of(free(), free(platform=0)))
