@@ -11,6 +11,7 @@ import functools
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from msgspec import Struct
 
 from .._cancellation import finish_anyway
-from ..quota import Budget, Ledger, QuotaBlock, Reservation
+from ..quota import Budget, ConcurrencyShare, Ledger, QuotaBlock, Reservation
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter
 
@@ -34,10 +35,17 @@ class Limiters:
     Args:
         concurrency: calls to one model at once: a number, ``None`` for any, ``"adaptive"`` to find
             out how many the service takes.
+        account: the account's name in the ledger.
+        ledger: where other processes see what is found out, if it is shared; kept weakly.
     """
 
-    def __init__(self, concurrency: Concurrency) -> None:
+    def __init__(
+        self, concurrency: Concurrency, account: str = "", ledger: Ledger | None = None
+    ) -> None:
         self._size = _size(concurrency)
+        self._account = account
+        is_shared = ledger is not None and ledger.is_shared
+        self._ledger = weakref.ref(ledger) if ledger is not None and is_shared else None
         self._limiters: dict[str, ConcurrencyLimiter] = {}
         self._lock = threading.Lock()
 
@@ -46,8 +54,20 @@ class Limiters:
         limiter = self._limiters.get(model)
         if limiter is None:
             with self._lock:
-                limiter = self._limiters.setdefault(model, ConcurrencyLimiter(self._size))
+                limiter = self._limiters.get(model) or self._new(model)
+                self._limiters[model] = limiter
         return limiter
+
+    def _new(self, model: str) -> ConcurrencyLimiter:
+        find = self._ledger
+        if find is None:
+            return ConcurrencyLimiter(self._size)
+
+        def open_share() -> ConcurrencyShare | None:
+            ledger = find()
+            return None if ledger is None else ledger.share(self._account, model)
+
+        return ConcurrencyLimiter(self._size, open_share)
 
 
 def _size(concurrency: Concurrency) -> float | None:
