@@ -128,7 +128,7 @@ async def test_the_slots_of_a_killed_process_come_back(
         process.kill()
         process.communicate()
 
-    assert (await client.aio.chat(chat_request(), timeout=60)).text
+    assert (await client.aio.chat(chat_request())).text
     await asyncio.gather(*(client.aio.chat(chat_request()) for _ in range(8)))
     await client.aio.aclose()
 
