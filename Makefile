@@ -52,7 +52,7 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
