@@ -108,7 +108,7 @@ def how_known(quota: Quota) -> str:
     """Where a number comes from, and how old it is."""
     word = {
         "measured": pick("counted here", "本地计数"),
-        "reported": pick("told by the service", "服务告知"),
+        "reported": pick("said by the service", "服务告知"),
         "estimated": pick("published rule", "按公布的规则估计"),
     }[quota.kind]
     if quota.age is None:

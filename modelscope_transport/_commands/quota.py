@@ -8,6 +8,7 @@ import time
 
 from ..client.sync import Client
 from ..quota import Quota
+from ..quota.allowance import assumed_price
 from .output import (
     LATER,
     add_connection,
@@ -79,6 +80,8 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
         pick("known by", "来源"),
     )
     show(pick("Allowance of this token", "该令牌的额度"), head, [_row(quota) for quota in quotas])
+    for line in _remarks(quotas[0]):
+        print(line)
     lapsing = quotas[0].lapsing
     if lapsing:
         print(
@@ -87,6 +90,37 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
                 f"其中 {lapsing:g} 魔粒将在此前过期。",
             )
         )
+
+
+def _remarks(quota: Quota) -> list[str]:
+    """What the table has no column for."""
+    lines = []
+    if quota.refused_from is not None and not quota.spent:
+        price = amount(quota.refused_from, "magicubes")
+        lines.append(
+            pick(
+                f"Calls of {price} or more are refused for now; cheaper ones are not.",
+                f"单价 {price} 及以上的调用暂被拒绝；更便宜的不受影响。",
+            )
+        )
+    if quota.unpriced:
+        lines.append(
+            pick(
+                f"{quota.unpriced} calls of today are of a price that is not known; each is "
+                f"taken as {amount(assumed_price() / 10, 'magicubes')}.",
+                f"今天有 {quota.unpriced} 次调用的价格未知，每次按 "
+                f"{amount(assumed_price() / 10, 'magicubes')}计。",
+            )
+        )
+    if quota.returns == "with a sign-in":
+        lines.append(
+            pick(
+                "Magicubes are granted when you sign in at https://modelscope.cn; calls of the "
+                "API do not count as a sign-in.",
+                "魔粒在登录 https://modelscope.cn 时发放；API 调用不算登录。",
+            )
+        )
+    return lines
 
 
 def _row(quota: Quota) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .._wire import checks
+from .._wire import catalogue, checks
 from .._wire.checks import check_headers, check_range
+from .._wire.encoded import Encoded
 from .._wire.failures import block_of
 from .._wire.stream_decoder import StreamDecoder
 from ..calls.admission import Admission, Concurrency, Limiters
@@ -35,6 +36,7 @@ from ..quota import Budget, Ledger, open_ledger
 from ..secret import Redactor, Secret
 from ..settings import (
     Settings,
+    hub_url,
     is_modelscope,
     resolve_ledger,
     resolve_proxy,
@@ -229,7 +231,16 @@ class Core:
             book=self.account.book,
             budget=self.account.budget,
             redact=self.redact,
+            looks=self._looks,
         )
+
+    @functools.cached_property
+    def _looks(self) -> dict[str, Encoded]:
+        """What may be looked at again before a pool is called spent."""
+        hub = hub_url(self.options.url)
+        if hub is None:
+            return {}
+        return {"balance": catalogue.balance(hub), "time": catalogue.listed_at()}
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""
@@ -264,7 +275,8 @@ class Core:
         if block is None or self.ledger is None:
             return
         with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            self.ledger.block(self.settings.account(), block)
+            tier = self.profile(error.model).tier if error.model else None
+            self.ledger.block(self.settings.account(), block, tier=tier)
 
     # --- embeddings -----------------------------------------------------------------------
 

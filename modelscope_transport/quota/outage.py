@@ -11,6 +11,7 @@ from typing import Any
 
 from .cells import CELL_KINDS
 from .memory import MemoryStore
+from .mending import damage_in
 from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 
 __all__ = ["Downgraded", "StandIn"]
@@ -134,6 +135,12 @@ class StandIn:
         if self.blocking:
             self._store.clear(account)
 
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        close = getattr(self._store, "aclose", None)
+        if close is not None:
+            await close()
+
     def close(self) -> None:
         """Close the store proper."""
         self._store.close()
@@ -142,7 +149,12 @@ class StandIn:
         """Go on in memory, and say so once."""
         if self._memory is not None:
             return
-        self._memory = MemoryStore(copy.deepcopy(self._known))
+        self._memory = MemoryStore(
+            {
+                account: {page: _sound(cells, page) for page, cells in pages.items()}
+                for account, pages in self._known.items()
+            }
+        )
         self._tried = time.monotonic()
         meanwhile = (
             "From now on this process counts for itself, and others do not see what it spends."
@@ -218,3 +230,10 @@ class StandIn:
                     yield Step("add", page, cell, value - (old or 0))
                 else:
                     yield Step("put", page, cell, value)
+
+
+def _sound(cells: dict[str, Any], page: str) -> dict[str, Any]:
+    """A page of its own, without damaged cells."""
+    damaged = damage_in(cells, page)
+    kept = {name: value for name, value in cells.items() if name not in damaged}
+    return copy.deepcopy(kept)

@@ -15,7 +15,7 @@ import os
 import threading
 import traceback
 import weakref
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib import resources
 from typing import Any
 
@@ -73,9 +73,7 @@ class RedisStore:
         """Forget all connections: in a forked child they are the parent's."""
         self._client: Any = None
         self._lock = threading.Lock()
-        self._loops: weakref.WeakKeyDictionary[Any, asyncio.Future[Any]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: weakref.WeakKeyDictionary[Any, _OfLoop] = weakref.WeakKeyDictionary()
 
     # --- sync -----------------------------------------------------------------------------
 
@@ -172,21 +170,22 @@ class RedisStore:
     async def _aclient(self) -> Any:
         """The client of this event loop; the first call in it opens it, the others wait for it."""
         loop = asyncio.get_running_loop()
-        opening = self._loops.get(loop)
-        if opening is not None and not (opening.done() and opening.exception() is not None):
-            return opening.result() if opening.done() else await asyncio.shield(opening)
-        opening = self._loops[loop] = loop.create_future()
-        try:
-            # What the server is, is found out once, by the client of threads.
-            await loop.run_in_executor(None, self._attempt, _nothing)
-            opening.set_result(self.address.asyncio_client())
-        except BaseException as error:
-            opening.set_exception(
-                StoreError("it was not opened") if isinstance(error, StopIteration) else error
-            )
-            opening.exception()  # it is raised below; the others look themselves
-            raise
-        return opening.result()
+        mine = self._loops.get(loop)
+        if mine is None:
+            mine = self._loops[loop] = _OfLoop()
+        async with mine.lock:
+            if mine.client is None:
+                # What the server is, is found out once, by the client of threads.
+                await loop.run_in_executor(None, self._attempt, _nothing)
+                mine.keeper = _until_the_loop_ends(self.address.asyncio_client())
+                mine.client = await anext(mine.keeper)
+        return mine.client
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        mine = self._loops.pop(asyncio.get_running_loop(), None)
+        if mine is not None and mine.keeper is not None:
+            await mine.keeper.aclose()
 
     # --- both -----------------------------------------------------------------------------
 
@@ -218,6 +217,23 @@ class RedisStore:
                 "more"
             )
         return StoreError(f"the Redis at {self.address.shown} cannot be used ({reason})")
+
+
+class _OfLoop:
+    """What one event loop has of a store."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.client: Any = None
+        self.keeper: AsyncGenerator[Any, None] | None = None
+
+
+async def _until_the_loop_ends(client: Any) -> AsyncGenerator[Any, None]:
+    """Keep a client; a loop that ends closes its open generators, and so the client."""
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 def _nothing() -> None:

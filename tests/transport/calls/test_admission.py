@@ -43,7 +43,7 @@ class FakeLedger:
     def settle(self, reservation: Reservation, **closing: Any) -> None:
         self.settled.append(closing)
 
-    def put_off(self, reservation: Reservation, **closing: Any) -> bool:
+    def defer(self, reservation: Reservation, **closing: Any) -> bool:
         return False
 
 

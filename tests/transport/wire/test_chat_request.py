@@ -163,7 +163,7 @@ def test_thoughts_are_sent_back_only_when_given() -> None:
 
 
 def test_parts_that_are_all_text_are_sent_as_one() -> None:
-    assert message("user", (TextPart("a"), TextPart("b")))["content"] == "ab"
+    assert message("user", (TextPart("a"), TextPart("b")))["content"] == "a\nb"
     assert message("user", ())["content"] == ""
 
 

@@ -60,6 +60,7 @@ EACH_ROW = pytest.mark.parametrize(
 
 WITHOUT_SAMPLE = {
     "stream_usage_refused": "texts of other servers of the same interface; none recorded here",
+    "reasoning_not_passed_back": "texts of DeepSeek's own service; none recorded here",
     "forbidden": "a 403 without telling words is on no record",
     "timed_out_there": "a 408 of this service is on no record",
     "moved": "a redirect of this service is on no record",
