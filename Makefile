@@ -107,6 +107,11 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
+.PHONY: test-scale
+test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
+	@echo "==> test-scale: pytest tests/scale"
+	@$(PYTEST) tests/scale --ignore-glob= --allow-hosts= --force-enable-socket
+
 # ------------------------------------------------------------------------------------------ showing
 
 .PHONY: docs

@@ -56,6 +56,19 @@ class AnswerSchema:
         """
         return read_answer(text, self._accept)
 
+    def read_json(self, text: str) -> str:
+        """The same, as JSON text.
+
+        Raises:
+            ValueError: there is none that fits.
+        """
+
+        def keep(value: Any) -> Any:
+            self._accept(value)
+            return value
+
+        return msgspec.json.encode(read_answer(text, keep)).decode()
+
     def _fits(self, value: Any) -> Any:
         if self._described.get("type", "object") == "object":
             if not isinstance(value, dict):

@@ -9,6 +9,7 @@ what is wrong with all of them ends the job before it has cost much.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import time
@@ -33,7 +34,7 @@ from ..errors import (
 )
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
-from .open_items import BatchReport, Item, Job, Requests
+from .open_items import BatchReport, Item, Job, Requests, Sink
 from .results import ResultsFile, iter_results
 from .rows import BatchFailure, BatchRow, Form
 
@@ -167,7 +168,7 @@ class Batch:
 
     async def arun(self, requests: Requests) -> BatchReport:
         """As `run`, in an event loop."""
-        with ResultsFile(self._path, self._form) as file:
+        with self._sink() as file:
             patience = _OUTAGE * self._workers
             job = Job(file, requests, self._client.base_url, self._retry_failed, patience)
             job.form = None if self._schema is None else self._schema.form
@@ -182,6 +183,9 @@ class Batch:
             if job.error is not None:
                 raise job.error
             return self.report
+
+    def _sink(self) -> contextlib.AbstractContextManager[Sink]:
+        return ResultsFile(self._path, self._form)
 
     def map(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,10 +15,9 @@ from msgspec.structs import replace
 from ..client.response_cache import key_of
 from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
-from .results import ResultsFile
-from .rows import BatchRow
+from .rows import BatchFailure, BatchRow
 
-__all__ = ["BatchReport", "BatchRequest", "Item", "Job", "Requests"]
+__all__ = ["BatchReport", "BatchRequest", "Item", "Job", "Requests", "Sink"]
 
 BatchRequest = ChatRequest | EmbeddingRequest
 Pair = tuple[str, BatchRequest]
@@ -40,6 +40,16 @@ class BatchReport(Struct, frozen=True, kw_only=True):
     kept: int = 0
     failed: int = 0
     blocked: int = 0
+
+
+class Sink(Protocol):
+    """Where rows go; a `ResultsFile`, mostly."""
+
+    known: dict[str, tuple[bytes, BatchFailure | None]]
+
+    def add(self, row: BatchRow) -> None:
+        """Keep a row."""
+        ...
 
 
 class Item(Struct, frozen=True):
@@ -68,7 +78,7 @@ class Job:
 
     def __init__(
         self,
-        file: ResultsFile,
+        file: Sink,
         requests: Requests,
         address: str,
         retry_failed: bool,

@@ -1,7 +1,7 @@
 """A row of a file of results, in the two forms that a line of the file may have.
 
 The short form is this project's own and keeps all that is known of an answer. The other is that of
-OpenAI's batch files, for programs that read those; see `modelscope_transport._wire.batch_lines`.
+OpenAI's batch files, for programs that read those; see `modelscope_transport._wire.batch_results`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, Self
 import msgspec
 from msgspec import Struct
 
-from .._wire import batch_lines
+from .._wire import batch_results
 from ..errors import ModelScopeError
 from ..types import ChatResult, EmbeddingResult
 
@@ -85,7 +85,7 @@ class RowForm(Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_read_result = msgspec.json.Decoder(batch_lines.ResultLine).decode
+_read_result = msgspec.json.Decoder(batch_results.ResultLine).decode
 _ID = "batch_req_"
 _SHORT_DIGEST = 8
 
@@ -94,7 +94,7 @@ def _to_openai(row: BatchRow) -> bytes:
     answer = row.embedding if row.chat is None else row.chat
     response = error = None
     if row.failure is not None:
-        error = batch_lines.LineError(
+        error = batch_results.LineError(
             code=row.failure.error,
             message=row.failure.message,
             reason=row.failure.reason,
@@ -102,16 +102,16 @@ def _to_openai(row: BatchRow) -> bytes:
         )
     if answer is not None:
         origin = answer.origin
-        response = batch_lines.Response(
+        response = batch_results.Response(
             status_code=200,
             request_id=(origin.request_id if origin is not None else None) or "",
-            body=batch_lines.answer_body(answer),
+            body=batch_results.answer_body(answer),
         )
     # The form has no place for a fingerprint but its opaque id, which two equal requests of a
     # file must not share.
     own = hashlib.blake2b(row.key.encode(), digest_size=_SHORT_DIGEST).hexdigest()
     return _encode(
-        batch_lines.ResultLine(
+        batch_results.ResultLine(
             id=f"{_ID}{row.fingerprint}_{own}", custom_id=row.key, response=response, error=error
         )
     )
@@ -120,7 +120,7 @@ def _to_openai(row: BatchRow) -> bytes:
 def _of_openai(line: bytes) -> BatchRow:
     read = _read_result(line)
     fingerprint = read.id.removeprefix(_ID).partition("_")[0]
-    answer = None if read.response is None else batch_lines.read_answer(read.response.body)
+    answer = None if read.response is None else batch_results.read_answer(read.response.body)
     error, failure = read.error, None
     if error is not None:
         failure = BatchFailure(error.code, error.message, error.reason, error.retryable)
