@@ -49,6 +49,7 @@ from .pacing import ModelScopeRateLimiter
 if typing.TYPE_CHECKING:
     from .loading import aload, load
     from .rerank import ModelScopeRerank
+    from .resuming import resumable
     from .tools import ModelScopeImageToolSpec, ModelScopePipelineToolSpec
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "aload",
     "errors_to_retry",
     "load",
+    "resumable",
 ]
 
 # What not everybody uses is imported at its first use.
@@ -93,6 +95,7 @@ _LATE = {
     "ModelScopeRerank": "rerank",
     "aload": "loading",
     "load": "loading",
+    "resumable": "resuming",
 }
 
 

@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -234,13 +234,14 @@ class Batch:
         self.run(pairs)
         wanted, waiting = 0, dict[str, BatchRow]()
         total = next(count)
-        for row in self.results():
-            waiting[row.key] = row
-            while wanted < total and str(wanted) in waiting:
-                yield waiting.pop(str(wanted))
-                wanted += 1
+        with contextlib.closing(self.results()) as rows:
+            for row in rows:
+                waiting[row.key] = row
+                while wanted < total and str(wanted) in waiting:
+                    yield waiting.pop(str(wanted))
+                    wanted += 1
 
-    def results(self) -> Iterator[BatchRow]:
+    def results(self) -> Generator[BatchRow]:
         """The newest row of each item on file, read one by one; see `iter_results`."""
         return iter_results(self._path)
 

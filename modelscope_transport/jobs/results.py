@@ -14,7 +14,7 @@ import contextlib
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -46,7 +46,7 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, BatchRow]:
         return {row.key: row for row, _ in _rows(file, place)}
 
 
-def iter_results(path: str | os.PathLike[str]) -> Iterator[BatchRow]:
+def iter_results(path: str | os.PathLike[str]) -> Generator[BatchRow]:
     """The rows of a file of results, the newest of each key, in the order in which they came.
 
     The rows are read one by one; only their keys are held.
