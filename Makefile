@@ -52,7 +52,7 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
@@ -110,6 +110,11 @@ test-llamaindex: .venv/.installed ## the LlamaIndex adapter's tests
 test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (a download of some 500 MB, once)
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
+
+.PHONY: test-scale
+test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
+	@echo "==> test-scale: pytest tests/scale"
+	@$(PYTEST) tests/scale --ignore-glob= --allow-hosts= --force-enable-socket
 
 # ------------------------------------------------------------------------------------------ showing
 

@@ -56,6 +56,7 @@ __all__ = [
     "ModelScopeAccountNotLinkedError",
     "ModelScopeAccountNotVerifiedError",
     "ModelScopeAuthenticationError",
+    "ModelScopeBatch",
     "ModelScopeChatEndpoint",
     "ModelScopeConfigurationError",
     "ModelScopeContentRefusedError",
@@ -83,6 +84,7 @@ __all__ = [
 
 # What not everybody uses is imported at its first use.
 _LATE = {
+    "ModelScopeBatch": "batches",
     "ModelScopeImageTool": "image_tool",
     "ModelScopePipelineTool": "pipeline_tool",
     "ModelScopeRerank": "rerank",

@@ -51,6 +51,7 @@ if typing.TYPE_CHECKING:
     from .loading import aload, load
     from .pipeline_tool import ModelScopePipelineToolSpec
     from .rerank import ModelScopeRerank
+    from .resuming import resumable
 
 __all__ = [
     "ErrorDetails",
@@ -85,6 +86,7 @@ __all__ = [
     "aload",
     "errors_to_retry",
     "load",
+    "resumable",
 ]
 
 # What not everybody uses is imported at its first use.
@@ -94,6 +96,7 @@ _LATE = {
     "ModelScopeRerank": "rerank",
     "aload": "loading",
     "load": "loading",
+    "resumable": "resuming",
 }
 
 

@@ -40,7 +40,8 @@ from .errors import (
     UnsupportedTaskError,
 )
 from .jobs.batch import Batch, BatchReport
-from .jobs.results import BatchFailure, BatchRow, read_results
+from .jobs.results import iter_results, read_results
+from .jobs.rows import BatchFailure, BatchRow
 from .media import media_url
 from .platforms import Platform
 from .quota import (
@@ -154,6 +155,7 @@ __all__ = [
     "Usage",
     "Vectors",
     "VideoPart",
+    "iter_results",
     "media_url",
     "profile_for",
     "read_results",

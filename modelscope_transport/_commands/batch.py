@@ -1,33 +1,31 @@
-"""``batch run``: many questions from a file, over several days if need be."""
+"""``batch``: many questions from a file, over several days if need be."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
-import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
 from ..client.sync import Client
 from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
-from ..jobs.batch import Batch, BatchReport
-from ..jobs.results import BatchRow
-from ..types import ChatRequest, Message
-from .output import (
-    LATER,
-    add_connection,
-    add_json,
-    pick,
-    tell_json,
-)
+from ..jobs.batch import JOB_WIDE, Batch, BatchReport
+from ..jobs.job_file import JobFile
+from ..jobs.lines import BadLine, Checked, LineReader
+from ..jobs.results import is_being_written, iter_results
+from ..jobs.rows import BatchRow
+from ..quota import Plan
+from .batch_progress import JobProgress
+from .output import LATER, add_connection, add_json, pick, tell_json
+from .plan import plan_lines
 
 __all__ = ["add_arguments", "run"]
 
-_INTERRUPTED = 130  # as shells tell an interrupt
+_INTERRUPTED = 130  # as shells report an interrupt
+_SHOWN = 20  # bad lines that are printed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,21 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run",
         help=pick("begin a job, or go on with it", "开始或继续一个任务"),
         description=pick(
-            "Each line of FILE is a question, or a JSON object with `prompt` or `messages`, and if "
-            "you like a `key`, `temperature`, `max_tokens` and so on. The answers go to OUT, a "
-            "line of JSON each; what is there already is not asked again.",
-            "FILE 的每一行是一个问题，或一个含 `prompt` 或 `messages` 的 JSON 对象，"
-            "可另有 `key`、`temperature`、`max_tokens` 等字段。"
-            "答案逐行以 JSON 写入 OUT；已有的答案不会重复调用。",
+            "Each line of IN is a question, a JSON object with `prompt`, `messages` or `input` (a "
+            "`key`, `temperature`, `max_tokens` and so on if you like), or a line of an OpenAI "
+            "batch file. The answers go to OUT, a line of JSON each; what is there already is not "
+            "asked again. Names that end in .gz are compressed files.",
+            "IN 的每一行是一个问题，或一个含 `prompt`、`messages` 或 `input` 的 JSON 对象"
+            "（可另有 `key`、`temperature`、`max_tokens` 等字段），或 OpenAI 批处理文件的一行。"
+            "答案逐行以 JSON 写入 OUT；已有的答案不会重复调用。以 .gz 结尾的文件为压缩文件。",
         ),
     )
-    work.add_argument("file", metavar="FILE", type=Path, help=pick("the questions", "问题文件"))
-    work.add_argument("--model", required=True, metavar="ID", help=pick("model ID", "模型 ID"))
+    _add_input(work)
+    work.add_argument("out", metavar="OUT", type=Path, help=pick("the answers", "答案文件"))
     work.add_argument(
-        "--out", required=True, metavar="OUT", type=Path, help=pick("the answers", "答案文件")
-    )
-    work.add_argument(
-        "--system", metavar="TEXT", help=pick("a system message for all", "统一的系统提示词")
+        "--format",
+        choices=("short", "openai"),
+        help=pick("form of the answers (as the questions)", "答案的格式（默认与问题相同）"),
     )
     work.add_argument(
         "--workers",
@@ -61,36 +59,118 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=pick("calls at once (1)", "并发调用数（1）"),
     )
     work.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help=pick("leave bad lines out instead of ending", "跳过无效的行，而不是退出"),
+    )
+    add_connection(work)
+    on = deeds.add_parser("resume", help=pick("go on with a job", "继续一个任务"))
+    on.add_argument("out", metavar="OUT", type=Path, help=pick("its answers", "其答案文件"))
+    on.add_argument("--ledger", metavar="NAME", help=pick("as for run", "同 run"))
+    for each in (work, on):
+        _add_manner(each)
+    status = deeds.add_parser("status", help=pick("say how far a job is", "查看任务进度"))
+    status.add_argument("out", metavar="OUT", type=Path, help=pick("its answers", "其答案文件"))
+    plan = deeds.add_parser("plan", help=pick("say what a job takes", "估算任务用量"))
+    _add_input(plan)
+    add_connection(plan)
+    for each in (work, on, status, plan):
+        add_json(each)
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="IN", type=Path, help=pick("the questions", "问题文件"))
+    parser.add_argument(
+        "--model",
+        metavar="ID",
+        help=pick("model ID, for lines that name none", "模型 ID（用于未指定模型的行）"),
+    )
+    parser.add_argument(
+        "--system", metavar="TEXT", help=pick("a system message for all", "统一的系统提示词")
+    )
+
+
+def _add_manner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--wait",
         action="store_true",
         help=pick("wait for the reset instead of ending", "额度用完时等待恢复，而不是退出"),
     )
-    work.add_argument(
+    parser.add_argument(
         "--retry-failed",
         action="store_true",
         help=pick("ask the failed ones again too", "失败的项目也重新调用"),
     )
-    add_connection(work)
-    add_json(work)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is left; 75 when the allowance ended it, 1 when items failed."""
-    client = Client(base_url=arguments.base_url, ledger=arguments.ledger, account=arguments.account)
+    """Do one of the four; 75 when the allowance ended it, 1 when items failed."""
+    deeds: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": _run,
+        "resume": _resume,
+        "status": _status,
+        "plan": _plan,
+    }
+    return deeds[arguments.deed](arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    job = JobFile(
+        input=str(arguments.file.absolute()),
+        model=arguments.model,
+        system=arguments.system,
+        workers=arguments.workers,
+        skip_bad=arguments.skip_bad,
+        base_url=arguments.base_url,
+        account=arguments.account,
+        ledger=arguments.ledger,
+    )
+    reader, checked = _checked(job)
+    if checked is None:
+        return 1
+    job.items, job.form = checked.items, arguments.format or checked.form
+    job.write(arguments.out)
+    return _work(job, reader, checked, arguments)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    job = JobFile.read(arguments.out)
+    job.ledger = arguments.ledger or job.ledger
+    reader, checked = _checked(job)
+    return 1 if checked is None else _work(job, reader, checked, arguments)
+
+
+def _checked(job: JobFile) -> tuple[LineReader, Checked | None]:
+    """The whole input, looked through before anything is paid for."""
+    reader = LineReader(Path(job.input), job.model, job.system)
+    checked = reader.check()
+    _tell_bad(checked.bad, job)
+    return reader, checked if job.skip_bad or not checked.bad else None
+
+
+def _work(job: JobFile, reader: LineReader, checked: Checked, arguments: argparse.Namespace) -> int:
+    client = Client(base_url=job.base_url, ledger=job.ledger, account=job.account)
+    model = next(iter(checked.models)) if len(checked.models) == 1 else None
+
+    def tell_row(row: BatchRow) -> None:
+        if row.failure is not None:
+            progress.say(f"{row.key}: {row.failure.message}")
+
     batch = Batch(
         client,
         arguments.out,
-        workers=arguments.workers,
+        workers=job.workers,
         wait=arguments.wait,
         retry_failed=arguments.retry_failed,
-        on_row=_tell_row,
-        on_park=_tell_park,
+        form=job.form,
+        on_row=tell_row,
+        on_block=lambda error: progress.say(error),
     )
+    progress = JobProgress(batch, client, model, checked.items)
     try:
-        report = batch.run(_requests(arguments))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(str(error)) from error
-    except ConfigurationError:
+        with progress:
+            report = batch.run(reader.questions())
+    except JOB_WIDE:
         raise  # the same command would end in the same way
     except KeyboardInterrupt:
         _tell_resume(arguments)
@@ -103,99 +183,83 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if report.failed else 0
 
 
-# --- the questions ----------------------------------------------------------------------------
+# --- status and plan --------------------------------------------------------------------------
 
 
-class _Turn(Struct, forbid_unknown_fields=True):
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-class _Question(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A line; a misspelt field is an error, not silence."""
-
-    prompt: str | None = None
-    messages: list[_Turn] = []
-    key: str | int | None = None
-    model: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    stop: list[str] = []
-    seed: int | None = None
-    enable_thinking: bool | None = None
-    thinking_budget: int | None = None
-    extra_body: dict[str, Any] | None = None
-
-
-def _requests(arguments: argparse.Namespace) -> Iterator[tuple[str, ChatRequest]]:
-    before = [] if arguments.system is None else [Message("system", arguments.system)]
-    with open(arguments.file, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                question = _question(line.strip(), number)
-                key = number if question.key is None else question.key
-                yield str(key), _request(question, arguments.model, before)
-
-
-def _question(line: str, number: int) -> _Question:
+def _status(arguments: argparse.Namespace) -> int:
+    job = JobFile.read(arguments.out)
+    answered = failed = 0
     try:
-        if line[0] == "{":
-            question = msgspec.json.decode(line, type=_Question)
-        else:
-            prompt = msgspec.json.decode(line, type=str) if line[0] == '"' else line
-            question = _Question(prompt=prompt)
-    except msgspec.MsgspecError as error:
-        raise ConfigurationError(
-            pick(f"Line {number} is no question: {error}.", f"第 {number} 行不是问题：{error}。")
-        ) from None
-    if (question.prompt is None) is not bool(question.messages):
-        raise ConfigurationError(
-            pick(
-                f"Line {number} needs a prompt or messages, one of them.",
-                f"第 {number} 行需要 prompt 或 messages 之一。",
-            )
+        for row in iter_results(arguments.out):
+            failed += row.failure is not None
+            answered += row.failure is None
+    except FileNotFoundError:
+        pass  # begun, and nothing answered yet
+    except OSError as error:
+        raise ConfigurationError(f"{arguments.out} cannot be read: {error.strerror}.") from None
+    runs = is_being_written(arguments.out)
+    if arguments.json:
+        tell_json(
+            {"items": job.items, "answered": answered, "failed": failed, "runs": runs}
+            | {"input": job.input, "model": job.model}
         )
-    return question
-
-
-def _request(question: _Question, model: str, before: list[Message]) -> ChatRequest:
-    turns = [Message(turn.role, turn.content) for turn in question.messages]
-    if question.prompt is not None:
-        turns = [Message("user", question.prompt)]
-    fields = structs.asdict(question)
-    options = {name: fields[name] for name in _OPTIONS}
-    return ChatRequest(
-        model=question.model or model,
-        messages=(*before, *turns),
-        stop=tuple(question.stop),
-        **options,
+        return 0
+    state = pick("runs", "运行中") if runs else pick("does not run", "未运行")
+    print(
+        pick(
+            f"{answered} of {job.items} answered, {failed} failed, "
+            f"{max(0, job.items - answered - failed)} open; the job {state}.",
+            f"共 {job.items} 项：完成 {answered} 项，失败 {failed} 项，"
+            f"剩余 {max(0, job.items - answered - failed)} 项；任务{state}。",
+        )
     )
+    return 0
 
 
-_OPTIONS = (
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "seed",
-    "enable_thinking",
-    "thinking_budget",
-    "extra_body",
-)
+def _plan(arguments: argparse.Namespace) -> int:
+    reader = LineReader(arguments.file, arguments.model, arguments.system)
+    checked = reader.check()
+    client = Client(base_url=arguments.base_url, ledger=arguments.ledger, account=arguments.account)
+    plans: list[Plan] = [
+        # An item of the file is a request, whatever the texts in it; each of them is asked alone.
+        client.plan(number, model)
+        if not checked.texts[model]
+        else _plan_of_requests(client, number, model)
+        for model, number in checked.models.items()
+    ]
+    if arguments.json:
+        tell_json({"bad": checked.bad, "plans": plans})
+    else:
+        _tell_bad(checked.bad, None)
+        for plan in plans:
+            print("\n".join(plan_lines(plan)))
+    return LATER if any(not plan.fits for plan in plans) else int(bool(checked.bad))
 
 
-# --- what is told -----------------------------------------------------------------------------
+def _plan_of_requests(client: Client, number: int, model: str) -> Plan:
+    each = client.profile(model).embedding_batch
+    return structs.replace(client.plan(number * each, model), items=number)
 
 
-def _tell_row(row: BatchRow) -> None:
-    if row.failure is not None:
-        print(f"{row.key}: {row.failure.message}", file=sys.stderr)
-    elif sys.stderr.isatty():
-        print(f"{row.key}: {pick('answered', '已完成')}", file=sys.stderr)
+# --- what is printed --------------------------------------------------------------------------
 
 
-def _tell_park(error: ModelScopeError) -> None:
-    print(error, file=sys.stderr)
+def _tell_bad(bad: list[BadLine], job: JobFile | None) -> None:
+    for line in bad[:_SHOWN]:
+        text = pick(f"Line {line.number}: {line.why}.", f"第 {line.number} 行：{line.why}。")
+        print(text, file=sys.stderr)
+    if len(bad) > _SHOWN:
+        rest = len(bad) - _SHOWN
+        print(pick(f"… and {rest} more.", f"……另有 {rest} 行。"), file=sys.stderr)
+    if bad and job is not None and not job.skip_bad:
+        print(
+            pick(
+                f"Lines that cannot be used: {len(bad)}. Nothing was asked. Mend them, or go on "
+                "without them: --skip-bad.",
+                f"{len(bad)} 行无效，尚未调用。请改正，或用 --skip-bad 跳过。",
+            ),
+            file=sys.stderr,
+        )
 
 
 def _tell_report(report: BatchReport, arguments: argparse.Namespace) -> None:
@@ -213,8 +277,10 @@ def _tell_report(report: BatchReport, arguments: argparse.Namespace) -> None:
 
 
 def _tell_resume(arguments: argparse.Namespace) -> None:
-    """The command that goes on where this one ended: the same one."""
-    command = shlex.join(["modelscope-adapters", *arguments.words])
+    """The command that goes on where this one ended."""
+    words = ["modelscope-adapters", "batch", "resume", str(arguments.out)]
+    words += ["--wait"] if arguments.wait else []
+    command = shlex.join(words)
     print(
         pick(
             f"What is answered is kept. To go on: {command}", f"已完成的都已保存。继续：{command}"

@@ -15,7 +15,7 @@ from .output import (
     tell_json,
 )
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "plan_lines", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell_json(plan)
     else:
-        print("\n".join(_lines(plan)))
+        print("\n".join(plan_lines(plan)))
     return 0 if plan.fits else LATER
 
 
-def _lines(plan: Plan) -> list[str]:
+def plan_lines(plan: Plan) -> list[str]:
+    """A forecast in sentences."""
     cost = amount(plan.magicubes, "magicubes")
     lines = [
         pick(

@@ -1,4 +1,4 @@
-"""Answers kept for the next time the same is asked, for whoever wants that.
+"""Answers kept for the next time the same is asked, for callers who want that.
 
 An answer is found again by everything that could change it: the address, the model, the messages
 and every other field of the request. Who sets a temperature above 0 gets the same words again.
@@ -6,27 +6,28 @@ and every other field of the request. Who sets a temperature above 0 gets the sa
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from ..answers import ChatResult
+from ..answers import ChatResult, EmbeddingResult
+from ..quota.redis_address import SCHEMES
 from ..types import ChatRequest, EmbeddingRequest
+from .redis_answers import RedisAnswers
+from .sqlite_answers import SQLiteAnswers
 
 __all__ = ["ResponseCache", "key_of"]
 
-_decode = msgspec.json.Decoder(ChatResult).decode
 _FORM = b"1"
 T = TypeVar("T")
+_decode = msgspec.json.Decoder(ChatResult).decode
+_decode_vectors = msgspec.json.Decoder(EmbeddingResult).decode
 
 
 def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | None:
@@ -48,14 +49,41 @@ def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | 
     return hashlib.blake2b(_FORM + whole, digest_size=20).digest()
 
 
+class Answers(Protocol):
+    """Where answers are kept, as bytes by their names. A store that fails counts as empty."""
+
+    @property
+    def blocking(self) -> bool:
+        """Whether it does I/O."""
+        ...
+
+    def find(self, key: bytes, oldest: float) -> bytes | None:
+        """What is kept under a name since a time, if anything."""
+        ...
+
+    def keep(self, key: bytes, at: float, answer: bytes, max_age: float | None) -> None:
+        """Keep something under a name."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; a later call opens it again."""
+        ...
+
+
 class ResponseCache:
     """A cache of answers, streamed ones included.
 
-    A convenience, not a record: a file that cannot be read or written counts as empty.
+    A convenience, not a record: a file or a server that cannot be used counts as empty.
 
     Args:
-        path: a file, which processes may share; ``None`` keeps the answers in memory. It holds
-            what was answered, so it is made readable by its owner alone.
+        path: a file, which processes may share; the address of a Redis or Valkey
+            (``redis://…``, as the ledger takes it), which hosts may share; ``None`` keeps the
+            answers in memory. A file holds what was answered, so it is made readable by its owner
+            alone.
         max_age: seconds after which an answer is forgotten; ``None`` for never.
         clock: seconds since the epoch.
     """
@@ -68,73 +96,58 @@ class ResponseCache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open nothing yet."""
-        self.path = None if path is None else Path(path).expanduser().absolute()
+        self._address = path if isinstance(path, str) and path.startswith(SCHEMES) else None
+        is_file = path is not None and self._address is None
+        self.path = Path(path).expanduser().absolute() if is_file else None  # type: ignore[arg-type]
         self.max_age = max_age
         self._clock = clock
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
-        self._process = 0
+        self._answers: Answers
+        if self._address is None:
+            self._answers = SQLiteAnswers(self.path)
+        else:
+            self._answers = RedisAnswers(self._address)
 
     @property
     def blocking(self) -> bool:
         """Whether `find` and `keep` do I/O; an event loop then keeps them in a thread."""
-        return self.path is not None
+        return self._answers.blocking
 
     def find(self, key: bytes) -> ChatResult | None:
         """The answer kept under a name, if there is one."""
+        return self._found(key, _decode)
 
-        def work(database: sqlite3.Connection) -> ChatResult | None:
-            oldest = 0.0 if self.max_age is None else self._clock() - self.max_age
-            query = "SELECT answer FROM answers WHERE key = ? AND at >= ?"
-            row = database.execute(query, (key, oldest)).fetchone()
-            return None if row is None else _decode(row[0])
+    def find_vectors(self, key: bytes) -> EmbeddingResult | None:
+        """The same, for the answer to an `EmbeddingRequest`."""
+        return self._found(key, _decode_vectors)
 
-        return self._with(work)
+    def _found(self, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        oldest = 0.0 if self.max_age is None else self._clock() - self.max_age
+        found = self._answers.find(key, oldest)
+        try:
+            return None if found is None else decode(found)
+        except msgspec.MsgspecError:
+            return None
 
-    def keep(self, key: bytes, answer: ChatResult) -> None:
+    def keep(self, key: bytes, answer: ChatResult | EmbeddingResult) -> None:
         """Keep an answer under a name."""
-        row = (key, self._clock(), msgspec.json.encode(answer))
-        self._with(lambda database: database.execute("REPLACE INTO answers VALUES (?, ?, ?)", row))
+        self._answers.keep(key, self._clock(), msgspec.json.encode(answer), self.max_age)
 
     def clear(self) -> None:
         """Forget all answers."""
-        self._with(lambda database: database.execute("DELETE FROM answers"))
+        self._answers.clear()
 
     def close(self) -> None:
         """Close the file; a later call opens it again. A memory is lost."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-            self._database = None
-
-    def _with(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        with self._lock, contextlib.suppress(sqlite3.Error, OSError, msgspec.MsgspecError):
-            return work(self._open())
-        return None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._database is not None and self._process == os.getpid():
-            return self._database
-        if self.path is not None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        place = ":memory:" if self.path is None else self.path
-        database = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, at REAL, answer BLOB)"
-        )
-        self._database, self._process = database, os.getpid()
-        return database
-
-    def __del__(self) -> None:
-        """Close the file."""
-        database = self.__dict__.get("_database")
-        if database is not None and self._process == os.getpid():
-            database.close()
+        self._answers.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """The same file, opened anew; a memory begins empty."""
-        return _revive, (None if self.path is None else str(self.path), self.max_age)
+        """The same file or server, opened anew; a memory begins empty.
+
+        The address of a server may hold its password, as that of the ledger does: pickle such a
+        cache to your own processes only.
+        """
+        path = self._address or (None if self.path is None else str(self.path))
+        return _revive, (path, self.max_age)
 
 
 def _revive(path: str | None, max_age: float | None) -> ResponseCache:

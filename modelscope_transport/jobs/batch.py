@@ -1,23 +1,24 @@
-"""A long job that blocks at the limit and resumes: many requests, each paid for once.
+"""A long job that waits at the limit and resumes: many requests, each paid for once.
 
 Laws of this file: an answer is on file before its worker asks for the next, so that a job which is
 killed repeats at most one call a worker. A spent allowance is no item's failure: the job waits for
-the reset, or ends with the error that tells it. What is wrong with one item ends no other's turn;
+the reset, or ends with the error that says when it is. What is wrong with one item stops no other;
 what is wrong with all of them ends the job before it has cost much.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from ..client.response_cache import key_of
 from ..client.sync import Client
 from ..errors import (
     AccountNotLinkedError,
@@ -31,16 +32,16 @@ from ..errors import (
     RateLimitError,
     UnsupportedTaskError,
 )
-from ..types import ChatRequest, EmbeddingRequest
-from .results import BatchFailure, BatchRow, ResultsFile
+from ..types import ChatRequest, EmbeddingRequest, Message
+from .answer_schema import AnswerSchema
+from .open_items import BatchReport, Item, Job, Requests, Sink
+from .results import ResultsFile, iter_results
+from .rows import BatchFailure, BatchRow, Form
 
-__all__ = ["Batch", "BatchReport"]
-
-BatchRequest = ChatRequest | EmbeddingRequest
-Requests = Mapping[str, BatchRequest] | Iterable[tuple[str, BatchRequest]]
+__all__ = ["JOB_WIDE", "Batch", "BatchReport"]
 
 # Nothing of the kind is one item's own fault, and nothing of it passes.
-_EVERYBODYS = (
+JOB_WIDE = (
     ConfigurationError,
     UnsupportedTaskError,
     AuthenticationError,
@@ -54,24 +55,10 @@ _OUTAGE = 3
 # How long a refusal without a time is waited for, and how often the clock is looked at: a timer
 # stands still while the machine sleeps.
 _A_WHILE = 60.0
-
-
-class BatchReport(Struct, frozen=True, kw_only=True):
-    """What came of a job that is done.
-
-    Attributes:
-        items: how many there were.
-        answered: answers of this run.
-        kept: answers of earlier runs.
-        failed: items without an answer; their rows say why.
-        blocked: how often this run has waited for the allowance.
-    """
-
-    items: int = 0
-    answered: int = 0
-    kept: int = 0
-    failed: int = 0
-    blocked: int = 0
+# A refusal without a reason may be a spent day, which is over after one. For how long such refusals
+# alone are waited for.
+_BUSY = 26 * 3600.0
+_TEXT = "{text}"
 
 
 class Batch:
@@ -83,13 +70,20 @@ class Batch:
 
     Args:
         client: whom to ask; its ledger, budget and platforms hold here as well.
-        path: file of the results, JSON lines; see `BatchRow`.
+        path: file of the results, JSON lines; see `BatchRow`. A name that ends in ``.gz`` makes it
+            a compressed one.
         workers: requests on their way at once; the service promises one
             (official documentation, limits page as of 2026-08-22).
         wait: whether to wait for the reset when the allowance is spent; else the error is raised.
         retry_failed: whether items that failed by their own fault are asked again.
+        schema: what every chat's answer must be: a pydantic model, a dataclass, a ``TypedDict``, a
+            ``msgspec.Struct`` or a JSON schema. An answer that is none is a failure of its own
+            kind, ``SchemaMismatch``, and its row keeps the answer. A request with a
+            ``response_format`` keeps that.
+        form: form of a new file's lines: ``"short"``, or ``"openai"`` for that of OpenAI's batch
+            files.
         on_row: called with each row of this run, once it is on file.
-        on_park: called with the error that the job waits for.
+        on_block: called with the error that the job waits for.
         clock: seconds since the epoch.
         sleep: waits some seconds.
 
@@ -109,8 +103,10 @@ class Batch:
         workers: int = 1,
         wait: bool = True,
         retry_failed: bool = False,
+        schema: Any = None,
+        form: Form = "short",
         on_row: Callable[[BatchRow], None] | None = None,
-        on_park: Callable[[ModelScopeError], None] | None = None,
+        on_block: Callable[[ModelScopeError], None] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -122,22 +118,36 @@ class Batch:
         self._workers = workers
         self._wait = wait
         self._retry_failed = retry_failed
+        self._schema = None if schema is None else AnswerSchema(schema)
+        self._form: Form = form
         self._on_row = on_row
-        self._on_park = on_park
+        self._on_block = on_block
         self._clock = clock
         self._sleep = sleep
+        self._job: Job | None = None
+
+    @property
+    def report(self) -> BatchReport:
+        """How far the job has come that runs now, or ran last."""
+        return BatchReport() if self._job is None else BatchReport(**self._job.counts)
+
+    @property
+    def blocked_until(self) -> float:
+        """Until when the job waits for the allowance, seconds since the epoch; 0 for not at all."""
+        return 0.0 if self._job is None else self._job.blocked_until
 
     def run(self, requests: Requests) -> BatchReport:
         """Do the job. An interrupt ends it at once; what was answered is on file.
 
         Args:
-            requests: by name, in the order in which they are asked.
+            requests: by name, in the order in which they are asked: a mapping, or an iterable or
+                async iterable of pairs, which is read as the job goes on.
 
         Raises:
-            QuotaExceededError: the allowance is spent and ``wait`` is off, or nobody knows until
+            QuotaExceededError: the allowance is spent and ``wait`` is off, or it is not known until
                 when.
             RateLimitError: the service is too busy, and ``wait`` is off, or it stays so.
-            ConfigurationError: the file is another's, or a name comes twice.
+            ConfigurationError: the file is another's, cannot be written, or a name comes twice.
             ModelScopeError: what holds for every item: a wrong token, a model that is gone, three
                 failures in a row that may pass (of each worker). Run the job again later.
         """
@@ -158,9 +168,11 @@ class Batch:
 
     async def arun(self, requests: Requests) -> BatchReport:
         """As `run`, in an event loop."""
-        with ResultsFile(self._path) as file:
+        with self._sink() as file:
             patience = _OUTAGE * self._workers
-            job = _Job(file, requests, self._client.base_url, self._retry_failed, patience)
+            job = Job(file, requests, self._client.base_url, self._retry_failed, patience)
+            job.form = None if self._schema is None else self._schema.form
+            self._job = job
             workers = [asyncio.create_task(self._work(job)) for _ in range(self._workers)]
             try:
                 await asyncio.gather(*workers)
@@ -170,11 +182,72 @@ class Batch:
                 await asyncio.gather(*workers, return_exceptions=True)
             if job.error is not None:
                 raise job.error
-            return BatchReport(**job.counts)
+            return self.report
 
-    async def _work(self, job: _Job) -> None:
+    def _sink(self) -> contextlib.AbstractContextManager[Sink]:
+        return ResultsFile(self._path, self._form)
+
+    def map(
+        self,
+        texts: Iterable[str],
+        prompt: str | Callable[[str], str] = _TEXT,
+        *,
+        model: str,
+        **fields: Any,
+    ) -> Iterator[BatchRow]:
+        """One question for each of many texts: the rows in the order of the texts.
+
+        The job is done when the first row is asked for. Rows are read from the file one by one;
+        those that came out of turn are held until it is theirs.
+
+        Args:
+            texts: the texts.
+            prompt: the question, with ``{text}`` where a text belongs, or a function from a text
+                to its question. Other braces mean nothing.
+            model: model ID. A model for embeddings embeds what the prompt makes.
+            fields: further fields of every `ChatRequest`, or of every `EmbeddingRequest`.
+
+        Raises:
+            ConfigurationError: the prompt has no place for the text.
+            ModelScopeError: see `run`.
+        """
+        if isinstance(prompt, str) and _TEXT not in prompt:
+            raise ConfigurationError(
+                f"The prompt has no {_TEXT} where a text belongs. Put it there, or pass a function."
+            )
+        embeds = self._client.profile(model).task == "embedding"
+        count = itertools.count()
+
+        def pairs() -> Iterator[tuple[str, ChatRequest | EmbeddingRequest]]:
+            for text in texts:
+                asked = prompt(text) if callable(prompt) else prompt.replace(_TEXT, text)
+                key = str(next(count))
+                if embeds:
+                    yield key, EmbeddingRequest(model=model, texts=(asked,), **fields)
+                else:
+                    message = Message("user", asked)
+                    yield key, ChatRequest(model=model, messages=(message,), **fields)
+
+        return self._mapped(pairs(), count)
+
+    def _mapped(self, pairs: Requests, count: Iterator[int]) -> Iterator[BatchRow]:
+        self.run(pairs)
+        wanted, waiting = 0, dict[str, BatchRow]()
+        total = next(count)
+        with contextlib.closing(self.results()) as rows:
+            for row in rows:
+                waiting[row.key] = row
+                while wanted < total and str(wanted) in waiting:
+                    yield waiting.pop(str(wanted))
+                    wanted += 1
+
+    def results(self) -> Generator[BatchRow]:
+        """The newest row of each item on file, read one by one; see `iter_results`."""
+        return iter_results(self._path)
+
+    async def _work(self, job: Job) -> None:
         try:
-            while (item := job.take()) is not None:
+            while (item := await job.take()) is not None:
                 row = await self._settle(item, job)
                 if row is None:
                     return
@@ -184,10 +257,10 @@ class Batch:
         except ModelScopeError as error:
             job.stop(error)
 
-    async def _settle(self, item: _Item, job: _Job) -> BatchRow | None:
+    async def _settle(self, item: Item, job: Job) -> BatchRow | None:
         """The row of an item; ``None`` where the job ended before there was one."""
         while True:
-            await self._wait_while_parked(job)
+            await self._wait_while_blocked(job)
             if job.error is not None:
                 return None
             try:
@@ -195,9 +268,10 @@ class Batch:
             except QuotaExceededError as error:
                 self._block(job, error, error.resets_at.timestamp() if error.resets_at else None)
             except RateLimitError as error:
-                job.count_trouble(error)
+                if job.count_refusal(self._clock()) > _BUSY:
+                    raise
                 self._block(job, error, self._clock() + (error.retry_after or _A_WHILE))
-            except _EVERYBODYS:
+            except JOB_WIDE:
                 raise
             except ModelScopeError as error:
                 again = not isinstance(error, InvalidRequestError)
@@ -207,98 +281,27 @@ class Batch:
                     job.count_trouble(error)
                 return row
 
-    async def _ask(self, item: _Item) -> BatchRow:
+    async def _ask(self, item: Item) -> BatchRow:
         row = BatchRow(key=item.key, fingerprint=item.fingerprint)
         if isinstance(item.request, EmbeddingRequest):
             return replace(row, embedding=await self._client.aio.embed(item.request))
-        return replace(row, chat=await self._client.aio.chat(item.request))
+        row = replace(row, chat=await self._client.aio.chat(item.request))
+        if self._schema is None or item.request.response_format is not self._schema.form:
+            return row
+        try:
+            self._schema.read(row.text)
+        except ValueError as error:
+            return replace(row, failure=BatchFailure("SchemaMismatch", str(error)))
+        return row
 
-    def _block(self, job: _Job, error: ModelScopeError, until: float | None) -> None:
+    def _block(self, job: Job, error: ModelScopeError, until: float | None) -> None:
         if not self._wait or until is None:
             raise error
         # Two clocks never agree: not again at once.
         is_new = job.block(max(until, self._clock() + 1))
-        if is_new and job.error is None and self._on_park is not None:
-            self._on_park(error)
+        if is_new and job.error is None and self._on_block is not None:
+            self._on_block(error)
 
-    async def _wait_while_parked(self, job: _Job) -> None:
+    async def _wait_while_blocked(self, job: Job) -> None:
         while job.error is None and (left := job.blocked_until - self._clock()) > 0:
             await self._sleep(min(left, _A_WHILE))
-
-
-class _Item(Struct, frozen=True):
-    key: str
-    fingerprint: str
-    request: BatchRequest
-
-
-class _Job:
-    """What the workers of one run share. They are tasks of one event loop, so nothing is locked.
-
-    Attributes:
-        blocked_until: when the allowance is back; seconds since the epoch.
-        error: what ended the job.
-        counts: fields of the `BatchReport`.
-    """
-
-    def __init__(
-        self,
-        file: ResultsFile,
-        requests: Requests,
-        address: str,
-        retry_failed: bool,
-        patience: int,
-    ) -> None:
-        self._file = file
-        self._items = self._open_items(requests, address, retry_failed)
-        self._patience = patience
-        self._troubles = 0
-        self.blocked_until = 0.0
-        self.error: ModelScopeError | None = None
-        self.counts = dict.fromkeys(BatchReport.__struct_fields__, 0)
-
-    def _open_items(self, requests: Requests, address: str, retry_failed: bool) -> Iterator[_Item]:
-        """The items that are not settled yet."""
-        seen = set()
-        pairs = requests.items() if isinstance(requests, Mapping) else requests
-        for key, request in pairs:
-            if key in seen:
-                raise ConfigurationError(f"The name {key!r} comes twice. Give each item its own.")
-            seen.add(key)
-            self.counts["items"] += 1
-            name = key_of(request, address)
-            if name is None:
-                raise InvalidRequestError(f"The request of {key!r} holds what is no JSON.")
-            fingerprint, failure = self._file.known.get(key, ("", None))
-            if fingerprint != name.hex() or (failure and (failure.again or retry_failed)):
-                yield _Item(key, name.hex(), request)
-            else:
-                self.counts["failed" if failure else "kept"] += 1
-
-    def take(self) -> _Item | None:
-        """The next item, unless the job is over."""
-        return None if self.error is not None else next(self._items, None)
-
-    def settle(self, row: BatchRow) -> None:
-        """Put a row on file."""
-        self._file.add(row)
-        if row.failure is None or not row.failure.again:
-            self._troubles = 0
-        self.counts["failed" if row.failure else "answered"] += 1
-
-    def count_trouble(self, error: ModelScopeError) -> None:
-        """Note a failure that may pass; so many in a row end the job."""
-        self._troubles += 1
-        if self._troubles >= self._patience:
-            self.stop(error)
-
-    def block(self, until: float) -> bool:
-        """Let everybody wait; whether nobody did before."""
-        is_new = until > self.blocked_until
-        self.blocked_until = max(until, self.blocked_until)
-        self.counts["blocked"] += is_new
-        return is_new
-
-    def stop(self, error: ModelScopeError) -> None:
-        """End the job; workers finish what they are at."""
-        self.error = self.error or error

@@ -3,71 +3,35 @@
 Laws of this file: a line is written whole, at once, and never changed; of several lines of one key
 the last one counts. A process that was killed leaves half a line at most, which is cut off when the
 file is opened next. What is no file of results is left as it is. No token gets here.
+
+A file whose name ends in ``.gz`` is compressed, each line a gzip member of its own, so that a line
+is on file as soon as it is written; every program that reads gzip reads such a file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import os
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Generator, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import msgspec
-from msgspec import Struct
 
-from ..answers import ChatResult, EmbeddingResult
-from ..errors import ConfigurationError, ModelScopeError
+from ..errors import ConfigurationError
+from .rows import FORMS, BatchFailure, BatchRow, Form, RowForm
 
-__all__ = ["BatchFailure", "BatchRow", "ResultsFile", "read_results"]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
+__all__ = ["ResultsFile", "is_being_written", "iter_results", "read_results"]
 
-class BatchFailure(Struct, frozen=True, omit_defaults=True):
-    """Why an item has no answer.
-
-    Attributes:
-        error: name of the error's class.
-        message: its text.
-        reason: name of the row of the failure table that fits.
-        again: whether the next run asks again: it was no fault of the item's own.
-    """
-
-    error: str
-    message: str
-    reason: str | None = None
-    again: bool = False
-
-    @classmethod
-    def of(cls, error: ModelScopeError, *, again: bool) -> Self:
-        """What there is to keep of an error."""
-        return cls(type(error).__name__, str(error), error.reason, again)
-
-
-class BatchRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of one item: an answer of its kind, or a failure.
-
-    Attributes:
-        key: the item's name.
-        fingerprint: stands for all of the request that can change its answer.
-        chat: the answer to a `ChatRequest`.
-        embedding: the answer to an `EmbeddingRequest`.
-        failure: why there is none.
-    """
-
-    key: str
-    fingerprint: str
-    chat: ChatResult | None = None
-    embedding: EmbeddingResult | None = None
-    failure: BatchFailure | None = None
-
-    @property
-    def text(self) -> str:
-        """Text of a chat's answer; empty where there is none."""
-        return "" if self.chat is None else self.chat.text
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(BatchRow).decode
-_HEAD = b'{"key":'  # every line begins so
+_GZIP = zlib.MAX_WBITS | 16
+_PIECE = 1 << 16
+_LOCK = ".lock"
 
 
 def read_results(path: str | os.PathLike[str]) -> dict[str, BatchRow]:
@@ -77,81 +41,220 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, BatchRow]:
         ConfigurationError: the file is no file of results.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        return {row.key: row for row in _rows(file, Path(path))}
+    place = Path(path)
+    with open(place, "rb", buffering=0) as file:
+        return {row.key: row for row, _ in _rows(file, place)}
 
 
-def _rows(lines: Iterable[bytes], path: Path) -> Iterator[BatchRow]:
-    for number, line in enumerate(lines, 1):
-        if not line.endswith(b"\n") and line[: len(_HEAD)] == _HEAD[: len(line)]:
-            return  # half a line: its writer was killed, or is writing
-        try:
-            yield _decode(line)
-        except msgspec.MsgspecError as error:
-            raise ConfigurationError(
-                f"{path} is no file of results: line {number} is not one of theirs ({error}). "
-                "Name another file."
-            ) from None
+def iter_results(path: str | os.PathLike[str]) -> Generator[BatchRow]:
+    """The rows of a file of results, the newest of each key, in the order in which they came.
+
+    The rows are read one by one; only their keys are held.
+
+    Raises:
+        ConfigurationError: the file is no file of results.
+        OSError: it cannot be read.
+    """
+    place = Path(path)
+    with open(place, "rb", buffering=0) as file:
+        last = {row.key: number for number, (row, _) in enumerate(_rows(file, place))}
+        file.seek(0)
+        for number, (row, _) in enumerate(_rows(file, place)):
+            if last.get(row.key) == number:
+                yield row
+
+
+def _rows(file: BinaryIO | FileIO, path: Path) -> Iterator[tuple[BatchRow, int]]:
+    """The rows, each with the place in the file at which it ends."""
+    form: RowForm | None = None
+    lines = _unpacked(file) if path.suffix == ".gz" else _plain(file)
+    try:
+        for number, (line, end) in enumerate(lines, 1):
+            form = form or _form_of(line)
+            if not line.endswith(b"\n") and _begins_like_a_row(line, form):
+                return  # half a line: its writer was killed, or is writing
+            try:
+                yield (form or FORMS["short"]).decode(line), end
+            except msgspec.MsgspecError as error:
+                raise ConfigurationError(
+                    f"{path} is no file of results: line {number} is not one of theirs ({error}). "
+                    "Name another file."
+                ) from None
+    except zlib.error:
+        raise ConfigurationError(
+            f"{path} is no gzip file, though its name ends in .gz. Name another file."
+        ) from None
+
+
+def _form_of(line: bytes) -> RowForm | None:
+    return next((form for form in FORMS.values() if line.startswith(form.head)), None)
+
+
+def _begins_like_a_row(line: bytes, form: RowForm | None) -> bool:
+    forms = FORMS.values() if form is None else [form]
+    return any(line[: len(form.head)] == form.head[: len(line)] for form in forms)
+
+
+def _plain(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
+    end = 0
+    with open(file.fileno(), "rb", closefd=False) as buffered:
+        for line in buffered:
+            end += len(line)
+            yield line, end
+
+
+def _unpacked(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
+    """The lines of a gzip file. Of a member that was cut off, nothing."""
+    member, parts, end, rest = zlib.decompressobj(_GZIP), list[bytes](), 0, b""
+    while piece := rest or file.read(_PIECE):
+        parts.append(member.decompress(piece))
+        rest = member.unused_data
+        end += len(piece) - len(rest)
+        if member.eof:
+            for line in b"".join(parts).splitlines(keepends=True):
+                yield line, end
+            member, parts = zlib.decompressobj(_GZIP), []
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process is at work on a file of results."""
+    from filelock import FileLock, Timeout
+
+    lock = path.with_name(path.name + _LOCK)
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0, thread_local=False):
+            return False
+    except (Timeout, OSError, NotImplementedError):
+        return True
 
 
 class ResultsFile:
     """A file of results that is being written. Use it in a ``with`` block.
 
     Args:
-        path: where it is, or will be; readable by its owner alone.
+        path: where it is, or will be; readable by its owner alone. A file beside it, named alike
+            with ``.lock``, keeps other processes off.
+        form: the form of its lines; a file that has lines keeps their form.
 
     Attributes:
         known: by key, the fingerprint and the failure of what is settled so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, form: Form = "short") -> None:
         """Open nothing yet."""
         self._path = path
-        self._file: BinaryIO
-        self.known: dict[str, tuple[str, BatchFailure | None]] = {}
+        self._form = FORMS[form]
+        self._lock: BaseFileLock
+        self._file: FileIO
+        self._end = 0
+        self.known: dict[str, tuple[bytes, BatchFailure | None]] = {}
 
     def __enter__(self) -> Self:
         """Open the file, for this process alone, and learn what is settled.
 
         Raises:
-            ConfigurationError: it is no file of results, or another process writes it.
+            ConfigurationError: it is no file of results, another process writes it, or it cannot
+                be opened.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-        try:
-            _lock(file, self._path)
-            whole = 0
-            for row in _rows(file, self._path):
-                self.known[row.key] = (row.fingerprint, row.failure)
-                whole = file.tell()
-            file.truncate(whole)
-            file.seek(whole)
-        except BaseException:
-            file.close()
-            raise
-        self._file = file
+        with self._explained("opened"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+            try:
+                binary = getattr(os, "O_BINARY", 0)
+                handle = os.open(self._path, os.O_RDWR | os.O_CREAT | binary, 0o600)
+                self._file = FileIO(handle, "r+")
+                try:
+                    self._learn()
+                except BaseException:
+                    self._file.close()
+                    raise
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
+    def _acquire(self) -> None:
+        # Here and not above: who makes no batch needs no lock.
+        from filelock import FileLock, Timeout
+
+        # Two processes would pay for everything twice. The lock goes with its process.
+        place = self._path.with_name(self._path.name + _LOCK)
+        self._lock = FileLock(place, timeout=0, mode=0o600, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ConfigurationError(
+                f"Another process is writing {self._path}. Wait for its end, or name another file."
+            ) from None
+        except NotImplementedError:
+            raise ConfigurationError(
+                f"The file system of {self._path} cannot lock files. Name a file on another one."
+            ) from None
+
+    def _learn(self) -> None:
+        for row, end in _rows(self._file, self._path):
+            self._note(row)
+            self._end = end
+        if self.known:
+            self._file.seek(0)
+            first, _ = next(_unpacked(self._file) if self._packs else _plain(self._file))
+            self._form = _form_of(first) or self._form
+        self._cut()
+
+    def _note(self, row: BatchRow) -> None:
+        self.known[row.key] = (_digest(row.fingerprint), row.failure)
+
+    def _cut(self) -> None:
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+
+    @property
+    def _packs(self) -> bool:
+        return self._path.suffix == ".gz"
+
     def add(self, row: BatchRow) -> None:
-        """Write a row; it is there when this returns."""
-        self._file.write(_encode(row) + b"\n")
-        self._file.flush()
-        self.known[row.key] = (row.fingerprint, row.failure)
+        """Write a row; it is there when this returns.
+
+        Raises:
+            ConfigurationError: it cannot be written: the disk is full, for one.
+        """
+        line = self._form.encode(row) + b"\n"
+        if self._packs:
+            line = gzip.compress(line, 6, mtime=0)
+        try:
+            with self._explained("written"):
+                written = 0
+                while written < len(line):
+                    written += self._file.write(line[written:])
+        except ConfigurationError:
+            with contextlib.suppress(OSError):
+                self._cut()
+            raise
+        self._end += len(line)
+        self._note(row)
 
     def __exit__(self, *exc_info: object) -> None:
         """Close it."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._lock.release()
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._path} cannot be {what}: {error.strerror or error}. What was answered "
+                "before is on file. Make room or name another file, then run the job again."
+            ) from None
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Two processes would pay for everything twice. The lock goes with its process."""
+def _digest(fingerprint: str) -> bytes:
+    """A fingerprint in a third of the memory; one that is none fits no request."""
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ConfigurationError(
-            f"Another process is writing {path}. Wait for its end, or name another file."
-        ) from None
+        return bytes.fromhex(fingerprint)
+    except ValueError:
+        return b""

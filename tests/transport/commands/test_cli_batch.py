@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import queue
 import shlex
 import signal
 import subprocess
@@ -12,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from modelscope_transport import cli, read_results
+from modelscope_transport import Batch, ChatRequest, Client, Message, cli, read_results
+from modelscope_transport._commands.batch_progress import JobProgress
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.settings import speak
 
@@ -54,7 +58,7 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Type:
     return run
 
 
-JOB = ["questions.txt", "--model", QWEN, "--out", "answers.jsonl"]
+JOB = ["questions.txt", "answers.jsonl", "--model", QWEN]
 
 
 def test_every_form_of_a_question_is_asked_once(typed: Type, service: LocalService) -> None:
@@ -97,9 +101,7 @@ def test_a_spent_allowance_ends_it_with_the_command_that_goes_on(
     assert code == 75
     assert "comes back at" in err
     command = err.strip().rpartition("To go on: ")[2]
-    assert command == shlex.join(
-        ["modelscope-adapters", "batch", "run", *JOB, "--system", "Be brief."]
-    )
+    assert command == "modelscope-adapters batch resume answers.jsonl"
     assert len(read_results("answers.jsonl")) == 1
 
     cli.main(["ledger", "reset"])  # as if the day were over
@@ -126,7 +128,7 @@ def test_it_tells_in_chinese_too(typed: Type, service: LocalService) -> None:
     Path("questions.txt").write_text("再问一次")
     code, _, err = typed(*JOB, "--lang", "zh")
     assert code == 75
-    assert "继续：modelscope-adapters batch run" in err
+    assert "继续：modelscope-adapters batch resume" in err
 
 
 @pytest.mark.parametrize(
@@ -134,10 +136,13 @@ def test_it_tells_in_chinese_too(typed: Type, service: LocalService) -> None:
     [
         ('{"prompt": "Hello", "tempreature": 1}', "tempreature"),
         ('{"prompt": "Hello", "temperature": "warm"}', "temperature"),
-        ('{"key": "a"}', "needs a prompt or messages"),
+        ('{"key": "a"}', "needs a prompt, messages or an input"),
         ('{"prompt": "a", "messages": [{"role": "user", "content": "b"}]}', "one of them"),
-        ('{"prompt": ', "no question"),
-        ('{"prompt": "a", "key": 2}\n{"prompt": "b", "key": "2"}', "'2' comes twice"),
+        ('{"prompt": ', "Line 2"),
+        (
+            '{"prompt": "a", "key": 2}\n{"prompt": "b", "key": "2"}',
+            "Line 3: the name '2' is that of line 2 too",
+        ),
     ],
     ids=["misspelt", "wrong type", "nothing", "both", "half", "twice"],
 )
@@ -149,6 +154,7 @@ def test_a_line_that_is_no_question_is_said(
     assert code == 1
     assert said in err
     assert "To go on" not in err
+    assert not service.requests
 
 
 def test_a_file_that_is_missing_is_said(typed: Type, service: LocalService) -> None:
@@ -171,6 +177,115 @@ def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(service: LocalSe
     _, err = job.communicate(timeout=30)
 
     assert job.returncode == 130
-    assert "To go on: modelscope-adapters batch run questions.txt" in err
+    assert "To go on: modelscope-adapters batch resume answers.jsonl" in err
     assert "Traceback" not in err
     assert len(read_results("answers.jsonl")) == 1
+
+
+# ------------------------------------------------------------------- openai's lines, and their job
+
+
+def openai_lines(*keys: str) -> str:
+    body = {"model": QWEN, "messages": [{"role": "user", "content": "Hello"}]}
+    rest = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+    return "\n".join(json.dumps({"custom_id": key} | rest) for key in keys)
+
+
+def test_the_form_of_the_questions_is_that_of_the_answers(
+    typed: Type, service: LocalService
+) -> None:
+    Path("questions.txt").write_text(openai_lines("a", "b"))
+    assert typed("questions.txt", "answers.jsonl.gz")[0] == 0
+    first = json.loads(gzip.decompress(Path("answers.jsonl.gz").read_bytes()).splitlines()[0])
+    assert first["custom_id"] == "a"
+    assert first["response"]["status_code"] == 200
+    assert typed("questions.txt", "short.jsonl", "--format", "short")[0] == 0
+    assert json.loads(Path("short.jsonl").read_text().splitlines()[0])["key"] == "a"
+
+
+def test_bad_and_double_lines_are_listed_and_left_out_on_demand(
+    typed: Type, service: LocalService
+) -> None:
+    Path("questions.txt").write_text(openai_lines("a", "b", "a") + "\n{half\n")
+    code, _, err = typed("questions.txt", "answers.jsonl")
+    assert code == 1
+    assert err.startswith("Line 3: the name 'a' is that of line 1 too.\nLine 4: ")
+    assert "--skip-bad" in err
+    assert not service.requests
+    assert not Path("answers.jsonl").exists()
+    assert typed("questions.txt", "answers.jsonl", "--skip-bad")[0] == 0
+    assert list(read_results("answers.jsonl")) == ["a", "b"]
+
+
+def test_status_and_plan_cost_nothing(
+    service: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["batch", "plan", "questions.txt", "--model", QWEN, "--json"]) == 0
+    plans = json.loads(capsys.readouterr().out)["plans"]
+    assert {plan["model"]: plan["calls"] for plan in plans} == {QWEN: 3, "Qwen/Qwen3-8B": 1}
+    assert cli.main(["batch", "status", "answers.jsonl"]) == 1
+    assert "batch run IN OUT" in capsys.readouterr().err
+    assert not service.requests
+
+    service.next("honest", "context_length", "account_spent")
+    assert cli.main(["batch", "run", *JOB]) == 75
+    capsys.readouterr()
+    assert cli.main(["batch", "status", "answers.jsonl", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["items"], status["answered"], status["failed"]) == (4, 1, 1)
+    assert status["runs"] is False
+    cli.main(["ledger", "reset"])
+    assert cli.main(["batch", "resume", "answers.jsonl", "--retry-failed"]) == 0
+    assert len(read_results("answers.jsonl")) == 4
+
+
+def test_what_is_wrong_with_the_whole_job_offers_no_command_that_fails_again(
+    typed: Type, service: LocalService
+) -> None:
+    service.next("no_provider")
+    code, _, err = typed(*JOB)
+    assert code == 1
+    assert "To go on" not in err
+
+
+def test_the_job_beside_the_answers_holds_no_credential(typed: Type, service: LocalService) -> None:
+    secret = "redis://user:hunter2@127.0.0.1:1/0"
+    assert typed(*JOB, "--ledger", secret)[0] == 1  # no Redis there
+    (beside,) = Path().glob("*.job")
+    assert b"hunter2" not in beside.read_bytes()
+    assert service.token.encode() not in beside.read_bytes()
+
+
+def test_in_a_pipe_the_progress_is_a_line_now_and_then(service: LocalService) -> None:
+    client = Client(service.token, base_url=service.base_url, ledger="memory")
+    lines: queue.Queue[str] = queue.Queue()
+
+    class Pipe(io.StringIO):
+        def write(self, text: str) -> int:
+            lines.put(text)
+            return len(text)
+
+    batch = Batch(client, "answers.jsonl")
+    asked = {
+        str(number): ChatRequest(model=QWEN, messages=(Message("user", "Hello"),))
+        for number in range(3)
+    }
+    with JobProgress(batch, client, QWEN, 4, stream=Pipe(), each=0.001):
+        batch.run(asked)
+        while not (line := lines.get(timeout=30)).startswith("3 of 4 (75 %), 0 failed"):
+            pass
+    assert "left" in line
+
+
+def test_at_a_terminal_it_is_a_bar(service: LocalService) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    client = Client(service.token, base_url=service.base_url, ledger="memory")
+    batch, stream = Batch(client, "answers.jsonl"), Terminal()
+    with JobProgress(batch, client, QWEN, 1, stream=stream) as progress:
+        progress.say("a failure")
+        batch.run({"a": ChatRequest(model=QWEN, messages=(Message("user", "Hello"),))})
+    assert "a failure" in stream.getvalue()
+    assert "1/1" in stream.getvalue()

@@ -197,7 +197,7 @@ def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers
             workers=workers,
             clock=days,
             sleep=days.sleep,
-            on_park=blocks.append,
+            on_block=blocks.append,
         )
         report = job.run(questions(1000))
         spent = len(asked(service))
@@ -237,22 +237,27 @@ def test_the_plan_comes_true(days: Days, tmp_path: Path, unit: str) -> None:
         assert plan.days == report.blocked + 1 == 4
 
 
-def test_without_waiting_the_error_says_until_when(
-    batch: Make, service: LocalService, days: Days, tmp_path: Path
-) -> None:
-    service.next("honest", "honest", "account_spent")
-    with pytest.raises(QuotaExceededError) as caught:
-        batch(wait=False).run(questions(5))
-    assert caught.value.resets_at is not None
-    assert caught.value.resets_at.timestamp() == MORNING + DAY - 9 * 3600
-    assert len(lines(tmp_path)) == 2
+def test_without_waiting_the_error_says_until_when(days: Days, tmp_path: Path) -> None:
+    with LocalService(clock=days, allowance="calls=2,headers") as service:
+        client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(days))
 
-    with pytest.raises(QuotaExceededError):  # the ledger knows, so nobody is asked
-        batch(wait=False).run(questions(5))
-    assert len(service.requests) == 3
+        def run() -> BatchReport:
+            path = tmp_path / "answers.jsonl"
+            job = Batch(client, path, wait=False, clock=days, sleep=days.sleep)
+            return job.run(questions(4))
 
-    days.now += DAY
-    assert batch(wait=False).run(questions(5)) == BatchReport(items=5, answered=3, kept=2)
+        with pytest.raises(QuotaExceededError) as caught:
+            run()
+        assert caught.value.resets_at is not None
+        assert caught.value.resets_at.timestamp() == MORNING + DAY - 9 * 3600
+        assert len(lines(tmp_path)) == 2
+        asked_once = len(asked(service))
+        with pytest.raises(QuotaExceededError):  # the ledger knows, so nothing is paid for
+            run()
+        assert len(asked(service)) == asked_once
+
+        days.now += DAY
+        assert run() == BatchReport(items=4, answered=2, kept=2)
     assert not days.slept
 
 
@@ -271,11 +276,22 @@ def test_too_fast_is_waited_for_as_long_as_the_service_says(
     assert sum(days.slept) == pytest.approx(7000, abs=2)
 
 
-def test_a_service_that_stays_too_busy_ends_the_job(batch: Make, service: LocalService) -> None:
+def test_a_service_that_is_busy_for_hours_is_waited_for(
+    batch: Make, service: LocalService, days: Days
+) -> None:
     service.next(*["throttled:7000"] * 10)
+    assert batch().run(questions(2)).answered == 2
+    assert len(service.requests) == 12
+    assert days.now - MORNING >= 70_000
+
+
+def test_a_service_that_is_busy_for_more_than_a_day_ends_the_job(
+    batch: Make, service: LocalService, days: Days
+) -> None:
+    service.next(*["throttled:7000"] * 30)
     with pytest.raises(RateLimitError):
         batch().run(questions(2))
-    assert len(service.requests) == 3
+    assert DAY < days.now - MORNING < 1.2 * DAY
 
 
 # --------------------------------------------------------------------------------- what goes wrong
@@ -375,7 +391,6 @@ def test_a_file_of_something_else_stays_as_it_is(
     assert not service.requests
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the lock is that of POSIX systems")
 async def test_two_jobs_do_not_write_one_file(batch: Make, service: LocalService) -> None:
     begun = asyncio.Event()
     first = asyncio.create_task(batch(on_row=lambda row: begun.set()).arun(questions(3)))
@@ -386,7 +401,7 @@ async def test_two_jobs_do_not_write_one_file(batch: Make, service: LocalService
     assert len(service.requests) == 3
 
 
-async def test_in_an_event_loop_the_other_colour_is_named(batch: Make) -> None:
+async def test_in_an_event_loop_the_async_method_is_named(batch: Make) -> None:
     with pytest.raises(ConfigurationError, match="arun"):
         batch().run(questions(1))
 

@@ -1,0 +1,171 @@
+"""How far a job is: a bar at a terminal, a line a minute in a pipe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from ..client.sync import Client
+from ..errors import ModelScopeError
+from ..jobs.batch import Batch
+from .output import amount, moment, pick
+
+__all__ = ["JobProgress"]
+
+# Seconds between two lines in a pipe, and between two looks at a terminal.
+_EACH_LINE, _EACH_LOOK = 60.0, 0.5
+# The ledger is a file: it is asked as often as a person can read.
+_ASKED_EACH = 5.0
+
+
+class JobProgress:
+    """Shows a job while its ``with`` block runs.
+
+    Args:
+        batch: the job.
+        client: whose allowance is shown.
+        model: whose pool is shown; ``None`` where the lines name several.
+        total: how many items there are.
+        stream: where to; standard error by default.
+        each: seconds between two lines in a pipe.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        client: Client,
+        model: str | None,
+        total: int,
+        *,
+        stream: TextIO | None = None,
+        each: float = _EACH_LINE,
+    ) -> None:
+        """Show nothing yet."""
+        self._batch = batch
+        self._client = client
+        self._model = model
+        self._total = total
+        self._stream = sys.stderr if stream is None else stream
+        self._each = each
+        self._over = threading.Event()
+        self._began = time.monotonic()
+        self._left: tuple[float, str] = (-_ASKED_EACH, "")
+        self._bar: Any = None
+        self._thread = threading.Thread(target=self._work, name="batch-progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self._began = time.monotonic()
+        if self._stream.isatty():
+            self._bar = _bar(self._stream)
+            self._task = self._bar.add_task("", total=self._total)
+            self._bar.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Show the end."""
+        self._over.set()
+        self._thread.join()
+        if self._bar is not None:
+            self._update()
+            self._bar.stop()
+
+    def say(self, text: object) -> None:
+        """Write a line, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.console.print(str(text), markup=False, highlight=False)
+        else:
+            print(text, file=self._stream)
+
+    def _work(self) -> None:
+        each = self._each if self._bar is None else _EACH_LOOK
+        while not self._over.wait(each):
+            if self._bar is None:
+                self.say(self.line())
+            else:
+                self._update()
+
+    def _update(self) -> None:
+        done = self._done()
+        self._bar.update(self._task, completed=done, description=self._told())
+
+    def _done(self) -> int:
+        report = self._batch.report
+        return report.answered + report.kept + report.failed
+
+    def line(self) -> str:
+        """How far it is, in one line."""
+        done, total = self._done(), self._total
+        share = 100 * done / total if total else 100.0
+        words = pick(f"{done} of {total} ({share:.0f} %)", f"{done}/{total}（{share:.0f}%）")
+        return f"{words}, {self._told()}"
+
+    def _told(self) -> str:
+        report = self._batch.report
+        rate = report.answered / max(1e-9, time.monotonic() - self._began)
+        parts = [pick(f"{report.failed} failed", f"失败 {report.failed}"), f"{60 * rate:.1f}/min"]
+        parts += [part for part in (self._allowance(), self._when(rate)) if part]
+        return ", ".join(parts)
+
+    def _allowance(self) -> str:
+        at, text = self._left
+        if self._model is None or time.monotonic() - at < _ASKED_EACH:
+            return text
+        try:
+            quota = self._client.quota(self._model)
+        except ModelScopeError:
+            text = ""  # the ledger is off; the job's own calls say what else is wrong
+        else:
+            used, left = amount(quota.used, quota.unit), amount(quota.remaining)
+            text = pick(f"{used} spent, {left} left", f"已用 {used}，剩余 {left}")
+        self._left = time.monotonic(), text
+        return text
+
+    def _when(self, rate: float) -> str:
+        """When it goes on, where it waits; else when it will be done, as it goes now."""
+        until = self._batch.blocked_until
+        if until > time.time():
+            when = moment(dt.datetime.fromtimestamp(until, dt.UTC))
+            return pick(f"waits until {when}", f"等待至 {when}")
+        if not rate:
+            return ""
+        left = self._total - self._done()
+        day_ends = self._fits(left)
+        if day_ends:
+            return day_ends
+        end = dt.datetime.now().astimezone() + dt.timedelta(seconds=left / rate)
+        return pick(f"done at {end:%m-%d %H:%M}", f"预计 {end:%m-%d %H:%M} 完成")
+
+    def _fits(self, left: int) -> str:
+        if self._model is None or not left:
+            return ""
+        try:
+            plan = self._client.plan(left, self._model)
+        except ModelScopeError:
+            return ""
+        if plan.fits or plan.fits_today is None:
+            return ""
+        end = "?" if plan.done_on is None else str(plan.done_on)
+        return pick(
+            f"pauses after {plan.fits_today} more, done on {end}",
+            f"再完成 {plan.fits_today} 次后暂停，预计 {end} 完成",
+        )
+
+
+def _bar(stream: TextIO) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(file=stream)
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
+    return Progress(*columns, console=console)

@@ -1,0 +1,86 @@
+"""Answers in a Redis or Valkey, for several hosts. Its server forgets what is too old by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..errors import ConfigurationError
+from ..quota.redis_address import RedisAddress
+
+__all__ = ["RedisAnswers"]
+
+T = TypeVar("T")
+_PREFIX = b"modelscope:answer:"
+_TIME = 8  # bytes of the time, in milliseconds, that stand before an answer
+
+
+class RedisAnswers:
+    """A store of answers. A server that does not answer counts as empty.
+
+    Args:
+        url: its address, see `RedisAddress`.
+
+    Raises:
+        ConfigurationError: the package ``redis`` is not installed.
+    """
+
+    blocking = True
+
+    def __init__(self, url: str) -> None:
+        """Open nothing yet."""
+        try:
+            import redis
+        except ImportError:
+            raise ConfigurationError(
+                "A cache in a Redis needs the package redis. Install it with: "
+                'pip install "modelscope-adapters[redis]"'
+            ) from None
+        self._passing = (redis.RedisError, OSError)
+        self._address = RedisAddress.parse(url)
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._process = 0
+
+    def find(self, key: bytes, oldest: float) -> bytes | None:
+        """What is kept under a name since a time, if anything."""
+        found: bytes | None = self._with(lambda client: client.get(_PREFIX + key))
+        if found is None or int.from_bytes(found[:_TIME]) < oldest * 1000:
+            return None
+        return found[_TIME:]
+
+    def keep(self, key: bytes, at: float, answer: bytes, max_age: float | None) -> None:
+        """Keep something under a name."""
+        value = int(at * 1000).to_bytes(_TIME) + answer
+        lives = None if max_age is None else max(1, int(max_age * 1000))
+        self._with(lambda client: client.set(_PREFIX + key, value, px=lives))
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+        def work(client: Any) -> None:
+            for key in client.scan_iter(_PREFIX + b"*", count=1000):
+                client.delete(key)
+
+        self._with(work)
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock, contextlib.suppress(*self._passing):
+            if self._client is not None and self._process == os.getpid():
+                self._client.close()
+            self._client = None
+
+    def _with(self, work: Callable[[Any], T]) -> T | None:
+        with contextlib.suppress(*self._passing):
+            return work(self._open())
+        return None
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._client is None or self._process != os.getpid():
+                self._client, self._process = self._address.client(), os.getpid()
+            return self._client

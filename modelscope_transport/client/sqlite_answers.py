@@ -1,0 +1,82 @@
+"""Answers in memory or in a file, by SQLite: threads share one connection, a fork opens its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+__all__ = ["SQLiteAnswers"]
+
+T = TypeVar("T")
+
+
+class SQLiteAnswers:
+    """A store of answers.
+
+    Args:
+        path: the file, readable by its owner alone; ``None`` for memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+        self._process = 0
+
+    @property
+    def blocking(self) -> bool:
+        """Whether it does I/O."""
+        return self._path is not None
+
+    def find(self, key: bytes, oldest: float) -> bytes | None:
+        """What is kept under a name since a time, if anything."""
+        query = "SELECT answer FROM answers WHERE key = ? AND at >= ?"
+        row: Any = self._with(lambda database: database.execute(query, (key, oldest)).fetchone())
+        return None if row is None else bytes(row[0])
+
+    def keep(self, key: bytes, at: float, answer: bytes, max_age: float | None) -> None:
+        """Keep something under a name."""
+        row = (key, at, answer)
+        self._with(lambda database: database.execute("REPLACE INTO answers VALUES (?, ?, ?)", row))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._with(lambda database: database.execute("DELETE FROM answers"))
+
+    def close(self) -> None:
+        """Close the file; a memory is lost."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+            self._database = None
+
+    def _with(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        with self._lock, contextlib.suppress(sqlite3.Error, OSError):
+            return work(self._open())
+        return None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is not None and self._process == os.getpid():
+            return self._database
+        if self._path is not None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        place = ":memory:" if self._path is None else self._path
+        database = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, at REAL, answer BLOB)"
+        )
+        self._database, self._process = database, os.getpid()
+        return database
+
+    def __del__(self) -> None:
+        """Close the file."""
+        database = self.__dict__.get("_database")
+        if database is not None and self._process == os.getpid():
+            database.close()

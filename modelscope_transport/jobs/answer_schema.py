@@ -1,0 +1,101 @@
+"""Structured answers of a job: the form that is asked for, and whether an answer has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ..answer_text import read_answer
+from ..errors import ConfigurationError
+from ..types import ResponseFormat
+
+__all__ = ["AnswerSchema"]
+
+# What msgspec and pydantic make of a class, as one JSON schema.
+_REFERENCE = "#/$defs/{name}"
+
+
+class AnswerSchema:
+    """A schema that every answer of a job must have.
+
+    Args:
+        schema: a pydantic model, a dataclass, a ``TypedDict``, a ``msgspec.Struct``, or a JSON
+            schema as a mapping. Of a mapping only the kind of the value and its ``required``
+            fields are checked; of a class, everything.
+
+    Attributes:
+        form: what a request is sent with.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+
+    def __init__(self, schema: Any) -> None:
+        """Read the schema."""
+        self._accept: Callable[[Any], Any]
+        if isinstance(schema, Mapping):
+            described: Mapping[str, Any] = schema
+            self._accept = self._fits
+        elif hasattr(schema, "model_json_schema") and hasattr(schema, "model_validate"):
+            described = schema.model_json_schema()
+            self._accept = schema.model_validate
+        else:
+            described = _described(schema)
+            self._accept = _converter(schema)
+        self._described = described
+        name = described.get("title") or getattr(schema, "__name__", "answer")
+        self.form = ResponseFormat("json_schema", str(name), described)
+
+    def read(self, text: str) -> Any:
+        """The object in the text of an answer.
+
+        Raises:
+            ValueError: there is none that fits.
+        """
+        return read_answer(text, self._accept)
+
+    def read_json(self, text: str) -> str:
+        """The same, as JSON text.
+
+        Raises:
+            ValueError: there is none that fits.
+        """
+
+        def keep(value: Any) -> Any:
+            self._accept(value)
+            return value
+
+        return msgspec.json.encode(read_answer(text, keep)).decode()
+
+    def _fits(self, value: Any) -> Any:
+        if self._described.get("type", "object") == "object":
+            if not isinstance(value, dict):
+                raise ValueError("The value is no JSON object.")
+            missing = [name for name in self._described.get("required", ()) if name not in value]
+            if missing:
+                raise ValueError(f"The object lacks {', '.join(missing)}.")
+        return value
+
+
+def _described(schema: Any) -> dict[str, Any]:
+    try:
+        (whole,), parts = msgspec.json.schema_components([schema], ref_template=_REFERENCE)
+    except TypeError as error:
+        raise ConfigurationError(
+            "schema= takes a pydantic model, a dataclass, a TypedDict, a msgspec.Struct or a JSON "
+            f"schema as a mapping, and got {schema!r}: {error}"
+        ) from None
+    own = parts.pop(getattr(schema, "__name__", ""), None)
+    return {**(own or whole), **({"$defs": parts} if parts else {})}
+
+
+def _converter(schema: Any) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        try:
+            return msgspec.convert(value, schema)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
+
+    return convert

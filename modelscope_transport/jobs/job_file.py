@@ -1,0 +1,89 @@
+"""What a job is: kept beside its results, so that ``batch resume`` and ``batch status`` know it.
+
+Laws of this file: no credential gets here. An address that may hold one (a Redis with a password)
+is left out and has to be named again, or stands in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import ConfigurationError
+from .rows import Form
+
+__all__ = ["JobFile"]
+
+
+class JobFile(Struct, kw_only=True, omit_defaults=True):
+    """A job of the command.
+
+    Attributes:
+        input: the questions, an absolute path.
+        form: form of the results.
+        model: model ID for lines that name none.
+        system: a message put before every chat.
+        workers: calls at once.
+        skip_bad: whether bad lines are left out.
+        base_url: address of the service, where it was given.
+        account: name of the account, where it was given.
+        ledger: where is counted, where it was given and holds no credential.
+        items: how many there are.
+    """
+
+    input: str
+    form: Form = "short"
+    model: str | None = None
+    system: str | None = None
+    workers: int = 1
+    skip_bad: bool = False
+    base_url: str | None = None
+    account: str | None = None
+    ledger: str = "auto"
+    items: int = 0
+
+    @staticmethod
+    def place(results: Path) -> Path:
+        """Where the job of a file of results stands."""
+        return results.with_name(results.name + ".job")
+
+    def write(self, results: Path) -> None:
+        """Keep it, readable by its owner alone.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        safe = msgspec.structs.replace(self, ledger="auto" if "@" in self.ledger else self.ledger)
+        place = self.place(results)
+        fresh = place.with_name(place.name + f".{os.getpid()}")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(msgspec.json.encode(safe))
+            fresh.replace(place)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{place} cannot be written: {error.strerror or error}. Make room, or name another "
+                "file for the answers."
+            ) from None
+
+    @classmethod
+    def read(cls, results: Path) -> JobFile:
+        """The job of a file of results.
+
+        Raises:
+            ConfigurationError: there is none, or it cannot be read.
+        """
+        place = cls.place(results)
+        try:
+            return msgspec.json.decode(place.read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ConfigurationError(
+                f"{place}, which says what the job of {results} is, cannot be read "
+                f"({getattr(error, 'strerror', None) or error}). Begin it with "
+                "`modelscope-adapters batch run IN OUT`; what is in OUT is not asked again."
+            ) from None

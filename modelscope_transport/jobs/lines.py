@@ -1,0 +1,238 @@
+"""The lines of a job's input: plain text, the short form, or OpenAI's batch lines.
+
+Laws of this file: the file is read line by line, as often as needed, and never held whole. A line
+that is no question is a `BadLine` with its number, not an end; the reader of the lines decides. The
+form of the first line that holds anything is that of the file; lines of the other two forms may
+stand between them.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from .._wire import batch_lines
+from ..catalogue.models import profile_for
+from ..errors import ConfigurationError, InvalidRequestError
+from ..types import ChatRequest, EmbeddingRequest, Message
+from .rows import Form
+
+__all__ = ["BadLine", "Checked", "Line", "LineReader"]
+
+
+class Line(Struct, frozen=True):
+    """A question.
+
+    Attributes:
+        number: its line, from 1.
+        key: its name: ``custom_id`` or ``key``, else the number.
+        request: what is asked.
+    """
+
+    number: int
+    key: str
+    request: ChatRequest | EmbeddingRequest
+
+
+class BadLine(Struct, frozen=True):
+    """A line that is no question, or whose name has come before.
+
+    Attributes:
+        number: its line, from 1.
+        why: what is wrong with it.
+    """
+
+    number: int
+    why: str
+
+
+class Checked(Struct, kw_only=True):
+    """What a file of questions holds.
+
+    Attributes:
+        items: questions in it.
+        form: the form of results that fits it.
+        models: questions by model.
+        texts: texts to embed by model.
+        bad: the lines that are none.
+    """
+
+    items: int = 0
+    form: Form = "short"
+    models: Counter[str] = field(default_factory=Counter)
+    texts: Counter[str] = field(default_factory=Counter)
+    bad: list[BadLine] = field(default_factory=list)
+
+
+class _Short(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A line of the short form; a misspelt field is an error, not silence."""
+
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    input: str | list[str] | None = None
+    key: str | int | None = None
+    model: str | None = None
+    dimensions: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: list[str] | None = None
+    seed: int | None = None
+    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    enable_thinking: bool | None = None
+    thinking_budget: int | None = None
+    extra_body: dict[str, Any] | None = None
+
+
+_OURS = ("prompt", "key", "extra_body")
+_OPENAI = ("custom_id", "url", "method", "body")
+_read_short = msgspec.json.Decoder(_Short).decode
+_read_openai = msgspec.json.Decoder(batch_lines.RequestLine).decode
+_read_text = msgspec.json.Decoder(str).decode
+_read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class LineReader:
+    """Reads a file of questions.
+
+    Args:
+        path: the file; one whose name ends in ``.gz`` is unpacked.
+        model: model ID for lines that name none. One for embeddings embeds lines of plain text.
+        system: a message put before every chat.
+    """
+
+    def __init__(self, path: Path, model: str | None = None, system: str | None = None) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._model = model
+        self._before = () if system is None else (Message("system", system),)
+
+    def check(self) -> Checked:
+        """Read the whole file, and say what it holds.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        checked = Checked()
+        for line in self._lines():
+            if isinstance(line, BadLine):
+                checked.bad.append(line)
+                continue
+            checked.items += 1
+            checked.models[line.request.model] += 1
+            if isinstance(line.request, EmbeddingRequest):
+                checked.texts[line.request.model] += len(line.request.texts)
+        checked.form = self._form()
+        return checked
+
+    def questions(self) -> Iterator[tuple[str, ChatRequest | EmbeddingRequest]]:
+        """The good lines, by their names.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        for line in self._lines():
+            if isinstance(line, Line):
+                yield line.key, line.request
+
+    def _form(self) -> Form:
+        first = next((raw for raw in self._raw() if raw.strip()), b"")
+        try:
+            fields = _read_object(first)
+        except msgspec.MsgspecError:
+            return "short"
+        return "openai" if "custom_id" in fields else "short"
+
+    def _lines(self) -> Iterator[Line | BadLine]:
+        seen: dict[str, int] = {}
+        for number, raw in enumerate(self._raw(), 1):
+            if not (raw := raw.strip()):
+                continue
+            line = self._line(number, raw)
+            if isinstance(line, Line):
+                first = seen.setdefault(line.key, number)
+                if first != number:
+                    line = BadLine(number, f"the name {line.key!r} is that of line {first} too")
+            yield line
+
+    def _raw(self) -> Iterator[bytes]:
+        opened = gzip.open if self._path.suffix == ".gz" else open
+        try:
+            with opened(self._path, "rb") as lines:
+                for number, line in enumerate(lines):
+                    yield line if number else line.removeprefix(b"\xef\xbb\xbf")
+        except (OSError, EOFError) as error:
+            raise ConfigurationError(
+                f"{self._path} cannot be read: {getattr(error, 'strerror', None) or error}. Name a "
+                "file of questions, one a line."
+            ) from None
+
+    def _line(self, number: int, raw: bytes) -> Line | BadLine:
+        try:
+            if raw.startswith(b"{"):
+                fields = _read_object(raw)
+                if any(name in fields for name in _OPENAI):
+                    return self._of_openai(number, raw)
+                return self._of_short(number, raw)
+            text = _read_text(raw) if raw.startswith(b'"') else raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return BadLine(number, "it is no UTF-8 text")
+        except (msgspec.MsgspecError, InvalidRequestError, _NoQuestion) as error:
+            return BadLine(number, str(error).rstrip("."))
+        return self._of_text(number, text)
+
+    def _of_text(self, number: int, text: str) -> Line | BadLine:
+        if self._model is None:
+            return BadLine(number, _NO_MODEL)
+        if profile_for(self._model).task == "embedding":
+            return Line(number, str(number), EmbeddingRequest(model=self._model, texts=(text,)))
+        return Line(number, str(number), self._chat(self._model, {}, text))
+
+    def _of_short(self, number: int, raw: bytes) -> Line:
+        read = _read_short(raw)
+        asked = [read.prompt is not None, bool(read.messages), read.input is not None]
+        if sum(asked) != 1:
+            raise _NoQuestion("it needs a prompt, messages or an input, one of them")
+        body = {
+            name: value
+            for name, value in msgspec.structs.asdict(read).items()
+            if value is not None and name not in _OURS
+        }
+        model = read.model or self._model
+        if model is None:
+            raise _NoQuestion(_NO_MODEL)
+        key = str(number if read.key is None else read.key)
+        body.update(read.extra_body or {}, model=model)
+        if read.input is not None:
+            return Line(number, key, batch_lines.read_request(batch_lines.EMBEDDINGS_URL, body))
+        return Line(number, key, self._chat(model, body, read.prompt))
+
+    def _of_openai(self, number: int, raw: bytes) -> Line:
+        read = _read_openai(raw)
+        if read.method.upper() != "POST":
+            raise _NoQuestion(f"method must be POST, and is {read.method!r}")
+        body = read.body if self._model is None else {"model": self._model} | read.body
+        request = batch_lines.read_request(read.url, body)
+        if isinstance(request, ChatRequest) and self._before:
+            request = msgspec.structs.replace(request, messages=self._before + request.messages)
+        return Line(number, read.custom_id, request)
+
+    def _chat(self, model: str, body: dict[str, Any], prompt: str | None) -> ChatRequest:
+        if prompt is not None:
+            body = {**body, "messages": [{"role": "user", "content": prompt}], "model": model}
+        request = batch_lines.chat_request(body)
+        return msgspec.structs.replace(request, messages=self._before + request.messages)
+
+
+class _NoQuestion(ValueError):
+    """A line that reads, and asks nothing."""
+
+
+_NO_MODEL = "it names no model; name one with --model"

@@ -1,0 +1,183 @@
+"""What the workers of one job share: which items are open, what came of the others, what ended it.
+
+The workers are tasks of one event loop, so nothing here is locked but a source that waits itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..client.response_cache import key_of
+from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
+from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
+from .rows import BatchFailure, BatchRow
+
+__all__ = ["BatchReport", "BatchRequest", "Item", "Job", "Requests", "Sink"]
+
+BatchRequest = ChatRequest | EmbeddingRequest
+Pair = tuple[str, BatchRequest]
+Requests = Mapping[str, BatchRequest] | Iterable[Pair] | AsyncIterable[Pair]
+
+
+class BatchReport(Struct, frozen=True, kw_only=True):
+    """What came of a job that is done.
+
+    Attributes:
+        items: how many there were.
+        answered: answers of this run.
+        kept: answers of earlier runs.
+        failed: items without an answer; their rows say why.
+        blocked: how often this run has waited for the allowance.
+    """
+
+    items: int = 0
+    answered: int = 0
+    kept: int = 0
+    failed: int = 0
+    blocked: int = 0
+
+
+class Sink(Protocol):
+    """Where rows go; a `ResultsFile`, mostly."""
+
+    known: dict[str, tuple[bytes, BatchFailure | None]]
+
+    def add(self, row: BatchRow) -> None:
+        """Keep a row."""
+        ...
+
+
+class Item(Struct, frozen=True):
+    """An item that is to be asked for.
+
+    Attributes:
+        key: its name.
+        fingerprint: stands for all of the request that can change its answer.
+        request: what is asked.
+    """
+
+    key: str
+    fingerprint: str
+    request: BatchRequest
+
+
+class Job:
+    """The items of one run, in their order, and what came of them.
+
+    Attributes:
+        form: put on every chat request that has no ``response_format`` of its own.
+        blocked_until: when the allowance is back; seconds since the epoch.
+        error: what ended the job.
+        counts: fields of the `BatchReport`.
+    """
+
+    def __init__(
+        self,
+        file: Sink,
+        requests: Requests,
+        address: str,
+        retry_failed: bool,
+        patience: int,
+    ) -> None:
+        self._file = file
+        self._address = address
+        self._retry_failed = retry_failed
+        self._patience = patience
+        self._troubles = 0
+        self._refused_since: float | None = None
+        self._seen: set[str] = set()
+        self._source = _source(requests)
+        self._taking = asyncio.Lock()
+        self.form: ResponseFormat | None = None
+        self.blocked_until = 0.0
+        self.error: ModelScopeError | None = None
+        self.counts = dict.fromkeys(BatchReport.__struct_fields__, 0)
+
+    async def take(self) -> Item | None:
+        """The next item that is open, unless the job is over.
+
+        Raises:
+            ConfigurationError: its name has come before.
+            InvalidRequestError: its request is no JSON.
+        """
+        while self.error is None:
+            if isinstance(self._source, AsyncIterator):
+                async with self._taking:  # an async generator is asked by one at a time
+                    pair = await anext(self._source, None)
+            else:
+                pair = next(self._source, None)
+            if pair is None:
+                return None
+            item = self._opened(*pair)
+            if item is not None:
+                return item
+        return None
+
+    def _opened(self, key: str, request: BatchRequest) -> Item | None:
+        if key in self._seen:
+            raise _twice(key)
+        self._seen.add(key)
+        self.counts["items"] += 1
+        if isinstance(request, ChatRequest) and request.response_format is None:
+            request = request if self.form is None else replace(request, response_format=self.form)
+        name = key_of(request, self._address)
+        if name is None:
+            raise InvalidRequestError(f"The request of {key!r} holds what is no JSON.")
+        fingerprint, failure = self._file.known.get(key, (b"", None))
+        if fingerprint != name or (failure and (failure.again or self._retry_failed)):
+            return Item(key, name.hex(), request)
+        self.counts["failed" if failure else "kept"] += 1
+        return None
+
+    def settle(self, row: BatchRow) -> None:
+        """Put a row on file."""
+        self._file.add(row)
+        if row.failure is None or not row.failure.again:
+            self._troubles, self._refused_since = 0, None
+        self.counts["failed" if row.failure else "answered"] += 1
+
+    def count_trouble(self, error: ModelScopeError) -> None:
+        """Count a failure that may pass; so many in a row end the job."""
+        self._troubles += 1
+        if self._troubles >= self._patience:
+            self.stop(error)
+
+    def count_refusal(self, now: float) -> float:
+        """Count a refusal for speed; for how many seconds there was nothing else."""
+        if self._refused_since is None:
+            self._refused_since = now
+        return now - self._refused_since
+
+    def block(self, until: float) -> bool:
+        """Let all workers wait; whether none did before."""
+        is_new = until > self.blocked_until
+        self.blocked_until = max(until, self.blocked_until)
+        self.counts["blocked"] += is_new
+        return is_new
+
+    def stop(self, error: ModelScopeError) -> None:
+        """End the job; workers finish what they are at."""
+        self.error = self.error or error
+
+
+def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
+    if isinstance(requests, AsyncIterable):
+        return aiter(requests)
+    if isinstance(requests, Mapping):
+        return iter(requests.items())
+    if isinstance(requests, Sequence):  # all of it is there: look before the first paid call
+        seen: set[str] = set()
+        for key, _ in requests:
+            if key in seen:
+                raise _twice(key)
+            seen.add(key)
+    return iter(requests)
+
+
+def _twice(key: str) -> ConfigurationError:
+    return ConfigurationError(f"The name {key!r} comes twice. Give each item its own.")

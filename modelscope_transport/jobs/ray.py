@@ -1,0 +1,360 @@
+"""Stages of Ray Data: a data set is asked or embedded by many machines on one allowance.
+
+Laws of this file: Ray schedules, restarts and resumes; nothing here does. All actors count in one
+ledger, which has to be one that all nodes share (a Redis). A row without an answer because the
+allowance was spent does not go on, so that Ray's checkpoint asks for it in the next run; a row that
+failed by its own fault goes on, with its error. This module imports Ray only where it sets it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+from .._wire import batch_lines
+from ..answers import EmbeddingResult
+from ..client.response_cache import ResponseCache, key_of
+from ..client.sync import Client
+from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
+from ..types import ChatRequest, EmbeddingRequest, Message
+from .answer_schema import AnswerSchema
+from .batch import Batch
+from .open_items import Requests
+from .rows import BatchFailure, BatchRow
+
+__all__ = ["ChatStage", "EmbeddingStage", "checkpoint"]
+
+_log = logging.getLogger(__name__)
+MakeClient = Callable[[], Client]
+Columns = Mapping[str, Any]
+
+
+def checkpoint(path: str, id_column: str = "id", **options: Any) -> None:
+    """Let the data sets of this driver go on where an earlier run of the same stopped.
+
+    Call it before the data set is made. Ray then leaves out the rows whose ids an earlier run has
+    written; the data set has to be written (``write_parquet`` and its kin) for that.
+
+    Args:
+        path: where Ray keeps the ids; a place that all nodes see.
+        id_column: a column whose values are unique, and which every stage hands on.
+        options: further ones of Ray's ``CheckpointConfig``.
+
+    Raises:
+        ConfigurationError: Ray Data is not installed.
+    """
+    try:
+        from ray.data import DataContext
+        from ray.data.checkpoint import CheckpointConfig
+    except ImportError:
+        raise ConfigurationError(
+            "Stages for clusters need Ray Data. Install it with: "
+            'pip install "modelscope-adapters[ray]"'
+        ) from None
+    config = CheckpointConfig(
+        id_column=id_column,
+        checkpoint_path=path,
+        **{"delete_checkpoint_on_success": False, **options},
+    )
+    DataContext.get_current().checkpoint_config = config
+
+
+class _BlockRows:
+    """The rows of one block while it is worked at; takes the place of a file of results."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[bytes, BatchFailure | None]] = {}
+        self.rows: dict[str, BatchRow] = {}
+
+    def add(self, row: BatchRow) -> None:
+        self.rows[row.key] = row
+
+
+class _BlockJob(Batch):
+    """A job over one block."""
+
+    block: _BlockRows
+
+    @contextlib.contextmanager
+    def _sink(self) -> Iterator[_BlockRows]:
+        yield self.block
+
+
+class _Stage:
+    """What both stages share.
+
+    An actor makes one client, at its first block. The token is that of the actor's environment.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, Any] | MakeClient | None,
+        cache: str | None,
+        workers: int,
+        wait: bool,
+        pace: Mapping[str, Any] | None,
+    ) -> None:
+        self._make = client
+        self._cache = None if cache is None else ResponseCache(cache)
+        self._workers = workers
+        self._wait = wait
+        self._pace = dict(pace or {})
+        self._client: Client | None = None
+
+    def _opened(self) -> Client:
+        if self._client is None:
+            if callable(self._make):
+                self._client = self._make()
+            else:
+                self._client = Client(**{"cache": self._cache, **(self._make or {})})
+        return self._client
+
+    def _settle(self, requests: Requests, schema: Any = None) -> dict[str, BatchRow]:
+        """The rows of those requests that have an answer or failed by their own fault."""
+        job = _BlockJob(
+            self._opened(),
+            "",
+            workers=self._workers,
+            wait=self._wait,
+            schema=schema,
+            on_block=_log_wait,
+            **self._pace,
+        )
+        job.block = _BlockRows()
+        try:
+            asyncio.run(self._run(job, requests))
+        except (QuotaExceededError, RateLimitError) as error:
+            _log.warning("The stage ends with what it has: %s", error)
+        return {
+            key: row
+            for key, row in job.block.rows.items()
+            if row.failure is None or not row.failure.again
+        }
+
+    async def _run(self, job: _BlockJob, requests: Requests) -> None:
+        try:
+            await job.arun(requests)
+        finally:
+            await self._opened().aio.aclose()
+
+
+def _log_wait(error: ModelScopeError) -> None:
+    _log.warning("Waiting: %s", error)
+
+
+def _only(batch: Columns, places: list[int]) -> dict[str, Any]:
+    """Some rows of a block, all columns."""
+    return {
+        name: values[places] if hasattr(values, "dtype") else [values[place] for place in places]
+        for name, values in batch.items()
+    }
+
+
+def _objects(values: list[Any]) -> Any:
+    """A column of any values, as Ray takes one."""
+    import numpy as np
+
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _length(batch: Columns) -> int:
+    return len(next(iter(batch.values()), ()))
+
+
+class ChatStage(_Stage):
+    """Asks one question for each row; for ``ds.map_batches``.
+
+    Args:
+        model: model ID.
+        prompt: the question, with ``{column}`` where a column's value belongs.
+        messages: a column that holds whole conversations instead, as lists of ``role`` and
+            ``content``.
+        output: name of the column that the answer's text goes to: with ``schema``, the object, as
+            JSON text. What a row failed for goes to the column of that name and ``_error``.
+        schema: what every answer must be; see `Batch`.
+        system: a message put before every question.
+        fields: further fields of every `ChatRequest`, such as ``temperature``.
+        client: options of the `Client`, or a function that makes it; by default all is found in
+            the environment of the actors. ``ledger`` should be a Redis that all nodes reach.
+        cache: a file or the address of a Redis where answers are kept: what a block that died had
+            paid for is found there.
+        workers: requests of an actor on their way at once; how many the service takes is found
+            out by all actors together.
+        wait: whether the stage waits for the reset when the allowance is spent. Else it hands on
+            what it has, and the next run of a data set with a `checkpoint` goes on.
+        pace: ``clock`` and ``sleep`` of the `Batch`.
+
+    Example:
+        ::
+
+            ds.map_batches(
+                ChatStage,
+                fn_constructor_kwargs={"model": …, "prompt": "Translate: {text}"},
+                num_cpus=0,  # it waits for a network, and at the limit for hours
+                concurrency=4,
+                batch_size=64,
+            )
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        prompt: str | None = None,
+        messages: str | None = None,
+        output: str = "answer",
+        schema: Any = None,
+        system: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        client: Mapping[str, Any] | MakeClient | None = None,
+        cache: str | None = None,
+        workers: int = 8,
+        wait: bool = True,
+        pace: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check the arguments; nothing is opened yet."""
+        if (prompt is None) is (messages is None):
+            raise ConfigurationError(
+                "Pass prompt=, a template with {column} in it, or messages=, the name of a column."
+            )
+        super().__init__(client, cache, workers, wait, pace)
+        self._model = model
+        self._prompt = prompt
+        self._messages = messages
+        self._output = output
+        self._schema = schema
+        self._before = () if system is None else (Message("system", system),)
+        self._fields = dict(fields or {})
+
+    def __call__(self, batch: Columns) -> dict[str, Any]:
+        """The rows of a block that have come to their end, with the columns of their outcome.
+
+        Raises:
+            ModelScopeError: what holds for every row: a wrong token, a model that is gone.
+        """
+        count = _length(batch)
+        requests = ((str(place), self._request(batch, place)) for place in range(count))
+        rows = self._settle(requests, self._schema)
+        places = [place for place in range(count) if str(place) in rows]
+        settled = [rows[str(place)] for place in places]
+        return {
+            **_only(batch, places),
+            self._output: _objects([self._value(row) for row in settled]),
+            f"{self._output}_error": _objects(
+                [None if row.failure is None else row.failure.message for row in settled]
+            ),
+        }
+
+    def _request(self, batch: Columns, place: int) -> ChatRequest:
+        if self._prompt is None:
+            turns = [dict(turn) for turn in batch[cast("str", self._messages)][place]]
+            asked = batch_lines.chat_request({"model": self._model, "messages": turns}).messages
+        else:
+            text = self._prompt
+            for name in batch:
+                if f"{{{name}}}" in text:
+                    text = text.replace(f"{{{name}}}", str(batch[name][place]))
+            asked = (Message("user", text),)
+        return ChatRequest(model=self._model, messages=self._before + asked, **self._fields)
+
+    def _value(self, row: BatchRow) -> str | None:
+        if row.failure is not None:
+            return None
+        if self._schema is None:
+            return row.text
+        return AnswerSchema(self._schema).read_json(row.text)
+
+
+class EmbeddingStage(_Stage):
+    """Embeds one column of each row; for ``ds.map_batches``.
+
+    Args:
+        model: model ID.
+        column: the column of texts.
+        output: name of the column that the vectors go to. What a row failed for goes to the
+            column of that name and ``_error``.
+        dimensions: length of the vectors; ``None`` is the model's own.
+        client: as of `ChatStage`.
+        cache: as of `ChatStage`; vectors are found again text by text.
+        workers: as of `ChatStage`.
+        wait: as of `ChatStage`.
+        pace: as of `ChatStage`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        column: str = "text",
+        output: str = "embedding",
+        dimensions: int | None = None,
+        client: Mapping[str, Any] | MakeClient | None = None,
+        cache: str | None = None,
+        workers: int = 1,
+        wait: bool = True,
+        pace: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Open nothing yet."""
+        super().__init__(client, cache, workers, wait, pace)
+        self._model = model
+        self._column = column
+        self._output = output
+        self._dimensions = dimensions
+
+    def __call__(self, batch: Columns) -> dict[str, Any]:
+        """As of `ChatStage`. Equal texts of a block are sent once."""
+        texts = [str(text) for text in batch[self._column]]
+        vectors, errors = self._vectors(list(dict.fromkeys(texts)))
+        places = [place for place, text in enumerate(texts) if text in vectors or text in errors]
+        return {
+            **_only(batch, places),
+            self._output: _objects([vectors.get(texts[place]) for place in places]),
+            f"{self._output}_error": _objects([errors.get(texts[place]) for place in places]),
+        }
+
+    def _vectors(self, texts: list[str]) -> tuple[dict[str, list[float]], dict[str, str]]:
+        vectors = {text: vector for text in texts if (vector := self._kept(text)) is not None}
+        errors: dict[str, str] = {}
+        size = self._opened().profile(self._model).embedding_batch
+        wanted = [text for text in texts if text not in vectors]
+        # Each request is an item of its own: what one of them got is kept before the next is paid.
+        parts = {
+            str(start): tuple(wanted[start : start + size]) for start in range(0, len(wanted), size)
+        }
+        rows = self._settle({key: self._request(*part) for key, part in parts.items()})
+        for key, row in rows.items():
+            if row.embedding is None:
+                message = "" if row.failure is None else row.failure.message
+                errors.update(dict.fromkeys(parts[key], message))
+                continue
+            vectors.update(zip(parts[key], row.embedding.vectors, strict=True))
+        return vectors, errors
+
+    def _request(self, *texts: str) -> EmbeddingRequest:
+        return EmbeddingRequest(model=self._model, texts=texts, dimensions=self._dimensions)
+
+    def _settle(self, requests: Requests, schema: Any = None) -> dict[str, BatchRow]:
+        self._pace["on_row"] = lambda row: self._keep(cast("Any", requests)[row.key].texts, row)
+        return super()._settle(requests, schema)
+
+    def _key(self, text: str) -> bytes | None:
+        return key_of(self._request(text), self._opened().base_url)
+
+    def _kept(self, text: str) -> list[float] | None:
+        key = None if self._cache is None else self._key(text)
+        found = None if key is None or self._cache is None else self._cache.find_vectors(key)
+        return None if found is None else found.vectors[0]
+
+    def _keep(self, texts: tuple[str, ...], row: BatchRow) -> None:
+        if self._cache is None or row.embedding is None:
+            return
+        for text, vector in zip(texts, row.embedding.vectors, strict=True):
+            key = self._key(text)
+            if key is not None:
+                alone = EmbeddingResult((vector,), model=row.embedding.model)
+                self._cache.keep(key, alone)

@@ -1,0 +1,79 @@
+"""Many inputs, kept in a file as they come, in the shape of LangChain's own batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_modelscope import (
+    ModelScopeBatch,
+    ModelScopeContextLengthError,
+    ModelScopeQuotaExceededError,
+)
+from modelscope_transport.emulator import LocalService
+from tests.langchain.conftest import MakeChat
+
+
+def test_it_stands_in_a_chain_and_pays_once(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    kept = ModelScopeBatch(chat(), tmp_path / "answers.jsonl", workers=2)
+    chain = ChatPromptTemplate.from_template("Say {word}.") | kept | StrOutputParser()
+    words = [{"word": word} for word in ("one", "two", "three")]
+    said = [f"You said: “Say {each['word']}.”." for each in words]
+    assert chain.batch(words) == said
+    assert chain.batch(words) == said
+    assert len(service.requests) == 3
+    assert chain.invoke({"word": "four"}) == "You said: “Say four.”."
+
+
+async def test_in_an_event_loop_both_forms_work(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    kept = ModelScopeBatch(chat(), tmp_path / "answers.jsonl")
+    first = {index: answer.text async for index, answer in kept.abatch_as_completed(["a", "b"])}
+    assert first == {0: "You said: “a”.", 1: "You said: “b”."}
+    assert [answer.text for answer in await kept.abatch(["a", "c"])] == [
+        "You said: “a”.",
+        "You said: “c”.",
+    ]
+    # a notebook calls the sync ones in a running loop
+    assert [answer.text for answer in kept.batch(["a", "c"])][1] == "You said: “c”."
+    assert len(service.requests) == 3
+
+
+def test_a_spent_allowance_ends_it_and_the_next_call_goes_on(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    service.next("honest", "model_spent")
+    path = tmp_path / "answers.jsonl"
+    done: list[int] = []
+    with pytest.raises(ModelScopeQuotaExceededError):
+        done += [
+            index
+            for index, _ in ModelScopeBatch(chat(), path, wait=False).batch_as_completed(
+                ["a", "b", "c"]
+            )
+        ]
+    assert len(service.requests) == 2
+    service.reset()
+    found = dict(ModelScopeBatch(chat(), path, wait=False).batch_as_completed(["a", "b", "c"]))
+    assert {index: answer.text for index, answer in found.items()} == {
+        index: f"You said: “{text}”." for index, text in enumerate("abc")
+    }
+    assert len(service.requests) == 2
+
+
+def test_an_input_that_fails_raises_or_stands_in_its_place(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    service.next("honest", "context_length")
+    kept = ModelScopeBatch(chat(), tmp_path / "answers.jsonl")
+    one, two, three = kept.batch(["a", "b", "c"], return_exceptions=True)
+    assert isinstance(two, ModelScopeContextLengthError)
+    assert (one.text, three.text) == ("You said: “a”.", "You said: “c”.")
+    with pytest.raises(ModelScopeContextLengthError):
+        kept.batch(["a", "b", "c"])
