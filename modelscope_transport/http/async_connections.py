@@ -44,11 +44,11 @@ __all__ = [
 # Idle connections to one server in one loop, and for how many seconds each of them is kept.
 _MOST_IDLE = 64
 _KEPT = 30.0
-# Seconds that no loop runs.
+# Seconds for which no loop runs.
 _NEVER = 1e9
 # Bytes that the system may hold back unsent. More of them would hide that an upload moves.
 _MOST_UNSENT = 1 << 17
-# Servers that are remembered as aiohttp wants them told.
+# Servers whose description for aiohttp is kept.
 _MOST_SERVERS = 64
 # On Windows a loop has always begun to read, so that nothing can be seen at its sockets.
 _READS_AHEAD = os.name == "nt"
@@ -112,7 +112,7 @@ class LoopConnections:
         self._guard: AsyncGenerator[None, None] | None = None
         # A loop that is closed lets go of its timers, and so of what nothing else holds.
         end = _End()
-        self._timer = weakref.ref(loop.call_later(_NEVER, end.is_nothing))
+        self._timer = weakref.ref(loop.call_later(_NEVER, end.do_nothing))
         weakref.finalize(end, self.drop)
 
     async def open(self) -> None:
@@ -144,11 +144,11 @@ class LoopConnections:
             limit: seconds for looking up the name, for all addresses and for TLS together.
 
         Returns:
-            The server, as aiohttp wants it told, and the connection.
+            The server as aiohttp wants it described, and the connection.
         """
         server = self._server(url, tls)
         if _READS_AHEAD:
-            for _ in range(2):  # turns of the loop: one to hear of what has come, one to take it
+            for _ in range(2):  # turns of the loop: one to notice what has come, one to take it
                 await asyncio.sleep(0)
         while True:
             connection: Connection = await self._connector.connect(server, [], _within(limit))
@@ -254,8 +254,8 @@ class LoopConnections:
 class _End:
     """What a timer of a loop holds, so that it goes when the loop is closed."""
 
-    def is_nothing(self) -> None:
-        """Do nothing: the timer's time does not come."""
+    def do_nothing(self) -> None:
+        """Do nothing: its time does not come."""
 
 
 def _socket(info: tuple[Any, ...]) -> socket.socket:

@@ -45,7 +45,8 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         self._lock = threading.Lock()
         self._loops: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
         _engines.add(self)
-        weakref.finalize(self, close_all, self._loops)
+        # At the end of the process the connections end by themselves.
+        weakref.finalize(self, close_all, self._loops).atexit = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and wait for the head of its reply; the stream reads its body.
@@ -73,23 +74,23 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         if limit <= 0:
             raise httpx.ConnectTimeout("there is no time left to connect")
         try:
-            home = await self._of_loop()
-            server, connection = await home.connect(url, self._known_tls, limit)
+            connections = await self._of_loop()
+            server, connection = await connections.connect(url, self._known_tls, limit)
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection within {limit:.1f} s") from error
         except FAILED as error:
             found = error.__cause__ or error  # without aiohttp's words around it
             raise httpx.ConnectError(str(found) or type(found).__name__) from error
-        return Exchange(self, home, server, connection, limits)
+        return Exchange(self, connections, server, connection, limits)
 
     async def _of_loop(self) -> LoopConnections:
         """The connections of the running loop."""
         loop = asyncio.get_running_loop()
-        home = self._loops.get(loop)
-        if home is None or not home.is_open():
-            home = self._loops[loop] = LoopConnections(loop, self._loops)
-            await home.open()
-        return home
+        connections = self._loops.get(loop)
+        if connections is None or not connections.is_open():
+            connections = self._loops[loop] = LoopConnections(loop, self._loops)
+            await connections.open()
+        return connections
 
     def _known_tls(self) -> ssl.SSLContext:
         with self._lock:
@@ -99,9 +100,9 @@ class AsyncEngine(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the idle connections of this loop. The engine can be used again."""
-        home = self._loops.get(asyncio.get_running_loop())
-        if home is not None:
-            await home.close_idle()
+        connections = self._loops.get(asyncio.get_running_loop())
+        if connections is not None:
+            await connections.close_idle()
 
     def forget(self) -> None:
         """Leave the connections to the process that this one is a fork of."""

@@ -57,7 +57,7 @@ class Exchange(httpx.AsyncByteStream):
 
     Args:
         owner: what is to live until the exchange has ended.
-        home: where the connection comes from.
+        connections: where the connection comes from.
         server: where it leads.
         connection: the connection.
         limits: of the exchange.
@@ -66,14 +66,14 @@ class Exchange(httpx.AsyncByteStream):
     def __init__(
         self,
         owner: object,
-        home: LoopConnections,
+        connections: LoopConnections,
         server: aiohttp.ClientRequest,
         connection: Connection,
         limits: Limits,
     ) -> None:
         assert connection.protocol is not None
         self._owner: object | None = owner
-        self._home = home
+        self._connections = connections
         self._server = server
         self._connection: Connection | None = connection
         self._protocol = connection.protocol
@@ -88,10 +88,10 @@ class Exchange(httpx.AsyncByteStream):
         self._left, self._moved_at = -1, 0.0
         self._look: asyncio.Handle | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        home.exchanges[self._protocol] = self
+        connections.exchanges[self._protocol] = self
         if limits.deadline < math.inf:
             left = limits.deadline - time.monotonic()
-            self._deadline = home.loop.call_later(left, self._is_late)
+            self._deadline = connections.loop.call_later(left, self._is_late)
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class Exchange(httpx.AsyncByteStream):
 
     def _send_on(self) -> None:
         """Write the body in pieces, between other work of the loop, and see that it goes out."""
-        transport, loop = self._protocol.transport, self._home.loop
+        transport, loop = self._protocol.transport, self._connections.loop
         if transport is None or transport.is_closing() or self._connection is None:
             return
         waiting, now, limit = unsent(transport), loop.time(), self._limits.write
@@ -251,7 +251,7 @@ class Exchange(httpx.AsyncByteStream):
         if connection is None:
             return
         protocol, self._owner = self._protocol, None
-        self._home.exchanges.pop(protocol, None)
+        self._connections.exchanges.pop(protocol, None)
         for timer in (self._deadline, self._look):
             if timer is not None:
                 timer.cancel()
@@ -260,9 +260,9 @@ class Exchange(httpx.AsyncByteStream):
             is_sent = not self._unwritten and not unsent(transport)
             if reusable and self._keeps_alive and is_sent and is_quiet(protocol):
                 connection.release()
-                self._home.keep(self._server)
+                self._connections.keep(self._server)
                 return
-            if self._home.loop.is_closed():
+            if self._connections.loop.is_closed():
                 protocol.transport = None
                 drop_socket(transport)
             else:

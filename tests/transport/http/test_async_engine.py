@@ -293,35 +293,49 @@ async def test_a_reset_is_no_end_of_a_body_without_a_length(
                 await anext(pieces)
 
 
-async def test_a_connection_on_which_half_a_reply_too_much_came_is_closed(
+async def test_a_reply_that_ends_with_the_beginning_of_another_closes_its_connection(
     engine: AsyncEngine,
 ) -> None:
-    """With the last bytes of the first, or while it was idle and the loop ran."""
-    go_on, sent = threading.Event(), threading.Event()
-
     def say(wire: Wire) -> None:
-        number = len(wire.server.connections)
         wire.request()
-        if number == 1:
-            wire.send(OK + b"HTTP/1.1 200 OK\r\ncontent-len")
-        elif number == 2:
-            wire.send(OK)
-            go_on.wait(10)
-            wire.send(b"HTTP/1.1 2")
-            sent.set()
-        else:
-            wire.send(OK)
-        wire.is_left()
+        wire.send(OK + b"HTTP/1.1 200 OK\r\ncontent-len")
+        assert wire.is_left()
 
     with serving(say) as server:
         assert await send(engine, exchange(server.url())) == b"ok"
         assert await asyncio.to_thread(server.ended.acquire, timeout=10)
-        assert await send(engine, exchange(server.url())) == b"ok"
+
+
+@pytest.mark.parametrize("more", [b"HTTP/1.1 2", OK, b"rubbish"], ids=["half", "reply", "rubbish"])
+async def test_what_an_idle_connection_has_heard_while_the_loop_ran_answers_no_request(
+    engine: AsyncEngine, more: bytes
+) -> None:
+    go_on = threading.Event()
+
+    def say(wire: Wire) -> None:
+        number = len(wire.server.connections)
+        wire.request()
+        wire.send(OK.replace(b"ok", b"%02d" % number))
+        if number == 1:
+            go_on.wait(10)
+            wire.send(more)
+        wire.is_left()
+
+    with serving(say) as server:
+        assert await send(engine, exchange(server.url())) == b"01"
+        (transport,) = engine._loops[asyncio.get_running_loop()]._transports.values()
+        heard: list[bytes] = []
+        protocol: Any = transport.get_protocol()
+        received = protocol.data_received
+
+        def note(data: bytes) -> None:
+            heard.append(data)
+            received(data)
+
+        protocol.data_received = note
         go_on.set()
-        assert await asyncio.to_thread(sent.wait, 10)
-        await asyncio.sleep(0.05)  # the loop hears of it, or not: it is to hold for both
-        assert await send(engine, exchange(server.url())) == b"ok"
-        assert len(server.connections) == 3
+        assert await settled(lambda: heard)
+        assert await send(engine, exchange(server.url())) == b"02"
 
 
 async def test_the_connection_used_last_serves_next(engine: AsyncEngine) -> None:
@@ -385,14 +399,19 @@ def test_where_a_loop_reads_ahead_it_is_given_time_to_hear_of_an_end(
     monkeypatch.setattr(async_connections, "_READS_AHEAD", True)
     monkeypatch.setattr(async_connections, "is_readable", lambda _: False)
 
+    go_on = threading.Event()
+
     def say(wire: Wire) -> None:
         wire.request()
         wire.send(OK)
+        go_on.wait(10)
+        go_on.clear()
 
     engine, loop = AsyncEngine(no_tls), asyncio.new_event_loop()
     with serving(say) as server:
         for _ in range(3):
             assert loop.run_until_complete(send(engine, exchange(server.url()))) == b"ok"
+            go_on.set()
             assert server.ended.acquire(timeout=10)  # while the loop rests
     loop.close()
 

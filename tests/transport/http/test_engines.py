@@ -293,6 +293,18 @@ def test_a_reply_that_is_none_is_a_protocol_error(engine: Driver, case: str, war
         assert len(server.connections) == 1
 
 
+def test_a_change_of_protocol_is_refused_at_once(engine: Driver) -> None:
+    def change(wire: Wire) -> None:
+        wire.request()
+        wire.send(BROKEN["101"])
+        assert wire.is_left()
+
+    with serving(change) as server:
+        with pytest.raises(httpx.RemoteProtocolError):
+            engine.send(exchange(server.url(), read=60.0))
+        assert server.ended.acquire(timeout=10)
+
+
 def test_the_line_of_a_size_is_not_kept_in_memory(engine: Driver) -> None:
     """The parser of aiohttp skips what stands behind a size, however long; the other refuses it."""
     reply = CHUNKED + b"2;" + b"x" * (1 << 18) + b"\r\nok\r\n0\r\n\r\n"
