@@ -107,6 +107,11 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
+.PHONY: test-installed
+test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
+	@echo "==> test-installed: pytest tests/installed"
+	@$(PYTEST) tests/installed -m registry
+
 # ------------------------------------------------------------------------------------------ showing
 
 .PHONY: docs
