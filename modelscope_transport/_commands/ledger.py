@@ -6,9 +6,11 @@ import argparse
 import time
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..quota import Lot, describe_ledger, open_ledger
 from ..settings import resolve_ledger
-from .output import add_connection, client_of, pick
+from .numbers import above
+from .output import add_connection, client_of
 
 __all__ = ["add_arguments", "run"]
 
@@ -16,20 +18,12 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
     deeds = parser.add_subparsers(dest="deed", required=True, metavar="COMMAND")
-    path = deeds.add_parser("path", help=pick("print where it is", "显示位置"))
-    reset = deeds.add_parser(
-        "reset", help=pick("forget this account: counts and spent pools", "清除该账号的记录")
-    )
-    reset.add_argument(
-        "--all", action="store_true", help=pick("forget all accounts", "清除所有账号")
-    )
-    grant = deeds.add_parser(
-        "grant", help=pick("tell of Magicubes that were granted", "登记获得的魔粒")
-    )
-    grant.add_argument("amount", type=float, help=pick("how many", "数量"))
-    grant.add_argument(
-        "--hours", type=float, help=pick("hours until they expire", "多少小时后过期")
-    )
+    path = deeds.add_parser("path", help=_("print where it is"))
+    reset = deeds.add_parser("reset", help=_("forget this account: counts and spent pools"))
+    reset.add_argument("--all", action="store_true", help=_("forget all accounts"))
+    grant = deeds.add_parser("grant", help=_("tell of Magicubes that were granted"))
+    grant.add_argument("amount", type=above(0), help=_("how many"))
+    grant.add_argument("--hours", type=above(0), help=_("hours until they expire"))
     for deed in (path, reset, grant):
         add_connection(deed)
 
@@ -44,17 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
         ledger = open_ledger(name)
         if ledger is not None:
             ledger.forget()
-        print(pick("All accounts are forgotten.", "已清除所有账号的记录。"))
+        print(_("All accounts are forgotten."))
         return 0
     client = client_of(arguments)
     if client.ledger is None:
-        raise ConfigurationError(pick("The ledger is switched off.", "账本已关闭。"))
+        raise ConfigurationError(_("The ledger is switched off."))
     account = client.account
     if arguments.deed == "reset":
         client.ledger.forget(account)
-        print(pick("This account is forgotten.", "已清除该账号的记录。"))
+        print(_("This account is forgotten."))
         return 0
     until = None if arguments.hours is None else time.time() + 3600 * arguments.hours
     client.ledger.grant(account, Lot(amount=arguments.amount, expires_at=until))
-    print(pick(f"{arguments.amount:g} Magicubes noted.", f"已登记 {arguments.amount:g} 魔粒。"))
+    print(_("{amount:g} Magicubes noted.").format(amount=arguments.amount))
     return 0

@@ -7,7 +7,9 @@ import sys
 import time
 
 from ..client.sync import Client
+from ..language import translated as _
 from ..quota import Quota
+from .numbers import above
 from .output import (
     LATER,
     add_connection,
@@ -16,7 +18,6 @@ from .output import (
     client_of,
     how_known,
     moment,
-    pick,
     show,
     tell_json,
 )
@@ -26,19 +27,19 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    parser.add_argument("model", nargs="?", help=pick("one model only", "只看一个模型"))
+    parser.add_argument("model", nargs="?", help=_("one model only"))
     parser.add_argument(
         "--refresh",
         action="store_true",
-        help=pick("ask the service for the balance first (free)", "先向服务查询余额（免费）"),
+        help=_("ask the service for the balance first (free)"),
     )
     parser.add_argument(
         "--watch",
         metavar="SECONDS",
-        type=float,
+        type=above(0),
         nargs="?",
         const=5.0,
-        help=pick("show it again and again", "持续刷新"),
+        help=_("show it again and again"),
     )
     add_connection(parser)
     add_json(parser)
@@ -71,27 +72,26 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     if again and sys.stdout.isatty():
         print("\x1b[2J\x1b[H", end="")
     head = (
-        pick("pool", "额度"),
-        pick("used", "已用"),
-        pick("of", "总额"),
-        pick("left", "剩余"),
-        pick("comes back", "恢复时间"),
-        pick("known by", "来源"),
+        _("pool"),
+        _("used"),
+        _("of"),
+        _("left"),
+        _("comes back"),
+        _("known by"),
     )
-    show(pick("Allowance of this token", "该令牌的额度"), head, [_row(quota) for quota in quotas])
+    show(_("Allowance of this token"), head, [_row(quota) for quota in quotas])
     lapsing = quotas[0].lapsing
     if lapsing:
         print(
-            pick(
-                f"{lapsing:g} Magicubes expire before that, if they are not spent.",
-                f"其中 {lapsing:g} 魔粒将在此前过期。",
+            _("{lapsing:g} Magicubes expire before that, if they are not spent.").format(
+                lapsing=lapsing
             )
         )
 
 
 def _row(quota: Quota) -> tuple[str, ...]:
-    name = quota.model or pick("account", "账号")
-    spent = pick("spent", "已用完")
+    name = quota.model or _("account")
+    spent = _("spent")
     return (
         name,
         amount(quota.used),

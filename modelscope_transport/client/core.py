@@ -30,6 +30,7 @@ from ..catalogue.models import ModelProfile, ProfileBook, profile_for
 from ..catalogue.tasks import check_task
 from ..errors import ConfigurationError, InvalidRequestError, QuotaExceededError
 from ..http.reply import ReplyHead
+from ..language import translated as _
 from ..platforms import Platform
 from ..quota import Budget, Ledger, open_ledger
 from ..secret import Redactor, Secret
@@ -275,8 +276,10 @@ class Core:
         for model in request.fallback_models:
             if _without_provider(model) != _without_provider(request.model):
                 raise ConfigurationError(
-                    f"{model!r} cannot stand in for {request.model!r}: vectors of two models do "
-                    "not fit one index. Use another way to the same model, owner/name:Provider."
+                    _(
+                        "{model!r} cannot stand in for {model2!r}: vectors of two models do not "
+                        "fit one index. Use another way to the same model, owner/name:Provider."
+                    ).format(model=model, model2=request.model)
                 )
         check_range("batch_size", request.batch_size, 1)
         return Batches(request.texts, self._batch_size(request))

@@ -39,7 +39,9 @@ def blocks() -> Iterator[object]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for number, found in enumerate(re.finditer(r"```python\n(.*?)```", text, re.DOTALL), 1):
-            yield pytest.param(found[1], id=f"{page.stem}-{number}")
+            section = text[text.rfind("\n## ", 0, found.start()) : found.start()]
+            further = re.findall(r"`pip install (\w+)`", section)
+            yield pytest.param(found[1], further, id=f"{page.stem}-{number}")
 
 
 @functools.cache
@@ -74,11 +76,13 @@ def test_the_readme_names_the_install_line(page: str) -> None:
     assert found["extra"] == "langchain"
 
 
-@pytest.mark.parametrize("code", list(blocks()))
+@pytest.mark.parametrize(("code", "further"), list(blocks()))
 def test_code_runs_where_only_the_install_line_was_typed(
-    code: str, pythons: dict[str, Path], tmp_path: Path
+    code: str, further: list[str], pythons: dict[str, Path], tmp_path: Path
 ) -> None:
     python = python_with(extra_of(code), pythons)
+    for package in further:  # the page says that this section needs it
+        subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
     with LocalService() as service:
         settings = {
             "MODELSCOPE_API_KEY": service.token,
