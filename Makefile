@@ -90,6 +90,10 @@ test: .venv/.installed ## all tests but those on a real model; nothing leaves th
 	@echo "==> test: pytest tests, on two processes"
 	@$(PYTEST) tests --numprocesses 2
 
+.PHONY: soak
+soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind
+	@SOAK=10000 $(PYTEST) tests/soak
+
 .PHONY: test-transport
 test-transport: .venv/.installed ## the transport's tests
 	@$(PYTEST) tests/transport tests/emulator

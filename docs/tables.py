@@ -27,6 +27,8 @@ PAGES = [
 ]
 _DONE = {
     Kind.AGAIN: "tried again",
+    Kind.PAUSED: "waited out, or `fallback_models`",
+    Kind.PRICE_SPENT: "cheaper models go on; `fallback_models`",
     Kind.MODEL_SPENT: "not asked again until it is back; `fallback_models`",
     Kind.ACCOUNT_SPENT: "not asked again until it is back",
     Kind.MODEL_GONE: "`fallback_models`",

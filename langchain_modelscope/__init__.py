@@ -43,9 +43,11 @@ ModelScopeChatEndpoint = ChatModelScope
 """The name of the class in the package ``langchain-modelscope-integration``."""
 
 if typing.TYPE_CHECKING:
+    from ._tool_calls import ModelScopeToolError
+    from .image_tool import ModelScopeImageTool
     from .loading import aload, load
+    from .pipeline_tool import ModelScopePipelineTool
     from .rerank import ModelScopeRerank
-    from .tools import ModelScopeImageTool, ModelScopePipelineTool, ModelScopeToolError
 
 __all__ = [
     "ChatModelScope",
@@ -81,10 +83,10 @@ __all__ = [
 
 # What not everybody uses is imported at its first use.
 _LATE = {
-    "ModelScopeImageTool": "tools",
-    "ModelScopePipelineTool": "tools",
+    "ModelScopeImageTool": "image_tool",
+    "ModelScopePipelineTool": "pipeline_tool",
     "ModelScopeRerank": "rerank",
-    "ModelScopeToolError": "tools",
+    "ModelScopeToolError": "_tool_calls",
     "aload": "loading",
     "load": "loading",
 }

@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 from langchain_core.outputs import ChatResult as LangChainResult
 from langchain_core.utils.json import parse_partial_json
 
-from modelscope_transport.types import (
+from modelscope_transport.answers import (
     ChatChoice,
     ChatDelta,
     ChatResult,

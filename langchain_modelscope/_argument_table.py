@@ -55,6 +55,8 @@ CONNECTION = _table(
     ("timeout", "timeout", f"{_O}, {_G}"),
     ("request_timeout", "timeout", f"{_O}, {_G}, {_L}"),
     ("max_retries", "max_retries", f"{_O}, {_G}, {_L}"),
+    ("connect_timeout", "connect_timeout", "this package"),
+    ("idle_timeout", "idle_timeout", "this package"),
     ("proxy", "proxy", "this package"),
     ("openai_proxy", "proxy", _O),
     ("groq_proxy", "proxy", _G),

@@ -22,10 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from modelscope_transport.client import Client
+from modelscope_transport.client import OPTIONS, Client
 from modelscope_transport.errors import ConfigurationError
 from modelscope_transport.language import translated as _
 from modelscope_transport.quota import Quota
+from modelscope_transport.secret import hide
 from modelscope_transport.settings import resolve_token
 
 from ._argument_table import CONNECTION, Argument
@@ -73,14 +74,23 @@ class Connection(BaseModel):
     max_retries: int | None = None
     """Further attempts after the first, for what a moment may heal. Default 2."""
 
-    proxy: str | None = None
-    """Address of a proxy, ``"none"`` for none; by default what the environment says."""
+    connect_timeout: float | None = None
+    """Seconds for a connection to come up. Default 10."""
+
+    idle_timeout: float | None = None
+    """Seconds without a byte after which a reply counts as lost. Default 120."""
+
+    proxy: Annotated[SecretStr | str | None, BeforeValidator(_hide)] = Field(
+        default=None, repr=False
+    )
+    """Address of a proxy, ``"none"`` for none; by default what the environment says. A password
+    in it shows itself nowhere and goes into no pickle."""
 
     fallback_models: Sequence[str] = ()
     """Models to ask when this one's allowance is spent or it was withdrawn."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Further headers of every request."""
+    """Further headers of every request. They may be credentials, so they go into no pickle."""
 
     extra_body: Mapping[str, Any] | None = None
     """Further fields of every request, merged in last."""
@@ -156,7 +166,8 @@ class Connection(BaseModel):
         own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
         if self.timeout is not None:
             own["timeout"] = self.timeout
-        return Client(**{**own, "api_key": token})
+        own["proxy"] = hide(reveal(self.proxy))
+        return Client(**{**own, "api_key": hide(token)})
 
     @property
     def _client(self) -> Client:
@@ -186,7 +197,7 @@ class Connection(BaseModel):
             super().__setattr__(name, value)
             return
         before = self.__dict__.get(name)
-        super().__setattr__(name, _hide(value) if name == "api_key" else value)
+        super().__setattr__(name, _hide(value) if name in ("api_key", "proxy") else value)
         try:
             self._connect()
         except ConfigurationError:
@@ -229,9 +240,9 @@ class Connection(BaseModel):
         await self.aclose()
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Leave out the token and what cannot be pickled."""
+        """Leave out credentials and what cannot be pickled."""
         state = super().__getstate__()
-        left_out = dict.fromkeys(("api_key", "http_client", "http_async_client"))
+        left_out = dict.fromkeys(_UNPICKLED)
         state["__dict__"] = {**state["__dict__"], **left_out}
         if self._ask_token is not None:  # a function may hold the token
             state["__pydantic_private__"] = None
@@ -252,8 +263,13 @@ class Connection(BaseModel):
         return super().__deepcopy__(memo)
 
 
-# What a client of one's own is made with, beside the deadline.
-OWN = ("api_key", "base_url", "max_retries", "proxy", "http_client", "http_async_client")
+# What a client of the object's own is made with, beside the deadline; headers go with each call.
+OWN = tuple(
+    name
+    for name in OPTIONS
+    if name in Connection.model_fields and name not in ("timeout", "default_headers")
+)
+_UNPICKLED = ("api_key", "proxy", "default_headers", "http_client", "http_async_client")
 _RECONNECTING = frozenset({*OWN, "client", "timeout"})
 # The model comes first; the others are looked up, LangChain's own, or long.
 _UNSHOWN = frozenset({"model_name", "profile", "metadata", "description", "args_schema"})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
+from langchain_core.tools import StructuredTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from modelscope_transport.errors import InvalidRequestError
@@ -24,7 +25,7 @@ from modelscope_transport.types import (
 
 from ._messages import to_messages
 
-__all__ = ["read_tool_choice", "to_request"]
+__all__ = ["is_answer", "read_tool_choice", "to_request"]
 
 _FIELDS = frozenset(ChatRequest.__struct_fields__) - {"messages"}
 
@@ -110,6 +111,11 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> ToolChoice | None:
             "the tools: {names}."
         ).format(choice=choice, names=", ".join(names) or "there are none")
     )
+
+
+def is_answer(tool: Any) -> bool:
+    """Whether a tool runs nothing: it is the form of an agent's answer (``ToolStrategy``)."""
+    return isinstance(tool, StructuredTool) and tool.func is None and tool.coroutine is None
 
 
 def _response_format(form: Any, strict: bool | None) -> ResponseFormat | None:

@@ -28,7 +28,9 @@ class ConnectionArguments(TypedDict, total=False):
     timeout: float | None
     request_timeout: float | None
     max_retries: int | None
-    proxy: str | None
+    connect_timeout: float | None
+    idle_timeout: float | None
+    proxy: SecretStr | str | None
     fallback_models: Sequence[str]
     default_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None

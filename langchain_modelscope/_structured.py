@@ -23,10 +23,19 @@ from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
 
 from modelscope_transport.answer_text import check_form, read_answer
+from modelscope_transport.catalogue import profile_for
 
-__all__ = ["Method", "structured_output"]
+__all__ = ["Method", "method_for", "structured_output"]
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
+
+
+def method_for(model: str) -> Method:
+    """How to ask a model for an object: by a tool where it can be forced to call one."""
+    known = profile_for(model)
+    cannot_be_forced = known.forced_tools == "no" or known.thinking == "always"
+    keeps_schema = known.structured_output == "json_schema"
+    return "json_schema" if cannot_be_forced and keeps_schema else "function_calling"
 
 
 def structured_output(

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
-from importlib import metadata
-from typing import TYPE_CHECKING, Any, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
-from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel
 
-from modelscope_transport.catalogue import profile_for
 from modelscope_transport.types import ChatRequest
 
-from ._answers import PROVIDER, ChunkMaker, merge_usage, to_result
+from ._answers import PROVIDER, ChunkMaker, to_result
 from ._arguments import read_call
 from ._blocks import register_blocks
-from ._chat_fields import OPTIONS, ChatFields
-from ._connection import Connection
-from ._convert import read_tool_choice, to_request
+from ._chat_facts import ChatFacts
+from ._convert import is_answer, read_tool_choice, to_request
 from ._expected import expected_of
-from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
-from ._structured import Method, structured_output
+from ._structured import Method, method_for, structured_output
 from .errors import native_errors
 
 if TYPE_CHECKING:
@@ -41,12 +35,11 @@ __all__ = ["ChatModelScope"]
 register_blocks(PROVIDER)
 
 
-class ChatModelScope(BaseChatModel, ChatFields):
+class ChatModelScope(ChatFacts):
     """A chat model of ModelScope API-Inference.
 
     Setup:
-        Install the package, and put your access token (modelscope.cn, account settings, access
-        tokens) into the environment.
+        An access token is made at modelscope.cn, account settings, access tokens.
 
         ```bash
         pip install "modelscope-adapters[langchain]"
@@ -65,9 +58,8 @@ class ChatModelScope(BaseChatModel, ChatFields):
         max_retries: further attempts, 2 by default.
         fallback_models: models to ask when this one's allowance is spent.
 
-        Every field is an argument; those of the answer are also arguments of a call, where they
-        win. Words of other classes, such as ``max_completion_tokens``, are read or refused with
-        the right one. Constructing does no I/O. One object serves threads and event loops.
+        Every field is an argument; those of the answer are also arguments of a call. Words of
+        other classes, such as ``max_completion_tokens``, are read or refused with the right one.
 
     Instantiate:
         ```python
@@ -93,7 +85,6 @@ class ChatModelScope(BaseChatModel, ChatFields):
         answer = await model.ainvoke("Say hello.")
         async for chunk in model.astream("Say hello."):
             print(chunk.text, end="")
-        answers = await model.abatch(["Say hello.", "Say goodbye."])
         ```
 
     Tool calling:
@@ -127,8 +118,7 @@ class ChatModelScope(BaseChatModel, ChatFields):
     Reasoning:
         ```python
         thinker = ChatModelScope(model="Qwen/Qwen3.5-122B-A10B")
-        answer = thinker.invoke("Why is the sky blue?")
-        print(answer.additional_kwargs["reasoning_content"])
+        print(thinker.invoke("Why is the sky blue?").additional_kwargs["reasoning_content"])
         print(thinker.invoke("Why is the sky blue?", enable_thinking=False).text)
         ```
 
@@ -179,21 +169,6 @@ class ChatModelScope(BaseChatModel, ChatFields):
         def __init__(self, **arguments: Any) -> None: ...
 
     # --- a call ---------------------------------------------------------------------------
-
-    def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The options of a call: fields, then ``model_kwargs``, then the call's own."""
-        given = dict(read_call(kwargs))
-        options = {name: getattr(self, name) for name in OPTIONS}
-        options["model"] = self.model_name
-        options["extra_headers"] = self.default_headers
-        for name in ("extra_headers", "extra_body"):
-            if options[name] and given.get(name):
-                given[name] = {**options[name], **given[name]}
-        options |= read_call(self.model_kwargs, "model_kwargs")
-        options |= given
-        if stop is not None:
-            options["stop"] = stop
-        return options
 
     def _generate(
         self,
@@ -304,7 +279,7 @@ class ChatModelScope(BaseChatModel, ChatFields):
                     tool_choice, [tool["function"]["name"] for tool in offered]
                 )
             kwargs["tool_choice"] = tool_choice
-            if choice == "required" and any(map(_is_answer, tools)):
+            if choice == "required" and any(map(is_answer, tools)):
                 kwargs["must_call"] = True
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
@@ -362,122 +337,14 @@ class ChatModelScope(BaseChatModel, ChatFields):
         return structured_output(
             self,
             schema,
-            method or self._structured_method(),
+            method or method_for(self.model_name),
             include_raw=include_raw,
             strict=strict,
             tools=tools,
             kwargs=kwargs,
         )
 
-    def _structured_method(self) -> Method:
-        known = profile_for(self.model_name)
-        cannot_be_forced = known.forced_tools == "no" or known.thinking == "always"
-        keeps_schema = known.structured_output == "json_schema"
-        return "json_schema" if cannot_be_forced and keeps_schema else "function_calling"
-
-    def get_token_ids(self, text: str) -> list[int]:
-        """One number for each token that a text takes, about; the numbers mean nothing.
-
-        LangChain counts and cuts texts by them. For real ids pass ``custom_get_token_ids``, a
-        function from text to token ids.
-        """
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return list(range(count_tokens(text)))
-
-    def get_num_tokens(self, text: str) -> int:
-        """About how many tokens a text takes: an estimate, since a tokenizer is a download.
-
-        For exact numbers pass ``custom_get_token_ids``, a function from text to token ids.
-        """
-        if self.custom_get_token_ids is not None:
-            return len(self.custom_get_token_ids(text))
-        return count_tokens(text)
-
-    def get_num_tokens_from_messages(
-        self,
-        messages: list[BaseMessage],
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
-    ) -> int:
-        """About how many tokens a conversation takes, tool calls, images and tools included."""
-        described = [convert_to_openai_tool(tool) for tool in tools or ()]
-        return count_message_tokens(messages, described or None)
-
-    # --- what LangChain asks about --------------------------------------------------------
-
-    @property
-    def _llm_type(self) -> str:
-        return "modelscope-chat"
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        options = {name: getattr(self, name) for name in OPTIONS}
-        given = {name: value for name, value in options.items() if value is not None}
-        return {"model_name": self.model_name, **given, **self.model_kwargs}
-
-    def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
-        total: dict[str, Any] = {}
-        for output in _llm_outputs:  # None stands for an answer that was kept
-            total = merge_usage(total, (output or {}).get("token_usage", {}))
-        named = next((output for output in _llm_outputs if output), {"model_name": self.model_name})
-        return {"token_usage": total, "model_name": named["model_name"]}
-
-    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # A client of the user's own is no part of the dump; two services share no answers.
-        return f"{self._client.base_url} {super()._get_llm_string(stop=stop, **kwargs)}"
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = PROVIDER
-        if ends := stop or self.stop:
-            params["ls_stop"] = [ends] if isinstance(ends, str) else ends
-        return params
-
-    def _resolve_model_profile(self) -> ModelProfile:
-        return look_up(self.model_name)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _forget_looked_up_profile(cls, values: Any) -> Any:
-        # configurable_fields makes the other model out of all fields of this one.
-        if isinstance(values, dict) and isinstance(values.get("profile"), KnownProfile):
-            return {name: value for name, value in values.items() if name != "profile"}
-        return values
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; another model has another profile."""
-        super().__setattr__(name, value)
-        if name in ("model", "model_name") and isinstance(self.profile, KnownProfile):
-            self.profile = look_up(value)
-
-    __repr_args__ = Connection.__repr_args__
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """Name of the variable that the token is found in after loading."""
-        return {"api_key": "MODELSCOPE_API_KEY"}
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Whether ``dumps`` can write it: yes, without the token."""
-        return True
-
-    @model_validator(mode="after")
-    def _set_modelscope_version(self) -> Self:
-        self._add_version("modelscope-adapters", _version())
-        return self
-
-
-def _is_answer(tool: Any) -> bool:
-    """Whether a tool runs nothing: it is the form of an agent's answer (``ToolStrategy``)."""
-    return isinstance(tool, StructuredTool) and tool.func is None and tool.coroutine is None
-
 
 # Core reads the signature of one of these at every call; a kept one saves a tenth of its own work.
 for _method in (ChatModelScope._generate, ChatModelScope._agenerate):
     vars(_method)["__signature__"] = inspect.signature(_method)
-
-
-@functools.cache
-def _version() -> str:
-    return metadata.version("modelscope-adapters")

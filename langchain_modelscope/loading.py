@@ -11,8 +11,9 @@ from ._connection import OWN, reveal
 from .chat_models import ChatModelScope
 from .embeddings import ModelScopeEmbeddings
 from .errors import native_errors
+from .image_tool import ModelScopeImageTool
+from .pipeline_tool import ModelScopePipelineTool
 from .rerank import ModelScopeRerank
-from .tools import ModelScopeImageTool, ModelScopePipelineTool
 
 __all__ = ["aload", "load"]
 

@@ -14,10 +14,10 @@ from langchain_core.messages.utils import convert_to_messages
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
 
+from modelscope_transport.answers import ChatChoice, ChatResult
 from modelscope_transport.client.rerank_prompt import check_ranking, read_ranking, to_chat
 from modelscope_transport.language import translated as _
 from modelscope_transport.task_types import Rank, RerankRequest, RerankResult
-from modelscope_transport.types import ChatChoice, ChatResult
 
 from ._connection import Connection
 from .chat_models import ChatModelScope

@@ -47,9 +47,10 @@ from .llms import ModelScope
 from .pacing import ModelScopeRateLimiter
 
 if typing.TYPE_CHECKING:
+    from .image_tool import ModelScopeImageToolSpec
     from .loading import aload, load
+    from .pipeline_tool import ModelScopePipelineToolSpec
     from .rerank import ModelScopeRerank
-    from .tools import ModelScopeImageToolSpec, ModelScopePipelineToolSpec
 
 __all__ = [
     "ErrorDetails",
@@ -88,8 +89,8 @@ __all__ = [
 
 # What not everybody uses is imported at its first use.
 _LATE = {
-    "ModelScopeImageToolSpec": "tools",
-    "ModelScopePipelineToolSpec": "tools",
+    "ModelScopeImageToolSpec": "image_tool",
+    "ModelScopePipelineToolSpec": "pipeline_tool",
     "ModelScopeRerank": "rerank",
     "aload": "loading",
     "load": "loading",

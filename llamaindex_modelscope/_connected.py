@@ -19,17 +19,20 @@ from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
 from modelscope_transport.language import translated as _
 from modelscope_transport.quota import Quota
+from modelscope_transport.secret import Secret, hide
 
 from ._arguments import Argument, settle
 from .errors import ModelScopeConfigurationError, native_errors
 
-__all__ = ["ConnectedComponent", "client_for", "quota_of"]
+__all__ = ["ConnectedComponent", "client_for", "hidden", "quota_of"]
 
 # What a client is made of, and cannot change afterwards.
 _REACH: Final = (
     "api_key",
     "base_url",
     "timeout",
+    "connect_timeout",
+    "idle_timeout",
     "max_retries",
     "default_headers",
     "proxy",
@@ -150,10 +153,15 @@ class ConnectedComponent(BaseComponent):
         return shown
 
 
+def hidden(value: str | SecretStr | Secret | None) -> Secret | None:
+    """A credential as it was passed, hidden."""
+    return hide(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
 def client_for(
     client: Client | None = None,
     *,
-    api_key: str | SecretStr | None = None,
+    api_key: str | SecretStr | Secret | None = None,
     async_http_client: Any = None,
     **settings: Any,
 ) -> Client:
@@ -165,10 +173,9 @@ def client_for(
         ConfigurationError: no token, something that cannot be sent, or a client beside what it is
             made of.
     """
+    api_key = hidden(api_key)
     settings = {name: value for name, value in settings.items() if value is not None}
     if client is None:
-        if isinstance(api_key, SecretStr):
-            api_key = api_key.get_secret_value()
         if async_http_client is not None:
             settings["http_async_client"] = async_http_client
         return Client(api_key, **settings)

@@ -181,6 +181,10 @@ class Program(BasePydanticProgram[Any]):
         raw = message.content or ""
         try:
             if not calls or name is None:
+                broken = message.additional_kwargs.get("invalid_tool_calls")
+                if broken and not raw:
+                    raw = broken[0]["arguments"]
+                    raise ValueError(f"it is no complete JSON object ({broken[0]['error']})")
                 return read_answer(raw, self._accept, tool=name)
             raw = _written(calls[0].tool_kwargs)
             if all(call.tool_name != name for call in calls):

@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from modelscope_transport.types import ChatDelta, ChatResult, Origin, ToolCallDelta, Usage
+from modelscope_transport.answers import ChatDelta, ChatResult, Origin, ToolCallDelta, Usage
 
 from ._fast import Makers, makers
 

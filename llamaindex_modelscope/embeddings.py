@@ -15,11 +15,12 @@ from modelscope_transport.catalogue import profile_for
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
 from modelscope_transport.language import translated as _
+from modelscope_transport.secret import Secret
 from modelscope_transport.types import EmbeddingRequest
 
 from ._argument_tables import EMBEDDING, EMBEDDING_CALL
 from ._arguments import settle
-from ._connected import ConnectedComponent
+from ._connected import ConnectedComponent, hidden
 from ._progress import advance, progress_bar
 from .errors import ModelScopeConfigurationError, native_errors
 
@@ -41,6 +42,8 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         timeout: total deadline of a request in seconds, waits and retries included.
         max_retries: further attempts after the first, 2 by default, for what a moment may heal.
         default_headers: further headers of every request.
+        connect_timeout: seconds for a connection to come up; 10.
+        idle_timeout: seconds without a byte after which a reply counts as lost; 120.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
         client: a `modelscope_transport.Client` to share with others, instead of the six above.
         http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
@@ -112,12 +115,14 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         self,
         model_name: str | None = None,
         *,
-        api_key: str | SecretStr | None = None,
+        api_key: str | SecretStr | Secret | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
+        connect_timeout: float | None = None,
+        idle_timeout: float | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
-        proxy: str | None = None,
+        proxy: str | Secret | None = None,
         client: Client | None = None,
         http_client: Any = None,
         async_http_client: Any = None,
@@ -126,6 +131,7 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         additional_kwargs: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
+        api_key, proxy = hidden(api_key), hidden(proxy)  # a traceback shows local variables
         additional_kwargs = dict(additional_kwargs or {})
         with native_errors():
             settle(additional_kwargs, (), EMBEDDING_CALL, owner="additional_kwargs", hint=_HINT)
@@ -137,6 +143,8 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
             api_key=api_key,
             base_url=base_url,
             timeout=timeout,
+            connect_timeout=connect_timeout,
+            idle_timeout=idle_timeout,
             max_retries=max_retries,
             default_headers=default_headers,
             proxy=proxy,

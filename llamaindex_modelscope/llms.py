@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -15,17 +15,20 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     LLMMetadata,
 )
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from modelscope_transport.catalogue import ModelProfile, profile_for
-from modelscope_transport.client import AsyncChatStream, ChatStream, Client
+from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.secret import Secret
 from modelscope_transport.types import ChatRequest, Message
 
 from ._argument_tables import LLM
-from ._connected import ConnectedComponent
+from ._chat_fields import CHAT_OPTIONS, MERGED_OPTIONS, ChatFields
+from ._connected import hidden
 from ._convert import to_messages
 from ._events import chat_events, completion_events
+from ._growing import agrow, grow
 from ._options import chat_request, check_options
 from ._replies import GrowingMessage, to_chat_response, to_completion_response
 from ._structured import StructuredOutputLLM
@@ -37,35 +40,8 @@ __all__ = ["ModelScope"]
 # but for older ones of a quarter of that, and packing too little into a prompt does no harm.
 _UNKNOWN_WINDOW: Final = 32_768
 
-# Fields that are options of every call.
-_OPTIONS: Final = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "max_tokens",
-    "seed",
-    "stop",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "reasoning_effort",
-    "enable_thinking",
-    "thinking_budget",
-    "send_reasoning",
-    "think_tags",
-    "promote_reasoning_only",
-    "fallback_models",
-    "extra_body",
-    "timeout",
-)
-_MERGED: Final = ("extra_body", "extra_headers")
 
-
-class ModelScope(ConnectedComponent, StructuredOutputLLM):
+class ModelScope(ChatFields, StructuredOutputLLM):
     """A chat model of ModelScope API-Inference.
 
     Args:
@@ -76,6 +52,8 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
         timeout: total deadline of a call in seconds, waits, retries and stream included.
         max_retries: further attempts after the first, 2 by default, for what a moment may heal.
         default_headers: further headers of every request.
+        connect_timeout: seconds for a connection to come up; 10.
+        idle_timeout: seconds without a byte after which a reply counts as lost; 120.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
         client: a `modelscope_transport.Client` to share with others, instead of the six above.
         http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
@@ -160,80 +138,18 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
 
     ARGUMENTS = LLM
 
-    model: str = Field(description="Model ID, owner/name.")
-    temperature: float | None = Field(
-        default=None, ge=0, le=2, description="0 to 2; unset by default."
-    )
-    top_p: float | None = Field(default=None, ge=0, le=1, description="Above 0 up to 1.")
-    top_k: int | None = Field(
-        default=None, description="Among how many of the likeliest tokens to choose."
-    )
-    min_p: float | None = Field(
-        default=None, ge=0, le=1, description="Least probability, as a part of the likeliest's."
-    )
-    repetition_penalty: float | None = Field(
-        default=None, gt=0, description="Above 1 repeats less; 1 is neutral."
-    )
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2.")
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2.")
-    max_tokens: int | None = Field(
-        default=None, gt=0, description="Longest answer in tokens, thoughts included."
-    )
-    seed: int | None = Field(default=None, description="Seed of the sampling.")
-    stop: str | list[str] | None = Field(default=None, description="Texts that end the answer.")
-    logprobs: bool | None = Field(
-        default=None, description="Whether to give the tokens' log probabilities."
-    )
-    top_logprobs: int | None = Field(
-        default=None, ge=0, le=20, description="Alternatives of each token, with logprobs."
-    )
-    logit_bias: dict[str, float] | None = Field(
-        default=None, description="Token IDs to what is added to their likelihood, -100 to 100."
-    )
-    reasoning_effort: str | None = Field(
-        default=None, description='How much to think, where a model takes it: "low", "high", ….'
-    )
-    context_window: int | None = Field(
-        default=None, description="Longest conversation in tokens, where the catalogue is wrong."
-    )
-    is_function_calling_model: bool | None = Field(
-        default=None, description="Whether the model calls tools, where the catalogue is wrong."
-    )
-    enable_thinking: bool | None = Field(
-        default=None, description="Switches the thoughts of a model that can do both."
-    )
-    thinking_budget: int | None = Field(default=None, description="Longest thoughts in tokens.")
-    think_tags: bool = Field(
-        default=False, description="Whether a text that begins with <think> begins with thoughts."
-    )
-    promote_reasoning_only: bool = Field(
-        default=False, description="Whether thoughts are the text where there is no other."
-    )
-    send_reasoning: bool | None = Field(
-        default=None,
-        description="Whether earlier thoughts go back to the model; by default as it wants them.",
-    )
-    fallback_models: list[str] = Field(
-        default_factory=list,
-        description="Models to ask when this one's allowance is spent or it was withdrawn.",
-    )
-    additional_kwargs: dict[str, Any] = Field(
-        default_factory=dict, description="Further options of every call."
-    )
-    extra_body: dict[str, Any] | None = Field(
-        default=None, description="Further fields of every request's body."
-    )
-
     def __init__(
         self,
         model: str | None = None,
         *,
-        api_key: str | SecretStr | None = None,
+        api_key: str | SecretStr | Secret | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
+        connect_timeout: float | None = None,
+        idle_timeout: float | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
-        proxy: str | None = None,
+        proxy: str | Secret | None = None,
         client: Client | None = None,
         http_client: Any = None,
         async_http_client: Any = None,
@@ -243,6 +159,7 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
         additional_kwargs: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
+        api_key, proxy = hidden(api_key), hidden(proxy)  # a traceback shows local variables
         additional_kwargs = dict(additional_kwargs or {})
         with native_errors():
             check_options(additional_kwargs)
@@ -251,6 +168,8 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
             api_key=api_key,
             base_url=base_url,
             timeout=timeout,
+            connect_timeout=connect_timeout,
+            idle_timeout=idle_timeout,
             max_retries=max_retries,
             default_headers=default_headers,
             proxy=proxy,
@@ -311,13 +230,13 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
     # --- one call -----------------------------------------------------------------------------
 
     def _request(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatRequest:
-        options = {name: getattr(self, name) for name in _OPTIONS}
+        options = {name: getattr(self, name) for name in CHAT_OPTIONS}
         if not self.logprobs:
             del options["top_logprobs"]
         for further in (self.additional_kwargs, kwargs):
             merged = {
                 name: {**options[name], **further[name]}
-                for name in _MERGED
+                for name in MERGED_OPTIONS
                 if isinstance(options.get(name), Mapping) and isinstance(further.get(name), Mapping)
             }
             options.update(further)
@@ -338,14 +257,14 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
         # The stream is open when this returns: what fails at the start fails in the call.
         stream = self.client.stream_chat(self._request(messages, kwargs))
         message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
-        return _grow(stream, message, self.rate_limiter)
+        return grow(stream, message, self.rate_limiter)
 
     async def _astream(
         self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]
     ) -> ChatResponseAsyncGen:
         stream = await self.client.aio.stream_chat(self._request(messages, kwargs))
         message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
-        return _agrow(stream, message, self.rate_limiter)
+        return agrow(stream, message, self.rate_limiter)
 
     def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
         return to_messages(messages)
@@ -424,26 +343,3 @@ class ModelScope(ConnectedComponent, StructuredOutputLLM):
         with native_errors(self.rate_limiter):
             stream = await self._astream(self._prompt(prompt, formatted), kwargs)
         return (to_completion_response(response) async for response in stream)
-
-
-def _grow(
-    stream: ChatStream, message: GrowingMessage, limiter: object
-) -> Generator[ChatResponse, None, None]:
-    with native_errors(limiter), stream:
-        for delta in stream:
-            response = message.add(delta)
-            if response is not None:
-                yield response
-        yield message.finish()
-
-
-async def _agrow(
-    stream: AsyncChatStream, message: GrowingMessage, limiter: object
-) -> AsyncGenerator[ChatResponse, None]:
-    with native_errors(limiter):
-        async with stream:
-            async for delta in stream:
-                response = message.add(delta)
-                if response is not None:
-                    yield response
-            yield message.finish()

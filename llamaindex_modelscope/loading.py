@@ -10,9 +10,10 @@ from modelscope_transport.client import Client
 from ._connected import client_for
 from .embeddings import ModelScopeEmbedding
 from .errors import native_errors
+from .image_tool import ModelScopeImageToolSpec
 from .llms import ModelScope
+from .pipeline_tool import ModelScopePipelineToolSpec
 from .rerank import ModelScopeRerank
-from .tools import ModelScopeImageToolSpec, ModelScopePipelineToolSpec
 
 __all__ = ["aload", "load"]
 

@@ -15,10 +15,11 @@ from pydantic import Field, SecretStr
 
 from modelscope_transport.client import Client
 from modelscope_transport.language import translated as _
+from modelscope_transport.secret import Secret
 from modelscope_transport.task_types import RerankRequest, RerankResult
 
 from ._argument_tables import RERANK
-from ._connected import ConnectedComponent
+from ._connected import ConnectedComponent, hidden
 from .errors import native_errors
 
 __all__ = ["ModelScopeRerank"]
@@ -39,6 +40,8 @@ class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
         timeout: total deadline of a call in seconds.
         max_retries: further attempts after the first, 2 by default.
         default_headers: further headers of every request.
+        connect_timeout: seconds for a connection to come up; 10.
+        idle_timeout: seconds without a byte after which a reply counts as lost; 120.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
         client: a `modelscope_transport.Client` to share with others, instead of the six above.
         http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
@@ -94,22 +97,27 @@ class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
         self,
         model: str | None = None,
         *,
-        api_key: str | SecretStr | None = None,
+        api_key: str | SecretStr | Secret | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
+        connect_timeout: float | None = None,
+        idle_timeout: float | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
-        proxy: str | None = None,
+        proxy: str | Secret | None = None,
         client: Client | None = None,
         http_client: Any = None,
         async_http_client: Any = None,
         **fields: Any,
     ) -> None:
+        api_key, proxy = hidden(api_key), hidden(proxy)  # a traceback shows local variables
         super().__init__(
             model=model,
             api_key=api_key,
             base_url=base_url,
             timeout=timeout,
+            connect_timeout=connect_timeout,
+            idle_timeout=idle_timeout,
             max_retries=max_retries,
             default_headers=default_headers,
             proxy=proxy,

@@ -6,6 +6,15 @@ is in `modelscope_transport.errors`.
 """
 
 from .accumulator import ChatAccumulator
+from .answers import (
+    ChatChoice,
+    ChatDelta,
+    ChatResult,
+    EmbeddingResult,
+    Origin,
+    ToolCallDelta,
+    Usage,
+)
 from .catalogue.models import ModelProfile, profile_for
 from .client import AsyncChatStream, AsyncClient, ChatStream, Client, ResponseCache
 from .errors import (
@@ -61,22 +70,15 @@ from .task_types import (
 )
 from .types import (
     AudioPart,
-    ChatChoice,
-    ChatDelta,
     ChatRequest,
-    ChatResult,
     EmbeddingRequest,
-    EmbeddingResult,
     ImagePart,
     Message,
     NamedTool,
-    Origin,
     ResponseFormat,
     TextPart,
     ToolCall,
-    ToolCallDelta,
     ToolSpec,
-    Usage,
     VideoPart,
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .types import ChatChoice, ChatDelta, ChatResult, Origin, ToolCall, ToolCallDelta, Usage
+from .answers import ChatChoice, ChatDelta, ChatResult, Origin, ToolCallDelta, Usage
+from .types import ToolCall
 
 __all__ = ["ChatAccumulator"]
 

@@ -36,7 +36,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from .types import ChatResult
+from .answers import ChatResult
 
 __all__ = [
     "APIConnectionError",

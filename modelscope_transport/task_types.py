@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .types import Origin, Usage
+from .answers import Origin, Usage
 
 __all__ = [
     "Entity",

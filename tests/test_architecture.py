@@ -239,6 +239,8 @@ def test_wire_names_stay_in_the_wire_folder() -> None:
         folder = path.relative_to(ROOT).parts
         if folder[:2] in {("modelscope_transport", "_wire"), ("modelscope_transport", "emulator")}:
             continue
+        if path.name.startswith("_argument_table"):  # words of other classes
+            continue
         own = folder[0] == "modelscope_transport"
         names = WIRE_NAMES if own else WIRE_NAMES - FRAMEWORK_NAMES
         found += [

@@ -116,7 +116,7 @@ def how_known(quota: Quota) -> str:
     """Where a number comes from, and how old it is."""
     word = {
         "measured": _("counted here"),
-        "reported": _("told by the service"),
+        "reported": _("said by the service"),
         "estimated": _("published rule"),
     }[quota.kind]
     if quota.age is None:

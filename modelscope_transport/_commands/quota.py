@@ -9,6 +9,7 @@ import time
 from ..client.sync import Client
 from ..language import translated as _
 from ..quota import Quota
+from ..quota.allowance import assumed_price
 from .numbers import above
 from .output import (
     LATER,
@@ -80,6 +81,8 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
         _("known by"),
     )
     show(_("Allowance of this token"), head, [_row(quota) for quota in quotas])
+    for line in _remarks(quotas[0]):
+        print(line)
     lapsing = quotas[0].lapsing
     if lapsing:
         print(
@@ -87,6 +90,35 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
                 lapsing=lapsing
             )
         )
+
+
+def _remarks(quota: Quota) -> list[str]:
+    """What the table has no column for."""
+    lines = []
+    if quota.refused_from is not None and not quota.spent:
+        price = amount(quota.refused_from, "magicubes")
+        lines.append(
+            _("Calls of {price} or more are refused for now; cheaper ones are not.").format(
+                price=price
+            )
+        )
+    if quota.unpriced:
+        lines.append(
+            _(
+                "{unpriced} calls of today are of a price that is not known; each is "
+                "taken as {assumed_price}."
+            ).format(
+                unpriced=quota.unpriced, assumed_price=amount(assumed_price() / 10, "magicubes")
+            )
+        )
+    if quota.returns == "with a sign-in":
+        lines.append(
+            _(
+                "Magicubes are granted when you sign in at https://modelscope.cn; calls "
+                "of the API do not count as a sign-in."
+            )
+        )
+    return lines
 
 
 def _row(quota: Quota) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..answers import ChatResult
 from ..client.sync import Client
 from ..language import translated as _
 from ..media import media_url
-from ..types import ChatRequest, ChatResult, ImagePart, Message, Part, TextPart
+from ..types import ChatRequest, ImagePart, Message, Part, TextPart
 from .numbers import whole
 from .output import add_connection, amount, client_of, plain, spent_part, terminal
 

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ..answers import EmbeddingResult, Usage
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
-from ..types import EmbeddingRequest, EmbeddingResult, Usage
+from ..types import EmbeddingRequest
 from .checks import check_range, to_json
 from .encoded import Encoded
 from .lenient_json import read_json

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from ..answers import Origin
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
-from ..types import Origin
 from .outcomes import Failure, Reply, read_failure
 
 __all__ = ["Done", "Encoded", "Ended", "Pending", "PollWire", "Waiting", "Wire"]

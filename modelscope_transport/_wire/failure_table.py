@@ -73,11 +73,18 @@ class Row(Struct, frozen=True):
         return self.pattern is None or self.pattern.search(text) is not None
 
 
-# Read at the first failure: a call that succeeds pays nothing for the table.
+# Read now, because a failure may be that no file can be opened any more; parsed at the first
+# failure, because a call that succeeds should pay nothing for the table.
+_TEXT = (
+    resources.files(__package__.rpartition(".")[0])
+    .joinpath("data/failures.toml")
+    .read_text(encoding="utf-8")
+)
+
+
 @functools.cache
 def _table() -> dict[str, Any]:
-    package = resources.files(__package__.rpartition(".")[0])
-    return tomllib.loads(package.joinpath("data/failures.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(_TEXT)
 
 
 def _row(facts: dict[str, Any]) -> Row:

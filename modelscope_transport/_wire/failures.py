@@ -8,6 +8,7 @@ themselves are rows of ``data/failures.toml``.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -15,9 +16,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..answers import ChatResult
 from ..errors import ErrorDetails, ModelScopeError, RateLimitError
 from ..quota import Allowance, QuotaBlock, Reservation, next_reset
-from ..types import ChatResult
 from .failure_table import Kind, Row, failure_rows, shape_rows
 from .outcomes import (
     Failure,
@@ -283,8 +284,8 @@ def _refusal(block: QuotaBlock, model: str, now: float) -> Verdict:
     row = _spent_row(block) if name is None else shape_rows()[name]
     details = ErrorDetails(reason=row.name, model=model, server_message=block.server_message)
     if block.reason == "unexplained":
-        wait = round(max(0.0, block.blocked_until - now), 3)
-        details = replace(details, scope="model", retry_after=wait)
+        wait = max(0.0, block.blocked_until - now) if block.wait is None else block.wait
+        details = replace(details, scope="model", retry_after=math.ceil(1000 * wait) / 1000)
         kind = Kind.PAUSED
     else:
         details = _with_block(details, block)
@@ -297,8 +298,6 @@ def block_of(details: ErrorDetails) -> QuotaBlock | None:
     """The pool that an error declares spent; ``None`` where it names none."""
     if details.scope is None or details.resets_at is None:
         return None
-    if details.unit == "magicubes" and details.price is None:
-        return None  # of a price that is not known
     return QuotaBlock(
         scope=details.scope,
         model=details.model if details.scope == "model" else None,

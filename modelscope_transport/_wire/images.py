@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..answers import Origin
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..destinations import why_refused
@@ -25,7 +26,6 @@ from ..errors import InvalidRequestError
 from ..language import translated as _
 from ..media import media_type_of
 from ..task_types import Image, ImageRequest, ImageResult
-from ..types import Origin
 from .checks import check_model, check_range, to_json
 from .encoded import Done, Encoded, Ended, Pending, Waiting
 from .lenient_json import read_json

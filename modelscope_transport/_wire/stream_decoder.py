@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from .._sse import EventDecoder, EventTooLongError
 from ..accumulator import ChatAccumulator
+from ..answers import ChatDelta, ChatResult, Origin
 from ..errors import (
     ErrorDetails,
     ModelScopeError,
     QuotaExceededError,
     StreamInterruptedError,
 )
-from ..types import ChatDelta, ChatResult, Origin
 from .chat import ChatDecoder, Opening
 from .failures import judge
 from .outcomes import Failure, Reply

@@ -18,16 +18,8 @@ from typing import Any, cast
 from msgspec import structs
 
 from ..answer_text import check_form, read_answer
-from ..types import (
-    ChatChoice,
-    ChatDelta,
-    ChatRequest,
-    ChatResult,
-    NamedTool,
-    ToolCall,
-    ToolCallDelta,
-    ToolSpec,
-)
+from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta
+from ..types import ChatRequest, NamedTool, ToolCall, ToolSpec
 from .chat import ChatDecoder
 from .outcomes import Failure
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 from msgspec import structs
 
-from ..types import ChatChoice, ChatDelta, ChatRequest, ChatResult
+from ..answers import ChatChoice, ChatDelta, ChatResult
+from ..types import ChatRequest
 from .chat import ChatDecoder
 from .outcomes import Failure
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..types import ToolCallDelta
+from ..answers import ToolCallDelta
 from .lenient_json import MendedTexts
 
 __all__ = ["ToolCallPieces", "WireCall", "arguments_of", "made_up_id", "name_of", "problem_of"]

@@ -75,7 +75,9 @@ class Admission(Struct, frozen=True):
 
     def blocked(self, attempt: Attempt) -> QuotaBlock | None:
         """What forbids an attempt now; nothing is reserved."""
-        return self.ledger.blocked(self.account, attempt.model) if self.ledger else None
+        if self.ledger is None:
+            return None
+        return self.ledger.blocked(self.account, attempt.model, tier=attempt.tier)
 
     def reserve(self, attempt: Attempt) -> Reservation | QuotaBlock | None:
         """A unit of the allowance, or what forbids to take one."""
@@ -90,10 +92,20 @@ class Admission(Struct, frozen=True):
         if self.ledger is not None:
             self.ledger.settle(reservation, **closing)
 
-    def record_block(self, block: QuotaBlock) -> None:
+    def observe(self, attempt: Attempt) -> None:
+        """Let the ledger learn the time and the balance that a free reply says."""
+        at = None if attempt.verdict is None else attempt.verdict.at
+        if self.ledger is None or (at is None and attempt.balance is None):
+            return
+        if attempt.balance is not None:
+            self.ledger.report(self.account, attempt.balance.available, at=at)
+        else:
+            self.ledger.observe_time(self.account, at)
+
+    def record_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """Record a pool that was declared spent when its call had long been settled."""
         if self.ledger is not None:
-            self.ledger.block(self.account, block)
+            self.ledger.block(self.account, block, tier=attempt.tier)
 
     # --- async ----------------------------------------------------------------------------
 
@@ -110,9 +122,16 @@ class Admission(Struct, frozen=True):
         if self.ledger is not None and not self.ledger.defer(reservation, **closing):
             await finish_anyway(self._off_loop(self.settle, reservation, closing))
 
-    async def arecord_block(self, block: QuotaBlock) -> None:
+    async def aobserve(self, attempt: Attempt) -> None:
+        """`observe`, in an event loop."""
+        if attempt.balance is not None:
+            await finish_anyway(self._off_loop(self.observe, attempt))
+        else:
+            self.observe(attempt)
+
+    async def arecord_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """`record_block`, in an event loop; it is done also when the caller is cancelled."""
-        await finish_anyway(self._off_loop(self.record_block, block))
+        await finish_anyway(self._off_loop(self.record_block, attempt, block))
 
     def _undo(self, reserved: Reservation | QuotaBlock | None) -> None:
         if isinstance(reserved, Reservation):

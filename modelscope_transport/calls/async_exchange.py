@@ -62,12 +62,14 @@ class AsyncExchange(Holdings):
         closing, reservation = self._closing(), self.attempt.reservation
         if reservation is not None:
             await self._admission.asettle(reservation, closing)
+        elif self.attempt.free:
+            await self._admission.aobserve(self.attempt)
 
     async def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that the stream declared spent after it had been accepted."""
         block = block_of(error.details)
         if block is not None:
-            await self._admission.arecord_block(block)
+            await self._admission.arecord_block(self.attempt, block)
 
     async def aclose(self) -> None:
         """Let go of everything, also when the caller is cancelled meanwhile."""

@@ -8,15 +8,17 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from .._wire.encoded import Encoded
 from .._wire.failures import Verdict
-from .._wire.outcomes import Outcome
+from .._wire.outcomes import Outcome, Reply
+from ..answers import Origin
 from ..catalogue.models import ProfileBook
-from ..quota import Reservation
-from ..types import Origin
+from ..quota import Balance, Reservation
 from .retry import RetryBudget, RetryPolicy
 
-__all__ = ["Attempt", "Flow", "Handover", "Terms", "steps"]
+__all__ = ["Attempt", "Flow", "Handover", "Terms", "read_outcome", "steps"]
 
 
 class Attempt(Struct):
@@ -35,6 +37,7 @@ class Attempt(Struct):
         platform: index among the client's platforms; ``None`` for the service itself.
         reservation: its unit of the allowance, once it has one.
         verdict: what the flow made of its outcome; the ledger and the limiter learn by it.
+        balance: the account's Magicubes, where that is what the reply says; for the ledger.
     """
 
     path: str
@@ -48,6 +51,7 @@ class Attempt(Struct):
     platform: int | None = None
     reservation: Reservation | None = None
     verdict: Verdict | None = None
+    balance: Balance | None = None
 
 
 class Handover(Struct, frozen=True):
@@ -83,6 +87,8 @@ class Terms(Struct, frozen=True, kw_only=True):
         book: profiles of models, and where lessons are kept.
         budget: retries left to all calls of the account together.
         redact: takes credentials out of what a server says.
+        looks: free requests by what they look at again before a pool is called spent:
+            ``"balance"``, ``"time"``; empty where the service's hub is not known.
         clock: seconds, monotonic.
         chance: source of numbers in [0, 1).
     """
@@ -92,9 +98,22 @@ class Terms(Struct, frozen=True, kw_only=True):
     book: ProfileBook
     budget: RetryBudget
     redact: Callable[[str], str] = _unchanged
+    looks: Mapping[str, Encoded] = {}
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
+
+    def briefly(self, seconds: float) -> Terms:
+        """The terms of a free request that the call waits for: one try, in so many seconds."""
+        deadline = min(self.deadline, self.clock() + seconds)
+        return replace(self, deadline=deadline, policy=RetryPolicy(max_retries=0))
 
     def remaining(self) -> float:
         """Seconds left."""
         return self.deadline - self.clock()
+
+
+def read_outcome(outcome: Outcome, encoded: Encoded) -> Any:
+    """What a reply says: a value, or a `Failure`; ``None`` where there was no reply."""
+    if not isinstance(outcome, Reply):
+        return None
+    return encoded.read(outcome) if 200 <= outcome.status < 300 else encoded.refused(outcome)

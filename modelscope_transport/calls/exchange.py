@@ -164,12 +164,14 @@ class Exchange(Holdings):
         closing, reservation = self._closing(), self.attempt.reservation
         if reservation is not None:
             self._admission.settle(reservation, closing)
+        elif self.attempt.free:
+            self._admission.observe(self.attempt)
 
     def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that the stream declared spent after it had been accepted."""
         block = block_of(error.details)
         if block is not None:
-            self._admission.record_block(block)
+            self._admission.record_block(self.attempt, block)
 
     def close(self) -> None:
         """Let go of everything; whoever waits for the reply in another thread is woken."""

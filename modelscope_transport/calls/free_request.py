@@ -15,9 +15,9 @@ from .._wire.encoded import Encoded, Ended
 from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
 from .._wire.outcomes import Failure, NoReply, Outcome
-from ..types import Origin
-from .attempt import Attempt, Flow, Handover, Terms
-from .policy import read_outcome
+from ..answers import Origin
+from ..quota import Balance
+from .attempt import Attempt, Flow, Handover, Terms, read_outcome
 
 __all__ = ["FreeAnswer", "free_flow", "request_free"]
 
@@ -54,6 +54,7 @@ def request_free(
         failure = value.failure if isinstance(value, Ended) else value
         failure = failure if isinstance(failure, Failure) else None
         verdict = attempt.verdict = judge(outcome, failure, model=model, redact=terms.redact)
+        attempt.balance = value if isinstance(value, Balance) else None
         wait = None
         unanswered = isinstance(outcome, NoReply) and outcome.cause not in _HOPELESS
         if (verdict.kind is Kind.AGAIN or unanswered) and not isinstance(value, Ended):

@@ -15,7 +15,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .._wire.carriers import carrier_of, prepare
-from .._wire.encoded import Encoded
 from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
 from .._wire.outcomes import (
@@ -27,6 +26,7 @@ from .._wire.outcomes import (
     read_request_id,
     telling_headers,
 )
+from ..answers import Origin
 from ..catalogue.models import (
     ModelProfile,
     near_names,
@@ -35,15 +35,11 @@ from ..catalogue.models import (
 )
 from ..catalogue.tasks import Task
 from ..task_types import ImageRequest, PipelineRequest, RerankRequest
-from ..types import (
-    ChatRequest,
-    EmbeddingRequest,
-    NamedTool,
-    Origin,
-)
-from .attempt import Attempt, Flow, Handover, Terms
+from ..types import ChatRequest, EmbeddingRequest, NamedTool
+from .attempt import Attempt, Flow, Handover, Terms, read_outcome
+from .free_request import request_free
 
-__all__ = ["Request", "call_flow", "read_outcome"]
+__all__ = ["Request", "call_flow"]
 
 Request = ChatRequest | EmbeddingRequest | ImageRequest | PipelineRequest | RerankRequest
 
@@ -104,7 +100,7 @@ class _Call(Struct):
         """Ask one model in one place, and again while a moment or another form may heal it."""
         task, request, book = self.task, self.request, self.terms.book
         trial: dict[str, Any] = {}
-        retries, delay = 0, 0.0
+        retries, delay, paused, looked = 0, 0.0, False, False
         while True:
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
             encoded = prepare(task, request, profile, stream=self.stream)
@@ -119,6 +115,10 @@ class _Call(Struct):
                 platform=platform,
             )
             outcome = yield attempt
+            if not looked and platform is None:
+                looked = yield from self._look_again(outcome, model)
+                if looked:
+                    continue
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
@@ -146,13 +146,28 @@ class _Call(Struct):
             )
             if wait is None:
                 return verdict
-            retries, delay = retries + 1, wait
+            # A pause is waited out once for each request; nothing was sent, so it is no retry.
+            is_pause = verdict.kind is Kind.PAUSED
+            retries, delay = retries + (paused or not is_pause), wait
+            paused = is_pause
+
+    def _look_again(self, outcome: Outcome, model: str) -> Generator[Attempt, Outcome, bool]:
+        """Ask the service itself, free of charge, before a pool is called spent by our count."""
+        question = outcome.block.ask if isinstance(outcome, Refused) else None
+        look = self.terms.looks.get(question) if question is not None else None
+        if look is None:
+            return False
+        yield from request_free(look, model, self.terms.briefly(_LOOK))
+        return True
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
         repeatable = self.repeatable or _turned_away(outcome, failure)
         return repeatable and verdict.kind in (Kind.AGAIN, Kind.PAUSED)
 
     def _wait(self, verdict: Verdict, retries: int) -> float | None:
+        if verdict.kind is Kind.PAUSED and 0 < self.terms.policy.max_retries >= retries:
+            pause = verdict.details.retry_after or 0.0
+            return pause if pause < self.terms.remaining() else None
         wait = self.terms.policy.delay(
             retries,
             retry_after=verdict.details.retry_after,
@@ -163,6 +178,8 @@ class _Call(Struct):
         return wait if wait is not None and self.terms.budget.spend(timed_out=timed_out) else None
 
 
+# Seconds that a look at the balance or the time may take.
+_LOOK = 10.0
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
 _NEXT_MODEL = (
@@ -196,13 +213,6 @@ def _turned_away(outcome: Outcome, failure: Failure | None) -> bool:
         return True
     said_so = failure is not None and not (failure.empty or failure.unreadable)
     return outcome.status in (429, 503) or (outcome.status == 200 and said_so)
-
-
-def read_outcome(outcome: Outcome, encoded: Encoded) -> Any:
-    """What a reply says: a value, or a `Failure`; ``None`` where there was no reply."""
-    if not isinstance(outcome, Reply):
-        return None
-    return encoded.read(outcome) if 200 <= outcome.status < 300 else encoded.refused(outcome)
 
 
 def _origin(

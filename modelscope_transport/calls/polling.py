@@ -24,10 +24,10 @@ from .._wire.encoded import (
 from .._wire.failure_table import Kind, shape_rows
 from .._wire.failures import Verdict
 from .._wire.outcomes import Outcome
+from ..answers import Origin
 from ..catalogue.tasks import Task
 from ..errors import ErrorDetails
 from ..task_types import ImageRequest
-from ..types import Origin
 from .attempt import Attempt, Flow, Handover, Terms
 from .free_request import request_free
 from .policy import call_flow

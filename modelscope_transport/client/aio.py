@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, Self
@@ -11,11 +12,12 @@ from msgspec.structs import replace
 
 from .._wire import catalogue
 from .._wire.chat import Opening
+from ..answers import ChatResult, EmbeddingResult
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
 from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
-from ..quota import Balance, DayUse, Plan, Quota
+from ..quota import Balance, DayUse, Plan, Quota, Statement
 from ..task_types import (
     ImageRequest,
     ImageResult,
@@ -24,7 +26,7 @@ from ..task_types import (
     RerankRequest,
     RerankResult,
 )
-from ..types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
+from ..types import ChatRequest, EmbeddingRequest
 from .async_reuse import AsyncReuse
 from .async_streams import AsyncChatStream, deltas
 from .embedding_batches import Batches
@@ -143,8 +145,7 @@ class AsyncClient(ClientFront):
             raise
         finally:
             slot.release()
-        result: ImageResult = handover.value
-        return result
+        return handover.value  # type: ignore[no-any-return]
 
     async def run(self, request: PipelineRequest) -> PipelineResult:
         """As `Client.run`."""
@@ -198,19 +199,24 @@ class AsyncClient(ClientFront):
 
     async def balance(self) -> Balance:
         """As `Client.balance`."""
-        balance: Balance = await self._ask(*self._free(catalogue.balance(self._hub())))
-        return await asyncio.to_thread(self._record_balance, balance)
+        asked = self._free(catalogue.balance(self._hub()))
+        return await self._ask(*asked)  # type: ignore[no-any-return]
+
+    async def statement(self) -> Statement:
+        """As `Client.statement`."""
+        found = {}
+        for name, books in self._books().items():
+            with contextlib.suppress(ModelScopeError):
+                found[name] = await self._ask(*books)
+        return await asyncio.to_thread(self._statement, found)
 
     async def models(self) -> tuple[str, ...]:
         """As `Client.models`."""
-        listed: tuple[str, ...] = await self._ask(*self._free(catalogue.listed()))
-        return listed
+        return await self._ask(*self._free(catalogue.listed()))  # type: ignore[no-any-return]
 
     async def served_at(self) -> tuple[tuple[str, ...], float | None]:
         """As `Client.served_at`."""
-        found: tuple[tuple[str, ...], float | None]
-        found = await self._ask(*self._free(catalogue.listed_at()))
-        return found
+        return await self._ask(*self._free(catalogue.listed_at()))  # type: ignore[no-any-return]
 
     async def model_status(self, model: str) -> ModelStatus:
         """As `Client.model_status`."""
@@ -223,8 +229,6 @@ class AsyncClient(ClientFront):
     async def _ask(self, flow: Flow, deadline: float) -> Any:
         handover, _ = await self._core.async_driver.run(flow, deadline)
         return handover.value
-
-    # --- the end --------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""

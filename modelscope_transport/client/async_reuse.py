@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from .._wire.stream_decoder import StreamDecoder
+from ..answers import ChatDelta, ChatResult
 from ..errors import ModelScopeError
-from ..types import ChatDelta, ChatRequest, ChatResult
+from ..types import ChatRequest
 from .reuse import ReuseRules, late, raised_anew
 
 __all__ = ["AsyncReuse"]

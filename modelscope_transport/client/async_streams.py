@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
 from .._wire.stream_decoder import StreamDecoder, spent_by
+from ..answers import ChatDelta, ChatResult, Origin
 from ..calls.async_exchange import AsyncExchange
 from ..errors import StreamInterruptedError
 from ..http.reply import BROKEN
-from ..types import ChatDelta, ChatResult, Origin
 from .streams import WholeAnswer
 
 __all__ = ["AsyncChatStream", "deltas"]

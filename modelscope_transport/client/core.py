@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .._wire import checks
+from .._wire import catalogue, checks
 from .._wire.checks import check_headers, check_range
+from .._wire.encoded import Encoded
 from .._wire.failures import block_of
 from .._wire.stream_decoder import StreamDecoder
 from ..calls.admission import Admission, Concurrency, Limiters
@@ -36,6 +37,7 @@ from ..quota import Budget, Ledger, open_ledger
 from ..secret import Redactor, Secret
 from ..settings import (
     Settings,
+    hub_url,
     is_modelscope,
     resolve_ledger,
     resolve_proxy,
@@ -147,11 +149,28 @@ class Core:
         others = []
         for platform in options.platforms:
             settings = self._settings_of(platform)
-            # Its calls are counted in any case: they cost money.
-            ledger = self.ledger or open_ledger("memory")
+            ledger = self._ledger_of(platform)
             admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
             others.append(Service(admission, Channel(settings, _user_agent())))
         return home, *others
+
+    def _ledger_of(self, platform: Platform) -> Ledger:
+        """Where calls to a platform are counted: they cost money, so all processes count them.
+
+        Raises:
+            ConfigurationError: other processes would not see the count, so that its cap held for
+                each of them alone.
+        """
+        ledger = self.ledger
+        if ledger is None or not ledger.is_shared:
+            raise ConfigurationError(
+                _(
+                    "The platform {base_url} has a cap, which needs a ledger that all "
+                    "processes share. Leave ledger= and MODELSCOPE_LEDGER out, or name a file "
+                    "or a Redis."
+                ).format(base_url=platform.base_url)
+            )
+        return ledger
 
     @functools.cached_property
     def driver(self) -> Driver:
@@ -230,7 +249,16 @@ class Core:
             book=self.account.book,
             budget=self.account.budget,
             redact=self.redact,
+            looks=self._looks,
         )
+
+    @functools.cached_property
+    def _looks(self) -> dict[str, Encoded]:
+        """What may be looked at again before a pool is called spent."""
+        hub = hub_url(self.options.url)
+        if hub is None:
+            return {}
+        return {"balance": catalogue.balance(hub), "time": catalogue.listed_at()}
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""
@@ -265,7 +293,8 @@ class Core:
         if block is None or self.ledger is None:
             return
         with contextlib.suppress(ConfigurationError):  # the news itself is about to be raised
-            self.ledger.block(self.settings.account(), block)
+            tier = self.profile(error.model).tier if error.model else None
+            self.ledger.block(self.settings.account(), block, tier=tier)
 
     # --- embeddings -----------------------------------------------------------------------
 

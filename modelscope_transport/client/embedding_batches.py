@@ -9,9 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from ..answers import EmbeddingResult, Origin, Usage
 from ..errors import InvalidRequestError, UnexpectedReplyError
 from ..language import translated as _
-from ..types import EmbeddingResult, Origin, Usage
 
 __all__ = ["Batches"]
 

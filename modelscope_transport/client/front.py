@@ -22,7 +22,7 @@ from ..catalogue.models import ModelProfile, ModelStatus, remember_models
 from ..catalogue.tasks import known_task
 from ..errors import ConfigurationError, ErrorDetails, ModelScopeError
 from ..language import translated as _
-from ..quota import Balance, DayUse, Ledger, Plan, Quota, binding, plan
+from ..quota import DayUse, Ledger, Plan, Quota, Statement, binding, plan
 from ..secret import hide
 from ..settings import hub_url
 from ..task_types import ImageRequest, Rank, RerankRequest, RerankResult
@@ -138,10 +138,27 @@ class ClientFront:
         terms = self._core.terms(patience, RetryPolicy(max_retries=retries))
         return free_flow(encoded, model, terms), terms.deadline
 
-    def _record_balance(self, balance: Balance) -> Balance:
-        if self._core.ledger is not None:
-            self._core.ledger.report(self.account, balance.available)
-        return balance
+    def _statement(self, found: dict[str, Any]) -> Statement:
+        """Keep what the service's books say, and set it beside the ledger's own count."""
+        ledger = self._ledger()
+        earnings = found.get("earnings")
+        ledger.record_statement(
+            self.account,
+            rates=found.get("rates"),
+            earnings=earnings and [(rule.name, rule.a_day, rule.earned) for rule in earnings],
+        )
+        return ledger.statement(self.account, found.get("spent") or ())
+
+    def _books(self) -> dict[str, tuple[Flow, float]]:
+        """The free requests for the service's books, by what they say. All are optional."""
+        hub = self._hub()
+        wanted = {
+            "balance": catalogue.balance(hub),
+            "rates": catalogue.rates(hub),
+            "spent": catalogue.spent(hub),
+            "earnings": catalogue.earnings(hub),
+        }
+        return {name: self._free(encoded, retries=0) for name, encoded in wanted.items()}
 
     def _status(self, model: str) -> tuple[Flow, float]:
         self._core.check_model(model)

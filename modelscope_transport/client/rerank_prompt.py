@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 
+from ..answers import ChatResult
 from ..errors import InvalidRequestError
 from ..language import translated as _
 from ..task_types import Rank, RerankRequest, RerankResult
-from ..types import ChatRequest, ChatResult, Message
+from ..types import ChatRequest, Message
 
 __all__ = ["check_ranking", "read_ranking", "to_chat"]
 

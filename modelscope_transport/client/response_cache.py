@@ -19,7 +19,8 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from ..types import ChatRequest, ChatResult, EmbeddingRequest
+from ..answers import ChatResult
+from ..types import ChatRequest, EmbeddingRequest
 
 __all__ = ["ResponseCache", "key_of"]
 

@@ -21,8 +21,9 @@ from msgspec.structs import replace
 from .._wire.failure_table import Kind, shape_rows
 from .._wire.failures import Verdict
 from .._wire.stream_decoder import StreamDecoder
+from ..answers import ChatDelta, ChatResult
 from ..errors import ErrorDetails, ModelScopeError
-from ..types import ChatDelta, ChatRequest, ChatResult
+from ..types import ChatRequest
 from .response_cache import ResponseCache, key_of
 
 __all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Self
 
 from .._wire.stream_decoder import StreamDecoder, spent_by
+from ..answers import ChatDelta, ChatResult, Origin, ToolCallDelta
 from ..calls.exchange import Exchange
 from ..errors import StreamInterruptedError
 from ..http.reply import BROKEN
-from ..types import ChatDelta, ChatResult, Origin, ToolCallDelta
 
 __all__ = ["ChatStream", "WholeAnswer", "deltas"]
 

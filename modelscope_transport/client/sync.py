@@ -6,6 +6,7 @@ is known of the account: spent pools, lessons about models, the retry budget.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -15,11 +16,12 @@ from msgspec.structs import replace
 
 from .._wire import catalogue
 from .._wire.chat import Opening
+from ..answers import ChatResult, EmbeddingResult
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
 from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
-from ..quota import Balance, DayUse, Plan, Quota
+from ..quota import Balance, DayUse, Plan, Quota, Statement
 from ..task_types import (
     ImageRequest,
     ImageResult,
@@ -28,7 +30,7 @@ from ..task_types import (
     RerankRequest,
     RerankResult,
 )
-from ..types import ChatRequest, ChatResult, EmbeddingRequest, EmbeddingResult
+from ..types import ChatRequest, EmbeddingRequest
 from .embedding_batches import Batches
 from .front import ClientFront, no_turn, trivial_ranking
 from .rerank_prompt import read_ranking, to_chat
@@ -53,8 +55,7 @@ class Client(ClientFront):
         ConfigurationError: no token, or something that cannot be sent.
 
     Example:
-        >>> client = Client()  # the token is found in MODELSCOPE_API_KEY
-        >>> client.chat(ChatRequest(model="Qwen/Qwen3-8B", messages=(Message("user", "Hi"),))).text
+        ``Client().chat(ChatRequest(model=…, messages=(Message("user", "Hello!"),))).text``
     """
 
     @functools.cached_property
@@ -193,8 +194,7 @@ class Client(ClientFront):
             raise
         finally:
             slot.release()
-        result: ImageResult = handover.value
-        return result
+        return handover.value  # type: ignore[no-any-return]
 
     def run(self, request: PipelineRequest) -> PipelineResult:
         """Run a classic pipeline. The service does not document their address.
@@ -267,24 +267,21 @@ class Client(ClientFront):
     def quotas(self) -> tuple[Quota, ...]:
         """The account's pool, then those of the models that were asked today or are spent.
 
-        Raises:
-            ConfigurationError: the ledger is switched off, or cannot be used.
+        Raises as `quota` does.
         """
         return self._quotas()
 
     def history(self, days: int = 14) -> tuple[DayUse, ...]:
         """What was spent on each of the last days, oldest first, without idle days.
 
-        Raises:
-            ConfigurationError: the ledger is switched off, or cannot be used.
+        Raises as `quota` does.
         """
         return self._history(days)
 
     def plan(self, items: int, model: str) -> Plan:
         """Whether so many questions, or texts to embed, fit into today; else how long they take.
 
-        Raises:
-            ConfigurationError: the ledger is switched off, or cannot be used.
+        Raises as `quota` does.
         """
         return self._plan(items, model)
 
@@ -296,27 +293,32 @@ class Client(ClientFront):
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
         """
-        balance: Balance = self._ask(*self._free(catalogue.balance(self._hub())))
-        return self._record_balance(balance)
+        asked = self._free(catalogue.balance(self._hub()))
+        return self._ask(*asked)  # type: ignore[no-any-return]
+
+    def statement(self) -> Statement:
+        """The account's books: balance, lots, prices and grants, and use as both sides count it.
+
+        The service is asked for what it tells of them, free of charge; what it does not tell, or
+        in a form that is not known, is left out.
+
+        Raises:
+            ConfigurationError: the ledger is switched off or cannot be used, or the hub of the
+                service is not known.
+        """
+        found = {}
+        for name, books in self._books().items():
+            with contextlib.suppress(ModelScopeError):
+                found[name] = self._ask(*books)
+        return self._statement(found)
 
     def models(self) -> tuple[str, ...]:
-        """IDs of the models that the service lists. It serves more: embedding models, for one.
-
-        Raises:
-            ModelScopeError: one of the tree in `modelscope_transport.errors`.
-        """
-        listed: tuple[str, ...] = self._ask(*self._free(catalogue.listed()))
-        return listed
+        """IDs of the models that the service lists; it serves more. Raises as `balance` does."""
+        return self._ask(*self._free(catalogue.listed()))  # type: ignore[no-any-return]
 
     def served_at(self) -> tuple[tuple[str, ...], float | None]:
-        """`models`, and the time by the service's own clock, seconds since the epoch.
-
-        Raises:
-            ModelScopeError: one of the tree in `modelscope_transport.errors`.
-        """
-        found: tuple[tuple[str, ...], float | None]
-        found = self._ask(*self._free(catalogue.listed_at()))
-        return found
+        """`models`, and the time by the service's own clock, seconds since the epoch."""
+        return self._ask(*self._free(catalogue.listed_at()))  # type: ignore[no-any-return]
 
     def model_status(self, model: str) -> ModelStatus:
         """Ask the service whether it serves a model, and at which price. Free of charge.
@@ -333,8 +335,6 @@ class Client(ClientFront):
     def _ask(self, flow: Flow, deadline: float) -> Any:
         handover, _ = self._core.driver.run(flow, deadline)
         return handover.value
-
-    # --- the end --------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the idle connections of the account; a later call opens new ones."""

@@ -30,10 +30,10 @@ def _late() -> httpx.ReadTimeout:
 
 
 def _as_httpx(error: Exception) -> Exception:
-    """The error of httpx that an error of httpx2 stands for; any other error as it is."""
-    if isinstance(error, httpx.HTTPError | httpx.StreamError | httpx.InvalidURL):
+    """The transport error that an error of httpx or httpx2 stands for; any other error as it is."""
+    if isinstance(error, httpx.TransportError | httpx.StreamError):
         return error
-    if type(error).__module__.partition(".")[0] != "httpx2":
+    if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2"):
         return error
     kind = getattr(httpx, type(error).__name__, httpx.TransportError)
     known = isinstance(kind, type) and issubclass(kind, httpx.TransportError)
@@ -43,8 +43,9 @@ def _as_httpx(error: Exception) -> Exception:
 class _Translated:
     """Raises httpx's errors in place of httpx2's, and of others at a deadline that has passed."""
 
-    def __init__(self, is_late: Callable[[], bool]) -> None:
+    def __init__(self, is_late: Callable[[], bool], way: _Way | None = None) -> None:
         self._is_late = is_late
+        self._way = way
 
     def __enter__(self) -> None:
         pass
@@ -52,21 +53,39 @@ class _Translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if not isinstance(error, Exception) or isinstance(error, StopIteration):
             return
-        if self._is_late():
-            raise _late() from error
-        found = _as_httpx(error)
+        found = _late() if self._is_late() else _as_httpx(error)
+        if self._way is not None and self._way.is_tunnel and isinstance(found, httpx.HTTPError):
+            slow = isinstance(found, httpx.TimeoutException)
+            found = (httpx.ConnectTimeout if slow else httpx.ConnectError)(str(found))
         if found is not error:
             raise found from error
 
 
-def _notice(follow: Callable[[Any], None]) -> Callable[[str, Mapping[str, Any]], None]:
-    """What is called below httpx when a connection comes up, and again with TLS around it."""
+class _Way:
+    """What httpx says of a request's way while it is sent: it calls this at each step.
 
-    def notice(event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            follow(info["return_value"].get_extra_info("socket"))
+    Args:
+        follow: is given each socket that comes up, and again with TLS around it.
 
-    return notice
+    Attributes:
+        is_tunnel: whether a proxy has been asked for the way and has not opened it yet, so that
+            nothing of the request itself was sent.
+    """
+
+    def __init__(self, follow: Callable[[Any], None] | None = None) -> None:
+        self._follow = follow
+        self.is_tunnel = False
+
+    def notice(self, event: str, info: Mapping[str, Any]) -> None:
+        """Learn of a step."""
+        if event.endswith(".send_request_headers.started"):
+            self.is_tunnel = info["request"].method == b"CONNECT"
+        elif self._follow and event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._follow(info["return_value"].get_extra_info("socket"))
+
+    async def anotice(self, event: str, info: Mapping[str, Any]) -> None:
+        """`notice`, in an event loop."""
+        self.notice(event, info)
 
 
 def _reply_of(response: Any, stream: Any) -> httpx.Response:
@@ -118,9 +137,10 @@ class GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
         guard = watch(None, min(request.extensions.get("deadline", math.inf), _far_off()))
-        request.extensions = {**request.extensions, "trace": _notice(guard.follow)}
+        way = _Way(guard.follow)
+        request.extensions = {**request.extensions, "trace": way.notice}
         try:
-            with _Translated(lambda: guard.cut):
+            with _Translated(lambda: guard.cut, way):
                 response = self._send(request)
         except BaseException:
             guard.cancel()
@@ -185,7 +205,9 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
         deadline = min(request.extensions.get("deadline", math.inf), _far_off())
-        with _Translated(lambda: time.monotonic() >= deadline):
+        way = _Way()
+        request.extensions = {**request.extensions, "trace": way.anotice}
+        with _Translated(lambda: time.monotonic() >= deadline, way):
             async with asyncio.timeout(deadline - time.monotonic()):
                 response = await self._send(request)
         return _reply_of(response, _AsyncBody(response, deadline))

@@ -26,7 +26,7 @@ from typing import Any, cast
 
 __all__ = ["PIECE", "Connection", "Origin", "connect"]
 
-# Bytes of one read or write.
+# Bytes of one read, and of a body that go out in one write with the head.
 PIECE = 1 << 16
 # Seconds after which the next address of a host is tried beside the ones before (RFC 8305, 5).
 _HEAD_START = 0.25
@@ -150,6 +150,9 @@ class Connection(io.BufferedReader):
     def close(self) -> None:
         """Stay open: ``http.client`` closes what it reads from where a reply ends."""
 
+    def flush(self) -> None:
+        """Do nothing: what is forgotten is flushed, too, when its socket is closed already."""
+
     def has_more(self) -> bool:
         """Whether bytes have come; waits for none."""
         self.raw.looking = True
@@ -188,13 +191,11 @@ class Connection(io.BufferedReader):
             while True:
                 raw.set_timeout(0.0)
                 with contextlib.suppress(*_BLOCKED):
-                    data = data[raw.sock.send(data[:PIECE]) :]
+                    data = data[raw.sock.send(data) :]
                 if not data:
                     return True
                 if self._is_answered(limit) and read_head():
                     return False
-        except TimeoutError:
-            raise
         except OSError:
             with contextlib.suppress(OSError):
                 if self.has_more():

@@ -8,9 +8,7 @@ serves again only where nothing stands behind its last reply.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import re
 import ssl
 import threading
 import time
@@ -21,18 +19,15 @@ from http.client import HTTPException
 
 import httpx
 
+from .outgoing import head_of, limits_of
 from .sync_connection import PIECE, Connection, Origin, connect
-from .sync_reply import TOKEN, Reply, tokens
+from .sync_reply import Reply, tokens
 
 __all__ = ["SyncEngine"]
 
 # Idle connections of one engine, and for how many seconds each of them is kept.
 _MOST_IDLE = 64
 _KEPT = 30.0
-
-_is_request = re.compile(
-    TOKEN + rb" [!-~]++ HTTP/1\.1\r\n(?:" + TOKEN + rb": [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
-).fullmatch
 
 
 class _Part:
@@ -101,18 +96,18 @@ class _Body(httpx.SyncByteStream):
 
     def _rest(self) -> Iterator[bytes]:
         reply = self._reply
+        whole = reply.is_whole()
         try:
             with _reading:
-                while not reply.is_whole():
+                while not whole:
                     if self._over.locked():
                         raise ConnectionAbortedError("the reply was closed before its end")
                     data = reply.read1(PIECE)
-                    if reply.is_whole():  # from here on the connection may be another request's
-                        self._end()
-                        if data:
-                            yield data
-                        return
-                    yield data
+                    whole = reply.is_whole()
+                    if whole:
+                        self._end()  # from here on the connection may be another request's
+                    if data:
+                        yield data
         except httpx.TransportError:
             self.close()
             raise
@@ -148,31 +143,31 @@ class SyncEngine(httpx.BaseTransport):
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()  # the one used last stands last
         _engines.add(self)
-        weakref.finalize(self, _close_all, self._idle)  # at the end of the process, too
+        # The collector takes what is in a cycle in any order, and sockets would complain.
+        weakref.finalize(self, _close_all, self._idle)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its reply; the reply's stream reads its body.
 
         Raises:
             httpx.LocalProtocolError: HTTP cannot carry the request.
+            httpx.UnsupportedProtocol: its address is none of HTTP.
             httpx.ConnectError: nothing was sent; for want of time, ``httpx.ConnectTimeout``.
             httpx.WriteError: it was not sent whole; for want of time, ``httpx.WriteTimeout``.
             httpx.ReadError: the connection broke; ``httpx.ReadTimeout``: no reply came in time.
             httpx.RemoteProtocolError: the reply is none of HTTP/1, or was cut off.
         """
-        head, body = _head(request), request.content
-        connect_limit, read_limit, write_limit, deadline = _limits(request)
-        connection = self._connection(request.url, connect_limit, deadline)
+        head, body = head_of(request), request.content
+        limits = limits_of(request)
+        connection = self._connection(request.url, limits.connect, limits.deadline)
         raw = connection.raw
         try:
-            raw.limit, raw.deadline = read_limit, deadline
+            raw.limit, raw.deadline = limits.read, limits.deadline
             reply = Reply(connection, request.method)
             with _sending:
-                whole = connection.send(
-                    memoryview(head + body[:PIECE]), write_limit, reply.read_head
-                ) and (
-                    len(body) <= PIECE
-                    or connection.send(memoryview(body)[PIECE:], write_limit, reply.read_head)
+                parts = memoryview(head + body[:PIECE]), memoryview(body)[PIECE:]
+                whole = all(
+                    connection.send(part, limits.write, reply.read_head) for part in parts if part
                 )
             with _reading:
                 while not reply.is_final:
@@ -232,28 +227,6 @@ class SyncEngine(httpx.BaseTransport):
         """Leave the connections to the process that this one is a fork of."""
         self._lock = threading.Lock()  # another thread of the parent may hold the old one
         self.close()  # descriptors of this process, that is; the parent's stay open
-
-
-def _head(request: httpx.Request) -> bytes:
-    """The request line and the headers, exactly as they were given.
-
-    Raises:
-        httpx.LocalProtocolError: they would be read as something else.
-    """
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    lines += [b"%s: %s" % field for field in request.headers.raw]
-    head = b"\r\n".join((*lines, b"", b""))
-    if head.count(b"\n") != len(lines) + 1 or not _is_request(head):
-        raise httpx.LocalProtocolError("the method, the path or a header is none of HTTP/1")
-    return head
-
-
-def _limits(request: httpx.Request) -> list[float]:
-    """Seconds to connect, to read and to write, and the end of all."""
-    given = request.extensions.get("timeout") or {}
-    limits = [given.get(name) for name in ("connect", "read", "write")]
-    limits.append(request.extensions.get("deadline"))
-    return [math.inf if limit is None else limit for limit in limits]
 
 
 def _close_all(idle: deque[Connection]) -> None:

@@ -17,16 +17,16 @@ from http.client import BadStatusLine, HTTPException, HTTPResponse
 
 from .sync_connection import Connection
 
-__all__ = ["TOKEN", "Reply", "tokens"]
+__all__ = ["Reply", "tokens"]
 
 # Bytes of a line of a head, and how many lines of headers it may have: as in ``http.client``.
 _LONGEST_LINE = 1 << 16
 _MOST_LINES = 100
 
 # A name of a header or a method (RFC 9110, 5.6.2).
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _status_line = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: [^\n]*)?\r?\n").fullmatch
-_header_line = re.compile(rb"(" + TOKEN + rb"):([^\n]*)\n").fullmatch
+_header_line = re.compile(rb"(" + _TOKEN + rb"):([^\n]*)\n").fullmatch
 _is_length = re.compile(rb"[0-9]{1,18}").fullmatch
 
 
@@ -98,7 +98,7 @@ class Reply(HTTPResponse):
 
     def is_whole(self) -> bool:
         """Whether its body was read to the end."""
-        return self.length == 0 or self.isclosed()
+        return self.length == 0 or self.fp is None
 
     def _get_chunk_left(self) -> int | None:
         left = self.chunk_left

@@ -15,8 +15,8 @@ from typing import BinaryIO, Self
 import msgspec
 from msgspec import Struct
 
+from ..answers import ChatResult, EmbeddingResult
 from ..errors import ConfigurationError, ModelScopeError
-from ..types import ChatResult, EmbeddingResult
 
 __all__ = ["BatchFailure", "BatchRow", "ResultsFile", "read_results"]
 

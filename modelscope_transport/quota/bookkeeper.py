@@ -140,10 +140,12 @@ class Bookkeeper:
             self.runner.defer(account, of_end(reservation, charged=True))
         return True
 
-    def blocking(self, account: str, block: QuotaBlock) -> Work[None]:
+    def blocking(self, account: str, block: QuotaBlock, tier: str | None) -> Work[None]:
         """Block a pool."""
         cells = yield from self.runner.look(account)
         now = self.now(account)
+        if block.unit == "magicubes" and block.price is None:
+            block = replace(block, price=price_of(tier, cells)[0] / 10)
         yield from self.runner.run(account, now, (), of_block(block, cells, now))
 
     def looking(self, account: str, model: str, tier: str | None) -> Work[QuotaBlock | None]:
@@ -162,6 +164,7 @@ class Bookkeeper:
     def _asking(self, account: str, refusal: QuotaBlock, now: float) -> Work[QuotaBlock]:
         """The refusal, and what to ask the service first, if this process is to do so."""
         cells = self.runner.seen[account]
+        refusal = replace(refusal, wait=max(0.0, refusal.blocked_until - now))
         question = question_for(refusal, self.clock_of(account).is_sure, cells, now)
         if question is None:
             return refusal

@@ -69,7 +69,9 @@ class CellKind(NamedTuple):
 
     def name(self, *key: object) -> str:
         """The name of one cell."""
-        return " ".join((self.word, *map(str, key))) if self.key else self.word
+        if len(key) == 1:  # most are; this is on the way of every call
+            return f"{self.word} {key[0]}"
+        return " ".join((self.word, *map(str, key)))
 
     def read(self, name: str) -> tuple[str, ...] | None:
         """The key in a name; ``None`` for the name of another kind."""

@@ -157,9 +157,17 @@ class Ledger:
         """
         return self._books.defer(reservation, charged, allowance, block, unexplained, at)
 
-    def block(self, account: str, block: QuotaBlock) -> None:
-        """Block a pool that was declared spent outside of any call."""
-        self._books.runner.play(account, partial(self._books.blocking, account, block))
+    def block(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
+        """Block a pool that was declared spent outside of any call.
+
+        Args:
+            account: whose pool.
+            block: the pool. Of a balance that is too small without a price, the price is that of
+                ``tier``.
+            tier: price class of the model whose call was refused.
+        """
+        work = partial(self._books.blocking, account, block, tier)
+        self._books.runner.play(account, work)
 
     def blocked(self, account: str, model: str, *, tier: str | None = None) -> QuotaBlock | None:
         """What forbids asking ``model`` now; costs nothing and reserves nothing."""
@@ -303,6 +311,12 @@ class Ledger:
             raise unusable(error) from None
         self._books.runner.seen.clear()
         self._books.runner.deferred.clear()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop; they end with it anyway."""
+        close = getattr(self._books.runner.store, "aclose", None)
+        if close is not None:
+            await close()
 
     def close(self) -> None:
         """Close files and connections; a later call opens them again."""

@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..language import translated as _
 from .cells import CELL_KINDS
 from .memory import MemoryStore
+from .mending import damage_in
 from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 
 __all__ = ["Downgraded", "StandIn"]
@@ -134,6 +136,12 @@ class StandIn:
         if self.blocking:
             self._store.clear(account)
 
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        close = getattr(self._store, "aclose", None)
+        if close is not None:
+            await close()
+
     def close(self) -> None:
         """Close the store proper."""
         self._store.close()
@@ -142,14 +150,25 @@ class StandIn:
         """Go on in memory, and say so once."""
         if self._memory is not None:
             return
-        self._memory = MemoryStore(copy.deepcopy(self._known))
+        self._memory = MemoryStore(
+            {
+                account: {page: _sound(cells, page) for page, cells in pages.items()}
+                for account, pages in self._known.items()
+            }
+        )
         self._tried = time.monotonic()
         meanwhile = (
-            "From now on this process counts for itself, and others do not see what it spends."
+            _("From now on this process counts for itself, and others do not see what it spends.")
             if self._share is None
-            else f"Until it can, this process keeps to {self._share:.0%} of what was left."
+            else _("Until it can, this process keeps to {share:.0%} of what was left.").format(
+                share=self._share
+            )
         )
-        warnings.warn(f"The ledger: {error}. {meanwhile}", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            _("The ledger: {error}. {meanwhile}").format(error=error, meanwhile=meanwhile),
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     # --- underneath -----------------------------------------------------------------------
 
@@ -218,3 +237,10 @@ class StandIn:
                     yield Step("add", page, cell, value - (old or 0))
                 else:
                     yield Step("put", page, cell, value)
+
+
+def _sound(cells: dict[str, Any], page: str) -> dict[str, Any]:
+    """A page of its own, without damaged cells."""
+    damaged = damage_in(cells, page)
+    kept = {name: value for name, value in cells.items() if name not in damaged}
+    return copy.deepcopy(kept)

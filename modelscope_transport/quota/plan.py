@@ -25,7 +25,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         magicubes: their price, by the published tiers.
         fits_today: requests of them that fit into today; ``None`` where no limit is known.
         a_day: requests that fit into each day after; ``None`` likewise.
-        days: days it takes, today included; ``None`` where nothing is left and nobody knows when.
+        days: days it takes, today included; ``None`` where nothing is left for good.
         done_on: the last of them, in UTC+8; ``None`` likewise.
         kind: ``"measured"``, ``"reported"`` or ``"estimated"``, as of the pool that decides.
         quota: the pool that decides.

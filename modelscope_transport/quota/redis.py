@@ -15,12 +15,13 @@ import os
 import threading
 import traceback
 import weakref
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib import resources
 from typing import Any
 
 import msgspec
 
+from ..language import translated as _
 from .redis_address import RedisAddress
 from .redis_promises import look_at
 from .steps import LASTING, Pages, Ran, Step, StoreError
@@ -73,9 +74,7 @@ class RedisStore:
         """Forget all connections: in a forked child they are the parent's."""
         self._client: Any = None
         self._lock = threading.Lock()
-        self._loops: weakref.WeakKeyDictionary[Any, asyncio.Future[Any]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: weakref.WeakKeyDictionary[Any, _OfLoop] = weakref.WeakKeyDictionary()
 
     # --- sync -----------------------------------------------------------------------------
 
@@ -172,21 +171,22 @@ class RedisStore:
     async def _aclient(self) -> Any:
         """The client of this event loop; the first call in it opens it, the others wait for it."""
         loop = asyncio.get_running_loop()
-        opening = self._loops.get(loop)
-        if opening is not None and not (opening.done() and opening.exception() is not None):
-            return opening.result() if opening.done() else await asyncio.shield(opening)
-        opening = self._loops[loop] = loop.create_future()
-        try:
-            # What the server is, is found out once, by the client of threads.
-            await loop.run_in_executor(None, self._attempt, _nothing)
-            opening.set_result(self.address.asyncio_client())
-        except BaseException as error:
-            opening.set_exception(
-                StoreError("it was not opened") if isinstance(error, StopIteration) else error
-            )
-            opening.exception()  # it is raised below; the others look themselves
-            raise
-        return opening.result()
+        mine = self._loops.get(loop)
+        if mine is None:
+            mine = self._loops[loop] = _OfLoop()
+        async with mine.lock:
+            if mine.client is None:
+                # What the server is, is found out once, by the client of threads.
+                await loop.run_in_executor(None, self._attempt, _nothing)
+                mine.keeper = _until_the_loop_ends(self.address.asyncio_client())
+                mine.client = await anext(mine.keeper)
+        return mine.client
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        mine = self._loops.pop(asyncio.get_running_loop(), None)
+        if mine is not None and mine.keeper is not None:
+            await mine.keeper.aclose()
 
     # --- both -----------------------------------------------------------------------------
 
@@ -213,11 +213,31 @@ class RedisStore:
         _forget_frames(error)
         reason = type(error).__name__
         if "Timeout" in reason:
-            reason = (
-                f"no answer within {self.address.patience:g} s; ?patience= in the address allows "
-                "more"
+            reason = _(
+                "no answer within {seconds:g} s; ?patience= in the address allows more"
+            ).format(seconds=self.address.patience)
+        return StoreError(
+            _("the Redis at {shown} cannot be used ({reason})").format(
+                shown=self.address.shown, reason=reason
             )
-        return StoreError(f"the Redis at {self.address.shown} cannot be used ({reason})")
+        )
+
+
+class _OfLoop:
+    """What one event loop has of a store."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.client: Any = None
+        self.keeper: AsyncGenerator[Any, None] | None = None
+
+
+async def _until_the_loop_ends(client: Any) -> AsyncGenerator[Any, None]:
+    """Keep a client; a loop that ends closes its open generators, and so the client."""
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 def _nothing() -> None:
@@ -230,7 +250,7 @@ def _errors() -> Any:
         import redis
     except ImportError:
         raise StoreError(
-            "a Redis needs the package redis: pip install 'modelscope-adapters[redis]'"
+            _("a Redis needs the package redis: pip install 'modelscope-adapters[redis]'")
         ) from None
     return redis
 

@@ -101,11 +101,7 @@ class RedisAddress(Struct):
         if self.is_cluster:
             options = self._options(cluster=True)
             return redis.asyncio.RedisCluster.from_url(self.url, **options)
-        client = redis.asyncio.Redis.from_url(self.url, **self._options())
-        client.connection_pool.connection_class = _ending_with_its_loop(
-            client.connection_pool.connection_class
-        )
-        return client
+        return redis.asyncio.Redis.from_url(self.url, **self._options())
 
     def _options(self, *, cluster: bool = False) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -161,14 +157,3 @@ def _is_cluster(client: Any, redis: Any) -> bool:
         return bool(client.info("cluster").get("cluster_enabled"))
     except redis.ResponseError:  # a user that may not ask
         return False
-
-
-def _ending_with_its_loop(connection_class: Any) -> Any:
-    """Connections that close without a warning when their event loop is gone."""
-
-    def close(self: Any) -> None:
-        writer = getattr(self, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
-
-    return type(connection_class.__name__, (connection_class,), {"__del__": close})

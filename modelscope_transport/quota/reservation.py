@@ -27,6 +27,7 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
             ``blocked_until``; ``"budget"``: the user's own limit; ``"kept"``: what the user's
             budget leaves to others; ``"day"``: by this host's clock a new day has begun, which the
             service has not confirmed yet, see ``ask``.
+        wait: seconds until ``blocked_until``, by the ledger's clock when it refused.
         limit: size of the pool, where known, in ``unit``.
         used: what was counted of it, in ``unit``.
         unit: ``"calls"`` or ``"magicubes"``.
@@ -46,6 +47,7 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
     model: str | None
     blocked_until: float
     reason: Literal["spent", "unexplained", "budget", "kept", "day"] = "spent"
+    wait: float | None = None
     limit: float | None = None
     used: float | None = None
     unit: Literal["calls", "magicubes"] | None = None

@@ -41,7 +41,7 @@ class Runner:
 
     Attributes:
         seen: the lasting page of each account as last seen.
-        deferred: changes that nobody waits for; they ride with the account's next program.
+        deferred: changes that can wait; they ride with the account's next program.
     """
 
     def __init__(self, store: Store) -> None:

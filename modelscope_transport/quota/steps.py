@@ -115,9 +115,9 @@ def run(
     Returns:
         The place of the test that failed, or ``None``, and the pages that have changed.
     """
-    for place, step in enumerate(tests):
-        if _fails(pages.get(step.page, _EMPTY), now, step):
-            return place, set()
+    failed = _failing(pages, now, tests)
+    if failed is not None:
+        return failed, set()
     changed = set()
     for word, page, name, a, _ in changes:
         cells = pages.setdefault(page, {})
@@ -137,14 +137,20 @@ def run(
     return None, changed
 
 
-def _fails(cells: dict[str, Any], now: float, step: Step) -> bool:
-    word, _, name, a, b = step
-    cell = cells.get(name, 0)
-    if word == "at_most":
-        return bool(cell + a > b)
-    if word == "not_before":
-        return bool(cell > now and cells.get(b, 0) <= a)
-    return bool(cell != a if word == "same" else cell < a)
+def _failing(pages: Pages, now: float, tests: Sequence[Step]) -> int | None:
+    """The place of the first test that fails."""
+    for place, (word, page, name, a, b) in enumerate(tests):
+        cells = pages.get(page, _EMPTY)
+        cell = cells.get(name, 0)
+        if word == "same":
+            if cell != a:
+                return place
+        elif word == "not_before":
+            if cell > now and cells.get(b, 0) <= a:
+                return place
+        elif cell + a > b if word == "at_most" else cell < a:
+            return place
+    return None
 
 
 _EMPTY: dict[str, Any] = {}

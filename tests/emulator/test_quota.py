@@ -171,3 +171,44 @@ def test_the_price_of_a_model_needs_none(call):
     provider = call().request("GET", path + ULTRA, token=None).json["Data"]["Providers"][0]
     assert (provider["CostTier"], provider["EstimatedMagicGrainCost"]) == ("ultra", 2)
     assert call().request("GET", path + "Qwen/Nothing").status == 500
+
+
+def books(caller, path):
+    return caller.request("GET", f"/openapi/v1/magicubes/{path}").json["data"]
+
+
+def test_prices_and_what_was_spent_and_granted(call):
+    clock = Clock()
+    caller = call(allowance="magicubes=200,sign-in", clock=clock)
+    rates = {row["model_tier"]: row["unit_price"] for row in books(caller, "spend/rates")["rates"]}
+    assert rates == {"discount": 0.2, "lite": 0.5, "standard": 1, "ultra": 2}
+    assert caller.chat().error == "insufficient balance"
+    assert books(caller, "earn/rules")["rules"][0]["today_earned_amount"] == 0
+
+    assert caller.service.meter.sign_in() == 200
+    assert caller.service.meter.sign_in() == 0  # once a day
+    assert books(caller, "earn/rules")["rules"][0]["today_earned_amount"] == 200
+    for model in ("Qwen-Ambassador/Qwen3.7-Plus", ULTRA, ULTRA):
+        assert caller.chat(model=model).status == 200
+
+    spent = books(caller, "transactions?type=SPEND_CONFIRM&page=1&page_size=2")
+    assert [(row["model_tier"], row["total_amount"]) for row in spent["records"]] == [
+        ("ultra", 2),
+        ("ultra", 2),
+    ]
+    assert spent["records"][0]["gmt_created"] == "2026-07-01 12:00:00"
+    (earned,) = books(caller, "transactions?type=EARN")["records"]
+    assert earned["total_amount"] == 200
+    assert books(caller, "balance") == {
+        "total_balance": 195.8,
+        "available_balance": 195.8,
+        "frozen_amount": 0,
+    }
+    clock.move(hours=24)
+    assert books(caller, "balance")["available_balance"] == 0
+
+
+def test_a_call_that_runs_is_frozen(call):
+    caller = call(allowance="magicubes=10")
+    caller.service.meter.running[ULTRA] += 1
+    assert books(caller, "balance")["frozen_amount"] == 2

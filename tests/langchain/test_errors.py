@@ -342,7 +342,6 @@ COSTS: list[tuple[str, int]] = [
     ("account_spent", 1),
     ("model_spent", 1),
     ("balance_spent", 1),
-    ("free_spent", 1),
     ("retired_1008", 1),
     ("invalid_parameter", 1),
     ("context_length", 1),
@@ -357,7 +356,7 @@ COSTS: list[tuple[str, int]] = [
     ("gateway_timeout", 3),
     ("request_timeout", 3),
     ("shell", 3),
-    ("close_before_reply", 3),
+    ("close_before_reply", 1),  # it may have been accepted, and would be charged twice
 ]
 
 

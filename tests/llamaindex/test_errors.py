@@ -26,8 +26,8 @@ from llamaindex_modelscope import (
 )
 from llamaindex_modelscope.errors import NATIVE, native_errors
 from modelscope_transport import errors as transport_errors
+from modelscope_transport.answers import ChatChoice, ChatResult
 from modelscope_transport.emulator import LocalService
-from modelscope_transport.types import ChatChoice, ChatResult
 
 from .conftest import MakeLLM
 

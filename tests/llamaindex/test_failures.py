@@ -28,7 +28,6 @@ FAILURES: list[tuple[str, type[ModelScopeError], int]] = [
     ("account_spent", errors.ModelScopeQuotaExceededError, 1),
     ("model_spent", errors.ModelScopeQuotaExceededError, 1),
     ("balance_spent", errors.ModelScopeQuotaExceededError, 1),
-    ("free_spent", errors.ModelScopeQuotaExceededError, 1),
     ("invalid_parameter", errors.ModelScopeInvalidRequestError, 1),
     ("too_large", errors.ModelScopeInvalidRequestError, 1),
     ("task_failed", errors.ModelScopeContentRefusedError, 1),

@@ -22,7 +22,7 @@ from llamaindex_modelscope import (
     ModelScopeQuotaExceededError,
     ModelScopeUnsupportedTaskError,
 )
-from llamaindex_modelscope.tools import Drawn
+from llamaindex_modelscope.image_tool import Drawn
 from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.task_types import Label

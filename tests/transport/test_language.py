@@ -33,10 +33,6 @@ PRINTS = re.compile(r"print|input|getpass|warn")
 UNTRANSLATED = {
     "modelscope_transport/jobs/batch.py",
     "modelscope_transport/jobs/results.py",
-    "modelscope_transport/quota/outage.py",
-    "modelscope_transport/quota/redis.py",
-    "modelscope_transport/quota/redis_promises.py",
-    "modelscope_transport/quota/sqlite.py",
 }
 
 

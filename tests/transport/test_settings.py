@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from modelscope_transport import Client, ConfigurationError
+from modelscope_transport.secret import Secret
 from modelscope_transport.settings import (
     BASE_URL,
     BASE_URL_VARIABLES,
     TOKEN_VARIABLES,
-    Secret,
     Settings,
     resolve_base_url,
     resolve_proxy,
@@ -231,20 +231,20 @@ def test_a_token_in_the_place_of_the_address_is_not_shown(canary: str) -> None:
 
 # --- the proxy
 
-ANY_PROXY = "http://proxy.example:3128"
+ANY_PROXY = Secret("http://proxy.example:3128")
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert resolve_proxy(BASE_URL) is None
-    monkeypatch.setenv(name, ANY_PROXY)
+    monkeypatch.setenv(name, ANY_PROXY.reveal())
     assert resolve_proxy(BASE_URL) == ANY_PROXY
 
 
 def test_a_proxy_for_https_wins_over_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://all.example:1")
     monkeypatch.setenv("HTTP_PROXY", "http://plain.example:1")
-    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY.reveal())
     assert resolve_proxy(BASE_URL) == ANY_PROXY
 
 
@@ -259,7 +259,7 @@ def test_a_proxy_without_a_scheme_speaks_http(monkeypatch: pytest.MonkeyPatch) -
     ["*", HOST, "modelscope.cn", ".modelscope.cn", f"a.example, {HOST.upper()} ,b", f"{HOST}:443"],
 )
 def test_no_proxy_goes_around_it(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY.reveal())
     monkeypatch.setenv("NO_PROXY", hosts)
     assert resolve_proxy(BASE_URL) is None
 
@@ -268,7 +268,7 @@ def test_no_proxy_goes_around_it(monkeypatch: pytest.MonkeyPatch, hosts: str) ->
 def test_no_proxy_of_other_hosts_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, hosts: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY.reveal())
     monkeypatch.setenv("NO_PROXY", hosts)
     assert resolve_proxy(BASE_URL) == ANY_PROXY
 
@@ -279,15 +279,20 @@ def test_no_proxy_of_other_hosts_changes_nothing(
 def test_this_machine_is_reached_without_the_environments_proxy(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", ANY_PROXY)
-    monkeypatch.setenv("HTTP_PROXY", ANY_PROXY)
+    monkeypatch.setenv("ALL_PROXY", ANY_PROXY.reveal())
+    monkeypatch.setenv("HTTP_PROXY", ANY_PROXY.reveal())
     assert resolve_proxy(address) is None
     assert resolve_proxy(address, ANY_PROXY) == ANY_PROXY, "unless it was passed"
 
 
+def test_a_proxy_may_be_passed_hidden() -> None:
+    assert resolve_proxy(BASE_URL, ANY_PROXY) is not None
+    assert resolve_proxy(BASE_URL, Secret("none")) is None
+
+
 @pytest.mark.parametrize("word", ["none", "NONE"])
 def test_none_goes_around_every_proxy(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", ANY_PROXY.reveal())
     assert resolve_proxy(BASE_URL, word) is None
 
 

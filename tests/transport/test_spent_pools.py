@@ -89,7 +89,7 @@ def refused(client: Client, call: Call = chat) -> ModelScopeError:
 
 
 @each_call
-@pytest.mark.parametrize("name", ["model_spent", "account_spent", "balance_spent", "free_spent"])
+@pytest.mark.parametrize("name", ["model_spent", "account_spent", "balance_spent"])
 def test_a_spent_pool_costs_one_request_and_then_none(
     call: Call, name: str, service: LocalService, client: Client
 ) -> None:
@@ -110,12 +110,12 @@ def test_a_spent_pool_costs_one_request_and_then_none(
     ("name", "used", "unit"),
     [
         ("model_spent", 2, "calls"),
-        ("account_spent", 3, "calls"),
+        ("account_spent", 3, None),
         ("balance_spent", 4, "magicubes"),
     ],
 )
 def test_the_first_refusal_tells_what_was_counted_here(
-    name: str, used: float, unit: str, service: LocalService, client: Client
+    name: str, used: float, unit: str | None, service: LocalService, client: Client
 ) -> None:
     other = "Qwen/Qwen3.5-397B-A17B"
     for model in (QWEN, QWEN, other):
@@ -124,7 +124,7 @@ def test_the_first_refusal_tells_what_was_counted_here(
     with pytest.raises(QuotaExceededError) as caught:
         client.chat(ask())
     assert (caught.value.details.used, caught.value.details.unit) == (used, unit)
-    assert f"{used:g} {'Magicubes' if unit == 'magicubes' else unit} were counted today" in str(
+    assert f"{used:g} {'Magicubes' if unit == 'magicubes' else 'calls'} were counted today" in str(
         caught.value
     )
 
@@ -192,7 +192,7 @@ def test_the_same_words_mean_the_same_wherever_they_stand(
 
     assert isinstance(error, QuotaExceededError)
     assert (error.reason, error.scope, error.details.unit) == (
-        "account_spent",
+        "balance_short",
         "account",
         "magicubes",
     )
@@ -202,7 +202,7 @@ def test_the_same_words_mean_the_same_wherever_they_stand(
         assert isinstance(later, QuotaExceededError)
         assert (later.reason, later.resets_at) == (error.reason, error.resets_at)
     assert len(service.requests) == sent
-    assert client.quotas()[0].spent
+    assert client.quotas()[0].refused_from == 1
 
 
 def test_another_model_is_still_served(service: LocalService, client: Client) -> None:
@@ -304,45 +304,92 @@ def test_a_wait_beyond_the_deadline_is_an_error_now(service: LocalService, clien
     assert len(service.requests) == 1
 
 
-@pytest.mark.parametrize("name", ["throttled_silently", "too_many_tokens"])
-def test_refusals_without_a_reason_make_a_pause(
-    name: str, service: LocalService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The ledger's clock; whoever sleeps moves it."""
     clock = Hands()
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", sleep)
+    return clock
+
+
+@pytest.mark.parametrize("name", ["throttled_silently", "too_many_tokens", "limit_exceeded"])
+def test_unexplained_refusals_make_a_pause_of_seconds_that_a_call_waits_out(
+    name: str, service: LocalService, clock: Hands
+) -> None:
+    begun = clock.now
+    client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
+    service.next(name, name)
+    assert client.chat(ask()).text
+    assert len(service.requests) == 3
+    assert clock.now - begun == pytest.approx(15, abs=0.1)  # 5 s, then 10
+
+
+@pytest.mark.parametrize("name", ["throttled_silently", "too_many_tokens", "limit_exceeded"])
+def test_a_pause_beyond_the_deadline_is_an_error_without_a_request(
+    name: str, service: LocalService, clock: Hands
+) -> None:
     client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
     service.next(*[name] * 3)
-
     assert isinstance(refused(client), RateLimitError)
     assert len(service.requests) == 3
     for _ in range(20):
-        error = refused(client)
-        assert isinstance(error, RateLimitError)
-        assert error.reason == "paused"
+        with pytest.raises(RateLimitError) as caught:
+            client.chat(ask(timeout=4))
+        assert caught.value.reason == "paused"
     assert len(service.requests) == 3
     assert client.chat(ask(GLM)).text  # others are not paused
-    service.requests.clear()
 
-    for probes in range(1, 4):
-        clock.now += 900
-        service.next(name)
-        for _ in range(5):
-            refused(client)
-        assert len(service.requests) == probes
+    clock.now += 20
+    assert client.chat(ask()).text
+    service.next(name)
+    assert client.chat(ask()).text  # a success has ended it: 5 s again
 
 
-def test_a_pause_ends_with_the_first_success(
-    service: LocalService, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "name", ["throttled_silently:0", "limit_exceeded:0", "too_many_requests", "too_concurrent"]
+)
+def test_a_wait_and_words_of_speed_shut_nothing(
+    name: str, service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
-    clock = Hands()
-    client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
-    service.next(*["throttled_silently"] * 3)
-    refused(client)
-    clock.now += 900
+    if name == "throttled_silently:0":
+        refusals: list[Any] = [Reply(429, b"", {"retry-after": "0"})] * 3
+    else:
+        refusals = [name] * 3
+    service.next(*refusals)
+    assert isinstance(refused(client), RateLimitError)
+    assert len(service.requests) == 3
     assert client.chat(ask()).text
-    service.next("throttled_silently")
+    assert len(service.requests) == 4
+
+
+def test_a_balance_too_small_for_one_model_leaves_cheaper_ones(
+    service: LocalService, clock: Hands
+) -> None:
+    with LocalService(allowance="magicubes=1", clock=clock) as small:
+        client = Client(small.token, base_url=small.base_url, ledger=MemoryLedger(clock))
+        dear, cheap = "Qwen/Qwen3.5-397B-A17B", "nex-agi/Nex-N2.5-mini"
+        with pytest.raises(QuotaExceededError) as caught:
+            client.chat(ask(dear))
+        assert caught.value.details.price == 2
+        assert client.chat(ask(dear, fallback_models=(cheap,))).text
+        assert client.chat(ask(cheap)).text
+        with pytest.raises(QuotaExceededError):
+            client.chat(ask(dear))
+        assert len(small.requests) == 3
+
+
+def test_a_402_shuts_nothing(
+    service: LocalService, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", lambda _: None)
+    service.next("provider_unpaid")
     assert client.chat(ask()).text
+    assert len(service.requests) == 2
 
 
 def test_a_named_throttle_makes_no_pause(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelscope_transport._wire.chat import ChatDecoder
-from modelscope_transport.types import ChatDelta, Usage
+from modelscope_transport.answers import ChatDelta, Usage
 
 
 def test_a_dummy_is_not_taken_for_the_usage() -> None:

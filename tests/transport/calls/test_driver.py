@@ -1,284 +1,181 @@
-"""An HTTP client of the user's own is used as it is, and is the user's to close."""
+"""A flow is played to its end, and what is opened on the way is closed, sync and async."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
-import httpx
 import pytest
 
-from modelscope_transport import (
-    APIConnectionError,
-    APITimeoutError,
-    ChatResult,
-    Client,
-    Platform,
-    RateLimitError,
-    StreamInterruptedError,
-    UnexpectedReplyError,
-)
-from modelscope_transport._wire.outcomes import NoReply
-from modelscope_transport.calls.policy import Attempt
+from modelscope_transport import Client, Platform, QuotaExceededError
+from modelscope_transport._wire.failures import judge
+from modelscope_transport._wire.outcomes import NoReply, Outcome, Reply
+from modelscope_transport.answers import Origin
+from modelscope_transport.calls.attempt import Attempt, Flow, Handover
 from modelscope_transport.emulator import LocalService
-from tests.transport.callers import CHAT, chat_request, settled
-from tests.transport.recorded import sample
+from tests.transport.callers import CHAT, settled
 
-GOOD = sample("chat/whole").reply.body
-EVENTS = sample("streams/null_fields").wire
-ANSWER = "人工智能是让机器模拟人类智能行为的技术。"
+ORIGIN = Origin(CHAT, CHAT, attempts=1)
 
 
-class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body in pieces that notes when it is closed, and breaks off where it is told to."""
-
-    def __init__(self, *pieces: bytes, broken: bool = False) -> None:
-        self.pieces, self.broken, self.closed = pieces, broken, 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self.pieces
-        if self.broken:
-            raise httpx.ReadError("reset")
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
-
-    def close(self) -> None:
-        self.closed += 1
-
-    async def aclose(self) -> None:
-        self.closed += 1
+def free(path: str = "/models", **how: Any) -> Attempt:
+    return Attempt(path, b"", CHAT, False, free=True, **how)
 
 
-class Given:
-    """A user whose client sends through an httpx client of their own, in both colours."""
-
-    def __init__(self, *answers: Any, **options: Any) -> None:
-        self.seen: list[httpx.Request] = []
-        self.answers = iter(answers)
-        transport = httpx.MockTransport(self._answer)
-        self.http = httpx.Client(transport=transport, **options)
-        self.http_async = httpx.AsyncClient(transport=transport, **options)
-        self.client = Client(
-            "ms-1",
-            base_url="https://h.example/v1",
-            http_client=self.http,
-            http_async_client=self.http_async,
-            max_retries=0,
-            ledger=None,
-        )
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.seen.append(request)
-        answer = next(self.answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer  # type: ignore[no-any-return]
+def chatting(**how: Any) -> Attempt:
+    body = b'{"model": "%s", "messages": [{"role": "user", "content": "Hi"}]}' % CHAT.encode()
+    return Attempt("/chat/completions", body, CHAT, False, **how)
 
 
-def ok(body: Any = GOOD, kind: str = "application/json") -> httpx.Response:
-    return httpx.Response(
-        200,
-        headers={"content-type": kind},
-        stream=body if isinstance(body, Pieces) else Pieces(body),
-    )
+def flow_of(*attempts: Attempt, seen: list[Outcome] | None = None, end: Any = None) -> Flow:
+    """A flow of these attempts whatever comes of them; it raises or hands over its ``end``."""
+    for attempt in attempts:
+        outcome = yield attempt
+        attempt.verdict = judge(outcome, None, model=attempt.model)
+        if seen is not None:
+            seen.append(outcome)
+    if isinstance(end, Exception):
+        raise end
+    return Handover(end, ORIGIN)
 
 
-def events(body: Pieces) -> httpx.Response:
-    return ok(body, "text/event-stream")
+class Sync:
+    """Plays flows by the sync driver of a client."""
+
+    def __init__(self, service: LocalService | str, **options: Any) -> None:
+        if isinstance(service, LocalService):
+            options = {"api_key": service.token, "base_url": service.base_url, **options}
+        else:
+            options = {"api_key": "ms-1", "base_url": service, **options}
+        self.client = Client(**{"ledger": None, **options})
+
+    def run(self, flow: Flow, seconds: float = 20.0) -> tuple[Handover, Any]:
+        return self.client._core.driver.run(flow, time.monotonic() + seconds)
+
+    def close(self, exchange: Any) -> None:
+        exchange.close()
+
+    def end(self) -> None:
+        self.client.close()
 
 
-def both(given: Given) -> list[Any]:
-    return [given.client.chat, lambda request: asyncio.run(given.client.aio.chat(request))]
+class Async(Sync):
+    """Plays flows by the async driver, in a loop of its own."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.loop = asyncio.new_event_loop()
+
+    def run(self, flow: Flow, seconds: float = 20.0) -> tuple[Handover, Any]:
+        driver = self.client._core.async_driver
+        return self.loop.run_until_complete(driver.run(flow, time.monotonic() + seconds))
+
+    def close(self, exchange: Any) -> None:
+        self.loop.run_until_complete(exchange.aclose())
+
+    def end(self) -> None:
+        if not self.loop.is_closed():
+            self.loop.run_until_complete(self.client.aio.aclose())
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
 
 
-def test_a_call_goes_through_the_given_client() -> None:
-    given = Given(ok(), ok())
-    for chat in both(given):
-        assert chat(chat_request()).text == ANSWER
-    first, second = given.seen
-    assert first.url == second.url == "https://h.example/v1/chat/completions"
-    assert first.headers["authorization"] == "Bearer ms-1"
-    assert json.loads(first.content) == json.loads(second.content)
+@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+def player(request: pytest.FixtureRequest) -> Generator[Callable[..., Any], None, None]:
+    made: list[Any] = []
+
+    def make(*args: Any, **options: Any) -> Any:
+        made.append(request.param(*args, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
 
 
-def test_a_stream_goes_through_the_given_client_and_is_closed() -> None:
-    bodies = [Pieces(EVENTS[:700], EVENTS[700:]) for _ in range(2)]
-    given = Given(*map(events, bodies))
-    stream = given.client.stream_chat(chat_request())
-    assert stream.origin.attempts == 1
-    assert "".join(delta.text for delta in stream) == "1+1=2"
-
-    async def read() -> ChatResult:
-        stream = await given.client.aio.stream_chat(chat_request())
-        assert stream.origin.attempts == 1
-        async for _ in stream:
-            pass
-        return stream.result()
-
-    assert asyncio.run(read()).text == "1+1=2"
-    assert [body.closed for body in bodies] == [1, 1]
+def test_a_flow_gets_the_outcome_of_each_attempt(player: Any, service: LocalService) -> None:
+    seen: list[Outcome] = []
+    handover, exchange = player(service).run(flow_of(free(), chatting(), seen=seen, end="value"))
+    assert handover == Handover("value", ORIGIN)
+    assert [outcome.status for outcome in seen if isinstance(outcome, Reply)] == [200, 200]
+    assert exchange._closed, "a whole reply needs it no longer"
 
 
-def test_a_stream_that_breaks_keeps_what_had_arrived() -> None:
-    given = Given(*(events(Pieces(EVENTS[:900], broken=True)) for _ in range(2)))
-    with pytest.raises(StreamInterruptedError, match="reset"):
-        list(given.client.stream_chat(chat_request()))
+def test_a_stream_is_handed_over_open(player: Any, service: LocalService) -> None:
+    attempt = chatting()
+    attempt.body = attempt.body[:-1] + b', "stream": true}'
+    made = player(service)
+    _, exchange = made.run(flow_of(attempt))
+    assert exchange.is_stream
+    assert not exchange._closed
+    limiter = exchange._admission.limiters.of(CHAT)
+    assert limiter.inside == 1
+    made.close(exchange)
+    assert limiter.inside == 0
 
-    async def read() -> None:
-        async for _ in await given.client.aio.stream_chat(chat_request()):
-            pass
 
-    with pytest.raises(StreamInterruptedError, match="reset"):
-        asyncio.run(read())
+def test_a_wait_comes_before_its_attempt(player: Any, service: LocalService) -> None:
+    begun = time.monotonic()
+    player(service).run(flow_of(free(delay=0.2)))
+    assert time.monotonic() - begun >= 0.2
 
 
-@pytest.mark.parametrize(
-    ("failure", "kind"),
-    [
-        (httpx.ConnectError("no"), APIConnectionError),
-        (httpx.ReadTimeout("slow"), APITimeoutError),
-        (httpx.PoolTimeout("full"), APITimeoutError),
-        (httpx.RemoteProtocolError("garbage"), APIConnectionError),
-        (httpx.TooManyRedirects("round"), APIConnectionError),
-        (httpx.UnsupportedProtocol("what"), APIConnectionError),
-        (httpx.DecodingError("what"), APIConnectionError),
-    ],
-)
-def test_what_the_given_client_raises_becomes_ours(
-    failure: Exception, kind: type[Exception]
+def test_what_a_flow_raises_is_raised_and_its_exchange_closed(
+    player: Any, service: LocalService
 ) -> None:
-    for chat in both(Given(failure, failure)):
-        with pytest.raises(kind) as caught:
-            chat(chat_request())
-        assert str(failure) in str(caught.value)
+    made = player(service)
+    attempt = chatting()
+    with pytest.raises(QuotaExceededError, match="spent"):
+        made.run(flow_of(attempt, end=QuotaExceededError("spent")))
+    assert made.client._core._services[0].admission.limiters.of(CHAT).inside == 0
 
 
-def test_the_given_client_follows_no_redirect_either() -> None:
-    there = {"location": "https://elsewhere.example/"}
-    given = Given(*(httpx.Response(307, headers=there) for _ in range(2)), follow_redirects=True)
-    for chat in both(given):
-        with pytest.raises(UnexpectedReplyError, match=r"elsewhere\.example"):
-            chat(chat_request())
-    assert len(given.seen) == 2
+def test_a_flow_is_ended_with_its_call(player: Any, service: LocalService) -> None:
+    ended = threading.Event()
+
+    def flow() -> Flow:
+        try:
+            yield free()
+            raise ValueError("of the flow's own")
+        finally:
+            ended.set()
+
+    with pytest.raises(ValueError, match="of the flow's own"):
+        player(service).run(flow())
+    assert ended.is_set()
 
 
-def test_a_refusal_through_the_given_client_closes_its_reply() -> None:
-    body = Pieces(sample("failures/rate_limit_of_model_2026").reply.body)
-    given = Given(httpx.Response(429, stream=body))
-    with pytest.raises(RateLimitError):
-        given.client.chat(chat_request())
-    assert body.closed == 1
+async def test_a_call_that_is_cancelled_lets_go_of_everything(service: LocalService) -> None:
+    service.next("silence")
+    made, ended = Sync(service), asyncio.Event()
 
+    def flow() -> Flow:
+        try:
+            yield chatting()
+        finally:
+            ended.set()
+        raise AssertionError("nothing is to be sent to it")
 
-def test_closing_ours_leaves_the_given_one_open() -> None:
-    given = Given(ok())
-    given.client.close()
-    asyncio.run(given.client.aio.aclose())
-    assert not given.http.is_closed
-    assert not given.http_async.is_closed
-    assert given.client.chat(chat_request()).text == ANSWER
-
-
-def test_the_given_clients_own_connections_are_watched_too() -> None:
-    with LocalService() as service, httpx.Client() as http:
-        client = Client(service.token, base_url=service.base_url, http_client=http, ledger=None)
-        assert client.chat(chat_request()).text
-        service.next("slow:0.1")
-        with pytest.raises(StreamInterruptedError, match="deadline"):
-            list(client.stream_chat(chat_request(timeout=0.5)))
-    with LocalService() as service, httpx.Client() as http:
-        client = Client(service.token, base_url=service.base_url, http_client=http, ledger=None)
-        service.next("one_byte:0.05")
-        with pytest.raises(APITimeoutError):
-            client.chat(chat_request(timeout=0.5))
-
-
-def test_a_deadline_in_one_thread_cuts_no_other_threads_call() -> None:
-    with LocalService() as service, httpx.Client() as http:
-        client = Client(
-            service.token,
-            base_url=service.base_url,
-            http_client=http,
-            ledger=None,
-            concurrency=None,
-            max_retries=0,
-        )
-        client.chat(chat_request())
-        service.next("silence", *["slow:0.02"] * 3)
-
-        def in_vain() -> None:
-            with pytest.raises(APITimeoutError):
-                client.chat(chat_request(timeout=0.4))
-
-        vain = threading.Thread(target=in_vain)
-        vain.start()
-        while len(service.requests) < 2:
-            pass
-        for _ in range(3):
-            assert "".join(delta.text for delta in client.stream_chat(chat_request()))
-        vain.join()
-
-
-def test_a_hook_of_theirs_may_read_the_reply() -> None:
-    packed = {"content-type": "application/json", "content-encoding": "gzip"}
-    answers = [httpx.Response(200, headers=packed, stream=Pieces(gzip.compress(GOOD)))]
-    given = Given(*answers, event_hooks={"response": [httpx.Response.read]})
-    assert given.client.chat(chat_request()).text == ANSWER
-
-
-def test_a_hook_of_theirs_may_read_the_reply_of_a_true_server() -> None:
-    async def aread(response: httpx.Response) -> None:
-        await response.aread()
-
-    async def calls(client: Client, http: httpx.AsyncClient) -> str:
-        async with http:
-            await client.aio.chat(chat_request())
-            return (await client.aio.chat(chat_request())).text
-
-    http = httpx.Client(event_hooks={"response": [httpx.Response.read]})
-    http_async = httpx.AsyncClient(event_hooks={"response": [aread]})
-    with LocalService() as service, http:
-        client = Client(
-            service.token,
-            base_url=service.base_url,
-            http_client=http,
-            http_async_client=http_async,
-            ledger=None,
-            timeout=5,
-        )
-        client.chat(chat_request())
-        assert client.chat(chat_request()).text == asyncio.run(calls(client, http_async))
-
-
-async def test_the_given_async_clients_own_connections_end_with_the_call() -> None:
-    with LocalService() as service:
-        async with httpx.AsyncClient() as http:
-            client = Client(
-                service.token, base_url=service.base_url, http_async_client=http, ledger=None
-            )
-            service.next("slow:0.1")
-            stream = await client.aio.stream_chat(chat_request(timeout=0.5))
-            with pytest.raises(StreamInterruptedError, match="deadline"):
-                async for _ in stream:
-                    pass
+    driver = made.client._core.async_driver
+    call = asyncio.create_task(driver.run(flow(), time.monotonic() + 20))
+    assert await settled(lambda: len(service.requests) == 1)
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert ended.is_set()
+    assert made.client._core._services[0].admission.limiters.of(CHAT).inside == 0
+    await made.client.aio.aclose()
 
 
 # --- what was never sent
 
 
 @pytest.mark.parametrize("timeout", [0.2, 5.0], ids=["silent", "hangs up"])
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_what_got_no_farther_than_the_proxy_was_not_sent(
-    asynchronous: bool, timeout: float
-) -> None:
+def test_what_got_no_farther_than_the_proxy_was_not_sent(player: Any, timeout: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
 
         def serve() -> None:
@@ -290,50 +187,39 @@ def test_what_got_no_farther_than_the_proxy_was_not_sent(
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        client = Client(
-            "ms-1",
-            base_url="https://h.example/v1",
-            proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}",
-            ledger=None,
-        )
-        attempt, line = Attempt("/chat/completions", b"{}", "a/b", False), client._core.driver
-        deadline = time.monotonic() + timeout
-        if asynchronous:
-            outcome, _ = asyncio.run(line._asend(attempt, deadline, None))
-        else:
-            outcome, _ = line._send(attempt, deadline, None)
+        seen: list[Outcome] = []
+        made = player("https://h.example/v1", proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        made.run(flow_of(chatting(), seen=seen), timeout)
         thread.join(10)
+    (outcome,) = seen
     assert isinstance(outcome, NoReply)
     assert not outcome.sent
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_closing_closes_what_leads_to_others_too(asynchronous: bool) -> None:
-    path = "/models"
-    with LocalService() as service, LocalService() as elsewhere, LocalService() as paid:
+# --- the end
+
+
+def test_closing_closes_what_leads_to_the_platforms_too(player: Any, service: LocalService) -> None:
+    with LocalService() as paid:
         other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
-        client = Client(service.token, base_url=service.base_url, platforms=(other,), ledger=None)
-        line = client._core.driver
-        deadline = time.monotonic() + 20
-        attempts = [
-            Attempt(elsewhere.base_url + path, b"", CHAT, False),
-            Attempt(path, b"", CHAT, False),
-        ]
-
-        async def call() -> None:
-            for attempt in attempts:
-                await line._asend(attempt, deadline, None)
-            await line._platforms[0]._asend(attempts[1], deadline, None)
-            await client.aio.aclose()
-            for each in (service, elsewhere, paid):
-                assert await settled(lambda each=each: each.connections == 0)  # type: ignore[misc]
-
-        if asynchronous:
-            asyncio.run(call())
-            return
-        for attempt in attempts:
-            line._send(attempt, deadline, None)
-        line._platforms[0]._send(attempts[1], deadline, None)
-        client.close()
-        for each in (service, elsewhere, paid):
+        made = player(service, platforms=(other,))
+        made.run(flow_of(free(), free(platform=0)))
+        assert (service.connections, paid.connections) == (1, 1)
+        made.end()
+        for each in (service, paid):
             assert asyncio.run(settled(lambda each=each: each.connections == 0))  # type: ignore[misc]
+
+
+def test_only_the_service_gets_the_callers_headers(player: Any, service: LocalService) -> None:
+    with LocalService() as paid:
+        other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
+        made = player(service, platforms=(other,))
+        driver = made.client._core.driver if type(made) is Sync else made.client._core.async_driver
+        work = driver.run(
+            flow_of(free(), free(platform=0)), time.monotonic() + 20, {"x-trace": "here"}
+        )
+        if type(made) is Async:
+            made.loop.run_until_complete(work)
+        assert service.requests[-1].headers["x-trace"] == "here"
+        assert "x-trace" not in paid.requests[-1].headers
+        made.end()

@@ -52,7 +52,8 @@ BUSY = sample("failures/server_busy").reply
 IMAGE = Reply(200, {"content-type": "image/png"}, PNG)
 BROKEN = Reply(500, {}, b"")
 UNSENT = NoReply("connection", "refused", sent=False, repeatable=True)
-LOST = NoReply("connection", "reset", sent=True, repeatable=True)
+LOST = NoReply("connection", "closed", sent=True)
+RESET = NoReply("connection", "reset", sent=True, repeatable=True)
 SILENT = NoReply("timeout", "silence", sent=True)
 
 
@@ -167,7 +168,7 @@ def test_what_may_have_been_accepted_is_not_submitted_again(outcome: Outcome) ->
     assert isinstance(played.end, APIConnectionError | ServerError)
 
 
-@pytest.mark.parametrize("outcome", [UNSENT, THROTTLED, Reply(503, {}, b"")])
+@pytest.mark.parametrize("outcome", [UNSENT, RESET, THROTTLED, Reply(503, {}, b"")])
 def test_what_was_surely_not_accepted_is(outcome: Outcome) -> None:
     played = play(outcome, ACCEPTED, DONE, IMAGE)
     assert submissions(played) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import traceback
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from modelscope_transport import (
+    AsyncClient,
     AuthenticationError,
     Client,
     ConfigurationError,
@@ -201,3 +203,134 @@ def test_of_headers_that_differ_in_case_one_is_sent(service: LocalService) -> No
     headers = service.requests[0].headers
     assert (headers["x-team"], headers["user-agent"]) == ("b", "c")
     client.close()
+
+
+# --- a token that comes back in another form of writing
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("".join, id="as it is"),
+        pytest.param(lambda token: "".join(f"\\u{ord(sign):04x}" for sign in token), id="escapes"),
+        pytest.param(lambda token: f"\\u{ord(token[0]):04X}" + token[1:], id="one escape"),
+        pytest.param(lambda token: token.replace("/", "\\/"), id="slashes"),
+    ],
+)
+def test_a_token_in_json_escapes_is_masked(
+    caller: Caller, written: Any, service: LocalService
+) -> None:
+    token = service.token = "ms-ab/cd/ef-0123456789"
+    with caller.but(api_key=token, max_retries=0, ledger=None) as user:
+        for status, body in (
+            (200, '{"error": {"message": "no %s"}}'),
+            (401, '{"error": {"message": "no %s"}}'),
+            (200, '{"errors": "no %s"}'),
+            (401, '{"message": "%s"}'),
+        ):
+            service.next(Reply(status, (body % written(token)).encode(), JSON))
+            with pytest.raises(ModelScopeError, match=r"\*\*\*") as caught:
+                user.chat()
+            assert token not in everything_of(caught.value)
+        begin = '{"choices": [{"delta": {"content": "a"}}]}'
+        wire = f'data: {begin}\n\ndata: {{"error": {{"message": "no {written(token)}"}}}}\n\n'
+        service.next(Reply(200, wire.encode(), {"content-type": "text/event-stream"}))
+        with pytest.raises(StreamInterruptedError, match=r"\*\*\*") as interrupted:
+            user.stream()
+        assert token not in everything_of(interrupted.value)
+
+
+# --- credentials besides the token
+
+PASSWORD, VALUE = "open-sesame-0815", "key-of-the-gateway-4711"
+PROXY = f"http://me:{PASSWORD}@127.0.0.1:9"
+
+
+def unseen(shown: str) -> None:
+    for secret in (PASSWORD, VALUE, "bWU6b3Blbi1zZXNhbWUtMDgxNQ"):
+        assert secret not in shown
+
+
+def secretive(**options: Any) -> Client:
+    made = {"proxy": PROXY, "default_headers": {"X-Gateway": VALUE}, "ledger": None, **options}
+    return Client("ms-1", **made)
+
+
+def test_nothing_shows_the_proxys_password_or_a_headers_value() -> None:
+    client = secretive()
+    options, settings = client._core.options, client._core.settings
+    for holder in (client, client.aio, options, settings, client._core.redact):
+        unseen(f"{holder!r} {holder} {holder!r:>10} {[holder]}")
+    for holder in (client, client.aio, options):
+        unseen(repr(pickle.dumps(holder)))
+    for values in (vars(client), vars(client._core), options.default_headers, settings.headers):
+        unseen(repr(values))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_no_error_shows_the_proxys_password_or_a_headers_value(asynchronous: bool) -> None:
+    client = secretive(max_retries=0, base_url="https://h.example/v1")
+    with pytest.raises(ModelScopeError) as caught:
+        if asynchronous:
+            asyncio.run(client.aio.chat(chat_request()))
+        else:
+            client.chat(chat_request())
+    unseen(everything_of(caught.value))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "nonsense"},
+        {"timeout": -1},
+        {"concurrency": "many"},
+        {"proxy": f"se://me:{PASSWORD}@h"},
+        {"default_headers": {"X-Gateway": VALUE + "\n"}},
+        {"default_headers": {"a b": VALUE}},
+    ],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_options_that_are_refused_show_no_credential(kind: Any, options: dict[str, Any]) -> None:
+    made = {"proxy": PROXY, "default_headers": {"X-Gateway": VALUE}, "ledger": None, **options}
+    with pytest.raises(ConfigurationError) as caught:
+        client = kind("ms-1", **made)
+        client._core.driver  # noqa: B018 - a proxy is taken apart when it is first needed
+    unseen(everything_of(caught.value))
+
+
+def test_a_server_that_repeats_a_headers_value_or_the_proxys_password_is_masked(
+    caller: Caller,
+) -> None:
+    proxy = caller.service.root_url.replace("http://", f"http://me:{PASSWORD}@")
+    options = {"proxy": proxy, "default_headers": {"X-Gateway": VALUE}, "ledger": None}
+    with caller.but(max_retries=0, **options) as user:
+        said = {"error": {"message": f"{VALUE} and {PASSWORD}", "code": VALUE}}
+        user.service.next(Reply(400, json.dumps(said).encode(), JSON))
+        with pytest.raises(ModelScopeError, match=r"\*\*\* and \*\*\*") as caught:
+            user.chat()
+    unseen(everything_of(caught.value))
+
+
+# --- a token that is refused
+
+
+@pytest.mark.parametrize("form", ["{} x", "{}\nx", "ｍs-{}", "Bearer {}", "{}\x00"])
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_refused_token_is_in_no_frame(kind: Any, form: str, by_name: bool) -> None:
+    token = form.format("ms-" + "secret-" * 3)
+    with pytest.raises(ConfigurationError) as caught:
+        if by_name:
+            kind(api_key=token)
+        else:
+            kind(token)
+    frame = caught.value.__traceback__
+    assert frame is not None
+    frame = frame.tb_next  # this test's own frame holds it on purpose
+    seen = 0
+    while frame is not None:
+        shown = repr(frame.tb_frame.f_locals)
+        assert "secret-" not in shown, frame.tb_frame.f_code
+        frame, seen = frame.tb_next, seen + 1
+    assert seen >= 2
+    assert "secret-" not in f"{caught.value!r} {caught.value.__context__!r}"

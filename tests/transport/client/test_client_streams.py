@@ -409,7 +409,7 @@ async def test_a_call_that_is_cancelled_while_the_ledger_settles_closes_its_stre
             go_on.wait(20)
             super().settle(*args, **kwargs)
 
-        def put_off(self, *args: Any, **kwargs: Any) -> bool:
+        def defer(self, *args: Any, **kwargs: Any) -> bool:
             return False
 
     settling, go_on = threading.Event(), threading.Event()

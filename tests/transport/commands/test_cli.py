@@ -156,7 +156,7 @@ def test_quota_of_a_spent_account_says_come_back_later(typed: Type, service: Loc
 def test_quota_can_ask_for_the_balance(typed: Type, service: LocalService) -> None:
     code, out, _ = typed("quota", "--refresh")
     assert code == 0
-    assert "told by the service, 0 min ago" in out
+    assert "said by the service, 0 min ago" in out
     assert paid(service) == 0
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.transport.http.drivers import Driver, SyncDriver
+from tests.transport.http.drivers import AsyncDriver, Driver, SyncDriver
 
-DRIVERS: list[type[Driver]] = [SyncDriver]
+DRIVERS: list[type[Driver]] = [SyncDriver, AsyncDriver]
 
 
 class Tls(NamedTuple):

@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -325,6 +326,7 @@ def test_an_engine_that_is_forgotten_closes_its_connections() -> None:
     with serving(answering(OK)) as server:
         engine = SyncEngine(no_tls)
         engine.handle_request(exchange(server.url())).read()
+        engine.circle = engine  # type: ignore[attr-defined]
         del engine
         gc.collect()
         assert server.ended.acquire(timeout=10)
@@ -361,6 +363,13 @@ def test_where_no_thread_can_be_begun_a_name_is_resolved(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with serving(answering(OK)) as server:
         assert driver.send(exchange(server.url()))[0] == 200
+
+
+def test_a_reply_that_outlives_its_socket_ends_without_a_word(driver: SyncDriver) -> None:
+    with serving(answering(CHUNKED + b"2\r\nok\r\n")) as server:
+        body: Any = driver.open(exchange(server.url())).response.stream
+        body._connection.raw.close()  # as the collector may do it, in any order
+        body._reply.close()
 
 
 # --- what systems lack

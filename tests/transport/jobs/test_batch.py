@@ -189,7 +189,7 @@ def test_another_address_is_another_answer(
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers: int) -> None:
     blocks: list[Any] = []
-    with LocalService(clock=days, allowance="calls=250") as service:
+    with LocalService(clock=days, allowance="calls=250,headers") as service:
         client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(days))
         job = Batch(
             client,

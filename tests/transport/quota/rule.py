@@ -206,9 +206,10 @@ class Rule:
             self.blocks[taken.model] = Block(until)
         elif what == "account":
             self.account_until = until
-        elif taken.at >= self.balance_told_at:
-            if self.short is None or self.short[0] <= now or taken.price < self.short[1]:
-                self.short = (min(until, now + 3600), taken.price)
+        elif taken.at >= self.balance_told_at and (
+            self.short is None or self.short[0] <= now or taken.price < self.short[1]
+        ):
+            self.short = (min(until, now + 3600), taken.price)
 
     def _unexplained(self, taken: Taken, now: float) -> None:
         model = taken.model

@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelscope_transport._wire.catalogue import balance, listed, listed_at, status, unknown
+from modelscope_transport._wire.catalogue import (
+    balance,
+    earnings,
+    listed,
+    listed_at,
+    rates,
+    spent,
+    status,
+    unknown,
+)
 from modelscope_transport._wire.encoded import Encoded
 from modelscope_transport._wire.hub import model_page
 from modelscope_transport._wire.outcomes import Failure, Reply
-from modelscope_transport.quota import Balance
+from modelscope_transport.quota import Balance, ClassUse, EarnRule
 from tests.transport.recorded import sample
 
 HUB = "https://modelscope.cn"
@@ -162,3 +171,43 @@ def test_any_reply_is_read_or_a_failure(body: Any) -> None:
     for asked in (balance(HUB), listed(), listed_at(), status(HUB, FLASH), model_page(HUB, FLASH)):
         found = read(asked, content)
         assert found is not None
+
+
+# --- the account's books: undocumented, so whatever is odd is left out
+
+
+def test_prices_by_class() -> None:
+    rows = [
+        {"scene": "api_inference", "model_tier": "discount", "unit_price": 0.2},
+        {"scene": "api_inference", "model_tier": "lite", "unit_price": "0.5"},
+        {"scene": "training", "model_tier": "lite", "unit_price": 9},
+        {"model_tier": None, "unit_price": 1},
+        {"model_tier": "odd", "unit_price": "much"},
+        "no row",
+    ]
+    assert read(rates(HUB), {"data": {"rates": rows}}) == {"discount": 0.2, "lite": 0.5}
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2026-10-06 23:30:00", "2026-10-06T15:30:00Z", 1791300600000, 1791300600, "1791300600000"],
+)
+def test_what_was_spent_by_day_and_class(moment: object) -> None:
+    row = {"gmt_created": moment, "model_tier": "ultra", "total_amount": -4, "count": 2}
+    found = read(spent(HUB), {"data": {"records": [row, {"gmt_created": "once"}, 5]}})
+    assert found == [ClassUse("2026-10-06", "ultra", 4.0, 2)]
+
+
+def test_what_today_still_grants() -> None:
+    rows = [{"rule_code": "daily_active", "daily_cap": 200, "today_earned_amount": None}, {}]
+    (rule,) = read(earnings(HUB), {"data": {"rules": rows}})
+    assert rule == EarnRule("daily_active", 200, 0)
+    assert rule.unfetched == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b'{"data": 5}', b"<html>", b'{"data": {"rates": 1}}']
+)
+def test_books_that_cannot_be_read_are_a_failure_and_no_error(body: bytes) -> None:
+    for asked in (rates(HUB), spent(HUB), earnings(HUB)):
+        assert isinstance(read(asked, body), Failure)

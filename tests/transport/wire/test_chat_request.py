@@ -22,6 +22,7 @@ from modelscope_transport import (
     VideoPart,
 )
 from modelscope_transport._wire.chat_request import EncodedChat, encode
+from modelscope_transport._wire.checks import check_model
 from modelscope_transport.catalogue.models import ModelProfile
 
 MODEL = "some/model"
@@ -163,7 +164,7 @@ def test_thoughts_are_sent_back_only_when_given() -> None:
 
 
 def test_parts_that_are_all_text_are_sent_as_one() -> None:
-    assert message("user", (TextPart("a"), TextPart("b")))["content"] == "ab"
+    assert message("user", (TextPart("a"), TextPart("b")))["content"] == "a\nb"
     assert message("user", ())["content"] == ""
 
 
@@ -431,12 +432,23 @@ def test_several_answers_cannot_be_streamed(known: ModelProfile) -> None:
 @pytest.mark.parametrize("model", ["", "Qwen3-8B", "/x", "x/", "a b/c", "a/b\n", "a/\u2028"])
 def test_what_is_no_model_id(model: str) -> None:
     with pytest.raises(ModelNotServedError, match="is no model ID"):
-        encoded(model=model)
+        check_model(model)
+
+
+@pytest.mark.parametrize("model", ["qwen3", "qwen3:8b", "/x", "a/b/c"])
+def test_an_id_of_another_service_needs_no_owner(model: str) -> None:
+    check_model(model, plain=True)
+
+
+@pytest.mark.parametrize("model", ["", "a b", "a/b\n", "a/\u2028"])
+def test_what_is_no_model_id_of_another_service_either(model: str) -> None:
+    with pytest.raises(ModelNotServedError, match="is no model ID"):
+        check_model(model, plain=True)
 
 
 def test_an_id_without_its_owner_is_told_what_is_like_it() -> None:
     with pytest.raises(ModelNotServedError, match="perhaps Qwen/Qwen3-8B"):
-        encoded(model="qwen3-8b")
+        check_model("qwen3-8b")
 
 
 def test_an_id_may_name_a_provider() -> None:

@@ -19,6 +19,7 @@ from modelscope_transport import (
     QuotaExceededError,
     RateLimitError,
 )
+from modelscope_transport._wire.carriers import prepare
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport._wire.failures import Verdict, judge
 from modelscope_transport._wire.outcomes import (
@@ -29,9 +30,10 @@ from modelscope_transport._wire.outcomes import (
     Reply,
     read_failure,
 )
+from modelscope_transport.calls.attempt import Terms
 from modelscope_transport.calls.policy import call_flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
-from modelscope_transport.catalogue.models import ProfileBook
+from modelscope_transport.catalogue.models import ProfileBook, profile_for
 from modelscope_transport.catalogue.tasks import TASKS
 from modelscope_transport.emulator import Reply as LocalReply
 from modelscope_transport.emulator.failures import FAILURES as LOCAL
@@ -60,11 +62,16 @@ EACH_ROW = pytest.mark.parametrize(
 
 WITHOUT_SAMPLE = {
     "stream_usage_refused": "texts of other servers of the same interface; none recorded here",
+    "reasoning_not_passed_back": "texts of DeepSeek's own service; none recorded here",
     "forbidden": "a 403 without telling words is on no record",
     "timed_out_there": "a 408 of this service is on no record",
     "moved": "a redirect of this service is on no record",
     "unreadable": "made by whatever stands between: proxies, captive portals",
     "no_connection": "no reply, so nothing to record",
+    "broken_connection": "no reply, so nothing to record",
+    "unknown_host": "no reply, so nothing to record",
+    "bad_certificate": "no reply, so nothing to record",
+    "forbidden_address": "a request that was never made",
     "timed_out": "no reply, so nothing to record",
     "undocumented": "what the address of classic pipelines answers today is on no record",
     "image_not_there": "a reply of whoever keeps the images",
@@ -82,17 +89,30 @@ WITHOUT_SAMPLE = {
 }
 
 
+# Not in a reply, so there is no record of one to name.
+SEEN_HERE = (
+    "no_connection",
+    "broken_connection",
+    "unknown_host",
+    "bad_certificate",
+    "forbidden_address",
+    "timed_out",
+)
+
+
 def error_of(outcome: Outcome, *, model: str = MODEL, stream: bool = True) -> ModelScopeError:
     """The error that a call ends with when this is its only outcome."""
     flow = call_flow(
         TASKS["chat"],
         ChatRequest(model=model, messages=(Message("user", "1+1?"),)),
+        Terms(
+            deadline=60.0,
+            policy=RetryPolicy(max_retries=0),
+            book=ProfileBook(),
+            budget=RetryBudget(),
+            clock=lambda: 0.0,
+        ),
         stream=stream,
-        book=ProfileBook(),
-        policy=RetryPolicy(max_retries=0),
-        budget=RetryBudget(),
-        deadline=60.0,
-        clock=lambda: 0.0,
     )
     next(flow)
     with pytest.raises(ModelScopeError) as caught:
@@ -138,7 +158,7 @@ def test_each_row_has_a_sample_or_a_reason_for_none(row: Row) -> None:
 
 @EACH_ROW
 def test_each_row_names_its_source_and_its_date(row: Row) -> None:
-    if row.name in ("no_connection", "timed_out"):  # seen here, not in a reply
+    if row.name in SEEN_HERE:
         return
     assert row.source
     assert row.date
@@ -267,12 +287,20 @@ def test_every_refusal_of_the_local_service_is_understood(row: Any) -> None:
         b"Request limit exceeded.",
         b"<html>You have exceeded today's quota for model x</html>",
         b'["rate limit you"]',
-        b'{"choices": [{"message": {"content": "insufficient balance \\ud800"}}]}',
     ],
 )
 def test_words_of_an_unreadable_success_are_the_answer_and_no_verdict(body: bytes) -> None:
     # Otherwise a cut answer that speaks of a spent balance would close the account for a day.
     assert error_of(Reply(200, {}, body)).reason == "unreadable"
+
+
+def test_half_a_character_does_not_make_an_answer_unreadable() -> None:
+    # Read as leniently as ``json.loads`` reads it.
+    said = b'"insufficient balance \\ud800"'
+    body = b'{"choices": [{"message": {"content": ' + said + b"}}]}"
+    request = ChatRequest(model=MODEL, messages=(Message("user", "1+1?"),))
+    answer = prepare(TASKS["chat"], request, profile_for(MODEL)).read(Reply(200, {}, body))
+    assert answer.text == "insufficient balance \ufffd"
 
 
 def test_words_of_an_unreadable_refusal_are_a_verdict() -> None:
@@ -569,16 +597,40 @@ def test_the_reset_does_not_hang_on_the_hosts_zone(
 @pytest.mark.parametrize(
     ("outcome", "kind", "charged"),
     [
-        (NoReply("connection", "", sent=False), Kind.AGAIN, False),
-        (NoReply("connection", "", sent=True), Kind.AGAIN, None),
-        (NoReply("timeout", "", sent=False), Kind.AGAIN, False),
+        (NoReply("connection", "", sent=False, repeatable=True), Kind.AGAIN, False),
+        # Reset before a byte of a reply, as a system does with what no program has read.
+        (NoReply("connection", "", sent=True, repeatable=True), Kind.AGAIN, None),
+        (NoReply("timeout", "", sent=False, repeatable=True), Kind.AGAIN, False),
+        (NoReply("unknown_host", "", sent=False, repeatable=True), Kind.AGAIN, False),
         # Sent and perhaps charged: asking again might pay twice.
+        (NoReply("connection", "", sent=True), Kind.FINAL, None),
         (NoReply("timeout", "", sent=True), Kind.FINAL, None),
+        # What trying again does not heal.
+        (NoReply("certificate", "", sent=False, repeatable=True), Kind.FINAL, False),
+        (NoReply("forbidden", "", sent=False), Kind.FINAL, False),
+        (NoReply("queue", "", sent=False), Kind.FINAL, False),
     ],
 )
 def test_silence(outcome: NoReply, kind: Kind, charged: bool | None) -> None:
     judged = judge(outcome, None, model=MODEL)
     assert (judged.kind, judged.charged) == (kind, charged)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (NoReply("connection", "", sent=False), "no_connection"),
+        (NoReply("connection", "", sent=True), "broken_connection"),
+        (NoReply("connection", "", sent=True, repeatable=True), "broken_connection"),
+        (NoReply("timeout", "", sent=True), "timed_out"),
+        (NoReply("certificate", "", sent=False), "bad_certificate"),
+        (NoReply("unknown_host", "", sent=False), "unknown_host"),
+        (NoReply("forbidden", "", sent=False), "forbidden_address"),
+        (NoReply("queue", "", sent=False), "no_place"),
+    ],
+)
+def test_each_silence_has_a_row_of_its_own(outcome: NoReply, reason: str) -> None:
+    assert error_of(outcome).reason == reason
 
 
 def test_a_good_reply_is_charged_and_tells_its_limits() -> None:

@@ -127,6 +127,12 @@ OUTSIDE: list[dict[str, Any]] = [
     {"images": (HERE,) * 5},
     {"images": ("cat.png",)},
     {"images": ("file:///etc/passwd",)},
+    {"images": ("http://169.254.169.254/latest/meta-data",)},
+    {"images": ("https://169.254.169.254/latest/meta-data",)},
+    {"images": ("https://user:open-sesame@example.com/cat.png",)},
+    {"images": ("https://example.com/cat.png\r\nx-evil: 1",)},
+    {"images": ("data:image/png;base64,aGVs\r\nbG8=",)},
+    {"images": (7,)},
     {"images": ("data:text/plain;base64,aGVsbG8=",)},
     {"model": "Qwen/Qwen-Image", "images": (HERE,)},
     {"model": "Tongyi-MAI/Z-Image-Turbo", "images": (HERE,)},
@@ -136,7 +142,6 @@ OUTSIDE: list[dict[str, Any]] = [
     {"loras": {f"a/lora-{n}": 1 / 7 for n in range(7)}},
     {"loras": {"a/one": 0.6, "b/two": 0.6}},
     {"loras": {"no-owner": 1.0}},
-    {"model": "no-owner"},
 ]
 
 
@@ -156,6 +161,7 @@ def test_what_is_outside_of_its_range_is_refused_in_a_sentence_or_two(case: dict
     assert said.endswith(".")
     assert len(said) < 400
     assert "\n" not in said
+    assert "sesame" not in said
 
 
 @given(
@@ -234,28 +240,8 @@ def body(**fields: Any) -> Reply:
     return Reply(200, {}, json.dumps(fields).encode())
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://elsewhere.example/x.png",
-        "ftp://example.com/x.png",
-        "file:///etc/passwd",
-        "//example.com/x.png",
-        "https://",
-        "https://a..b/x.png",
-        "https://.example/x.png",
-        f"https://{'a' * 64}.example/x.png",
-        "https://example.com:many/x.png",
-        "https://example.com:99999/x.png",
-    ],
-)
-def test_an_image_is_fetched_over_https_only(url: str) -> None:
-    value = images.look("id").read(body(task_status="SUCCEED", output_images=[url]))
-    assert isinstance(value, Failure)
-    assert value.unreadable
-
-
-def test_an_image_on_this_machine_may_be_fetched_plainly() -> None:
+def test_an_address_is_read_as_it_stands() -> None:
+    # Whether it may be fetched is for the one policy of destinations.
     url = "http://127.0.0.1:8000/x.png"
     assert images.look("id").read(body(task_status="SUCCEED", output_images=[url])) == Done((url,))
 

@@ -1,0 +1,56 @@
+"""What the tools share: their error, and how they say how far a call is.
+
+What the calling model can put right goes back to it as the tool's answer; everything else, a spent
+allowance above all, is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForToolRun,
+    CallbackManagerForToolRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
+from langchain_core.tools import ToolException
+
+from .errors import ModelScopeInvalidRequestError, native_errors
+
+__all__ = ["ModelScopeToolError", "areport", "report", "tool_errors"]
+
+
+class ModelScopeToolError(ModelScopeInvalidRequestError, ToolException):
+    """A call of a tool that its caller can put right: a size, a wording that was refused.
+
+    The model that called gets to read it; with ``handle_tool_error=False`` it is raised.
+    """
+
+
+@contextmanager
+def tool_errors() -> Iterator[None]:
+    """Turn the transport's errors into LangChain's, and a wrong request into an answer."""
+    try:
+        with native_errors():
+            yield
+    except ModelScopeInvalidRequestError as error:
+        raise ModelScopeToolError(str(error), details=error.details) from error
+
+
+_PROGRESS = "modelscope_progress"
+
+
+def report(run: CallbackManagerForToolRun | None, state: str, model: str) -> None:
+    """Say how far a call is, to callbacks (``on_custom_event``) and to ``stream_events``."""
+    if run is not None:
+        said = {"state": state, "model": model}
+        dispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})
+
+
+async def areport(run: AsyncCallbackManagerForToolRun | None, state: str, model: str) -> None:
+    """As `report`."""
+    if run is not None:
+        said = {"state": state, "model": model}
+        await adispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})

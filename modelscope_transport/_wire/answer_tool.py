@@ -1,0 +1,68 @@
+"""An answer that comes as the call of a tool, where a model takes no form otherwise."""
+
+from __future__ import annotations
+
+from ..answers import ToolCallDelta
+from .tool_calls import ToolCallPieces
+
+__all__ = ["AnswerTool"]
+
+
+class AnswerTool:
+    """Takes the answer's text out of the tool call that it comes in.
+
+    Args:
+        name: name of the tool whose arguments are the text.
+
+    Attributes:
+        is_beside_others: whether the answer calls other tools too.
+    """
+
+    __slots__ = ("_name", "_others", "_own", "_undecided", "is_beside_others")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._own: list[int] = []  # calls of this tool; those after the first are passed over
+        self._others: list[int] = []
+        self._undecided: list[int] = []  # calls whose name may still become this tool's
+        self.is_beside_others = False
+
+    def sort(
+        self,
+        text: str,
+        pieces: tuple[ToolCallDelta, ...],
+        calls: ToolCallPieces,
+        *,
+        ended: bool,
+    ) -> tuple[str, tuple[ToolCallDelta, ...]]:
+        """The text where it is in the next pieces, and the pieces of other calls.
+
+        Args:
+            text: text beside the pieces.
+            pieces: what has just come.
+            calls: what has come of each call.
+            ended: whether no name can grow any more.
+        """
+        said: list[str] = []
+        others: list[ToolCallDelta] = []
+        for piece in pieces:
+            if piece.index in self._others:
+                others.append(piece)
+            elif piece.index not in self._own and piece.index not in self._undecided:
+                self._undecided.append(piece.index)
+            elif piece.index in self._own[:1] and piece.arguments:
+                said.append(piece.arguments)
+        for index in tuple(self._undecided):
+            call = calls.so_far(index)
+            name = call.name or ""
+            if name == self._name and (ended or call.arguments):
+                self._undecided.remove(index)
+                self._own.append(index)
+                if self._own == [index]:
+                    said.append(call.arguments)
+            elif ended or not self._name.startswith(name):
+                self._undecided.remove(index)
+                self._others.append(index)
+                others.append(call)
+        self.is_beside_others = bool(self._others)
+        return "".join(said) if said else text, tuple(others)

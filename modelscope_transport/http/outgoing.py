@@ -1,0 +1,57 @@
+"""What both kinds of engine take from a request: its head as it goes out, and its time limits."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+import httpx
+
+__all__ = ["Limits", "head_of", "limits_of"]
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_is_request = re.compile(
+    _TOKEN + rb" [!-~]++ HTTP/1\.1\r\n(?:" + _TOKEN + rb": [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
+).fullmatch
+
+
+class Limits(NamedTuple):
+    """How long an exchange may take; ``math.inf`` for no limit.
+
+    Attributes:
+        connect: seconds for looking up a name, connecting to one of its addresses, and TLS.
+        read: seconds in which no byte comes.
+        write: seconds in which no byte goes out.
+        deadline: the end of the whole exchange with its body, on ``time.monotonic()``.
+    """
+
+    connect: float
+    read: float
+    write: float
+    deadline: float
+
+
+def limits_of(request: httpx.Request) -> Limits:
+    """The limits in the extensions ``"timeout"``, as httpx has them, and ``"deadline"``."""
+    given = request.extensions.get("timeout") or {}
+    limits = (given.get("connect"), given.get("read"), given.get("write"))
+    found = (*limits, request.extensions.get("deadline"))
+    return Limits(*[math.inf if limit is None else limit for limit in found])
+
+
+def head_of(request: httpx.Request) -> bytes:
+    """The request line and the headers, exactly as they were given.
+
+    Raises:
+        httpx.LocalProtocolError: they would be read as something else.
+        httpx.UnsupportedProtocol: the address is none of HTTP.
+    """
+    if request.url.scheme not in ("http", "https") or not request.url.host:
+        raise httpx.UnsupportedProtocol("an address begins with http:// or https:// and a host")
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+    lines += [b"%s: %s" % field for field in request.headers.raw]
+    head = b"\r\n".join((*lines, b"", b""))
+    if head.count(b"\n") != len(lines) + 1 or not _is_request(head):
+        raise httpx.LocalProtocolError("the method, the path or a header is none of HTTP/1")
+    return head

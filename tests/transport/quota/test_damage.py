@@ -1,0 +1,158 @@
+"""A ledger that is damaged, empty, deleted or of another version; and how it is mended."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from modelscope_transport import ConfigurationError
+from modelscope_transport.quota import Ledger, Lot, Reservation, SQLiteLedger, open_ledger
+
+QWEN = "Qwen/Qwen3-8B"
+posix = pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POSIX")
+
+
+def spend(ledger: Ledger) -> None:
+    given = ledger.reserve("me", QWEN)
+    assert isinstance(given, Reservation)
+    ledger.settle(given, charged=True)
+
+
+def spoil(path: Path, name: str, value: object) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        rows = database.execute("SELECT page, cells FROM page").fetchall()
+        for page, cells in rows:
+            table = json.loads(cells)
+            if name.startswith(("calls", "magicubes")) == bool(page):
+                table[name] = value
+            database.execute(
+                "UPDATE page SET cells = ? WHERE page = ?", (json.dumps(table).encode(), page)
+            )
+
+
+DAMAGE = [
+    ("lots", "many"),
+    ("version", "x"),
+    (f"until {QWEN}", "never"),
+    (f"refusals {QWEN}", []),
+    (f"calls {QWEN}", "four"),
+    ("magicubes", None),
+    ("time", {}),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite3"
+
+
+@pytest.mark.parametrize(("name", "value"), DAMAGE)
+def test_a_damaged_cell_is_the_ledgers_error_and_can_be_mended(
+    name: str, value: object, path: Path
+) -> None:
+    ledger = SQLiteLedger(path)
+    ledger.grant("me", Lot(amount=3))
+    spend(ledger)
+    spoil(path, name, value)
+
+    for ask in (lambda: spend(SQLiteLedger(path)), lambda: SQLiteLedger(path).quotas("me")):
+        try:
+            ask()
+        except ConfigurationError as error:
+            assert error.reason == "ledger_unusable"  # noqa: PT017 - what is odd may go unseen
+            assert "ledger mend" in str(error)  # noqa: PT017
+    assert SQLiteLedger(path).mend() == [name]
+    spend(SQLiteLedger(path))
+    assert SQLiteLedger(path).quotas("me")
+
+
+def test_a_damaged_block_is_the_ledgers_error(path: Path) -> None:
+    spend(SQLiteLedger(path))
+    spoil(path, f"until {QWEN}", 9e9)
+    spoil(path, f"block {QWEN}", {"scope": 5})
+    with pytest.raises(ConfigurationError, match="damaged cell: block"):
+        spend(SQLiteLedger(path))
+
+
+def test_the_usual_ledger_goes_on_in_memory_when_a_cell_is_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport.quota.sqlite.default_path", lambda: path)
+    spend(SQLiteLedger(path))
+    spoil(path, f"until {QWEN}", "never")
+    usual = open_ledger.__wrapped__("auto")
+    assert usual is not None
+    with pytest.warns(RuntimeWarning, match="damaged cell"):
+        spend(usual)
+    spend(usual)
+
+
+def test_all_that_is_kept_can_be_exported(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    spend(ledger)
+    (pages,) = ledger.export().values()
+    assert any(cells.get("magicubes") == 10 for cells in pages.values())
+
+
+def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    spend(SQLiteLedger(path))
+    assert SQLiteLedger(path).history("me", 1)[0].calls == 1
+
+
+def test_an_older_layout_says_so(path: Path) -> None:
+    spend(SQLiteLedger(path))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 1")
+    with pytest.raises(ConfigurationError, match="an older version"):
+        spend(SQLiteLedger(path))
+
+
+def test_a_file_that_is_deleted_while_it_is_open_is_made_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport.quota.sqlite._LOOKS_EVERY", 0.0)
+    ledger = SQLiteLedger(path)
+    spend(ledger)
+    for file in path.parent.iterdir():
+        file.unlink()
+    spend(ledger)
+    assert SQLiteLedger(path).history("me", 1)[0].calls == 1
+
+
+@posix
+def test_every_folder_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        spend(SQLiteLedger(tmp_path / "one" / "two" / "ledger.sqlite3"))
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "one", tmp_path / "one" / "two"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@posix
+@pytest.mark.parametrize("target", ["no ledger", "a ledger"])
+def test_the_target_of_a_link_keeps_its_mode(target: str, tmp_path: Path) -> None:
+    there, link = tmp_path / "there", tmp_path / "link"
+    if target == "a ledger":
+        spend(SQLiteLedger(there))
+    else:
+        there.write_text("somebody's diary")
+    there.chmod(0o644)
+    link.symlink_to(there)
+    attempt: Callable[[], None] = lambda: spend(SQLiteLedger(link))  # noqa: E731
+    if target == "a ledger":
+        attempt()
+    else:
+        with pytest.raises(ConfigurationError):
+            attempt()
+    assert stat.S_IMODE(there.stat().st_mode) == 0o644

@@ -1,0 +1,109 @@
+"""The ledger in event loops: the same answers, and no thread for each call that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from modelscope_transport.quota import Budget, Ledger, QuotaBlock, RedisLedger, Reservation
+from tests.transport.quota.redis_server import RedisServer
+
+QWEN = "Qwen/Qwen3-8B"
+
+
+async def spend(ledger: Ledger, account: str, budget: Budget | None = None) -> bool:
+    given = await ledger.areserve(account, QWEN, budget=budget)
+    if isinstance(given, QuotaBlock):
+        return False
+    await ledger.asettle(given, charged=True)
+    return True
+
+
+async def test_parallel_calls_of_a_loop_never_exceed_a_budget(ledger: Ledger, account: str) -> None:
+    granted = await asyncio.gather(*(spend(ledger, account, Budget(calls=20)) for _ in range(60)))
+    assert sum(granted) == 20
+    assert await ledger.ablocked(account, QWEN) is None
+
+
+async def test_a_reservation_that_is_cancelled_is_given_back(ledger: Ledger, account: str) -> None:
+    await ledger.areserve(account, QWEN)
+    tasks = [asyncio.ensure_future(ledger.areserve(account, QWEN)) for _ in range(10)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    kept = sum(isinstance(one, Reservation) for one in done)
+    async with asyncio.timeout(20):
+        while ledger.history(account, 1)[0].calls != 1 + kept:  # noqa: ASYNC110 - no event says it
+            await asyncio.sleep(0.01)
+
+
+def test_each_loop_has_a_connection_of_its_own(redis_server: RedisServer, account: str) -> None:
+    ledger = RedisLedger(redis_server.url)
+    for _ in range(3):
+        assert asyncio.run(spend(ledger, account))
+    assert ledger.history(account, 1)[0].calls == 3
+
+
+@asynccontextmanager
+async def far_away(port: int, delay: float) -> AsyncIterator[int]:
+    """A way to a server that takes so many seconds there and as many back."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(65_536):
+            loop.call_later(delay, writer.write, data)
+
+    tasks, writers = set(), list[asyncio.StreamWriter]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        writers.extend((writer, back))
+        tasks.update((asyncio.ensure_future(pump(reader, back)),))
+        tasks.update((asyncio.ensure_future(pump(there, writer)),))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_server_far_away_holds_no_threads(redis_server: RedisServer, account: str) -> None:
+    """200 ms there and back, 100 calls at once."""
+    async with far_away(redis_server.port, 0.1) as port:
+        ledger = RedisLedger(f"redis://127.0.0.1:{port}/0", patience=20)
+        await spend(ledger, account)
+        before, begun = threading.active_count(), time.perf_counter()
+        given = await asyncio.gather(*(spend(ledger, account) for _ in range(100)))
+        took = time.perf_counter() - begun
+        assert sum(given) == 100
+        assert threading.active_count() <= before + 1
+        assert took < 100 * 0.2 / 4  # four threads would take this long
+        await ledger.aclose()
+        ledger.close()
+
+
+def test_patience_is_settable_and_named_when_it_ends(
+    redis_server: RedisServer, account: str
+) -> None:
+    from modelscope_transport import ConfigurationError
+
+    ledger = RedisLedger(f"{redis_server.url}?patience=0.2")
+    ledger.quotas(account)
+    begun = time.perf_counter()
+    with redis_server.frozen(), pytest.raises(ConfigurationError, match=r"within 0\.2 s"):
+        ledger.reserve(account, QWEN)
+    assert time.perf_counter() - begun < 10
+    with pytest.raises(ConfigurationError, match="patience"):
+        RedisLedger("redis://127.0.0.1:1/0?patience=soon")
