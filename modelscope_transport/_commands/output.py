@@ -33,6 +33,7 @@ __all__ = [
     "moment",
     "pick",
     "plain",
+    "say",
     "show",
     "spent_part",
     "tell_json",
@@ -167,6 +168,11 @@ def _list(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequ
 
 
 _WIDEST = 10_000
+
+
+def say(text: str) -> None:
+    """Print a sentence, at a terminal broken between words."""
+    terminal(sys.stdout).print(plain(text))
 
 
 def terminal(file: TextIO) -> Console:

@@ -19,6 +19,7 @@ from .output import (
     client_of,
     how_known,
     moment,
+    say,
     show,
     tell_json,
 )
@@ -82,10 +83,10 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     )
     show(_("Allowance of this token"), head, [_row(quota) for quota in quotas])
     for line in _remarks(quotas[0]):
-        print(line)
+        say(line)
     lapsing = quotas[0].lapsing
     if lapsing:
-        print(
+        say(
             _("{lapsing:g} Magicubes expire before that, if they are not spent.").format(
                 lapsing=lapsing
             )
