@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import webbrowser
+from pathlib import Path
 
 from ..client.sync import Client
 from ..language import translated as _
@@ -23,6 +25,7 @@ from .output import (
     show,
     tell_json,
 )
+from .quota_page import write_page
 
 __all__ = ["add_arguments", "run"]
 
@@ -43,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=5.0,
         help=_("show it again and again"),
     )
+    parser.add_argument(
+        "--html", metavar="FILE", help=_("write a page for a browser, in one file, instead")
+    )
+    parser.add_argument("--open", action="store_true", help=_("open that page in the browser"))
     add_connection(parser)
     add_json(parser)
 
@@ -52,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
     if arguments.refresh:
         client.balance()
+    if arguments.html is not None:
+        return _html(client, arguments)
     while True:
         quotas = _wanted(client, arguments.model)
         if arguments.json:
@@ -64,6 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
             time.sleep(max(0.1, arguments.watch))
         except KeyboardInterrupt:
             return 0
+
+
+def _html(client: Client, arguments: argparse.Namespace) -> int:
+    write_page(client, arguments.html, _remarks(client.quotas()[0]))
+    say(_("The page is in {path}.").format(path=arguments.html))
+    if arguments.open:
+        webbrowser.open(Path(arguments.html).resolve().as_uri())
+    return 0
 
 
 def _wanted(client: Client, model: str | None) -> tuple[Quota, ...]:
