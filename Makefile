@@ -116,6 +116,11 @@ test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real 
 	@echo "==> test-scale: pytest tests/scale"
 	@$(PYTEST) tests/scale --ignore-glob= --allow-hosts= --force-enable-socket
 
+.PHONY: test-installed
+test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
+	@echo "==> test-installed: pytest tests/installed"
+	@$(PYTEST) tests/installed -m registry
+
 # ------------------------------------------------------------------------------------------ showing
 
 .PHONY: docs

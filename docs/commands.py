@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from rich.cells import cell_len
+
 from modelscope_transport import ChatRequest, Client, EmbeddingRequest, Message, QuotaExceededError
-from modelscope_transport._commands.output import display_width
 from modelscope_transport.cli import main
 from modelscope_transport.emulator import LocalService
 
@@ -61,9 +62,7 @@ def commands(language: str = "en") -> str:
     told = told.replace(folder, "~/.local/state/modelscope-adapters")
     midnight, head = _MIDNIGHT[language], _RETURN[language]
     told = re.sub(r"\d\d-\d\d \d\d:\d\d UTC\+8 ?[(（][^)）]*[)）] *", f"{midnight}  ", told)
-    told = re.sub(
-        f"{head} +", head + " " * (display_width(midnight) - display_width(head) + 2), told
-    )
+    told = re.sub(f"{head} +", head + " " * (cell_len(midnight) - cell_len(head) + 2), told)
     for pattern, instead in _ALIKE:
         told = re.sub(pattern, instead, told)
     return f"```console\n{told}\n```"

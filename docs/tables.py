@@ -16,6 +16,7 @@ from llamaindex_modelscope import errors as llamaindex_errors
 from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport.catalogue.tasks import TASKS, Task
+from modelscope_transport.language import Language, speak, translated
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -66,19 +67,30 @@ def _name(row: Row) -> str:
     return "`, `".join(sorted(names))
 
 
-def kind_table() -> str:
+_HEADS = {
+    "en": "| task | LangChain | LlamaIndex | at the service |",
+    "zh": "| 任务 | LangChain | LlamaIndex | 服务情况 |",
+}
+_STATUS_ZH = {"served": "提供", "not offered": "不提供", "undocumented": "没有公开文档"}
+
+
+def kind_table(language: Language = "en") -> str:
     """The table of the kinds of work, in Markdown: tasks of one class stand together."""
     together: dict[tuple[str, str, str], list[Task]] = {}
     for row in TASKS.values():
         together.setdefault((row.langchain, row.llamaindex, row.status), []).append(row)
-    lines = ["| task | LangChain | LlamaIndex | at the service |", "|---|---|---|---|"]
+    lines = [_HEADS[language], "|---|---|---|---|"]
     for (langchain, llamaindex, status), rows in together.items():
         names = ", ".join(f"`{row.name}`" for row in rows)
-        served = f"{status} ({rows[0].checked})"
+        shown = status if language == "en" else _STATUS_ZH[status]
+        served = f"{shown} ({rows[0].checked})"
         if status == "not offered" and not rows[0].instead:
             lines.append(f"| {names} | – | – | {served} |")
             continue
-        served += f"; {rows[0].instead}" if status == "not offered" else ""
+        if status == "not offered":
+            speak(language)
+            served += f"; {translated(rows[0].instead)}"
+            speak(None)
         lines.append(f"| {names} | `{langchain}` | `{llamaindex}` | {served} |")
     return "\n".join(lines)
 
@@ -117,6 +129,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "failures": failure_table,
     "failures zh": failure_table_zh,
     "tasks": kind_table,
+    "tasks zh": functools.partial(kind_table, "zh"),
     "every task": task_table,
     **{
         name: functools.partial(moving.argument_table, rows)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from modelscope_transport.errors import ConfigurationError, InvalidRequestError
+from modelscope_transport.language import translated as _
 from modelscope_transport.types import ChatRequest
 
 from ._argument_table import CALL, Argument
@@ -54,7 +55,11 @@ def read_constructor(
         if now is None:
             raise ConfigurationError(_refusal(name, word, table, fields))
         if word != now and now in given and given[now] != value:
-            raise ConfigurationError(f"{word}= and {now}= are the same argument. Pass one of them.")
+            raise ConfigurationError(
+                _("{word}= and {now}= are the same argument. Pass one of them.").format(
+                    word=word, now=now
+                )
+            )
         known[now] = value
     return known
 
@@ -79,7 +84,9 @@ def read_call(given: Mapping[str, Any], place: str = "a call") -> Mapping[str, A
             raise InvalidRequestError(_refusal(where, word, CALL, _CALL_NAMES))
         if word != now and now in given:
             raise InvalidRequestError(
-                f"{word}= and {now}= are the same argument. Pass one of them."
+                _("{word}= and {now}= are the same argument. Pass one of them.").format(
+                    word=word, now=now
+                )
             )
         known[now] = value
     return known
@@ -93,13 +100,15 @@ def _now(word: str, table: Mapping[str, Argument]) -> str | None:
 def _refusal(place: str, word: str, table: Mapping[str, Argument], fields: Collection[str]) -> str:
     row = table.get(word)
     if row is not None:
-        return f"{place} takes no {word}=: {row.instead}."
+        return _("{place} takes no {word}=: {instead}.").format(
+            place=place, word=word, instead=row.instead
+        )
     shown = [name for name in (*fields, *table) if name not in ("must_call",)]
     near = difflib.get_close_matches(word, shown, n=1, cutoff=0.7)
     if near and near[0] in table and not table[near[0]].now:
         near = []
-    meant = f" Did you mean {near[0]}=?" if near else ""
-    return (
-        f"{place} takes no {word}=.{meant} A field of the request that has no argument here goes "
-        f"into extra_body={{{word!r}: …}}."
-    )
+    meant = _(" Did you mean {near}=?").format(near=near[0]) if near else ""
+    return _(
+        "{place} takes no {word}=.{meant} A field of the request that has no argument here goes "
+        "into extra_body={{{word!r}: …}}."
+    ).format(place=place, word=word, meant=meant)

@@ -24,6 +24,7 @@ from pydantic import (
 
 from modelscope_transport.client import OPTIONS, Client
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.language import translated as _
 from modelscope_transport.quota import Quota
 from modelscope_transport.secret import hide
 from modelscope_transport.settings import resolve_token
@@ -148,8 +149,10 @@ class Connection(BaseModel):
             if self.client is not None:
                 if own:
                     raise ConfigurationError(
-                        f"client= was passed together with {', '.join(own)}. A client has its "
-                        "own: pass these to it, or leave client= out."
+                        _(
+                            "client= was passed together with {own}. A client has its own: pass "
+                            "these to it, or leave client= out."
+                        ).format(own=", ".join(own))
                     )
                 self._own_client = self.client
             elif callable(self.api_key):
@@ -177,8 +180,10 @@ class Connection(BaseModel):
                 token.close()
             if not isinstance(token, str):
                 raise ConfigurationError(
-                    f"The function in api_key returned a {type(token).__name__}. It must return "
-                    "the token as text, at once."
+                    _(
+                        "The function in api_key returned a {name}. It must return the token as "
+                        "text, at once."
+                    ).format(name=type(token).__name__)
                 )
             if token != self._token:
                 self._own_client = self._new_client(resolve_token(token).reveal())

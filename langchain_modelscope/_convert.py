@@ -14,6 +14,7 @@ from langchain_core.tools import StructuredTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.language import translated as _
 from modelscope_transport.types import (
     ChatRequest,
     NamedTool,
@@ -70,8 +71,9 @@ def _tool(tool: Any) -> ToolSpec:
     function = described.get("function")
     if function is None:
         raise InvalidRequestError(
-            f"The tool {described.get('type')!r} is another provider's own. ModelScope calls "
-            "functions only."
+            _(
+                "The tool {get!r} is another provider's own. ModelScope calls functions only."
+            ).format(get=described.get("type"))
         )
     return ToolSpec(
         function["name"],
@@ -104,8 +106,10 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> ToolChoice | None:
     if choice == "auto" or choice == "none":
         return choice  # type: ignore[no-any-return]
     raise InvalidRequestError(
-        f"tool_choice {choice!r} is neither auto, none, any, required nor one of the tools: "
-        f"{', '.join(names) or 'there are none'}."
+        _(
+            "tool_choice {choice!r} is neither auto, none, any, required nor one of "
+            "the tools: {names}."
+        ).format(choice=choice, names=", ".join(names) or "there are none")
     )
 
 

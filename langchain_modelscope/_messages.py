@@ -21,6 +21,7 @@ from langchain_core.messages import (
 )
 
 from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.language import translated as _
 from modelscope_transport.types import (
     AudioPart,
     ImagePart,
@@ -108,8 +109,10 @@ def _turn_of_subclass(message: BaseMessage) -> Callable[[Any], Message]:
 
 def _no_place(message: BaseMessage, role: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"A {type(message).__name__} (role {role!r}) cannot be sent. Use system, user, assistant "
-        "and tool messages."
+        _(
+            "A {name} (role {role!r}) cannot be sent. Use system, user, assistant and "
+            "tool messages."
+        ).format(name=type(message).__name__, role=role)
     )
 
 
@@ -154,11 +157,13 @@ def _part(block: dict[str, Any], role: str) -> Part | None:
         return None  # thoughts, calls and what other providers' models leave behind
     if role == "tool":
         return TextPart(json.dumps(block, ensure_ascii=False, default=str))
-    remedy = "Extract its text and send that." if kind in ("file", "document") else ""
-    raise InvalidRequestError(
-        f"A content block of type {kind!r} cannot be sent to ModelScope, which takes text, "
-        f"images, video and audio. {remedy}".rstrip()
-    )
+    said = _(
+        "A content block of type {kind!r} cannot be sent to ModelScope, which takes text, "
+        "images, video and audio."
+    ).format(kind=kind)
+    if kind in ("file", "document"):
+        said += " " + _("Extract its text and send that.")
+    raise InvalidRequestError(said)
 
 
 def _text(block: dict[str, Any]) -> TextPart:
@@ -202,15 +207,19 @@ def _url(block: dict[str, Any], kind: str, mime_type: str) -> str:
     if data := block.get("base64"):
         return f"data:{block.get('mime_type') or mime_type};base64,{data}"
     raise InvalidRequestError(
-        f"A block of type {kind!r} has neither url nor base64. Ids of uploaded files mean nothing "
-        "to ModelScope: send the file itself."
+        _(
+            "A block of type {kind!r} has neither url nor base64. Ids of uploaded "
+            "files mean nothing to ModelScope: send the file itself."
+        ).format(kind=kind)
     )
 
 
 def _audio(block: dict[str, Any]) -> AudioPart:
     data = block.get("base64")
     if not data:
-        raise InvalidRequestError("An audio block needs base64: sound is sent whole, not by url.")
+        raise InvalidRequestError(
+            _("An audio block needs base64: sound is sent whole, not by url.")
+        )
     subtype = str(block.get("mime_type") or "audio/wav").rpartition("/")[2]
     return AudioPart(str(data), _FORMATS.get(subtype, subtype))
 

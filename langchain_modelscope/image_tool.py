@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, SkipValidation, WithJsonSchema, model_val
 
 from modelscope_transport.catalogue import TASKS, known_task
 from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.language import translated as _
 from modelscope_transport.media import media_url
 from modelscope_transport.task_types import Image, ImageRequest, ImageResult
 from modelscope_transport.types import ImagePart
@@ -166,7 +167,9 @@ def _address(image: Any) -> str:
     content = to_messages([HumanMessage(content=[image])])[0].content
     part = content[0] if isinstance(content, tuple) else None
     if not isinstance(part, ImagePart):
-        raise InvalidRequestError(f"A block of type {image.get('type')!r} is no image.")
+        raise InvalidRequestError(
+            _("A block of type {get!r} is no image.").format(get=image.get("type"))
+        )
     return part.url
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from modelscope_transport.language import translated as _
+
 from ._answers import PROVIDER
 from .errors import ModelScopeConfigurationError
 
@@ -31,8 +33,11 @@ def register() -> None:
             providers = importlib.import_module(module)._BUILTIN_PROVIDERS
         except (ImportError, AttributeError) as error:
             raise ModelScopeConfigurationError(
-                f"This LangChain keeps no table of providers in {module} ({error}). Construct "
-                f"langchain_modelscope.{name} yourself; it is accepted wherever a model is."
+                _(
+                    "This LangChain keeps no table of providers in {module} ({error}). "
+                    "Construct langchain_modelscope.{name} yourself; it is accepted wherever "
+                    "a model is."
+                ).format(module=module, error=error, name=name)
             ) from error
         providers[PROVIDER] = (__package__, name, _construct)
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from modelscope_transport.answers import ChatChoice, ChatResult
 from modelscope_transport.client.rerank_prompt import check_ranking, read_ranking, to_chat
+from modelscope_transport.language import translated as _
 from modelscope_transport.task_types import Rank, RerankRequest, RerankResult
 
 from ._connection import Connection
@@ -133,8 +134,10 @@ def _read(request: RerankRequest, answer: BaseMessage) -> RerankResult:
 def _in_order(documents: Sequence[Document], result: RerankResult) -> list[Document]:
     if not result.ordered:
         warnings.warn(
-            "The model's answer gave no order: the documents stay in theirs. A stronger model, or "
-            "fewer documents at once (max_documents), may help.",
+            _(
+                "The model's answer gave no order: the documents stay in theirs. A stronger "
+                "model, or fewer documents at once (max_documents), may help."
+            ),
             stacklevel=3,
         )
     return [_scored(documents[rank.index], rank.score) for rank in result.ranks]

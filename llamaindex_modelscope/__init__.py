@@ -101,7 +101,9 @@ _LATE = {
 
 
 def __getattr__(name: str) -> typing.Any:
-    """Import a class of a task beyond chat and embeddings."""
+    """Import a class of a task beyond chat and embeddings; or look the version up."""
+    if name == "__version__":
+        return importlib.import_module("modelscope_transport").__version__
     room = _LATE.get(name)
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

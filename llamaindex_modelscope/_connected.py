@@ -17,6 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.language import translated as _
 from modelscope_transport.quota import Quota
 from modelscope_transport.secret import Secret, hide
 
@@ -126,8 +127,10 @@ class ConnectedComponent(BaseComponent):
     def _check_changeable(cls, name: str) -> None:
         if name in _FIXED:
             raise ModelScopeConfigurationError(
-                f"{name} is fixed at construction, since connections and the account's ledger "
-                f"depend on it. Make another object: {cls.__name__}(…, {name}=…)."
+                _(
+                    "{name} is fixed at construction, since connections and the account's "
+                    "ledger depend on it. Make another object: {name2}(…, {name}=…)."
+                ).format(name=name, name2=cls.__name__)
             )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -178,8 +181,10 @@ def client_for(
         return Client(api_key, **settings)
     if not isinstance(client, Client):
         raise ConfigurationError(
-            f"client is a {type(client).__name__}; it must be a modelscope_transport.Client, "
-            "which serves sync and async calls alike."
+            _(
+                "client is a {name}; it must be a modelscope_transport.Client, which "
+                "serves sync and async calls alike."
+            ).format(name=type(client).__name__)
         )
     settings.pop("timeout", None)  # a deadline can be set for each call
     if settings.get("base_url") == client.base_url:
@@ -188,8 +193,10 @@ def client_for(
     beside += ["async_http_client"] if async_http_client is not None else []
     if beside:
         raise ConfigurationError(
-            f"A client brings its own {', '.join(beside)}: pass it to modelscope_transport.Client, "
-            "or leave client out."
+            _(
+                "A client brings its own {beside}: pass it to "
+                "modelscope_transport.Client, or leave client out."
+            ).format(beside=", ".join(beside))
         )
     return client
 
@@ -215,7 +222,11 @@ def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> 
     fields = settle(arguments, known, owner.ARGUMENTS, owner=owner.__name__, hint=hint)
     fields.pop("class_name", None)
     if not fields.get(owner.MODEL):
-        raise ConfigurationError(f"Name a model: {owner.__name__}({owner.MODEL}='owner/name').")
+        raise ConfigurationError(
+            _("Name a model: {name}({model}='owner/name').").format(
+                name=owner.__name__, model=owner.MODEL
+            )
+        )
     reach = {name: fields.pop(name, None) for name in _REACH}
     client = client_for(fields.pop("client", None), **reach)
     return fields | {
@@ -241,9 +252,9 @@ def _said(owner: type[ConnectedComponent], error: ValidationError) -> str:
     """What pydantic refused, in one sentence; a value is shown only where it is a plain one."""
     said = []
     for one in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in one["loc"]) or "the arguments"
+        where = ".".join(str(part) for part in one["loc"]) or _("the arguments")
         value = one.get("input")
         plain = isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_SHOWN
-        shown = f" (it is {value!r})" if plain else ""
+        shown = _(" (it is {value!r})").format(value=value) if plain else ""
         said.append(f"{where}: {one['msg']}{shown}")
-    return f"{owner.__name__} cannot be made: {'; '.join(said)}."
+    return _("{name} cannot be made: {said}.").format(name=owner.__name__, said="; ".join(said))

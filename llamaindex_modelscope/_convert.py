@@ -31,6 +31,7 @@ from llama_index.core.base.llms.types import (
 from pydantic_core import to_json
 
 from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.language import translated as _
 from modelscope_transport.types import (
     AudioPart,
     ImagePart,
@@ -158,8 +159,11 @@ def calls_beside(kwargs: Mapping[str, Any]) -> Iterable[ToolCall]:
 def _call(name: str, arguments: Any, call_id: str | None) -> ToolCall:
     if not name:
         raise InvalidRequestError(
-            "A message's additional_kwargs hold a tool call without a name. Write it as a "
-            "ToolCallBlock, or as an OpenAI dictionary with a function and its name."
+            _(
+                "A message's additional_kwargs hold a tool call without a name. Write it "
+                "as a ToolCallBlock, or as an OpenAI dictionary with a function and its "
+                "name."
+            )
         )
     return ToolCall(
         _id_by_name(name) if call_id is None else call_id,
@@ -203,7 +207,9 @@ def _parts(block: object) -> Iterable[Part]:
             return  # the service has nothing that could be told where to cache
         case _:
             raise InvalidRequestError(
-                f"A {type(block).__name__} cannot be sent. Pass its text or its image."
+                _("A {name} cannot be sent. Pass its text or its image.").format(
+                    name=type(block).__name__
+                )
             )
 
 
@@ -234,7 +240,9 @@ def _read(block: object, resolve: Callable[..., IOBase]) -> bytes:
         file.seek(0)
     except (OSError, ValueError) as error:
         raise InvalidRequestError(
-            f"The {type(block).__name__} cannot be read: {error}. Nothing was sent."
+            _("The {name} cannot be read: {error}. Nothing was sent.").format(
+                name=type(block).__name__, error=error
+            )
         ) from error
     return content
 
@@ -247,8 +255,12 @@ def _document(block: DocumentBlock) -> str:
         text = "\0"
     if "\0" in text:
         raise InvalidRequestError(
-            f"The document {block.title!r} ({block.document_mimetype or 'of no known type'}) is no "
-            "text, and the service takes no other documents. Extract its text, or send its pages "
-            "as images to a model that sees."
+            _(
+                "The document {title!r} ({document_mimetype}) is no text, and the service "
+                "takes no other documents. Extract its text, or send its pages as images "
+                "to a model that sees."
+            ).format(
+                title=block.title, document_mimetype=block.document_mimetype or "of no known type"
+            )
         )
     return f'<document title="{block.title}">\n{text}\n</document>'

@@ -13,6 +13,7 @@ from llama_index.core.tools.types import BaseTool, ToolMetadata
 from pydantic import BaseModel
 
 from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.language import translated as _
 from modelscope_transport.types import (
     ChatRequest,
     Message,
@@ -53,7 +54,9 @@ def chat_request(
                 value = read(value)
             except (TypeError, ValueError) as error:
                 raise InvalidRequestError(
-                    f"The option {name} cannot be read from a {type(value).__name__}: {error}."
+                    _("The option {name} cannot be read from a {name2}: {error}.").format(
+                        name=name, name2=type(value).__name__, error=error
+                    )
                 ) from error
         (known if name in _FIELDS else body)[name] = value
     body.update(known.pop("extra_body", {}))
@@ -87,8 +90,10 @@ def _tool(tool: Any) -> ToolSpec:
     function = tool.get("function") if isinstance(tool, Mapping) else None
     if not isinstance(function, Mapping) or not function.get("name"):
         raise InvalidRequestError(
-            f"tools holds {type(tool).__name__!r} where a LlamaIndex tool or an OpenAI tool "
-            "dictionary with a function and its name is needed."
+            _(
+                "tools holds {name!r} where a LlamaIndex tool or an OpenAI tool "
+                "dictionary with a function and its name is needed."
+            ).format(name=type(tool).__name__)
         )
     return ToolSpec(
         name=function["name"],
@@ -117,8 +122,11 @@ def _tool_choice(choice: Any) -> ToolChoice:
         return _CHOICES[choice]
     if not isinstance(named, str) or not named:
         raise InvalidRequestError(
-            f"tool_choice is {choice!r}; it must be 'auto', 'none', 'required', 'any', the name of "
-            "a tool, or a dictionary with one of them as OpenAI or Anthropic write it."
+            _(
+                "tool_choice is {choice!r}; it must be 'auto', 'none', 'required', 'any', "
+                "the name of a tool, or a dictionary with one of them as OpenAI or "
+                "Anthropic write it."
+            ).format(choice=choice)
         )
     return NamedTool(sendable_name(named))
 
@@ -136,8 +144,10 @@ def _response_format(form: Any) -> ResponseFormat | None:
     given = form.get("json_schema") if kind == "json_schema" else None
     if not isinstance(given, Mapping) or not isinstance(given.get("schema"), Mapping):
         raise InvalidRequestError(
-            "response_format must be a pydantic class, or a dictionary of the type 'text', "
-            "'json_object' or 'json_schema' with its schema."
+            _(
+                "response_format must be a pydantic class, or a dictionary of the type "
+                "'text', 'json_object' or 'json_schema' with its schema."
+            )
         )
     return ResponseFormat(
         "json_schema",
@@ -218,8 +228,10 @@ def original_names(tools: Sequence[BaseTool]) -> dict[str, str]:
         own = tool.metadata.get_name()
         if names.setdefault(sendable_name(own), own) != own:
             raise InvalidRequestError(
-                f"The tools {names[sendable_name(own)]!r} and {own!r} have the same name once the "
-                "characters that a name cannot hold are replaced. Rename one."
+                _(
+                    "The tools {names!r} and {own!r} have the same name once the characters "
+                    "that a name cannot hold are replaced. Rename one."
+                ).format(names=names[sendable_name(own)], own=own)
             )
     return {sent: own for sent, own in names.items() if sent != own}
 

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import to_json
 
 from modelscope_transport.answer_text import read_answer
+from modelscope_transport.language import translated as _
 
 from ._options import json_schema_format
 from ._tool_calls import read_arguments
@@ -192,7 +193,9 @@ class Program(BasePydanticProgram[Any]):
             return self._accept(json.loads(raw, strict=False))
         except ValueError as error:
             raise ModelScopeOutputParserError(
-                f"The answer makes no {self._output_cls.__name__}: {_why(error)}. It was: {raw!r}",
+                _("The answer makes no {name}: {error}. It was: {raw!r}").format(
+                    name=self._output_cls.__name__, error=_why(error), raw=raw
+                ),
                 raw_answer=raw,
             ) from error
 

@@ -21,6 +21,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, Field
 
 from modelscope_transport.catalogue import ModelProfile
+from modelscope_transport.language import translated as _
 
 from ._program import Program, StructuredOutputMode
 from ._tool_calls import ToolCallingLLM
@@ -130,8 +131,10 @@ class StructuredOutputLLM(ToolCallingLLM):
     ) -> Program:
         if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
             raise ModelScopeInvalidRequestError(
-                f"Pass a pydantic class, and not {output_cls!r}. For a list or a number, "
-                "pydantic.RootModel makes one: RootModel[list[int]]."
+                _(
+                    "Pass a pydantic class, and not {output_cls!r}. For a list or a number, "
+                    "pydantic.RootModel makes one: RootModel[list[int]]."
+                ).format(output_cls=output_cls)
             )
         return Program(self, output_cls, prompt, self.structured_output)
 

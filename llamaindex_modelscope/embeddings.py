@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 from modelscope_transport.catalogue import profile_for
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
+from modelscope_transport.language import translated as _
 from modelscope_transport.secret import Secret
 from modelscope_transport.types import EmbeddingRequest
 
@@ -167,9 +168,11 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         # vector that the same words have as a text.
         if self.embeddings_cache is not None and self.query_instruction != self.text_instruction:
             raise ModelScopeConfigurationError(
-                "embeddings_cache cannot be used with a query_instruction that differs from the "
-                "text_instruction: it keeps one vector for both. Leave one of them out, or cache "
-                "in an IngestionPipeline."
+                _(
+                    "embeddings_cache cannot be used with a query_instruction that differs "
+                    "from the text_instruction: it keeps one vector for both. Leave one of "
+                    "them out, or cache in an IngestionPipeline."
+                )
             )
         return self
 

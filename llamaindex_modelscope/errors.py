@@ -44,6 +44,7 @@ from modelscope_transport.errors import (
     UnexpectedReplyError,
     UnsupportedTaskError,
 )
+from modelscope_transport.language import translated as _
 
 from .pacing import ModelScopeRateLimiter
 
@@ -236,7 +237,9 @@ class native_errors:
                 raise native(str(error), details=error.details) from error
         elif isinstance(error, _MISREAD):
             raise ModelScopeError(
-                f"The call could not be carried out: {type(error).__name__}: {error}"
+                _("The call could not be carried out: {kind}: {error}").format(
+                    kind=type(error).__name__, error=error
+                )
             ) from error
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from llama_index.core.rate_limiter import BaseRateLimiter
 
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.language import translated as _
 
 __all__ = ["ModelScopeRateLimiter"]
 
@@ -46,7 +47,9 @@ class ModelScopeRateLimiter(BaseRateLimiter):
     ) -> None:
         if not requests_per_minute > 0:
             raise ConfigurationError(
-                f"requests_per_minute must be above 0, and is {requests_per_minute!r}."
+                _("requests_per_minute must be above 0, and is {requests_per_minute!r}.").format(
+                    requests_per_minute=requests_per_minute
+                )
             )
         self.requests_per_minute = requests_per_minute
         self._clock, self._sleep, self._async_sleep = clock, sleep, async_sleep

@@ -14,6 +14,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field, SecretStr
 
 from modelscope_transport.client import Client
+from modelscope_transport.language import translated as _
 from modelscope_transport.secret import Secret
 from modelscope_transport.task_types import RerankRequest, RerankResult
 
@@ -204,8 +205,10 @@ class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         if not result.ordered:
             warnings.warn(
-                "The model's answer gave no order: the nodes stay in theirs. A stronger model, or "
-                "fewer nodes at once (max_documents), may help.",
+                _(
+                    "The model's answer gave no order: the nodes stay in theirs. A stronger "
+                    "model, or fewer nodes at once (max_documents), may help."
+                ),
                 stacklevel=4,
             )
         # New objects: the caller's nodes keep the scores that their retriever gave them.

@@ -160,3 +160,12 @@ __all__ = [
     "profile_for",
     "read_results",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """The version, looked up when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import metadata
+
+    return metadata.version("modelscope-adapters")

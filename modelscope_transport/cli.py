@@ -8,54 +8,84 @@ command that was asked for is imported.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import metadata
 
 from .errors import ModelScopeError, QuotaExceededError, RateLimitError
-from .settings import resolve_language, speak
+from .language import speak
+from .language import translated as _
 
 __all__ = ["main"]
 
-# name: module, what it does, in English and Chinese
+
+def _N(sentence: str) -> str:
+    """Mark a sentence for the catalogue that is translated later."""
+    return sentence
+
+
+# name: module, what it does
 COMMANDS = {
-    "quota": ("_commands.quota", "show what is left of the allowance", "查看剩余额度"),
-    "plan": ("_commands.plan", "tell whether a job fits into today", "估算任务今天能否完成"),
-    "batch": ("_commands.batch", "ask many questions, over days", "批量提问，可跨多天"),
-    "models": ("_commands.models", "list models, or show one", "列出模型或查看一个模型"),
-    "doctor": ("_commands.doctor", "look for what is wrong, without a paid call", "免费自检"),
-    "ledger": ("_commands.ledger", "say where the ledger is, or begin it anew", "账本位置与重置"),
-    "serve": ("emulator.serving", "serve the protocol on this machine", "在本机提供同协议的服务"),
+    "login": ("_commands.login", _N("store your access token")),
+    "logout": ("_commands.logout", _N("remove the stored token")),
+    "ask": ("_commands.ask", _N("ask a model one question")),
+    "chat": ("_commands.chat", _N("talk with a model")),
+    "quota": ("_commands.quota", _N("show what is left of the allowance")),
+    "plan": ("_commands.plan", _N("tell whether a job fits into today")),
+    "batch": ("_commands.batch", _N("ask many questions, over days")),
+    "models": ("_commands.models", _N("list models, or show one")),
+    "doctor": ("_commands.doctor", _N("look for what is wrong, without a paid call")),
+    "ledger": ("_commands.ledger", _N("say where the ledger is, or begin it anew")),
+    "serve": ("emulator.serving", _N("serve the protocol on this machine")),
 }
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    chinese = resolve_language() == "zh"
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--lang", choices=("zh", "en"), help="语言 / language")
     parser = argparse.ArgumentParser(
         "modelscope-adapters",
         parents=[shared],
-        description="命令行中的 ModelScope API-Inference。"
-        if chinese
-        else "ModelScope API-Inference, seen from the command line.",
+        description=_("ModelScope API-Inference, seen from the command line."),
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (module, english, chinese_text) in COMMANDS.items():
-        says = chinese_text if chinese else english
-        described = says + "。" if chinese else says.capitalize() + "."
+    version = f"modelscope-adapters {metadata.version('modelscope-adapters')}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar=_("COMMAND"), required=True)
+    for name, (module, sentence) in COMMANDS.items():
+        says = _(sentence)
+        described = says[0].upper() + says[1:] + _(".")
         command = commands.add_parser(name, help=says, description=described, parents=[shared])
         if name in words:
             room = importlib.import_module(f".{module}", __package__)
+            if name == "serve":
+                importlib.import_module(".emulator.language", __package__).speak(_)
             room.add_arguments(command)
             command.set_defaults(run=room.run)
     return parser
 
 
+@contextlib.contextmanager
+def _argparse_translated() -> Iterator[None]:
+    """Let argparse's own words ("usage:", "invalid choice") come from the catalogue too.
+
+    It takes them from the default domain of ``gettext``, which looks for a language in the
+    environment alone.
+    """
+    names = {"_": _, "ngettext": lambda one, many, number: _(one if number == 1 else many)}
+    before = {name: getattr(argparse, name) for name in names}
+    vars(argparse).update(names)
+    try:
+        yield
+    finally:
+        vars(argparse).update(before)
+
+
 def _without_language(words: Sequence[str]) -> list[str]:
-    """Heed ``--lang``, wherever it stands, before the parser is built: its help speaks it too."""
+    """Obey ``--lang``, wherever it stands, before the parser is built: its help is in it too."""
     before = argparse.ArgumentParser("modelscope-adapters", add_help=False)
     before.add_argument("--lang", choices=("zh", "en"))
     chosen, others = before.parse_known_args(words)
@@ -74,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     others = _without_language(words)
-    arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
+    with _argparse_translated():
+        arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
         code: int = arguments.run(arguments)
     except (QuotaExceededError, RateLimitError) as error:
@@ -83,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModelScopeError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever was reading, `head` for one, has read enough
+    except BrokenPipeError:  # the reader, `head` for one, has read enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the last flush
         return 0
     return code

@@ -11,6 +11,8 @@ import ipaddress
 import urllib.parse
 from collections.abc import Iterable
 
+from .language import translated as _
+
 __all__ = ["is_loopback", "is_public", "origin_of", "why_refused"]
 
 
@@ -55,23 +57,23 @@ def why_refused(url: str, base_url: str = "") -> str | None:
         The reason, without anything of the address that may be a password.
     """
     if not url.isprintable() or any(sign.isspace() for sign in url):
-        return "it holds a line break, a space or a control character"
+        return _("it holds a line break, a space or a control character")
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname or ""
-        _ = parts.port
+        parts.port  # noqa: B018 - reading it is the check
         host.encode("idna")
     except ValueError:
-        return "it is no web address"
+        return _("it is no web address")
     if not host:
-        return "it names no host"
+        return _("it names no host")
     if parts.username is not None or parts.password is not None:
-        return "it holds a user name or password"
+        return _("it holds a user name or password")
     if base_url and origin_of(url) == origin_of(base_url):
         return None
     if parts.scheme != "https":
-        return "it is not encrypted (https)"
-    return None if _may_be_public(host) else "it leads into this machine or a private network"
+        return _("it is not encrypted (https)")
+    return None if _may_be_public(host) else _("it leads into this machine or a private network")
 
 
 def _may_be_public(host: str) -> bool:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path, PurePath
 
 from .errors import InvalidRequestError
+from .language import translated as _
 
 __all__ = ["LARGEST_FILE", "MediaSource", "media_type_of", "media_url"]
 
@@ -61,27 +62,29 @@ def media_url(source: MediaSource, kind: str = "image") -> str:
     if isinstance(source, str):
         if not source.startswith(("http://", "https://", f"data:{kind}/")):
             raise InvalidRequestError(
-                f"{source[:80]!r} is no address of {_a(kind)}: it must begin with https:// or "
-                f"data:{kind}/. For a file pass pathlib.Path(…) or its bytes."
+                _(
+                    "{source!r} is no address of a file of type {kind}: it must begin with "
+                    "https:// or data:{kind}/. For a file pass pathlib.Path(…) or its bytes."
+                ).format(source=source[:80], kind=kind)
             )
         return source
     data = source if isinstance(source, bytes) else _read(source)
     if len(data) > LARGEST_FILE:
         raise InvalidRequestError(
-            f"The {kind} has {len(data):,} bytes; more than {LARGEST_FILE:,} are not sent. "
-            "Make it smaller, or pass its address."
+            _(
+                "The {kind} has {count:,} bytes; more than {largest_file:,} are not sent. "
+                "Make it smaller, or pass its address."
+            ).format(kind=kind, count=len(data), largest_file=LARGEST_FILE)
         )
     media_type = media_type_of(data)
     if media_type is None or not media_type.startswith(kind):
-        raise InvalidRequestError(
-            f"The bytes are not those of {_a(kind)}"
-            + (f" but of {media_type}." if media_type else ". Known are the usual formats.")
+        said = (
+            _("The bytes are not those of a file of type {kind}, but of {media_type}.")
+            if media_type
+            else _("The bytes are not those of a file of type {kind}, in any of the usual formats.")
         )
+        raise InvalidRequestError(said.format(kind=kind, media_type=media_type))
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "ai" else f"a {kind}"
 
 
 def _read(path: PurePath) -> bytes:
@@ -89,4 +92,8 @@ def _read(path: PurePath) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise InvalidRequestError(f"The file {path} cannot be read: {error.strerror}.") from None
+        raise InvalidRequestError(
+            _("The file {path} cannot be read: {strerror}.").format(
+                path=path, strerror=error.strerror
+            )
+        ) from None

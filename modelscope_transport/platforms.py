@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .errors import ConfigurationError
+from .language import translated as _
 from .secret import Secret, hide
 from .settings import resolve_base_url, resolve_key
 
@@ -43,11 +44,13 @@ class Platform:
         """Check what was given; the token is looked for at the first call."""
         api_key = hide(api_key)
         if not base_url.strip():
-            raise ConfigurationError("A platform needs its own base_url.")
+            raise ConfigurationError(_("A platform needs its own base_url."))
         if not models or max_calls < 1:
             raise ConfigurationError(
-                "A platform needs models (which of its own stands in for which here) and a cap: "
-                "max_calls a day, at least 1."
+                _(
+                    "A platform needs models (which of its own stands in for which here) and "
+                    "a cap: max_calls a day, at least 1."
+                )
             )
         self.base_url = resolve_base_url(base_url)
         self.models = dict(models)

@@ -1,7 +1,7 @@
 """Token, address, proxy: the argument first, then the environment.
 
-The only file that reads ``os.environ``. Whatever is wrong is said here in one sentence, before
-any request, and never with the token in it.
+The only file that reads ``os.environ``, but for the language in `language.py`. Whatever is wrong is
+said here in one sentence, before any request, and never with the token in it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import re
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import Literal
 
 from msgspec import Struct
 
 from .destinations import is_loopback
 from .errors import ConfigurationError
+from .language import LANGUAGE_VARIABLE, resolve_language, speak
+from .language import translated as _
 from .secret import Secret, hide
+from .token_file import stored_token
 
 __all__ = [
     "BASE_URL",
@@ -55,7 +57,6 @@ TOKEN_VARIABLES = (
 BASE_URL_VARIABLES = ("MODELSCOPE_API_BASE", "MODELSCOPE_BASE_URL")
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 LEDGER_VARIABLE = "MODELSCOPE_LEDGER"
-LANGUAGE_VARIABLE = "MODELSCOPE_LANG"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ def _first_set(names: tuple[str, ...]) -> str | None:
 
 
 def resolve_token(api_key: str | Secret | None = None) -> Secret:
-    """The token: ``api_key``, then the first set variable of `TOKEN_VARIABLES`.
+    """The token: ``api_key``, the first set variable of `TOKEN_VARIABLES`, then the stored one.
 
     White space around it is cut off. Its form is not checked further, since tokens of several
     forms exist (``ms-`` and a UUID; OAuth tokens of about 475 characters).
@@ -123,15 +124,21 @@ def resolve_token(api_key: str | Secret | None = None) -> Secret:
     secret = Secret(passed or _first_set(TOKEN_VARIABLES) or "")
     del passed
     if not secret.reveal():
+        secret = stored_token() or secret
+    if not secret.reveal():
         raise ConfigurationError(
-            "There is no ModelScope token. Create one at "
-            f"{TOKEN_PAGE} and pass api_key=… or set {TOKEN_VARIABLES[0]}."
+            _(
+                "There is no ModelScope token. Create one at {page}, then type "
+                "`modelscope-adapters login`, set {variable} or pass api_key=…."
+            ).format(page=TOKEN_PAGE, variable=TOKEN_VARIABLES[0])
         )
     # The value is not shown: h11 would print it whole in its own complaint.
     if not _TOKEN.fullmatch(secret.reveal()):
         raise ConfigurationError(
-            "The ModelScope token holds a space, a line break, a full-width or another character "
-            f"that no token has. Copy it again from {TOKEN_PAGE}."
+            _(
+                "The ModelScope token holds a space, a line break, a full-width or "
+                "another character that no token has. Copy it again from {token_page}."
+            ).format(token_page=TOKEN_PAGE)
         )
     return secret
 
@@ -153,8 +160,10 @@ def resolve_key(api_key: str | Secret | None, variable: str | None = None) -> Se
     del passed
     if not _TOKEN.fullmatch(secret.reveal()):
         raise ConfigurationError(
-            "The other platform's token is missing or holds a character that no token has. Pass "
-            f"api_key=… or set {variable or 'the environment variable that api_key_env names'}."
+            _(
+                "The other platform's token is missing or holds a character that no token "
+                "has. Pass api_key=… or set {variable}."
+            ).format(variable=variable or _("the environment variable that api_key_env names"))
         )
     return secret
 
@@ -162,24 +171,6 @@ def resolve_key(api_key: str | Secret | None, variable: str | None = None) -> Se
 def resolve_ledger(name: str = "auto") -> str:
     """The ledger's name: ``name``; for ``"auto"`` what the environment says, if it does."""
     return (_first_set((LEDGER_VARIABLE,)) or "auto") if name == "auto" else name
-
-
-_spoken: Literal["en", "zh"] | None = None
-
-
-def speak(language: Literal["en", "zh"] | None) -> None:
-    """Choose the language of messages for this process; ``None`` leaves it to the environment."""
-    global _spoken
-    _spoken = language
-
-
-def resolve_language() -> Literal["en", "zh"]:
-    """The language of messages: what was chosen, then ``MODELSCOPE_LANG``, then the locale."""
-    if _spoken is not None:
-        return _spoken
-    # The order of POSIX; a locale that names no language ("C", "POSIX") is English.
-    found = _first_set((LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")) or ""
-    return "zh" if found.lower().startswith("zh") else "en"
 
 
 def resolve_base_url(base_url: str | None = None) -> str:
@@ -197,22 +188,30 @@ def resolve_base_url(base_url: str | None = None) -> str:
         parts, host, port = urllib.parse.urlsplit(""), None, None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
-            f"The base URL {_shown(url)} holds a user name or password. Leave them out; "
-            "the token goes into api_key."
+            _(
+                "The base URL {url} holds a user name or password. Leave them out; the "
+                "token goes into api_key."
+            ).format(url=_shown(url))
         )
     if host and (parts.query or parts.fragment):
         raise ConfigurationError(
-            f"The base URL {_shown(url)} must end with its path, such as {BASE_URL}."
+            _("The base URL {url} must end with its path, such as {base_url}.").format(
+                url=_shown(url), base_url=BASE_URL
+            )
         )
     strays = {".", ".."} & set(parts.path.split("/"))
     if not host or len(host) > 253 or strays or not _ADDRESS.fullmatch(url):
         raise ConfigurationError(
-            f"The base URL {_shown(url)} is no web address. Use one such as {BASE_URL}."
+            _("The base URL {url} is no web address. Use one such as {base_url}.").format(
+                url=_shown(url), base_url=BASE_URL
+            )
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"The base URL {_shown(url)} would send the token unencrypted. Use https; "
-            "http is for this machine's own addresses (127.0.0.1, localhost) only."
+            _(
+                "The base URL {url} would send the token unencrypted. Use https; http is "
+                "for this machine's own addresses (127.0.0.1, localhost) only."
+            ).format(url=_shown(url))
         )
     del port  # reading it above was the check
     return url.rstrip("/")
@@ -249,7 +248,7 @@ def hub_url(base_url: str) -> str | None:
 def _shown(url: str) -> str:
     """An address fit for a message: without a password or a query, a look-alike as what it is."""
     if not any(sign in url for sign in "./:"):
-        return "that was given"  # a token in the wrong place, perhaps
+        return _("that was given")  # a token in the wrong place, perhaps
     head = re.split("[?#]", url)[0].rpartition("@")[2]
     return ascii(head if head == url else f"...{head}")
 

@@ -6,6 +6,7 @@ Laws of this file: as `modelscope_transport.types`: values only.
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,6 +99,10 @@ class Image(Struct, frozen=True):
         """The file as a ``data:`` address, or its own address where it was not fetched."""
         return self.url if self.data is None else f"data:{self.media_type};base64,{self.base64}"
 
+    def _repr_html_(self) -> str:
+        """The image itself, for notebooks."""
+        return f'<img src="{html.escape(self.data_url)}" style="max-width:100%" alt="">'
+
 
 class ImageResult(Struct, frozen=True):
     """The images of one task, at least one."""
@@ -110,6 +115,10 @@ class ImageResult(Struct, frozen=True):
     def image(self) -> Image:
         """The first image."""
         return self.images[0]
+
+    def _repr_html_(self) -> str:
+        """The images side by side, for notebooks."""
+        return "".join(image._repr_html_() for image in self.images)
 
 
 # --- classic pipelines ------------------------------------------------------------------------

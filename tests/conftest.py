@@ -34,6 +34,7 @@ os.environ["MODELSCOPE_LANG"] = "en"
 # What hubs said of models stays out of the tests, and what tests' hubs say out of the developer's.
 _cache = tempfile.TemporaryDirectory(prefix="modelscope-adapters-tests-")  # gone with the run
 os.environ["XDG_CACHE_HOME"] = _cache.name
+os.environ["XDG_CONFIG_HOME"] = _cache.name  # nor is a token that `login` stored ever read
 
 
 @pytest.fixture(autouse=True)

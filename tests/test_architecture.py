@@ -251,7 +251,7 @@ def test_wire_names_stay_in_the_wire_folder() -> None:
     assert not found
 
 
-def test_the_environment_is_read_in_one_place() -> None:
+def test_the_environment_is_read_in_two_places() -> None:
     words = {"environ", "environb", "getenv"}
     found = [
         f"{name_of(path)}:{getattr(node, 'lineno', '?')}"
@@ -260,7 +260,10 @@ def test_the_environment_is_read_in_one_place() -> None:
         if (isinstance(node, ast.Attribute) and node.attr in words)
         or (isinstance(node, ast.alias) and node.name in words)
     ]
-    assert {place.partition(":")[0] for place in found} == {"modelscope_transport/settings.py"}
+    assert {place.partition(":")[0] for place in found} == {
+        "modelscope_transport/settings.py",
+        "modelscope_transport/language.py",  # below all others, since each of them has sentences
+    }
 
 
 def test_a_file_holds_one_subject() -> None:

@@ -1,9 +1,10 @@
-"""``doctor``: what may be wrong here, found out without a paid call."""
+"""``doctor``: what may be wrong here: free checks first, a paid call only after a yes."""
 
 from __future__ import annotations
 
 import argparse
 import re
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from ..client.sync import Client
 from ..errors import AuthenticationError, ConfigurationError, ModelScopeError
+from ..language import translated as _
 from ..quota import describe_ledger
 from ..settings import (
     TOKEN_PAGE,
@@ -24,12 +26,15 @@ from ..settings import (
     resolve_token,
     token_variable,
 )
+from ..token_file import token_path
+from ..types import ChatRequest, Message
 from .output import (
     add_connection,
     add_json,
     amount,
     client_of,
-    pick,
+    plain,
+    spent_part,
     tell_json,
 )
 
@@ -55,23 +60,26 @@ class Finding(Struct, frozen=True):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
+    parser.add_argument(
+        "--model", metavar="ID", help=_("look at this model too, and offer to call it (paid)")
+    )
+    parser.add_argument("--yes", action="store_true", help=_("make the paid call without asking"))
     add_connection(parser)
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything; 1 when something is wrong."""
-    findings = [finding for look in _LOOKS for finding in _looked(look, arguments)]
+    marks = {"ok": _("ok"), "look": _("look"), "wrong": _("wrong")}
+    findings = []
+    for look in _LOOKS if arguments.model is None else (*_LOOKS, _model, _call):
+        for finding in _looked(look, arguments):
+            findings.append(finding)
+            if not arguments.json:  # at once: the next look may take a while
+                line = f"{marks[finding.state]:6}{finding.what}: {finding.said}"
+                print(plain(line), flush=True)
     if arguments.json:
         tell_json(findings)
-    else:
-        marks = {
-            "ok": pick("ok", "正常"),
-            "look": pick("look", "注意"),
-            "wrong": pick("wrong", "错误"),
-        }
-        for finding in findings:
-            print(f"{marks[finding.state]:6}{finding.what}: {finding.said}")
     return 1 if any(finding.state == "wrong" for finding in findings) else 0
 
 
@@ -82,29 +90,27 @@ def _looked(look: Look, arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         yield from look(arguments)
     except ModelScopeError as error:
-        yield Finding(look.__name__.strip("_"), "wrong", str(error))
+        yield Finding(_(look.__name__.strip("_")), "wrong", str(error))
 
 
 def _token(arguments: argparse.Namespace) -> Iterator[Finding]:
-    name = pick("token", "令牌")
+    name = _("token")
     token = resolve_token()
-    found = pick(f"found in {token_variable()}", f"取自 {token_variable()}")
+    found = _("found in {place}").format(place=token_variable() or token_path())
     if _TOKEN.fullmatch(token.reveal()):
         yield Finding(name, "ok", found)
     else:
-        odd = pick(
-            f"{found}, but not of a form on record (ms- and a UUID); compare it with {TOKEN_PAGE}",
-            f"{found}，但形式不常见（应为 ms- 加 UUID）；请与 {TOKEN_PAGE} 核对",
-        )
+        odd = _(
+            "{found}, but not of a form on record (ms- and a UUID); compare it with {token_page}"
+        ).format(found=found, token_page=TOKEN_PAGE)
         yield Finding(name, "look", odd)
 
 
 def _address(arguments: argparse.Namespace) -> Iterator[Finding]:
-    name, url = pick("address", "地址"), resolve_base_url(arguments.base_url)
+    name, url = _("address"), resolve_base_url(arguments.base_url)
     if hub_url(url) is None:
-        said = pick(
-            f"{url} is not ModelScope's: balance and prices cannot be asked for",
-            f"{url} 不是 ModelScope 的地址：无法查询余额和价格",
+        said = _("{url} is not ModelScope's: balance and prices cannot be asked for").format(
+            url=url
         )
         yield Finding(name, "look", said)
     else:
@@ -113,26 +119,26 @@ def _address(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 def _proxy(arguments: argparse.Namespace) -> Iterator[Finding]:
     proxy = resolve_proxy(resolve_base_url(arguments.base_url))
-    shown = pick("none", "无")
+    shown = _("none")
     if proxy is not None:
         shown = urllib.parse.urlsplit(proxy.reveal()).hostname or "?"
-    yield Finding(pick("proxy", "代理"), "ok", shown)
+    yield Finding(_("proxy"), "ok", shown)
 
 
 def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
     client = _any_client(arguments)
     models, date = client.served_at()
     yield Finding(
-        pick("service", "服务"),
+        _("service"),
         "ok",
-        pick(f"answers, and lists {len(models)} models", f"有应答，列出 {len(models)} 个模型"),
+        _("answers, and lists {count} models").format(count=len(models)),
     )
-    name = pick("clock", "时钟")
+    name = _("clock")
     if date is None:
-        yield Finding(name, "look", pick("the service tells no time", "服务没有告知时间"))
+        yield Finding(name, "look", _("the service tells no time"))
         return
     off = time.time() - date
-    said = pick(f"{off:+.0f} s beside the service's", f"与服务相差 {off:+.0f} 秒")
+    said = _("{off:+.0f} s beside the service's").format(off=off)
     yield Finding(name, "ok" if abs(off) <= _MOST_SECONDS_OFF else "wrong", said)
 
 
@@ -143,57 +149,51 @@ def _any_client(arguments: argparse.Namespace) -> Client:
         return Client("anonymous", base_url=arguments.base_url, ledger="off", timeout=30.0)
 
 
-def _balance(arguments: argparse.Namespace) -> Iterator[Finding]:
-    name = pick("account", "账号")
+def _account(arguments: argparse.Namespace) -> Iterator[Finding]:
+    name = _("account")
     try:
         balance = client_of(arguments).balance()
     except AuthenticationError as error:
         yield Finding(name, "wrong", str(error))
         return
     except ModelScopeError as error:
-        said = pick(
-            f"the balance cannot be had, which may mean nothing: {error}",
-            f"无法查询余额（不一定有问题）：{error}",
-        )
+        said = _("the balance cannot be had, which may mean nothing: {error}").format(error=error)
         yield Finding(name, "look", said)
         return
     cubes = amount(balance.available, "magicubes")
-    said = pick(
-        f"the token is good, {cubes} are left. Whether an Alibaba Cloud account is bound and "
-        "verified, only a paid call can tell",
-        f"令牌有效，剩余 {cubes}。是否已绑定并实名认证阿里云账号，只有付费调用才能得知",
-    )
+    said = _(
+        "the token is good, {cubes} are left. Whether an Alibaba Cloud account is "
+        "bound and verified, only a paid call can tell"
+    ).format(cubes=cubes)
     yield Finding(name, "ok", said)
 
 
 def _ledger(arguments: argparse.Namespace) -> Iterator[Finding]:
-    name, where = pick("ledger", "账本"), describe_ledger(resolve_ledger(arguments.ledger))
+    name, where = _("ledger"), describe_ledger(resolve_ledger(arguments.ledger))
     try:
         client = client_of(arguments)
         if client.ledger is None:
-            yield Finding(name, "look", pick("switched off", "已关闭"))
+            yield Finding(name, "look", _("switched off"))
             return
         quota = client.quotas()[0]
     except ConfigurationError as error:
         yield Finding(name, "wrong", str(error))
         return
     used = amount(quota.used, quota.unit)
-    said = pick(f"{where}, {used} used today", f"{where}，今日已用 {used}")
-    spent = pick("; the account is spent", "；账号额度已用完")
+    said = _("{where}, {used} used today").format(where=where, used=used)
+    spent = _("; the account is spent")
     yield Finding(name, "look" if quota.spent else "ok", said + (spent if quota.spent else ""))
 
 
 def _packages(arguments: argparse.Namespace) -> Iterator[Finding]:
-    name = pick("packages", "软件包")
+    name = _("packages")
     clashing = [package for package in _CLASHING if _version(package) is not None]
     for package in clashing:
-        said = pick(
-            f"{package} {_version(package)} brings files of the same name, "
-            f"{_CLASHING[package]}; one overwrites the other: pip uninstall {package}, then "
-            "install modelscope-adapters again",
-            f"{package} {_version(package)} 与本包同名（{_CLASHING[package]}），会互相覆盖："
-            f"请 pip uninstall {package} 后重新安装 modelscope-adapters",
-        )
+        said = _(
+            "{package} {package2} brings files of the same name, {clashing}; one "
+            "overwrites the other: pip uninstall {package}, then install "
+            "modelscope-adapters again"
+        ).format(package=package, package2=_version(package), clashing=_CLASHING[package])
         yield Finding(name, "wrong", said)
     if not clashing:
         there = ("modelscope-adapters", "langchain-core", "llama-index-core", "httpx", "redis")
@@ -208,4 +208,46 @@ def _version(package: str) -> str | None:
         return None
 
 
-_LOOKS: tuple[Look, ...] = (_token, _address, _proxy, _service, _balance, _ledger, _packages)
+def _model(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """What the service says of the model; free."""
+    status = _any_client(arguments).model_status(arguments.model)
+    name = _("model")
+    if status.served:
+        price = amount(status.magicubes, "magicubes")
+        said = _("{model} is served, a call costs {price}").format(model=status.id, price=price)
+        yield Finding(name, "ok", said)
+        return
+    said = _("{model} is not served: it was withdrawn, never served, or is spelt otherwise").format(
+        model=status.id
+    )
+    if status.near:
+        said += "; " + _("perhaps {near}").format(near=", ".join(status.near))
+    yield Finding(name, "wrong" if status.served is False else "look", said)
+
+
+def _call(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """One paid call, after a yes: the only proof that the account may call."""
+    name, client = _("call"), client_of(arguments)
+    price, left = spent_part(client, arguments.model)
+    question = _("Make one call to {model}? It costs {price}; {left} left. [y/N] ").format(
+        model=arguments.model, price=amount(price, "magicubes"), left=left or "?"
+    )
+    if not arguments.yes and not _agreed(question):
+        yield Finding(name, "look", _("not made; --yes makes it without asking"))
+        return
+    words = (Message("user", "Say hello in one word."),)
+    answer = client.chat(ChatRequest(model=arguments.model, messages=words, max_tokens=200))
+    heard = (answer.text or answer.reasoning).strip()[:60]
+    yield Finding(name, "ok", _("{model} answers: {heard}").format(model=answer.model, heard=heard))
+
+
+def _agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input(question).strip().lower() in ("y", "yes", "是")
+    except EOFError:
+        return False
+
+
+_LOOKS: tuple[Look, ...] = (_token, _address, _proxy, _service, _account, _ledger, _packages)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Collection
 
 from ..catalogue.cache import cache_path
 from ..catalogue.models import (
@@ -13,12 +15,13 @@ from ..catalogue.models import (
 )
 from ..client.sync import Client
 from ..jobs.refresh_models import refresh_models
+from ..language import translated as _
+from ..quota.allowance import price_in_tenths
 from .output import (
     add_connection,
     add_json,
     amount,
     anonymous,
-    pick,
     show,
     tell_json,
 )
@@ -32,21 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="[list | show ID | refresh]",
-        help=pick(
-            "list them (default), show one, or ask for all prices and tasks and keep them (free)",
-            "列出模型（默认）、查看一个，或查询并保存所有价格与任务（免费）",
+        help=_(
+            "list them (default), show one, or ask for all prices and tasks and keep them (free)"
         ),
     )
-    parser.add_argument("--task", metavar="TASK", help=pick("only of this task", "只看该任务"))
+    parser.add_argument("--task", metavar="TASK", help=_("only of this task"))
+    parser.add_argument(
+        "--search", metavar="WORD", help=_("only IDs that hold this word, in any case")
+    )
     parser.add_argument(
         "--listed",
         action="store_true",
-        help=pick("only what the service lists now", "只看服务当前列出的"),
+        help=_("only what the service lists now"),
     )
     parser.add_argument(
         "--refresh",
         action="store_true",
-        help=pick("ask for every price first (free, takes a while)", "先查询所有价格（免费）"),
+        help=_("ask for every price first (free, takes a while)"),
     )
     add_connection(parser)
     add_json(parser)
@@ -62,29 +67,27 @@ def run(arguments: argparse.Namespace) -> int:
         return _refresh(client, as_json=arguments.json)
     if words != ["list"]:
         said = "`models`, `models show ID`, `models refresh`"
-        print(pick(f"Say one of: {said}.", f"用法：{said}。"))
+        print(_("Say one of: {said}.").format(said=said))
         return 2
     if arguments.refresh:
         refresh_models(client)
     listed = client.models()
-    names = listed if arguments.listed else sorted({*listed, *known_models()})
+    names = listed if arguments.listed else {*listed, *known_models()}
     profiles = [profile_for(name) for name in names]
     if arguments.task:
         profiles = [profile for profile in profiles if profile.task == arguments.task]
+    if arguments.search:
+        wanted = arguments.search.lower()
+        profiles = [profile for profile in profiles if wanted in profile.id.lower()]
+    profiles.sort(key=lambda profile: _order(profile, listed))
     if arguments.json:
         tell_json([_facts(profile, profile.id in listed) for profile in profiles])
         return 0
-    head = ("ID", pick("task", "任务"), pick("price class", "价格档"), pick("window", "上下文"))
-    rows = [
-        (*_row(profile), pick("listed", "已列出") if profile.id in listed else "")
-        for profile in profiles
-    ]
+    head = ("ID", _("task"), _("Magicubes a call"), _("window"))
+    rows = [(*_row(profile), _("listed") if profile.id in listed else "") for profile in profiles]
     show(
-        pick(
-            f"{len(rows)} models, {len(listed)} listed",
-            f"{len(rows)} 个模型，列出 {len(listed)} 个",
-        ),
-        (*head, pick("service", "服务")),
+        _("{count} models, {count2} listed").format(count=len(rows), count2=len(listed)),
+        (*head, _("service")),
         rows,
     )
     return 0
@@ -96,20 +99,32 @@ def _refresh(client: Client, *, as_json: bool) -> int:
         tell_json(found)
         return 0
     told = [
-        (pick("listed", "已列出"), len(found.listed)),
-        (pick("served", "提供服务"), len(found.served)),
-        (pick("gone", "已下线"), ", ".join(found.gone)),
-        (pick("new", "新模型"), ", ".join(f"{id} ({task})" for id, task in found.new.items())),
-        (pick("no answer", "无应答"), ", ".join(found.unanswered)),
+        (_("listed"), len(found.listed)),
+        (_("served"), len(found.served)),
+        (_("gone"), ", ".join(found.gone)),
+        (_("new"), ", ".join(f"{id} ({task})" for id, task in found.new.items())),
+        (_("no answer"), ", ".join(found.unanswered)),
     ]
     print("\n".join(f"{name}: {fact}" for name, fact in told if fact not in ("", 0)))
-    print(pick(f"Kept in {cache_path()}", f"已保存到 {cache_path()}"))
+    print(_("Kept in {cache_path}").format(cache_path=cache_path()))
     return 0
 
 
 def _row(profile: ModelProfile) -> tuple[str, ...]:
     window = f"{profile.context_window:,}" if profile.context_window else ""
-    return profile.id, profile.task, profile.tier or "?", window
+    return profile.id, profile.task, amount(_price(profile)), window
+
+
+def _price(profile: ModelProfile) -> float | None:
+    tenths = price_in_tenths(profile.tier)
+    return None if tenths is None else tenths / 10
+
+
+def _order(profile: ModelProfile, listed: Collection[str]) -> tuple[bool, str, float, str]:
+    """What is served comes first, then by task, then the cheaper."""
+    price = _price(profile)
+    dear = math.inf if price is None else price
+    return profile.id not in listed, profile.task, dear, profile.id
 
 
 def _facts(profile: ModelProfile, listed: bool) -> dict[str, object]:
@@ -117,6 +132,7 @@ def _facts(profile: ModelProfile, listed: bool) -> dict[str, object]:
         "id": profile.id,
         "task": profile.task,
         "tier": profile.tier,
+        "magicubes": _price(profile),
         "context_window": profile.context_window,
         "listed": listed,
         "checked": profile.checked,
@@ -135,33 +151,31 @@ def _show(client: Client, model: str, *, as_json: bool) -> int:
 
 def _served(status: ModelStatus) -> str:
     if status.served:
-        return pick("served", "提供服务")
+        return _("served")
     if status.withdrawn:
-        return pick("withdrawn: it was served once", "已下线")
+        return _("withdrawn: it was served once")
     if status.served is None:
-        return pick("unknown to the service", "服务不认识这个 ID")
-    return pick("not served", "不提供服务")
+        return _("unknown to the service")
+    return _("not served")
 
 
 def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
     facts = {
-        pick("price", "价格"): f"{amount(status.magicubes, 'magicubes')} ({status.tier})"
+        _("price"): f"{amount(status.magicubes, 'magicubes')} ({status.tier})"
         if status.magicubes is not None
         else None,
-        pick("task", "任务"): profile.task,
-        pick("context window", "上下文长度"): profile.context_window,
-        pick("longest answer", "最长回答"): profile.max_output_tokens,
-        pick("thinking", "思考"): profile.thinking,
-        pick("calls functions", "函数调用"): pick("yes", "是")
-        if profile.task == "chat" and profile.tool_calling
-        else None,
-        pick("takes", "输入"): ", ".join(profile.inputs or ()) or None,
-        pick("vector length", "向量维数"): profile.dimensions,
-        pick("other platforms", "其他平台"): ", ".join(status.providers) or None,
-        pick("perhaps", "也许是"): ", ".join(status.near) or None,
-        pick("known from", "来源"): profile.source and f"{profile.source} ({profile.checked})",
+        _("task"): profile.task,
+        _("context window"): profile.context_window,
+        _("longest answer"): profile.max_output_tokens,
+        _("thinking"): profile.thinking,
+        _("calls functions"): _("yes") if profile.task == "chat" and profile.tool_calling else None,
+        _("takes"): ", ".join(profile.inputs or ()) or None,
+        _("vector length"): profile.dimensions,
+        _("other platforms"): ", ".join(status.providers) or None,
+        _("perhaps"): ", ".join(status.near) or None,
+        _("known from"): profile.source and f"{profile.source} ({profile.checked})",
     }
-    yes = {True: pick("yes", "是"), False: None}
+    yes = {True: _("yes"), False: None}
     told = {
         name: yes.get(fact, fact) if isinstance(fact, bool) else fact
         for name, fact in facts.items()

@@ -1,21 +1,27 @@
-"""How the commands speak: two languages, tables for people, JSON for programs."""
+"""How the commands speak: tables for people, JSON for programs, nothing that steers a terminal."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
 from .._wire.wording import countdown
 from ..client.sync import Client
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..quota import UTC8, Quota
+from ..quota.allowance import price_in_tenths
 from ..settings import resolve_language
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = [
     "LATER",
@@ -26,8 +32,12 @@ __all__ = [
     "client_of",
     "moment",
     "pick",
+    "plain",
+    "say",
     "show",
+    "spent_part",
     "tell_json",
+    "terminal",
 ]
 
 LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
@@ -43,33 +53,33 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-url",
         metavar="URL",
-        help=pick("address of the service", "服务地址"),
+        help=_("address of the service"),
     )
     parser.add_argument(
         "--ledger",
         metavar="NAME",
         default="auto",
-        help=pick("memory, off, a file, redis://…", "memory、off、文件或 redis://…"),
+        help=_("memory, off, a file, redis://…"),
     )
     parser.add_argument(
         "--account",
         metavar="NAME",
-        help=pick("name of the account, where clients are given one", "客户端所用的账号名"),
+        help=_("name of the account, where clients are given one"),
     )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option for programs."""
-    parser.add_argument("--json", action="store_true", help=pick("print JSON", "输出 JSON"))
+    parser.add_argument("--json", action="store_true", help=_("print JSON"))
 
 
-def client_of(arguments: argparse.Namespace) -> Client:
+def client_of(arguments: argparse.Namespace, timeout: float = 30.0) -> Client:
     """The client that the options describe."""
     return Client(
         base_url=arguments.base_url,
         ledger=arguments.ledger,
         account=arguments.account,
-        timeout=30.0,
+        timeout=timeout,
     )
 
 
@@ -90,65 +100,109 @@ def amount(number: float | None, unit: str | None = None) -> str:
     """A number as people write it, with its unit; ``?`` where nobody knows."""
     if number is None:
         return "?"
-    names = {"magicubes": pick("Magicubes", "魔粒"), "calls": pick("calls", "次")}
+    names = {"magicubes": _("Magicubes"), "calls": _("calls")}
     return f"{number:g} {names[unit]}" if unit else f"{number:g}"
 
 
 def moment(when: dt.datetime) -> str:
     """A time: in UTC+8, here, and how long it is until then."""
-    left = countdown(when, resolve_language())
+    left = countdown(when)
     there, here = when.astimezone(UTC8), when.astimezone()
-    return pick(
-        f"{there:%m-%d %H:%M} UTC+8 ({here:%m-%d %H:%M} here, in {left})",
-        f"{there:%m-%d %H:%M} UTC+8（本地 {here:%m-%d %H:%M}，还有{left}）",
+    return _("{there:%m-%d %H:%M} UTC+8 ({here:%m-%d %H:%M} here, in {left})").format(
+        there=there, here=here, left=left
     )
 
 
 def how_known(quota: Quota) -> str:
     """Where a number comes from, and how old it is."""
     word = {
-        "measured": pick("counted here", "本地计数"),
-        "reported": pick("said by the service", "服务告知"),
-        "estimated": pick("published rule", "按公布的规则估计"),
+        "measured": _("counted here"),
+        "reported": _("said by the service"),
+        "estimated": _("published rule"),
     }[quota.kind]
     if quota.age is None:
         return word
     minutes = round(quota.age / 60)
-    return pick(f"{word}, {minutes} min ago", f"{word}，{minutes} 分钟前")
+    return _("{word}, {minutes} min ago").format(word=word, minutes=minutes)
 
 
 def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: by rich at a terminal where that is installed, else in plain columns."""
-    if sys.stdout.isatty():
-        try:
-            _show_richly(title, head, rows)
-        except ImportError:
-            pass
-        else:
-            return
-    print(title)
-    table = [list(head), *map(list, rows)]
-    widths = [max(display_width(row[place]) for row in table) for place in range(len(head))]
-    for row in table:
-        cells = (
-            cell + " " * (width - display_width(cell))
-            for cell, width in zip(row, widths, strict=True)
-        )
-        print("  ".join(cells).rstrip())
+    """Print a table; where it would break words, as a list of its rows instead.
 
-
-def _show_richly(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
+    What is not a terminal gets the table in its whole width.
+    """
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    console = terminal(sys.stdout)
+    table = Table(
+        title=plain(title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for name in head:
-        table.add_column(name)
+        table.add_column(plain(name))
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(plain, row))
+    limits = console.measure(table, options=console.options.update(max_width=_WIDEST))
+    if not console.is_terminal:
+        with console.capture() as caught:
+            console.print(table, width=limits.maximum, crop=False, no_wrap=True)
+        print("\n".join(line.rstrip() for line in caught.get().splitlines()))
+    elif limits.minimum <= console.width:
+        console.print(table)
+    else:
+        _list(console, title, head, rows)
 
 
-def display_width(text: str) -> int:
-    """Columns a text takes at a terminal: a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+def _list(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    console.print(plain(title), style="bold")
+    for first, *others in rows:
+        console.print(plain(first), soft_wrap=True)
+        for name, cell in zip(head[1:], others, strict=True):
+            if cell:
+                console.print(plain(f"  {name}: {cell}"))
+
+
+_WIDEST = 10_000
+
+
+def say(text: str) -> None:
+    """Print a sentence, at a terminal broken between words."""
+    terminal(sys.stdout).print(plain(text))
+
+
+def terminal(file: TextIO) -> Console:
+    """A console for one of the outputs that changes nothing of what is printed."""
+    from rich.console import Console
+
+    width = None if file.isatty() else _WIDEST
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+# Directions of writing can be turned round by these, and with them what a line seems to say.
+_TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+
+
+def plain(text: str) -> str:
+    """Words of others, fit for a terminal: characters that steer it are shown as ``\ufffd``."""
+    return "".join(map(_plain, text))
+
+
+def _plain(letter: str) -> str:
+    steers = unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\n\t"
+    return "\ufffd" if steers or letter in _TURNING else letter
+
+
+def spent_part(client: Client, model: str) -> tuple[float | None, str | None]:
+    """What a call to a model costs in Magicubes, and what is left; ``None`` where not known."""
+    price = price_in_tenths(client.profile(model).tier)
+    left = None
+    with contextlib.suppress(ConfigurationError):  # the ledger is switched off
+        quota = client.quotas()[0]
+        if quota.remaining is not None:
+            left = amount(quota.remaining, quota.unit)
+    return None if price is None else price / 10, left

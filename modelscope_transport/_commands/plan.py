@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from ..language import translated as _
 from ..quota import Plan
+from .numbers import whole
 from .output import (
     LATER,
     add_connection,
     add_json,
     amount,
     client_of,
-    pick,
     tell_json,
 )
 
@@ -23,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "items",
         metavar="N",
-        type=int,
-        help=pick("questions to ask, or texts to embed", "问题数，或要嵌入的文本数"),
+        type=whole(1),
+        help=_("questions to ask, or texts to embed"),
     )
-    parser.add_argument("--model", required=True, metavar="ID", help=pick("model ID", "模型 ID"))
+    parser.add_argument("--model", required=True, metavar="ID", help=_("model ID"))
     add_connection(parser)
     add_json(parser)
 
@@ -45,30 +46,27 @@ def plan_lines(plan: Plan) -> list[str]:
     """A forecast in sentences."""
     cost = amount(plan.magicubes, "magicubes")
     lines = [
-        pick(
-            f"{plan.items} with {plan.model}: {plan.calls} calls, {cost}.",
-            f"{plan.items} 项，{plan.model}：{plan.calls} 次调用，{cost}。",
+        _("{items} with {model}: {calls} calls, {cost}.").format(
+            items=plan.items, model=plan.model, calls=plan.calls, cost=cost
         )
     ]
     if plan.fits:
-        lines.append(pick("All of it fits into today.", "今天可以全部完成。"))
+        lines.append(_("All of it fits into today."))
     elif plan.days is None:
-        lines.append(pick("Nothing of it can be done.", "无法完成。"))
+        lines.append(_("Nothing of it can be done."))
     else:
         lines.append(
-            pick(
-                f"{plan.fits_today} fit into today, then {plan.a_day} a day: "
-                f"{plan.days} days, done on {plan.done_on}.",
-                f"今天可做 {plan.fits_today} 次，之后每天 {plan.a_day} 次：共 {plan.days} 天，"
-                f"{plan.done_on} 完成。",
+            _(
+                "{fits_today} fit into today, then {a_day} a day: {days} days, done on {done_on}."
+            ).format(
+                fits_today=plan.fits_today, a_day=plan.a_day, days=plan.days, done_on=plan.done_on
             )
         )
     if plan.kind == "estimated":
         lines.append(
-            pick(
+            _(
                 "The allowance is the published rule's, not this account's: "
-                "`modelscope-adapters quota --refresh` asks for the true one.",
-                "额度按公布的规则估计；`modelscope-adapters quota --refresh` 可查询实际余额。",
+                "`modelscope-adapters quota --refresh` asks for the true one."
             )
         )
     return lines

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import webbrowser
+from pathlib import Path
 
 from ..client.sync import Client
+from ..language import translated as _
 from ..quota import Quota
 from ..quota.allowance import assumed_price
+from .numbers import above
 from .output import (
     LATER,
     add_connection,
@@ -17,30 +21,35 @@ from .output import (
     client_of,
     how_known,
     moment,
-    pick,
+    say,
     show,
     tell_json,
 )
+from .quota_page import write_page
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    parser.add_argument("model", nargs="?", help=pick("one model only", "只看一个模型"))
+    parser.add_argument("model", nargs="?", help=_("one model only"))
     parser.add_argument(
         "--refresh",
         action="store_true",
-        help=pick("ask the service for the balance first (free)", "先向服务查询余额（免费）"),
+        help=_("ask the service for the balance first (free)"),
     )
     parser.add_argument(
         "--watch",
         metavar="SECONDS",
-        type=float,
+        type=above(0),
         nargs="?",
         const=5.0,
-        help=pick("show it again and again", "持续刷新"),
+        help=_("show it again and again"),
     )
+    parser.add_argument(
+        "--html", metavar="FILE", help=_("write a page for a browser, in one file, instead")
+    )
+    parser.add_argument("--open", action="store_true", help=_("open that page in the browser"))
     add_connection(parser)
     add_json(parser)
 
@@ -50,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
     if arguments.refresh:
         client.balance()
+    if arguments.html is not None:
+        return _html(client, arguments)
     while True:
         quotas = _wanted(client, arguments.model)
         if arguments.json:
@@ -64,6 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
 
 
+def _html(client: Client, arguments: argparse.Namespace) -> int:
+    write_page(client, arguments.html, _remarks(client.quotas()[0]))
+    say(_("The page is in {path}.").format(path=arguments.html))
+    if arguments.open:
+        webbrowser.open(Path(arguments.html).resolve().as_uri())
+    return 0
+
+
 def _wanted(client: Client, model: str | None) -> tuple[Quota, ...]:
     return client.quotas() if model is None else (client.quota(model),)
 
@@ -72,22 +91,21 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     if again and sys.stdout.isatty():
         print("\x1b[2J\x1b[H", end="")
     head = (
-        pick("pool", "额度"),
-        pick("used", "已用"),
-        pick("of", "总额"),
-        pick("left", "剩余"),
-        pick("comes back", "恢复时间"),
-        pick("known by", "来源"),
+        _("pool"),
+        _("used"),
+        _("of"),
+        _("left"),
+        _("comes back"),
+        _("known by"),
     )
-    show(pick("Allowance of this token", "该令牌的额度"), head, [_row(quota) for quota in quotas])
+    show(_("Allowance of this token"), head, [_row(quota) for quota in quotas])
     for line in _remarks(quotas[0]):
-        print(line)
+        say(line)
     lapsing = quotas[0].lapsing
     if lapsing:
-        print(
-            pick(
-                f"{lapsing:g} Magicubes expire before that, if they are not spent.",
-                f"其中 {lapsing:g} 魔粒将在此前过期。",
+        say(
+            _("{lapsing:g} Magicubes expire before that, if they are not spent.").format(
+                lapsing=lapsing
             )
         )
 
@@ -98,34 +116,32 @@ def _remarks(quota: Quota) -> list[str]:
     if quota.refused_from is not None and not quota.spent:
         price = amount(quota.refused_from, "magicubes")
         lines.append(
-            pick(
-                f"Calls of {price} or more are refused for now; cheaper ones are not.",
-                f"单价 {price} 及以上的调用暂被拒绝；更便宜的不受影响。",
+            _("Calls of {price} or more are refused for now; cheaper ones are not.").format(
+                price=price
             )
         )
     if quota.unpriced:
         lines.append(
-            pick(
-                f"{quota.unpriced} calls of today are of a price that is not known; each is "
-                f"taken as {amount(assumed_price() / 10, 'magicubes')}.",
-                f"今天有 {quota.unpriced} 次调用的价格未知，每次按 "
-                f"{amount(assumed_price() / 10, 'magicubes')}计。",
+            _(
+                "{unpriced} calls of today are of a price that is not known; each is "
+                "taken as {assumed_price}."
+            ).format(
+                unpriced=quota.unpriced, assumed_price=amount(assumed_price() / 10, "magicubes")
             )
         )
     if quota.returns == "with a sign-in":
         lines.append(
-            pick(
-                "Magicubes are granted when you sign in at https://modelscope.cn; calls of the "
-                "API do not count as a sign-in.",
-                "魔粒在登录 https://modelscope.cn 时发放；API 调用不算登录。",
+            _(
+                "Magicubes are granted when you sign in at https://modelscope.cn; calls "
+                "of the API do not count as a sign-in."
             )
         )
     return lines
 
 
 def _row(quota: Quota) -> tuple[str, ...]:
-    name = quota.model or pick("account", "账号")
-    spent = pick("spent", "已用完")
+    name = quota.model or _("account")
+    spent = _("spent")
     return (
         name,
         amount(quota.used),

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..catalogue.models import ModelProfile
 from ..errors import InvalidRequestError
+from ..language import translated as _
 from ..types import AudioPart, ChatRequest, ImagePart, Message, Part, TextPart, VideoPart
 
 __all__ = ["encode_message"]
@@ -76,8 +77,10 @@ def _part(part: Part, profile: ModelProfile) -> dict[str, Any]:
 def _check_input(kind: str, profile: ModelProfile) -> None:
     if profile.inputs is not None and kind not in profile.inputs:
         raise InvalidRequestError(
-            f"Model {profile.id!r} does not take {kind} input; it takes "
-            f"{', '.join(profile.inputs)}. Choose a model that does."
+            _(
+                "Model {id!r} does not take {kind} input; it takes {inputs}. Choose a "
+                "model that does."
+            ).format(id=profile.id, kind=kind, inputs=", ".join(profile.inputs))
         )
 
 

@@ -15,6 +15,7 @@ from ..answers import ChatResult
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
+from ..language import translated as _
 from ..types import (
     ChatRequest,
     NamedTool,
@@ -113,8 +114,10 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
         if not stream:
             if (request.n or 1) > 1:
                 raise InvalidRequestError(
-                    f"Model {profile.id!r} only answers streamed calls, and a stream has one "
-                    "answer. Leave n out."
+                    _(
+                        "Model {id!r} only answers streamed calls, and a stream has one answer. "
+                        "Leave n out."
+                    ).format(id=profile.id)
                 )
             adjustments.append("the model only answers streamed calls: its stream was joined")
         body["stream"] = True
@@ -144,7 +147,7 @@ _PLAIN = (
 
 def _check(request: ChatRequest, *, stream: bool) -> None:
     if not request.messages:
-        raise InvalidRequestError("There is no message to answer. Pass at least one.")
+        raise InvalidRequestError(_("There is no message to answer. Pass at least one."))
     check_range("temperature", request.temperature, 0, 2)
     check_range("top_p", request.top_p, 0, 1)
     check_range("top_k", request.top_k, -1)
@@ -157,13 +160,15 @@ def _check(request: ChatRequest, *, stream: bool) -> None:
     check_range("top_logprobs", request.top_logprobs, 0, 20)
     check_range("thinking_budget", request.thinking_budget, 1)
     if stream and (request.n or 1) > 1:
-        raise InvalidRequestError("A stream has one answer. Leave n out, or do not stream.")
+        raise InvalidRequestError(_("A stream has one answer. Leave n out, or do not stream."))
 
 
 def _bias(bias: Any) -> dict[str, float]:
     if not isinstance(bias, Mapping):
         raise InvalidRequestError(
-            f"logit_bias is a dictionary of numbers by token id, and is {bias!r}."
+            _("logit_bias is a dictionary of numbers by token id, and is {bias!r}.").format(
+                bias=bias
+            )
         )
     for token, added in bias.items():
         check_range(f"logit_bias[{token!r}]", added, -100, 100)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..catalogue.models import near_names
 from ..errors import ConfigurationError, InvalidRequestError, ModelNotServedError
+from ..language import translated as _
 from ..secret import Secret
 
 __all__ = ["check_headers", "check_model", "check_range", "to_json"]
@@ -32,9 +33,13 @@ def check_model(model: str, *, plain: bool = False) -> None:
     if whole and model.isprintable() and " " not in model:
         return
     near = near_names(model)
+    said = (
+        _("{model!r} is no model ID. A model ID has the form owner/name; perhaps {near}.")
+        if near
+        else _("{model!r} is no model ID. A model ID has the form owner/name, such as {example}.")
+    )
     raise ModelNotServedError(
-        f"{model!r} is no model ID. A model ID has the form owner/name"
-        + (f"; perhaps {', '.join(near)}." if near else ", such as Qwen/Qwen3-8B.")
+        said.format(model=model, near=", ".join(near), example="Qwen/Qwen3-8B")
     )
 
 
@@ -48,8 +53,12 @@ def check_range(name: str, value: object, least: float, most: float = float("inf
     # arguments on unchecked, so it may be anything.
     if value is None or (isinstance(value, int | float) and least <= value <= most):
         return
-    bound = f"between {least:g} and {most:g}" if most < float("inf") else f"at least {least:g}"
-    raise InvalidRequestError(f"{name} must be {bound}, and is {value!r}.")
+    said = (
+        _("{name} must be between {least:g} and {most:g}, and is {value!r}.")
+        if most < float("inf")
+        else _("{name} must be at least {least:g}, and is {value!r}.")
+    )
+    raise InvalidRequestError(said.format(name=name, least=least, most=most, value=value))
 
 
 # RFC 9110: what a name is made of. Some are the connection's own or the client's to say.
@@ -68,12 +77,16 @@ def check_headers(headers: Mapping[str, object] | None) -> None:
         if not _is_sound(value) or not _HEADER_NAME.fullmatch(name):
             # The value is not shown: it may be a key.
             raise ConfigurationError(
-                f"The header {name!r} cannot be sent: names and values are printable ASCII text."
+                _(
+                    "The header {name!r} cannot be sent: names and values are printable ASCII text."
+                ).format(name=name)
             )
         if name.lower() in _NOT_YOURS:
             raise ConfigurationError(
-                f"The header {name!r} is the client's own to send. Leave it out; a token goes into "
-                "api_key."
+                _(
+                    "The header {name!r} is the client's own to send. Leave it out; a token "
+                    "goes into api_key."
+                ).format(name=name)
             )
 
 
@@ -92,4 +105,6 @@ def to_json(body: Mapping[str, Any]) -> bytes:
     try:
         return _encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidRequestError(f"The request cannot be written as JSON: {error}.") from None
+        raise InvalidRequestError(
+            _("The request cannot be written as JSON: {error}.").format(error=error)
+        ) from None

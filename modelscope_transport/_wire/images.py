@@ -23,6 +23,7 @@ from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..destinations import why_refused
 from ..errors import InvalidRequestError
+from ..language import translated as _
 from ..media import media_type_of
 from ..task_types import Image, ImageRequest, ImageResult
 from .checks import check_model, check_range, to_json
@@ -96,12 +97,14 @@ def prepare(
 
 def _check_words(request: ImageRequest) -> None:
     if not request.prompt.strip():
-        raise InvalidRequestError("There is no prompt. Say what to draw.")
+        raise InvalidRequestError(_("There is no prompt. Say what to draw."))
     for name in ("prompt", "negative_prompt"):
         length = len(getattr(request, name) or "")
         if length > _LONGEST_PROMPT:
             raise InvalidRequestError(
-                f"{name} must be below {_LONGEST_PROMPT + 1} characters, and has {length}."
+                _("{name} must be below {longest_prompt} characters, and has {length}.").format(
+                    name=name, longest_prompt=_LONGEST_PROMPT + 1, length=length
+                )
             )
 
 
@@ -109,7 +112,9 @@ def _check_numbers(request: ImageRequest) -> None:
     for name in ("seed", "steps"):
         value = getattr(request, name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise InvalidRequestError(f"{name} must be a whole number, and is {value!r}.")
+            raise InvalidRequestError(
+                _("{name} must be a whole number, and is {value!r}.").format(name=name, value=value)
+            )
     check_range("seed", request.seed, 0, _LARGEST_SEED)
     check_range("steps", request.steps, 1, 100)
     check_range("guidance", request.guidance, 1.5, 20)
@@ -122,22 +127,25 @@ def _check_size(size: str | None, profile: ModelProfile) -> None:
     least, most = profile.image_sides or _SIDES
     if found is None or not all(least <= int(side) <= most for side in found.groups()):
         raise InvalidRequestError(
-            f"size must be WIDTHxHEIGHT, for model {profile.id!r} each from {least} to {most} "
-            f"pixels, and is {size!r}."
+            _(
+                "size must be WIDTHxHEIGHT, for model {id!r} each from {least} to {most} "
+                "pixels, and is {size!r}."
+            ).format(id=profile.id, least=least, most=most, size=size)
         )
 
 
 def _check_images(images: tuple[str, ...], profile: ModelProfile) -> None:
     most = _MOST_IMAGES if profile.image_references is None else profile.image_references
     if len(images) > most:
-        raise InvalidRequestError(
-            f"Model {profile.id!r} takes {most or 'no'} image{'s' if most != 1 else ''} to start "
-            f"from, and {len(images)} came. "
-            + ("Choose a model that edits images." if not most else "Leave some out.")
+        said = (
+            _("Model {id!r} starts from at most {most} images, and {count} came. Leave some out.")
+            if most
+            else _("Model {id!r} starts from no image. Choose a model that edits images.")
         )
+        raise InvalidRequestError(said.format(id=profile.id, most=most, count=len(images)))
     if not images and profile.task == "image-to-image":
         raise InvalidRequestError(
-            f"Model {profile.id!r} edits images. Pass images=(…), at least one."
+            _("Model {id!r} edits images. Pass images=(…), at least one.").format(id=profile.id)
         )
     for image in images:
         _check_reference(image)
@@ -147,7 +155,9 @@ def _check_reference(image: object) -> None:
     """Refuse what the service could not fetch, or should not be made to."""
     if not isinstance(image, str):
         raise InvalidRequestError(
-            f"An image to start from must be an address, and is of type {type(image).__name__}."
+            _("An image to start from must be an address, and is of type {name}.").format(
+                name=type(image).__name__
+            )
         )
     if image.startswith("data:image/") and image.isprintable():
         return
@@ -155,9 +165,11 @@ def _check_reference(image: object) -> None:
     if refusal is not None:
         shown = repr(image[:80]) if "@" not in image else "This"
         raise InvalidRequestError(
-            f"{shown} is no address of an image that can be sent: {refusal}. Use an https address "
-            "of a public host, or data:image/; modelscope_transport.media.media_url makes one of "
-            "a file."
+            _(
+                "{shown} is no address of an image that can be sent: {refusal}. Use an "
+                "https address of a public host, or data:image/; "
+                "modelscope_transport.media.media_url makes one of a file."
+            ).format(shown=shown, refusal=refusal)
         )
 
 
@@ -168,10 +180,16 @@ def _loras(loras: str | Mapping[str, float]) -> str | dict[str, float]:
     for lora in loras:
         check_model(lora)
     if not 1 <= len(loras) <= _MOST_LORAS:
-        raise InvalidRequestError(f"loras must be from one to {_MOST_LORAS}, and are {len(loras)}.")
+        raise InvalidRequestError(
+            _("loras must be from one to {most_loras}, and are {count}.").format(
+                most_loras=_MOST_LORAS, count=len(loras)
+            )
+        )
     total = math.fsum(loras.values())
     if not math.isclose(total, 1.0, abs_tol=1e-6):
-        raise InvalidRequestError(f"The weights of loras must sum to 1, and sum to {total:g}.")
+        raise InvalidRequestError(
+            _("The weights of loras must sum to 1, and sum to {total:g}.").format(total=total)
+        )
     return dict(loras)
 
 

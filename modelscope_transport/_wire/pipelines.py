@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
+from ..language import translated as _
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
 from .checks import to_json
 from .encoded import Encoded
@@ -67,15 +68,19 @@ def prepare(
 
 def _text(given: Any) -> Any:
     if not isinstance(given, str) or not given.strip():
-        raise InvalidRequestError(f"The input must be a text, and is {_shown(given)}.")
+        raise InvalidRequestError(
+            _("The input must be a text, and is {given}.").format(given=_shown(given))
+        )
     return given
 
 
 def _address(given: Any) -> Any:
     if not isinstance(given, str) or not given.startswith(("https://", "http://", "data:")):
         raise InvalidRequestError(
-            f"The input must be an address, https:// or data:, and is {_shown(given)}. "
-            "modelscope_transport.media.media_url makes one of a file."
+            _(
+                "The input must be an address, https:// or data:, and is {given}. "
+                "modelscope_transport.media.media_url makes one of a file."
+            ).format(given=_shown(given))
         )
     # A file goes as bare base64 (modelscope/modelscope, pipeline_inputs.py).
     return given.partition(",")[2] if given.startswith("data:") else given
@@ -85,7 +90,9 @@ def _texts(given: Any, least: int, most: int | None, what: str) -> Sequence[str]
     texts = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else []
     right = least <= len(texts) and (most is None or len(texts) <= most)
     if not right or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise InvalidRequestError(f"The input must be {what}, and is {_shown(given)}.")
+        raise InvalidRequestError(
+            _("The input must be {what}, and is {given}.").format(what=what, given=_shown(given))
+        )
     return texts
 
 
@@ -103,7 +110,7 @@ def _sentences(given: Any) -> Any:
 
 def _anything(given: Any) -> Any:
     if given is None:
-        raise InvalidRequestError("There is no input.")
+        raise InvalidRequestError(_("There is no input."))
     return given
 
 

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import ConfigurationError, UnsupportedTaskError
+from ..language import translated as _
 from .models import ModelProfile
 
 __all__ = [
@@ -113,9 +114,13 @@ def task_named(name: str) -> Task:
     row = TASKS.get(name)
     if row is None:
         near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.5)
+        said = (
+            _("{name!r} is no task that is known here. Perhaps: {near}.")
+            if near
+            else _("{name!r} is no task that is known here. Known are: {known}.")
+        )
         raise ConfigurationError(
-            f"{name!r} is no task that is known here."
-            + (f" Perhaps: {', '.join(near)}." if near else f" Known are: {', '.join(TASKS)}.")
+            said.format(name=name, near=", ".join(near), known=", ".join(TASKS))
         )
     return row
 
@@ -155,7 +160,10 @@ def check_task(profile: ModelProfile, wanted: str) -> Task:
     asked, known = task_named(wanted), known_task(profile)
     if known is not None and known.kind != asked.kind:
         raise UnsupportedTaskError(
-            f"Model {profile.id!r} {known.does}; here one is needed that {asked.does}. "
+            _("Model {model!r} does {known}; here one is needed that does {asked}.").format(
+                model=profile.id, known=known.name, asked=asked.name
+            )
+            + " "
             + (_not_offered(known) or _served_by(known))
         )
     row = known if known is not None and asked.name == asked.kind else asked
@@ -169,17 +177,25 @@ def check_offered(model: str, row: Task) -> Task:
         UnsupportedTaskError: it does not; says what to do instead.
     """
     if row.status == "not offered":
-        raise UnsupportedTaskError(f"Model {model!r} {row.does}. {_not_offered(row)}")
+        raise UnsupportedTaskError(
+            _("Model {model!r} does {task}.").format(model=model, task=row.name)
+            + " "
+            + _not_offered(row)
+        )
     return row
 
 
 def _served_by(row: Task) -> str:
-    return f"For this model use {row.langchain} in LangChain or {row.llamaindex} in LlamaIndex."
+    said = _("For this model use {langchain} in LangChain or {llamaindex} in LlamaIndex.")
+    return said.format(langchain=row.langchain, llamaindex=row.llamaindex)
 
 
 def _not_offered(row: Task) -> str:
     if row.status != "not offered":
         return ""
-    return f"The service does not offer the task {row.name}" + (
-        f"; {row.instead}." if row.instead else "."
+    said = (
+        _("The service does not offer the task {task}; {instead}.")
+        if row.instead
+        else _("The service does not offer the task {task}.")
     )
+    return said.format(task=row.name, instead=_(row.instead) if row.instead else "")

@@ -32,6 +32,7 @@ from ..catalogue.models import ModelProfile, ProfileBook, profile_for
 from ..catalogue.tasks import check_task
 from ..errors import ConfigurationError, InvalidRequestError, QuotaExceededError
 from ..http.reply import ReplyHead
+from ..language import translated as _
 from ..platforms import Platform
 from ..quota import Budget, Ledger, open_ledger
 from ..secret import Redactor, Secret
@@ -165,9 +166,11 @@ class Core:
         ledger = self.ledger
         if ledger is None or not ledger.is_shared:
             raise ConfigurationError(
-                f"The platform {platform.base_url} has a cap, which needs a ledger that all "
-                "processes share. Leave ledger= and MODELSCOPE_LEDGER out, or name a file or a "
-                "Redis."
+                _(
+                    "The platform {base_url} has a cap, which needs a ledger that all "
+                    "processes share. Leave ledger= and MODELSCOPE_LEDGER out, or name a file "
+                    "or a Redis."
+                ).format(base_url=platform.base_url)
             )
         return ledger
 
@@ -308,8 +311,10 @@ class Core:
         for model in request.fallback_models:
             if _without_provider(model) != _without_provider(request.model):
                 raise ConfigurationError(
-                    f"{model!r} cannot stand in for {request.model!r}: vectors of two models do "
-                    "not fit one index. Use another way to the same model, owner/name:Provider."
+                    _(
+                        "{model!r} cannot stand in for {model2!r}: vectors of two models do not "
+                        "fit one index. Use another way to the same model, owner/name:Provider."
+                    ).format(model=model, model2=request.model)
                 )
         check_range("batch_size", request.batch_size, 1)
         return Batches(request.texts, self._batch_size(request))

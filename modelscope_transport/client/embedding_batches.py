@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ..answers import EmbeddingResult, Origin, Usage
 from ..errors import InvalidRequestError, UnexpectedReplyError
+from ..language import translated as _
 
 __all__ = ["Batches"]
 
@@ -33,11 +34,15 @@ class Batches:
         for place, text in enumerate(texts):
             if not isinstance(text, str):
                 raise InvalidRequestError(
-                    f"Text {place} is of type {type(text).__name__}; only text has an embedding."
+                    _("Text {place} is of type {name}; only text has an embedding.").format(
+                        place=place, name=type(text).__name__
+                    )
                 )
             if not text:
                 raise InvalidRequestError(
-                    f"Text {place} is empty; only text that is not has an embedding."
+                    _("Text {place} is empty; only text that is not has an embedding.").format(
+                        place=place
+                    )
                 )
         self._texts = texts
         self._waiting: deque[tuple[str, ...]] = deque(_cut(tuple(dict.fromkeys(texts)), size))
@@ -91,8 +96,10 @@ class Batches:
         lengths = {len(vector) for vector in self._vectors.values()}
         if len(lengths) > 1:
             raise UnexpectedReplyError(
-                f"The service sent vectors of {sorted(lengths)} numbers for one call. "
-                "Nothing was kept; call again."
+                _(
+                    "The service sent vectors of {lengths} numbers for one call. Nothing was "
+                    "kept; call again."
+                ).format(lengths=sorted(lengths))
             )
         last = self._answers[-1] if self._answers else EmbeddingResult(())
         tokens = sum(answer.usage.input_tokens for answer in self._answers if answer.usage)

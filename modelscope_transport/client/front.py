@@ -21,6 +21,7 @@ from ..calls.retry import RetryPolicy
 from ..catalogue.models import ModelProfile, ModelStatus, remember_models
 from ..catalogue.tasks import known_task
 from ..errors import ConfigurationError, ErrorDetails, ModelScopeError
+from ..language import translated as _
 from ..quota import DayUse, Ledger, Plan, Quota, Statement, binding, plan
 from ..secret import hide
 from ..settings import hub_url
@@ -96,7 +97,10 @@ class ClientFront:
         ledger = self._core.ledger
         if ledger is None:
             raise ConfigurationError(
-                "The ledger is switched off, so nothing is counted. Leave ledger= out, or name one."
+                _(
+                    "The ledger is switched off, so nothing is counted. Leave ledger= out, or "
+                    "name one."
+                )
             )
         return ledger
 
@@ -123,7 +127,9 @@ class ClientFront:
         hub = hub_url(self._core.options.url)
         if hub is None:
             raise ConfigurationError(
-                f"Only ModelScope itself says this; {self._core.options.url} is no address of it."
+                _("Only ModelScope itself says this; {url} is no address of it.").format(
+                    url=self._core.options.url
+                )
             )
         return hub
 

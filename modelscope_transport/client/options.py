@@ -15,6 +15,7 @@ from msgspec import Struct
 from .._wire.checks import check_headers
 from ..calls.admission import Concurrency
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..platforms import Platform
 from ..quota import Budget, Ledger
 from ..secret import Secret, hide
@@ -102,7 +103,11 @@ class Options(_Token, kw_only=True):
         for name, least in (("max_retries", 0), ("image_tasks", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
-                raise ConfigurationError(f"{name} must be at least {least}, and is {value!r}.")
+                raise ConfigurationError(
+                    _("{name} must be at least {least}, and is {value!r}.").format(
+                        name=name, least=least, value=value
+                    )
+                )
         _check_concurrency(self.concurrency)
         self.platforms = tuple(self.platforms)
 
@@ -188,7 +193,11 @@ def checked_timeout(timeout: object, name: str = "timeout") -> float:
         ConfigurationError: it is none.
     """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigurationError(f"{name} must be above 0 seconds, and is {timeout!r}.")
+        raise ConfigurationError(
+            _("{name} must be above 0 seconds, and is {timeout!r}.").format(
+                name=name, timeout=timeout
+            )
+        )
     return min(timeout, _LONGEST)
 
 
@@ -196,5 +205,8 @@ def _check_concurrency(concurrency: object) -> None:
     whole = isinstance(concurrency, int) and concurrency >= 1
     if concurrency not in (None, "adaptive") and not whole:
         raise ConfigurationError(
-            f"concurrency must be a number from 1 on, None or 'adaptive', and is {concurrency!r}."
+            _(
+                "concurrency must be a number from 1 on, None or 'adaptive', and is "
+                "{concurrency!r}."
+            ).format(concurrency=concurrency)
         )

@@ -11,6 +11,7 @@ import re
 
 from ..answers import ChatResult
 from ..errors import InvalidRequestError
+from ..language import translated as _
 from ..task_types import Rank, RerankRequest, RerankResult
 from ..types import ChatRequest, Message
 
@@ -32,11 +33,13 @@ def check_ranking(request: RerankRequest) -> None:
         InvalidRequestError: no query, or a limit below 1.
     """
     if not request.query.strip():
-        raise InvalidRequestError("There is no query to rank the documents by.")
+        raise InvalidRequestError(_("There is no query to rank the documents by."))
     for name in ("top_n", "max_documents", "max_characters"):
         value = getattr(request, name)
         if value is not None and value < 1:
-            raise InvalidRequestError(f"{name} must be at least 1, and is {value!r}.")
+            raise InvalidRequestError(
+                _("{name} must be at least 1, and is {value!r}.").format(name=name, value=value)
+            )
 
 
 def to_chat(request: RerankRequest) -> ChatRequest:

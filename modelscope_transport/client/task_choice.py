@@ -23,6 +23,7 @@ from ..catalogue.tasks import (
     task_named,
 )
 from ..errors import ModelNotServedError, ModelScopeError
+from ..language import translated as _
 from ..settings import hub_url
 from .core import Core
 
@@ -52,7 +53,9 @@ def choose(core: Core, model: str, task: str | None) -> Task | None:
     for near in near_names(model):
         if near.lower() == model.lower():
             raise ModelNotServedError(
-                f"There is no model {model!r}: IDs are case-sensitive. Perhaps {near}."
+                _("There is no model {model!r}: IDs are case-sensitive. Perhaps {near}.").format(
+                    model=model, near=near
+                )
             )
     return None
 
@@ -82,7 +85,9 @@ def resolve_task(model: str, found: tuple[str, ...] | ModelScopeError) -> Task:
     if isinstance(found, ModelScopeError):
         if isinstance(found, ModelNotServedError) and found.reason == "unknown_model":
             near = near_names(model)
-            said = f"{found} Perhaps {', '.join(near)}." if near else str(found)
+            said = str(found)
+            if near:
+                said += " " + _("Perhaps: {near}.").format(near=", ".join(near))
             raise ModelNotServedError(said, details=replace(found.details, alternatives=near))
         return TASKS["chat"]
     names = [name for name in found if name in TASKS]

@@ -6,6 +6,7 @@ the call is charged, ``protocol`` dresses the words.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from typing import Any
 
 from modelscope_transport.emulator import protocol
 from modelscope_transport.emulator.answers import Answer, Event, Reply, Stream
+from modelscope_transport.emulator.calls import Call
 from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.engine import ChatCall, Engine, Piece, Pieces, Refused, Usage
+from modelscope_transport.emulator.page import page
 from modelscope_transport.emulator.quota import Meter
 from modelscope_transport.emulator.scripted.rules import judge_chat, judge_embeddings
 from modelscope_transport.emulator.server import Request
@@ -30,6 +33,7 @@ class Backend:
         engine: Finds the words.
         clock: The time, in seconds since the epoch.
         tasks: The tasks that were accepted, by id.
+        calls: The last requests that were answered, in order.
     """
 
     models: Mapping[str, Model]
@@ -37,6 +41,7 @@ class Backend:
     engine: Engine
     clock: Callable[[], float]
     tasks: dict[str, Any] = field(default_factory=dict)
+    calls: deque[Call] = field(default_factory=lambda: deque(maxlen=200))
 
 
 async def chat(backend: Backend, request: Request) -> Answer:
@@ -131,6 +136,18 @@ async def models(backend: Backend, request: Request) -> Answer:
 
 
 async def welcome(backend: Backend, request: Request) -> Answer:
-    """``GET /``."""
+    """``GET /``: a page for a browser, JSON for programs."""
+    if "text/html" in request.headers.get("accept", ""):
+        spoken = request.headers.get("accept-language", "en")
+        shown = page(request.headers.get("host", "127.0.0.1"), request.query.get("lang", spoken))
+        return Reply(200, shown, {"content-type": "text/html; charset=utf-8"})
     there = "https://modelscope.cn/docs/model-service/API-Inference/intro"
     return Reply(200, {"message": f"Welcome to ModelScope API-Inference, docs at {there}"})
+
+
+async def calls(backend: Backend, request: Request) -> Answer:
+    """``GET /local/calls``: what was answered after the call of this number, and what is left."""
+    after = request.query.get("after", "")
+    number = int(after) if after.isdecimal() else 0
+    told = [call.facts() for call in backend.calls if call.number > number]
+    return Reply(200, {"calls": told, "left": backend.meter.left()})

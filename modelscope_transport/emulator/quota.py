@@ -210,6 +210,10 @@ class Meter:
         self._turn()
         return UNLIMITED if self.allowance.magicubes is None else self._left() / 10
 
+    def left(self) -> float | None:
+        """Magicubes that can be spent; None where they are not limited."""
+        return None if self.allowance.magicubes is None else self.balance()
+
     def frozen(self, models: Mapping[str, Model]) -> float:
         """Magicubes that are held for calls that run."""
         running = ((models.get(model), count) for model, count in self.running.items())

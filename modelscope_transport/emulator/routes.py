@@ -19,6 +19,8 @@ Refusal: TypeAlias = Callable[[], Reply]
 
 TOKENS = ("ms-", "ms_oauth")
 """How a token begins that the local service takes."""
+CALLS = "/local/calls"
+"""Where the page for a browser reads what has been asked; not counted as a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,11 @@ class Route:
         path = request.path.rstrip("/") or "/"
         return request.method == self.method and self._pattern.fullmatch(path) is not None
 
-    def admits(self, request: Request) -> bool:
-        """Whether the request's token is good enough."""
+    def admits(self, request: Request, only: str | None = None) -> bool:
+        """Whether the request's token is good enough: ``only`` this one, or any of a known form."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return self.refusal is None or (scheme.lower() == "bearer" and token.startswith(TOKENS))
+        good = token.startswith(TOKENS) if only is None else token == only
+        return self.refusal is None or (scheme.lower() == "bearer" and good)
 
 
 def _unauthenticated() -> Reply:
@@ -78,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi/v1/magicubes/transactions", hub.transactions, hub.unauthenticated),
     Route("GET", "/openapi/v1/magicubes/earn/rules", hub.earn_rules, hub.unauthenticated),
     Route("POST", "/local/sign-in", hub.sign_in),
+    Route("GET", CALLS, inference.calls),
     Route("GET", "/openapi/v1/users/me", hub.me, hub.unauthenticated),
     Route("GET", "/api/v1/inference/list_model_providers", hub.model_providers),
     Route("GET", "/api/v1/models/{}", library.model),

@@ -11,12 +11,13 @@ from email.utils import formatdate
 from types import TracebackType
 
 from modelscope_transport.emulator.answers import Answer, Raw, Reply, Stream
+from modelscope_transport.emulator.calls import Call
 from modelscope_transport.emulator.catalogue import Model, catalogue
 from modelscope_transport.emulator.engine import Engine
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
 from modelscope_transport.emulator.quota import Allowance, Meter
-from modelscope_transport.emulator.routes import find_route
+from modelscope_transport.emulator.routes import CALLS, find_route
 from modelscope_transport.emulator.scenarios import find
 from modelscope_transport.emulator.scenarios.kinds import Scenario
 from modelscope_transport.emulator.scripted.engine import ScriptedEngine
@@ -39,13 +40,15 @@ class LocalService:
         scenario: A misbehaviour for every paid request, by name, or an answer for all of them.
         host: Address to bind.
         port: Port to bind; 0 takes a free one.
+        token: The only token that is taken; None takes any of a known form.
+        on_call: Called with each request that was answered, on the service's own thread.
         clock: Gives the time in seconds since the epoch; moves the allowance from day to day, and
             every reply tells it.
 
     Attributes:
         requests: What has arrived, in order.
-        token: A token that the service takes, made up anew for each instance and each
-            :meth:`reset`.
+        token: A token that the service takes; made up anew for each instance and each
+            :meth:`reset`, unless one was given.
         meter: What is spent.
 
     Raises:
@@ -60,6 +63,8 @@ class LocalService:
         scenario: str | Answer | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        token: str | None = None,
+        on_call: Callable[[Call], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(allowance, str):
@@ -67,7 +72,9 @@ class LocalService:
         self.models = catalogue(models or ())
         self.meter = Meter(allowance or Allowance(), clock)
         self.requests: list[Request] = []
-        self.token = f"ms-{uuid.uuid4()}"
+        self._only, self._on_call = token, on_call
+        self.token = token or f"ms-{uuid.uuid4()}"
+        self._answered = 0
         self._backend = Backend(self.models, self.meter, engine or ScriptedEngine(), clock)
         self._standing = find(scenario or "honest")
         self._queue: deque[Scenario] = deque()
@@ -144,7 +151,8 @@ class LocalService:
 
         The token is a new one too: clients remember of a token that its allowance is spent.
         """
-        self.token = f"ms-{uuid.uuid4()}"
+        self.token = self._only or f"ms-{uuid.uuid4()}"
+        self._backend.calls.clear()
         self.requests.clear()
         self._queue.clear()
         self._backend.tasks.clear()
@@ -153,18 +161,32 @@ class LocalService:
     async def _dated(self, request: Request) -> Answer:
         """The answer, with the time by the service's clock, as every server tells it."""
         answer = await self._answer(request)
+        self._record(request, answer)
         if isinstance(answer, Raw):
             return answer
         date = formatdate(self._clock(), usegmt=True)
         return replace(answer, headers={"date": date, **answer.headers})
 
+    def _record(self, request: Request, answer: Answer) -> None:
+        if request.path == CALLS:
+            return
+        route = find_route(request)
+        asked = request.body.get("model") if isinstance(request.body, dict) else None
+        model = self.models.get(str(asked)) if route is not None and route.paid else None
+        self._answered += 1
+        call = Call.of(self._answered, request, answer, model, self.meter.left())
+        self._backend.calls.append(call)
+        if self._on_call is not None:
+            self._on_call(call)
+
     async def _answer(self, request: Request) -> Answer:
         """One request's way: the route, the token, the scenario, the endpoint."""
-        self.requests.append(request)
+        if request.path != CALLS:
+            self.requests.append(request)
         route = find_route(request)
         if route is None:
             return refuse("not_found")
-        if route.refusal is not None and not route.admits(request):
+        if route.refusal is not None and not route.admits(request, self._only):
             return route.refusal()  # before the body is looked at, as the real service does
         if not route.paid:
             return await route.handle(self._backend, request)

@@ -3,56 +3,79 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 
+from modelscope_transport.emulator.calls import Call
+from modelscope_transport.emulator.language import translated as _
 from modelscope_transport.emulator.scenarios import listing
 from modelscope_transport.emulator.service import LocalService
 from modelscope_transport.emulator.upstream import UpstreamEngine
-
-DESCRIPTION = "Serve the protocol of ModelScope API-Inference on this machine."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to bind (default: %(default)s)"
+        "--host", default="127.0.0.1", help=_("address to bind (default: %(default)s)")
     )
-    parser.add_argument("--port", type=int, default=0, help="port to bind (default: a free one)")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="PORT",
+        help=_("port to bind (default: a free one)"),
+    )
+    parser.add_argument(
+        "--token",
+        metavar="TOKEN",
+        help=_("the only token that is taken (default: any that begins with ms-)"),
+    )
+    parser.add_argument("--quiet", action="store_true", help=_("do not print each request"))
     parser.add_argument(
         "--upstream",
         metavar="URL",
-        help="base URL of an OpenAI-compatible server that finds the words (default: rules)",
+        help=_("base URL of an OpenAI-compatible server that finds the words (default: rules)"),
     )
     parser.add_argument(
         "--embeddings-upstream",
         metavar="URL",
-        help="base URL of an OpenAI-compatible server of embeddings (default: rules)",
+        help=_("base URL of an OpenAI-compatible server of embeddings (default: rules)"),
     )
     parser.add_argument(
         "--upstream-model",
         metavar="NAME",
-        help="the model's name at the upstream server (default: the first that it lists)",
+        help=_("the model's name at the upstream server (default: the first that it lists)"),
     )
     parser.add_argument(
         "--allowance",
         metavar="PARTS",
-        help="what may be spent, such as calls=20,per-model=5,magicubes=250,headers,concurrency=2"
-        " (default: no limit)",
+        help=_(
+            "what may be spent, such as calls=20,per-model=5,magicubes=250,headers,concurrency=2"
+            " (default: no limit)"
+        ),
     )
     parser.add_argument(
         "--scenario",
         metavar="NAME",
-        help="a misbehaviour for every paid request; 'help' lists them",
+        help=_("a misbehaviour for every paid request; 'help' lists them"),
     )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        said = _("a port is a whole number from 0 to 65535, and this is {text!r}")
+        raise argparse.ArgumentTypeError(said.format(text=text))
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM.
 
-    The only line that is printed is the address, once requests are answered.
+    Prints the address and the two lines that point a program at it, once requests are answered;
+    then each request in one line, to the error output.
 
     Returns:
         0 after a clean end, 2 when an option is wrong or the address is taken.
@@ -73,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
             scenario=arguments.scenario,
             host=arguments.host,
             port=arguments.port,
+            token=arguments.token,
+            on_call=None if arguments.quiet else _print_call,
         )
         service.start()
     except (ValueError, OSError) as wrong:
@@ -83,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        sys.stdout.write(f"ModelScope local service: {service.base_url}\n")
+        sys.stdout.write(greeting(service.base_url, service.token))
         sys.stdout.flush()
         ended.wait()
     finally:
@@ -93,10 +118,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def greeting(base_url: str, token: str) -> str:
+    """What is printed at the start: the address, and two lines to copy into another terminal."""
+    line = '  $env:{} = "{}"' if os.name == "nt" else "  export {}={}"
+    said = [
+        _("ModelScope local service: {base_url}").format(base_url=base_url),
+        _("Copy these two lines into the terminal where your program runs:"),
+        line.format("MODELSCOPE_API_BASE", base_url),
+        line.format("MODELSCOPE_API_KEY", token),
+        _("Ctrl-C ends it. A page for your browser: {page}").format(
+            page=base_url.removesuffix("v1")
+        ),
+    ]
+    return "\n".join(said) + "\n"
+
+
+def _print_call(call: Call) -> None:
+    sys.stderr.write(call.line() + "\n")
+    sys.stderr.flush()
+
+
 def serve(argv: Sequence[str] | None = None) -> int:
     """Read the options and serve; see :func:`run`."""
     parser = argparse.ArgumentParser(
-        "python -m modelscope_transport.emulator", description=DESCRIPTION
+        "python -m modelscope_transport.emulator",
+        description="Serve the protocol of ModelScope API-Inference on this machine.",
     )
     add_arguments(parser)
     return run(parser.parse_args(argv))

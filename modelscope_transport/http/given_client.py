@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from .guarded import GuardedAsyncTransport, GuardedTransport
 
 __all__ = ["check_client", "through_client", "through_client_async"]
@@ -33,10 +34,12 @@ def check_client(client: Any, *, is_async: bool) -> None:
         return
     argument = "http_async_client" if is_async else "http_client"
     instead = "http_client" if is_async else "http_async_client"
+    said = _("{argument} must be an httpx.{wanted} or httpx2.{wanted}, and is {kind}.")
+    if other in kinds:
+        said += " " + _("Pass it as {instead}.")
+    kind = f"{type(client).__module__}.{type(client).__qualname__}"
     raise ConfigurationError(
-        f"{argument} must be an httpx.{wanted} or httpx2.{wanted}, and is "
-        f"{type(client).__module__}.{type(client).__qualname__}."
-        + (f" Pass it as {instead}." if other in kinds else "")
+        said.format(argument=argument, wanted=wanted, kind=kind, instead=instead)
     )
 
 

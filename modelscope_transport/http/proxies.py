@@ -9,6 +9,7 @@ import urllib.parse
 import httpx
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..secret import Secret
 from .guarded import GuardedAsyncTransport, GuardedTransport
 from .loops import PerLoop
@@ -29,13 +30,15 @@ def parse_proxy(address: Secret) -> httpx.Proxy:
     problem = _problem_of(address)
     if problem == "package":
         raise ConfigurationError(
-            "A SOCKS proxy needs the package socksio: pip install 'httpx[socks]'."
+            _("A SOCKS proxy needs the package socksio: pip install 'httpx[socks]'.")
         )
     if problem is not None:
         raise ConfigurationError(
-            "The proxy cannot be used: it is no address such as http://user:password@host:port, "
-            f"of one of {', '.join(_SCHEMES)}; special characters of a password are "
-            "percent-encoded."
+            _(
+                "The proxy cannot be used: it is no address such as "
+                "http://user:password@host:port, of one of {schemes}; special characters "
+                "of a password are percent-encoded."
+            ).format(schemes=", ".join(_SCHEMES))
         )
     return httpx.Proxy(address.reveal())
 

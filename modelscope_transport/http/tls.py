@@ -12,6 +12,7 @@ import ssl
 import certifi
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 
 __all__ = ["tls_context"]
 
@@ -34,9 +35,11 @@ def tls_context(bundle: str | None = None) -> ssl.SSLContext:
             context = ssl.create_default_context(cafile=where)
     except OSError as error:
         raise ConfigurationError(
-            f"The certificates in {where} cannot be read ({error.strerror or error}). Set "
-            "SSL_CERT_FILE to a file of certificates in PEM form, or unset SSL_CERT_FILE, "
-            "REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+            _(
+                "The certificates in {where} cannot be read ({strerror}). Set "
+                "SSL_CERT_FILE to a file of certificates in PEM form, or unset "
+                "SSL_CERT_FILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+            ).format(where=where, strerror=error.strerror or error)
         ) from None
     context.set_alpn_protocols(["http/1.1"])
     return context

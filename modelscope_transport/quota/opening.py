@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from .ledger import Ledger, MemoryLedger
 from .outage import StandIn
 from .redis import RedisStore
@@ -106,8 +107,11 @@ def _share(url: str, when_down: str | float | None) -> float | None:
         share = 0.0
     if not 0 < share < 1:
         raise ConfigurationError(
-            f"when_down of the ledger at {shown(url)} must be 'refuse' or a number between 0 and "
-            "1: the part of what is left that this process may use while the Redis is down."
+            _(
+                "when_down of the ledger at {url} must be 'refuse' or a number between 0 "
+                "and 1: the part of what is left that this process may use while the "
+                "Redis is down."
+            ).format(url=shown(url))
         )
     return share
 
@@ -134,11 +138,14 @@ def open_ledger(name: str) -> Ledger | None:
     if name in ("", "auto"):
         # The user has not chosen this file, so its loss stops no call: it is warned of once.
         return Ledger(StandIn(_sqlite(None)))
-    kind, is_address, _ = name.partition("://")
+    kind, is_address, _rest = name.partition("://")
     if is_address:  # a file of that name would not be shared, without a sign
         raise ConfigurationError(
-            f"There is no ledger at an address beginning {kind}://. Pass the path of a file, an "
-            'address beginning redis://, rediss:// or unix://, "memory" or "off".'
+            _(
+                "There is no ledger at an address beginning {kind}://. Pass the path of a "
+                'file, an address beginning redis://, rediss:// or unix://, "memory" or '
+                '"off".'
+            ).format(kind=kind)
         )
     return SQLiteLedger(name)
 

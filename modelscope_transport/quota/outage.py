@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..language import translated as _
 from .cells import CELL_KINDS
 from .memory import MemoryStore
 from .mending import damage_in
@@ -157,11 +158,17 @@ class StandIn:
         )
         self._tried = time.monotonic()
         meanwhile = (
-            "From now on this process counts for itself, and others do not see what it spends."
+            _("From now on this process counts for itself, and others do not see what it spends.")
             if self._share is None
-            else f"Until it can, this process keeps to {self._share:.0%} of what was left."
+            else _("Until it can, this process keeps to {share:.0%} of what was left.").format(
+                share=self._share
+            )
         )
-        warnings.warn(f"The ledger: {error}. {meanwhile}", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            _("The ledger: {error}. {meanwhile}").format(error=error, meanwhile=meanwhile),
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     # --- underneath -----------------------------------------------------------------------
 

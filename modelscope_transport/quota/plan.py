@@ -9,6 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ..language import translated as _
+from ..shown import table_html
 from .allowance import UTC8, assumed_price, granted_a_day, price_in_tenths, tenths_of
 from .snapshot import Quota
 
@@ -46,6 +48,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     def fits(self) -> bool:
         """Whether all of it fits into today."""
         return self.days == 1
+
+    def _repr_html_(self) -> str:
+        """The forecast as a table, for notebooks."""
+        head = (_("model"), _("calls"), _("Magicubes"), _("today"), _("days"), _("done on"))
+        numbers = (self.calls, self.magicubes, self.fits_today, self.days, self.done_on)
+        row = (self.model, *("?" if number is None else str(number) for number in numbers))
+        return table_html(_("Plan for {items} items").format(items=self.items), head, [row])
 
 
 def calls_left(quota: Quota, tier: str | None, amount: float | None) -> float:

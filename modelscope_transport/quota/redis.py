@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from ..language import translated as _
 from .redis_address import RedisAddress
 from .redis_promises import look_at
 from .steps import LASTING, Pages, Ran, Step, StoreError
@@ -212,11 +213,14 @@ class RedisStore:
         _forget_frames(error)
         reason = type(error).__name__
         if "Timeout" in reason:
-            reason = (
-                f"no answer within {self.address.patience:g} s; ?patience= in the address allows "
-                "more"
+            reason = _(
+                "no answer within {seconds:g} s; ?patience= in the address allows more"
+            ).format(seconds=self.address.patience)
+        return StoreError(
+            _("the Redis at {shown} cannot be used ({reason})").format(
+                shown=self.address.shown, reason=reason
             )
-        return StoreError(f"the Redis at {self.address.shown} cannot be used ({reason})")
+        )
 
 
 class _OfLoop:
@@ -246,7 +250,7 @@ def _errors() -> Any:
         import redis
     except ImportError:
         raise StoreError(
-            "a Redis needs the package redis: pip install 'modelscope-adapters[redis]'"
+            _("a Redis needs the package redis: pip install 'modelscope-adapters[redis]'")
         ) from None
     return redis
 

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 
 __all__ = ["SCHEMES", "RedisAddress", "shown"]
 
@@ -64,8 +65,10 @@ class RedisAddress(Struct):
         seconds = said if patience is None else patience
         if not 0 < seconds < 3600:
             raise ConfigurationError(
-                f"patience of the ledger at {shown(url)} must be a number of seconds above 0: how "
-                "long one question to the Redis may take."
+                _(
+                    "patience of the ledger at {url} must be a number of seconds above 0: how "
+                    "long one question to the Redis may take."
+                ).format(url=shown(url))
             )
         theirs = urllib.parse.urlencode([pair for pair in query if pair[0] not in _OURS])
         scheme = _ALIASES.get(parts.scheme, parts.scheme)

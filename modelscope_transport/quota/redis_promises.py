@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ..language import translated as _
 from .redis_address import RedisAddress
 
 __all__ = ["look_at"]
@@ -21,8 +22,10 @@ def look_at(address: RedisAddress, client: Any) -> None:
     if weak and address.shown not in _warned:
         _warned.add(address.shown)
         warnings.warn(
-            f"The ledger: the Redis at {address.shown} may forget what was spent: "
-            f"{' and '.join(weak)}. See docs/allowance.md.",
+            _(
+                "The ledger: the Redis at {shown} may forget what was spent: {weak}. See "
+                "docs/allowance.md."
+            ).format(shown=address.shown, weak=" and ".join(weak)),
             RuntimeWarning,
             stacklevel=2,
         )

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError, ErrorDetails
+from ..language import translated as _
 from .mending import damage_in
 from .outage import Downgraded, StandIn
 from .steps import LASTING, Pages, Ran, Step, Store, StoreError
@@ -161,7 +162,7 @@ class Runner:
                 found += damage_in(cells, page)
         if not found:
             raise error
-        cause = StoreError(f"it holds a damaged cell: {found[0]}")
+        cause = StoreError(_("it holds a damaged cell: {found}").format(found=found[0]))
         if not isinstance(self.store, StandIn):
             raise unusable(cause) from None
         self.store.give_up(cause)
@@ -171,8 +172,11 @@ class Runner:
 def unusable(error: StoreError) -> ConfigurationError:
     """The error of a ledger that cannot be used."""
     return ConfigurationError(
-        f"The ledger: {error}. Mend it (`modelscope-adapters ledger mend`) or remove it, name "
-        "another one in MODELSCOPE_LEDGER, or set that to 'memory' to count in each process alone.",
+        _(
+            "The ledger: {error}. Mend it (`modelscope-adapters ledger mend`) or "
+            "remove it, name another one in MODELSCOPE_LEDGER, or set that to "
+            "'memory' to count in each process alone."
+        ).format(error=error),
         details=ErrorDetails(reason="ledger_unusable"),
     )
 

@@ -12,7 +12,9 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .allowance import end_of, granted_a_day
+from ..language import translated as _
+from ..shown import table_html
+from .allowance import UTC8, end_of, granted_a_day
 from .budget import Budget
 from .cells import (
     ACCOUNT,
@@ -74,6 +76,19 @@ class Quota(Struct, frozen=True, kw_only=True):
     refused_from: float | None = None
     lapsing: float = 0.0
     unpriced: int = 0
+
+    def _repr_html_(self) -> str:
+        """The pool as a table, for notebooks."""
+        left = _("spent") if self.spent else _shown(self.remaining)
+        back = f"{self.resets_at.astimezone(UTC8):%Y-%m-%d %H:%M} UTC+8"
+        head = (_("pool"), _("used"), _("of"), _("left"), _("comes back"))
+        row = (self.model or _("account"), _shown(self.used), _shown(self.limit), left, back)
+        unit = _("Magicubes") if self.unit == "magicubes" else _("calls")
+        return table_html(unit, head, [row])
+
+
+def _shown(number: float | None) -> str:
+    return "?" if number is None else f"{number:g}"
 
 
 class Balance(Struct, frozen=True, kw_only=True):

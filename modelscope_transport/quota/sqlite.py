@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..language import translated as _
 from .steps import LASTING, Pages, Ran, Step, StoreError, run
 
 __all__ = ["SQLiteStore", "default_path"]
@@ -225,7 +226,9 @@ class SQLiteStore:
                 return work(self._open())
             except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
                 # A text cell that does not decode is damage too.
-                raise StoreError(f"the file {self.path} cannot be used: {error}") from None
+                raise StoreError(
+                    _("the file {path} cannot be used: {error}").format(path=self.path, error=error)
+                ) from None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and not self._is_gone():
@@ -323,12 +326,14 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (schema,) = database.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
-        raise StoreError(f"the file {path} is no ledger")
+        raise StoreError(_("the file {path} is no ledger").format(path=path))
     if schema != _SCHEMA:
-        age = "a newer" if schema > _SCHEMA else "an older"
+        age = _("a newer") if schema > _SCHEMA else _("an older")
         raise StoreError(
-            f"the file {path} was written by {age} version of modelscope-adapters (its layout "
-            f"is {schema}, this version knows {_SCHEMA}) and is left as it is"
+            _(
+                "the file {path} was written by {age} version of modelscope-adapters (its "
+                "layout is {schema}, this version knows {schema2}) and is left as it is"
+            ).format(path=path, age=age, schema=schema, schema2=_SCHEMA)
         )
 
 

@@ -60,7 +60,7 @@ def test_a_text_is_never_a_file(text: str) -> None:
 def test_an_address_of_another_kind_is_refused() -> None:
     with pytest.raises(InvalidRequestError):
         media_url("data:text/html;base64,eA==")
-    with pytest.raises(InvalidRequestError, match="not those of an audio but of image/png"):
+    with pytest.raises(InvalidRequestError, match="type audio, but of image/png"):
         media_url(PNG, "audio")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
+import modelscope_transport
 from modelscope_transport import ChatRequest, Client, Message, cli
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.settings import speak
@@ -352,3 +355,79 @@ def test_the_ledger_is_told_of_grants(typed: Type, service: LocalService) -> Non
     code, out, _ = typed("quota")
     assert code == 0
     assert "250.5 Magicubes" in out
+
+
+# ------------------------------------------------------------------------ a newcomer's questions
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    version = metadata.version("modelscope-adapters")
+    assert capsys.readouterr().out == f"modelscope-adapters {version}\n"
+    assert modelscope_transport.__version__ == version
+
+
+def test_what_is_served_comes_first_and_the_cheaper_before_the_dearer(
+    typed: Type, service: LocalService
+) -> None:
+    told = json.loads(typed("models", "--json")[1])
+    listed = [row["listed"] for row in told]
+    assert listed == sorted(listed, reverse=True)
+    prices = [row["magicubes"] for row in told if row["listed"] and row["task"] == "chat"]
+    known = [price for price in prices if price is not None]
+    assert prices[: len(known)] == sorted(known)
+
+
+def test_models_are_searched_by_a_part_of_their_id(typed: Type, service: LocalService) -> None:
+    told = json.loads(typed("models", "--search", "CODER", "--json")[1])
+    assert told
+    assert all("coder" in row["id"].lower() for row in told)
+
+
+def test_doctor_looks_at_a_model_and_pays_only_after_a_yes(
+    typed: Type, service: LocalService
+) -> None:
+    code, out, _ = typed("doctor", "--model", QWEN)
+    assert code == 0
+    assert f"{QWEN} is served, a call costs 1 Magicubes" in out
+    assert "not made" in out
+    assert paid(service) == 0
+    code, out, _ = typed("doctor", "--model", QWEN, "--yes")
+    assert code == 0
+    assert f"{QWEN} answers: " in out
+    assert paid(service) == 1
+
+
+def test_doctor_names_models_like_the_misspelt_one(typed: Type, service: LocalService) -> None:
+    assert "perhaps Qwen/Qwen3-8B" in typed("doctor", "--model", "Qwen/Qwn3-8B")[1]
+
+
+class Terminal(io.StringIO):
+    """An output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("words", [["quota"], ["models"]], ids=" ".join)
+def test_tables_fit_the_terminal_and_break_no_word(
+    words: list[str],
+    width: int,
+    language: str,
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call()
+    screen = Terminal()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout", screen)
+    cli.main([*words, "--lang", language])
+    monkeypatch.undo()
+    lines = screen.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert any(QWEN in line for line in lines)

@@ -1,0 +1,61 @@
+"""``ask``: one question from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..client.sync import Client
+from ..language import translated as _
+from ..types import Message
+from .output import add_json, spent_part, tell_json
+from .talking import add_talk, request_of, show_cost, streamed, talker, user_turn
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser this command's options."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORDS",
+        help=_("the question; what is piped in is put after it"),
+    )
+    add_talk(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and show the answer; 2 when there is no question."""
+    text = " ".join(arguments.words)
+    if not sys.stdin.isatty():
+        text = "\n\n".join(filter(None, (text, sys.stdin.read().strip())))
+    if not text.strip():
+        said = _('Ask something: modelscope-adapters ask "What is an allowance?"')
+        print(said, file=sys.stderr)
+        return 2
+    messages: tuple[Message, ...] = (user_turn(text, arguments.image),)
+    if arguments.system:
+        messages = (Message("system", arguments.system), *messages)
+    client = talker(arguments)
+    if arguments.json:
+        return _json(client, arguments, messages)
+    answer = streamed(client, arguments, messages)
+    show_cost(client, answer.model or arguments.model)
+    return 0
+
+
+def _json(client: Client, arguments: argparse.Namespace, messages: tuple[Message, ...]) -> int:
+    answer = client.chat(request_of(arguments, messages))
+    cost, left = spent_part(client, answer.model or arguments.model)
+    facts = {
+        "model": answer.model or arguments.model,
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "usage": answer.usage,
+        "magicubes": cost,
+        "left": left,
+    }
+    tell_json(facts)
+    return 0

@@ -1,0 +1,67 @@
+"""``chat``: a conversation at the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+
+from ..client.sync import Client
+from ..errors import ModelScopeError, QuotaExceededError
+from ..language import translated as _
+from ..types import Message
+from .talking import add_talk, show_cost, streamed, talker, user_turn
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser this command's options."""
+    add_talk(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Talk until the input ends."""
+    with contextlib.suppress(ImportError):  # Windows has its own line editing
+        import readline  # noqa: F401 - arrow keys and history in input()
+    client = talker(arguments)
+    said = _("Talking with {model}. /new begins anew, /exit or Ctrl-D ends.")
+    print(said.format(model=arguments.model), file=sys.stderr)
+    start = (Message("system", arguments.system),) if arguments.system else ()
+    turns: tuple[Message, ...] = start
+    while (text := _line()) is not None:
+        if text == "/new":
+            turns = start
+        elif text:
+            turns = _turn(client, arguments, turns, text)
+    return 0
+
+
+def _line() -> str | None:
+    """What was typed; ``None`` at the end."""
+    try:
+        text = input("> " if sys.stdin.isatty() else "").strip()
+    except (EOFError, KeyboardInterrupt):
+        print(file=sys.stderr)
+        return None
+    return None if text == "/exit" else text
+
+
+def _turn(
+    client: Client, arguments: argparse.Namespace, turns: tuple[Message, ...], text: str
+) -> tuple[Message, ...]:
+    """Ask; the conversation with the answer, or as it was where none came."""
+    try:
+        asked = (*turns, user_turn(text, arguments.image))
+        answer = streamed(client, arguments, asked)
+    except QuotaExceededError:
+        raise
+    except ModelScopeError as error:
+        print(error, file=sys.stderr)
+        return turns
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return turns
+    arguments.image = []  # shown once
+    show_cost(client, answer.model or arguments.model)
+    return (*asked, Message("assistant", answer.text))

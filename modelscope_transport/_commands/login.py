@@ -1,0 +1,54 @@
+"""``login``: ask for the token, check it with a free request, and store it."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+
+from ..client.sync import Client
+from ..errors import AuthenticationError, ModelScopeError
+from ..language import translated as _
+from ..settings import TOKEN_PAGE, resolve_token, token_variable
+from ..token_file import store_token
+from .output import add_json, amount, tell_json
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser this command's options."""
+    parser.add_argument("--base-url", metavar="URL", help=_("address of the service"))
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Store a token; 1 when the service does not accept it."""
+    token = resolve_token(_asked() or " ")
+    try:
+        left = Client(token, base_url=arguments.base_url, ledger="off", timeout=30.0).balance()
+        checked = _("The token is good: {left} are left.").format(
+            left=amount(left.available, "magicubes")
+        )
+    except AuthenticationError:
+        raise
+    except ModelScopeError as error:
+        checked = _("The token could not be checked: {error}").format(error=error)
+    path = store_token(token)
+    if arguments.json:
+        tell_json({"stored": str(path), "checked": checked})
+        return 0
+    print(checked)
+    print(_("It is stored in {path}, which only you can read.").format(path=path))
+    if (variable := token_variable()) is not None:
+        said = _("{variable} is set too, and comes first: unset it to use the stored token.")
+        print(said.format(variable=variable))
+    return 0
+
+
+def _asked() -> str:
+    """The token, typed without being shown, or the first line of a pipe."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    print(_("Create a token at {page} and paste it here; it is not shown.").format(page=TOKEN_PAGE))
+    return getpass.getpass(_("Token: "))

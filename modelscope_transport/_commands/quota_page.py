@@ -1,0 +1,93 @@
+"""``quota --html``: one page that shows the allowance, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..client.sync import Client
+from ..errors import ConfigurationError
+from ..language import resolve_language
+from ..language import translated as _
+from ..quota import DayUse, Quota
+from ..shown import bars_html, table_html
+from .output import amount, how_known, moment
+
+__all__ = ["write_page"]
+
+_STYLE = """
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
+ max-width:56rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
+h1{font-size:1.4rem}.left{font-size:2rem;margin:.2rem 0}.spent{color:#d33}
+table{border-collapse:collapse;font-size:.9rem}
+td,th{padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8884;vertical-align:top}
+"""
+
+
+def write_page(client: Client, file: str, remarks: Sequence[str]) -> None:
+    """Write the page.
+
+    Args:
+        client: whose allowance it shows.
+        file: the file, which is replaced.
+        remarks: sentences to put under the table.
+
+    Raises:
+        ConfigurationError: the file cannot be written, or the ledger is switched off.
+    """
+    text = _page(client.quotas(), client.history(14), remarks)
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        said = _("The file {path} cannot be written: {error}.")
+        raise ConfigurationError(said.format(path=file, error=error.strerror)) from None
+
+
+def _page(quotas: Sequence[Quota], days: Sequence[DayUse], remarks: Sequence[str]) -> str:
+    account = quotas[0]
+    title = _("Allowance of ModelScope API-Inference")
+    left = amount(0 if account.spent else account.remaining, account.unit)
+    rest = _("{left} left").format(left=left)
+    back = _("comes back") + ": " + moment(account.resets_at)
+    models: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    for day in days:
+        models.update(day.models)
+        classes.update(day.classes)
+    prices = {name or _("not known"): number for name, number in classes.most_common()}
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f'<p class="left{" spent" if account.spent else ""}">{html.escape(rest)}</p>',
+        f"<p>{html.escape(back)}</p>",
+        *(f"<p>{html.escape(line)}</p>" for line in remarks),
+        table_html(_("Pools"), _head(), [_row(quota) for quota in quotas]),
+        bars_html(_("Calls by day"), {day.day: day.calls for day in days}),
+        bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in days}),
+        bars_html(_("Calls by model"), dict(models.most_common(20))),
+        bars_html(_("Calls by price class"), prices),
+    ]
+    language = "zh-CN" if resolve_language() == "zh" else "en"
+    return (
+        f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _head() -> tuple[str, ...]:
+    return _("pool"), _("used"), _("of"), _("left"), _("comes back"), _("known by")
+
+
+def _row(quota: Quota) -> tuple[str, ...]:
+    return (
+        quota.model or _("account"),
+        amount(quota.used, quota.unit),
+        amount(quota.limit),
+        _("spent") if quota.spent else amount(quota.remaining),
+        moment(quota.resets_at),
+        how_known(quota),
+    )

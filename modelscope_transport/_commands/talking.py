@@ -1,0 +1,112 @@
+"""An answer at a terminal: streamed, thoughts dimmed, then what it cost and what is left.
+
+Laws of this file: the answer goes to the output, all else to the error output, so that a pipe gets
+the answer alone; words of a model reach a terminal through `plain`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..answers import ChatResult
+from ..client.sync import Client
+from ..language import translated as _
+from ..media import media_url
+from ..types import ChatRequest, ImagePart, Message, Part, TextPart
+from .numbers import whole
+from .output import add_connection, amount, client_of, plain, spent_part, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["add_talk", "request_of", "show_cost", "streamed", "talker", "user_turn"]
+
+MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+
+
+def add_talk(parser: argparse.ArgumentParser) -> None:
+    """The options of a conversation."""
+    parser.add_argument(
+        "--model", metavar="ID", default=MODEL, help=_("model ID (default: %(default)s)")
+    )
+    parser.add_argument("--system", metavar="TEXT", help=_("instructions for the model"))
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help=_("a picture to ask about: a file or an https address; may be given several times"),
+    )
+    parser.add_argument(
+        "--no-thinking", action="store_true", help=_("switch the model's thoughts off")
+    )
+    parser.add_argument(
+        "--max-tokens",
+        metavar="N",
+        type=whole(1),
+        help=_("longest answer, in tokens, thoughts included"),
+    )
+    add_connection(parser)
+
+
+def talker(arguments: argparse.Namespace) -> Client:
+    """The client of a conversation; a thinking model may take minutes."""
+    return client_of(arguments, timeout=600.0)
+
+
+def user_turn(text: str, images: list[str]) -> Message:
+    """What a user says and shows."""
+    if not images:
+        return Message("user", text)
+    parts: list[Part] = [
+        ImagePart(media_url(each if each.startswith(("https://", "data:")) else Path(each)))
+        for each in images
+    ]
+    return Message("user", (*parts, TextPart(text)))
+
+
+def request_of(arguments: argparse.Namespace, messages: tuple[Message, ...]) -> ChatRequest:
+    """The call that the options describe."""
+    return ChatRequest(
+        model=arguments.model,
+        messages=messages,
+        max_tokens=arguments.max_tokens,
+        enable_thinking=False if arguments.no_thinking else None,
+    )
+
+
+def streamed(
+    client: Client, arguments: argparse.Namespace, messages: tuple[Message, ...]
+) -> ChatResult:
+    """Ask, and show the answer as it comes."""
+    out, aside = terminal(sys.stdout), terminal(sys.stderr)
+    thinking = False
+    with client.stream_chat(request_of(arguments, messages)) as stream:
+        for delta in stream:
+            if delta.reasoning:
+                thinking = True
+                _write(aside, delta.reasoning, "dim")
+            if delta.text:
+                if thinking:
+                    thinking = False
+                    _write(aside, "\n\n")
+                _write(out, delta.text)
+        answer = stream.result()
+    _write(out, "\n")
+    return answer
+
+
+def _write(console: Console, text: str, style: str = "") -> None:
+    console.print(plain(text), style=style, end="", soft_wrap=True)
+
+
+def show_cost(client: Client, model: str) -> None:
+    """Say what the call to a model cost, and what is left."""
+    cost, left = spent_part(client, model)
+    said = _("{model}: {cost}").format(model=model, cost=amount(cost, "magicubes"))
+    if left is not None:
+        said += _("; {left} left").format(left=left)
+    terminal(sys.stderr).print(plain(said), style="dim")

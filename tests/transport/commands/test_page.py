@@ -1,0 +1,86 @@
+"""``quota --html``: a page in one file; and what notebooks show."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from modelscope_transport import ChatRequest, Client, Message, QuotaExceededError, cli
+from modelscope_transport.emulator import LocalService
+from modelscope_transport.settings import speak
+from modelscope_transport.shown import bars_html, table_html
+from modelscope_transport.task_types import Image
+
+QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+
+
+@pytest.fixture
+def client(
+    modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Client:
+    monkeypatch.setenv("MODELSCOPE_API_BASE", modelscope_service.base_url)
+    monkeypatch.setenv("MODELSCOPE_API_KEY", modelscope_service.token)
+    monkeypatch.setenv("MODELSCOPE_LEDGER", str(tmp_path / "ledger.sqlite3"))
+    return Client()
+
+
+def ask(client: Client) -> None:
+    client.chat(ChatRequest(model=QWEN, messages=(Message("user", "Hello"),)))
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Calls by model"), ("zh", "各模型的调用次数")]
+)
+def test_the_page_shows_the_use_and_needs_nothing_else(
+    language: str, words: str, client: Client, modelscope_service: LocalService, tmp_path: Path
+) -> None:
+    ask(client)
+    page = tmp_path / "allowance.html"
+    assert cli.main(["quota", "--html", str(page), "--lang", language]) == 0
+    speak(None)
+    text = page.read_text(encoding="utf-8")
+    HTMLParser().feed(text)
+    assert words in text
+    assert QWEN in text
+    assert "199" in text
+    assert modelscope_service.token not in text
+    assert not re.search(r"<script|<link|src=|url\(|@import", text)
+    for picture in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(picture)
+
+
+def test_a_spent_day_is_shown(
+    client: Client, modelscope_service: LocalService, tmp_path: Path
+) -> None:
+    modelscope_service.next("account_spent")
+    with pytest.raises(QuotaExceededError):
+        ask(client)
+    page = tmp_path / "allowance.html"
+    assert cli.main(["quota", "--html", str(page)]) == 0
+    assert 'class="left spent"' in page.read_text(encoding="utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_said(
+    client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["quota", "--html", str(tmp_path / "nowhere" / "page.html")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_texts_are_escaped() -> None:
+    for made in (table_html("<i>", ["<u>"], [["<s>"]]), bars_html("<i>", {"<u>": 1})):
+        assert not re.search("<[ius]>", made)
+        assert "&lt;i&gt;" in made
+
+
+def test_notebooks_show_the_allowance_a_plan_and_an_image(client: Client) -> None:
+    ask(client)
+    assert ">199<" in client.quotas()[0]._repr_html_()
+    assert "<td" in client.plan(10, QWEN)._repr_html_()
+    shown = Image('https://h/"onerror="x', b"\x89PNG", "image/png")._repr_html_()
+    assert 'src="data:image/png;base64,iVBORw=="' in shown
+    assert '"onerror="' not in Image('https://h/"onerror="x')._repr_html_()

@@ -1,0 +1,174 @@
+"""``ask`` and ``chat``: questions from the shell."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelscope_transport import cli
+from modelscope_transport._commands.output import plain
+from modelscope_transport.emulator import DONE, LocalService, Stream
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
+Run = Callable[..., tuple[int, str, str]]
+
+
+class Terminal(io.StringIO):
+    """An output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def run(
+    modelscope_service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Type a command, with some text piped in."""
+    monkeypatch.setenv("MODELSCOPE_API_BASE", modelscope_service.base_url)
+    monkeypatch.setenv("MODELSCOPE_API_KEY", modelscope_service.token)
+
+    def typed(*words: str, piped: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(piped))
+        code = cli.main(list(words))
+        return code, *capsys.readouterr()
+
+    return typed
+
+
+def answer(text: str = "", thoughts: str = "") -> Stream:
+    deltas = [{"reasoning_content": thoughts}] if thoughts else []
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in (*deltas, {"content": text})]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    return Stream([*events, end, DONE])
+
+
+def test_an_answer_goes_to_the_output_and_its_price_beside_it(run: Run) -> None:
+    code, out, err = run("ask", "What", "is", "2 plus 3?")
+    assert code == 0
+    assert out.strip()
+    assert "1 Magicubes; 199 Magicubes left" in err
+
+
+def test_thoughts_are_not_part_of_the_answer(run: Run, modelscope_service: LocalService) -> None:
+    modelscope_service.next(answer("Forty-two.", "Let me see."))
+    _, out, err = run("ask", "Well?")
+    assert out == "Forty-two.\n"
+    assert "Let me see." in err
+
+
+def test_thoughts_are_dim_at_a_terminal(
+    run: Run, modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    modelscope_service.next(answer("Yes.", "Let me see."))
+    run("ask", "Well?")
+    assert "\x1b[2mLet me see.\x1b[0m" in screen.getvalue()
+
+
+def test_an_answer_cannot_steer_the_terminal(run: Run, modelscope_service: LocalService) -> None:
+    modelscope_service.next(answer("a\x1b]0;owned\x07b\x9b2Jc\u202ed[bold]", "\x1b[2J"))
+    _, out, err = run("ask", "Well?")
+    assert out == "a\ufffd]0;owned\ufffdb\ufffd2Jc\ufffdd[bold]\n"
+    assert "\x1b" not in err
+
+
+def test_plain_text_stays_as_it_is() -> None:
+    text = "日本語 👩‍👩‍👧 \u00a0x\n\ty [red]"
+    assert plain(text) == text
+
+
+def test_what_is_piped_in_is_asked_about(run: Run, modelscope_service: LocalService) -> None:
+    run("ask", "Summarise:", "--system", "Be short.", piped="A long story.\n")
+    system, user = modelscope_service.requests[-1].body["messages"]
+    assert system["content"] == "Be short."
+    assert user["content"] == "Summarise:\n\nA long story."
+
+
+def test_nothing_asked_is_wrong_usage(run: Run) -> None:
+    code, _, err = run("ask")
+    assert code == 2
+    assert "Ask something" in err
+
+
+def test_a_picture_is_shown_to_the_model(
+    run: Run, modelscope_service: LocalService, tmp_path: Path
+) -> None:
+    (tmp_path / "dot.png").write_bytes(PIXEL)
+    words = ["ask", "What is this?", "--model", "Qwen/Qwen3.5-122B-A10B", "--no-thinking"]
+    code, out, _ = run(*words, "--image", str(tmp_path / "dot.png"))
+    assert code == 0
+    assert out.strip()
+    body = modelscope_service.requests[-1].body
+    assert body["messages"][0]["content"][0]["image_url"]["url"].startswith(
+        "data:image/png;base64,"
+    )
+    assert body["enable_thinking"] is False
+
+
+def test_an_answer_for_programs(run: Run) -> None:
+    told = json.loads(run("ask", "What is 2 plus 3?", "--json")[1])
+    assert told["text"]
+    assert told["magicubes"] == 1
+
+
+def test_a_spent_day_says_come_back_later(run: Run, modelscope_service: LocalService) -> None:
+    modelscope_service.next("account_spent")
+    code, _, err = run("ask", "Hello")
+    assert code == 75
+    assert "spent" in err
+
+
+def test_a_conversation_is_remembered_until_it_begins_anew(
+    run: Run, modelscope_service: LocalService
+) -> None:
+    typed = "My name is Li.\nWhat is my name?\n/new\nHello\n/exit\nnever sent\n"
+    code, _, err = run("chat", piped=typed)
+    assert code == 0
+    asked = [request.body["messages"] for request in modelscope_service.requests]
+    assert [len(messages) for messages in asked] == [1, 3, 1]
+    assert err.count("Magicubes left") == 3
+
+
+def test_a_conversation_goes_on_after_an_error(run: Run, modelscope_service: LocalService) -> None:
+    modelscope_service.next("refuses:model")
+    code, out, err = run("chat", piped="Something\nHello\n")
+    assert code == 0
+    assert out.strip()
+    assert "refused the request" in err
+    assert len(modelscope_service.requests[-1].body["messages"]) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ask", "Hi", "--max-tokens", "0"],
+        ["plan", "-5", "--model", "x"],
+        ["plan", "1e3", "--model", "x"],
+        ["quota", "--watch", "0"],
+        ["quota", "--watch", "nan"],
+        ["ledger", "grant", "-1"],
+        ["ledger", "grant", "inf"],
+        ["ledger", "grant", "5", "--hours", "0"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_number_is_refused_in_one_sentence(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert "it must be a" in capsys.readouterr().err.splitlines()[-1]
