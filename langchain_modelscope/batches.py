@@ -109,7 +109,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         }
         return [done[index] for index in range(len(inputs))]
 
-    def batch_as_completed(  # type: ignore[override]
+    def batch_as_completed(
         self,
         inputs: Sequence[LanguageModelInput],
         config: RunnableConfig | Sequence[RunnableConfig] | None = None,
@@ -130,7 +130,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         """
         return self._as_completed(inputs, return_exceptions, kwargs)
 
-    def abatch_as_completed(  # type: ignore[override]
+    def abatch_as_completed(
         self,
         inputs: Sequence[LanguageModelInput],
         config: RunnableConfig | Sequence[RunnableConfig] | None = None,
