@@ -68,9 +68,7 @@ def test_processes_share_one_limit(
 
 
 @pytest.mark.parametrize("name", ["joblib", "Dask", "Celery", "Airflow"])
-def test_the_other_recipes_run(
-    modelscope_service: LocalService, tmp_path: Path, name: str
-) -> None:
+def test_the_other_recipes_run(modelscope_service: LocalService, tmp_path: Path, name: str) -> None:
     package = name.lower()
     pytest.importorskip(package, reason=f"{name} is not among this project's dependencies")
     out = run(recipe(name), modelscope_service, tmp_path)
@@ -96,9 +94,7 @@ def test_a_refusal_comes_back_from_a_worker_with_its_hour(
     modelscope_service: LocalService,
 ) -> None:
     modelscope_service.next("model_spent")
-    client = Client(
-        modelscope_service.token, base_url=modelscope_service.base_url, ledger="memory"
-    )
+    client = Client(modelscope_service.token, base_url=modelscope_service.base_url, ledger="memory")
     with pytest.raises(QuotaExceededError) as caught:
         client.chat(ChatRequest(model=QWEN, messages=(Message("user", "Hello"),)))
     revived = pickle.loads(pickle.dumps(caught.value))
