@@ -107,6 +107,13 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
+FUZZ_SECONDS ?= 1200
+
+.PHONY: fuzz
+fuzz: .venv/.installed ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
+	@echo "==> fuzz: python -m tests.fuzz, for $(FUZZ_SECONDS) s"
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
 # ------------------------------------------------------------------------------------------ showing
 
 .PHONY: docs
@@ -116,6 +123,10 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: promises
+promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
+	@$(BIN)/python -m docs.promises
 
 .PHONY: bench
 bench: .venv/.installed ## every benchmark beside its recorded ratio; fails when one falls short by more than 25 %
