@@ -111,6 +111,7 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
+<<<<<<< HEAD
 .PHONY: test-scale
 test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
 	@echo "==> test-scale: pytest tests/scale"
@@ -120,6 +121,14 @@ test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real 
 test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
 	@echo "==> test-installed: pytest tests/installed"
 	@$(PYTEST) tests/installed -m registry
+=======
+FUZZ_SECONDS ?= 1200
+
+.PHONY: fuzz
+fuzz: .venv/.installed ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
+	@echo "==> fuzz: python -m tests.fuzz, for $(FUZZ_SECONDS) s"
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+>>>>>>> faults
 
 # ------------------------------------------------------------------------------------------ showing
 
@@ -130,6 +139,10 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: promises
+promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
+	@$(BIN)/python -m docs.promises
 
 .PHONY: bench
 bench: .venv/.installed ## every benchmark beside its recorded ratio; fails when one falls short by more than 25 %

@@ -128,7 +128,7 @@ def describe(error: Any, *, request_id: Any = None) -> Failure:
         return Failure(_cut(str(error)), request_id=_text(request_id))
     message = error.get("message") or error.get("msg") or error.get("type") or ""
     code = error.get("code") or error.get("http_code")
-    kind = error.get("type")
+    kind = str(error.get("type") or "")
     if kind and kind not in str(message):
         # The kind tells some refusals apart whose sentences are alike.
         code = f"{code} {kind}" if code else kind

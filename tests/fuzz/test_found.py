@@ -1,0 +1,23 @@
+"""What random input has found, kept as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from modelscope_transport._wire import chat, embeddings
+from modelscope_transport._wire.outcomes import Failure, read_failure
+
+ODD_KINDS = [0.05, 10**40, True, ["a"], {"a": 1}]
+
+
+@pytest.mark.parametrize("kind", ODD_KINDS, ids=repr)
+def test_an_error_whose_type_is_no_text_is_still_an_error(kind: Any) -> None:
+    for error in ({"type": kind}, {"type": kind, "message": "busy", "code": []}):
+        body = json.dumps({"error": error}).encode()
+        assert isinstance(chat.decode(body), Failure)
+        assert isinstance(chat.ChatDecoder().feed(body), Failure)
+        assert isinstance(embeddings.decode(body, count=1), Failure)
+        assert isinstance(read_failure(body), Failure)
