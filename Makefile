@@ -111,7 +111,6 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
-<<<<<<< HEAD
 .PHONY: test-scale
 test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
 	@echo "==> test-scale: pytest tests/scale"
@@ -121,14 +120,13 @@ test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real 
 test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
 	@echo "==> test-installed: pytest tests/installed"
 	@$(PYTEST) tests/installed -m registry
-=======
+
 FUZZ_SECONDS ?= 1200
 
 .PHONY: fuzz
 fuzz: .venv/.installed ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
 	@echo "==> fuzz: python -m tests.fuzz, for $(FUZZ_SECONDS) s"
 	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
->>>>>>> faults
 
 # ------------------------------------------------------------------------------------------ showing
 
