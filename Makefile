@@ -114,7 +114,7 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 .PHONY: test-scale
 test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
 	@echo "==> test-scale: pytest tests/scale"
-	@$(PYTEST) tests/scale --ignore-glob= --allow-hosts= --force-enable-socket
+	@$(PYTEST) tests/scale --force-enable-socket -W ignore
 
 .PHONY: test-installed
 test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)

@@ -8,28 +8,20 @@ failed by its own fault goes on, with its error. This module imports Ray only wh
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from .._wire import batch_lines
 from ..answers import EmbeddingResult
-from ..client.response_cache import ResponseCache, key_of
-from ..client.sync import Client
-from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
+from ..client.response_cache import key_of
+from ..errors import ConfigurationError
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
-from .batch import Batch
+from .block_stage import BlockStage, Columns, MakeClient, length, objects, only
 from .open_items import Requests
-from .rows import BatchFailure, BatchRow
+from .rows import BatchRow
 
 __all__ = ["ChatStage", "EmbeddingStage", "checkpoint"]
-
-_log = logging.getLogger(__name__)
-MakeClient = Callable[[], Client]
-Columns = Mapping[str, Any]
 
 
 def checkpoint(path: str, id_column: str = "id", **options: Any) -> None:
@@ -62,111 +54,7 @@ def checkpoint(path: str, id_column: str = "id", **options: Any) -> None:
     DataContext.get_current().checkpoint_config = config
 
 
-class _BlockRows:
-    """The rows of one block while it is worked at; takes the place of a file of results."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, tuple[bytes, BatchFailure | None]] = {}
-        self.rows: dict[str, BatchRow] = {}
-
-    def add(self, row: BatchRow) -> None:
-        self.rows[row.key] = row
-
-
-class _BlockJob(Batch):
-    """A job over one block."""
-
-    block: _BlockRows
-
-    @contextlib.contextmanager
-    def _sink(self) -> Iterator[_BlockRows]:
-        yield self.block
-
-
-class _Stage:
-    """What both stages share.
-
-    An actor makes one client, at its first block. The token is that of the actor's environment.
-    """
-
-    def __init__(
-        self,
-        client: Mapping[str, Any] | MakeClient | None,
-        cache: str | None,
-        workers: int,
-        wait: bool,
-        pace: Mapping[str, Any] | None,
-    ) -> None:
-        self._make = client
-        self._cache = None if cache is None else ResponseCache(cache)
-        self._workers = workers
-        self._wait = wait
-        self._pace = dict(pace or {})
-        self._client: Client | None = None
-
-    def _opened(self) -> Client:
-        if self._client is None:
-            if callable(self._make):
-                self._client = self._make()
-            else:
-                self._client = Client(**{"cache": self._cache, **(self._make or {})})
-        return self._client
-
-    def _settle(self, requests: Requests, schema: Any = None) -> dict[str, BatchRow]:
-        """The rows of those requests that have an answer or failed by their own fault."""
-        job = _BlockJob(
-            self._opened(),
-            "",
-            workers=self._workers,
-            wait=self._wait,
-            schema=schema,
-            on_block=_log_wait,
-            **self._pace,
-        )
-        job.block = _BlockRows()
-        try:
-            asyncio.run(self._run(job, requests))
-        except (QuotaExceededError, RateLimitError) as error:
-            _log.warning("The stage ends with what it has: %s", error)
-        return {
-            key: row
-            for key, row in job.block.rows.items()
-            if row.failure is None or not row.failure.again
-        }
-
-    async def _run(self, job: _BlockJob, requests: Requests) -> None:
-        try:
-            await job.arun(requests)
-        finally:
-            await self._opened().aio.aclose()
-
-
-def _log_wait(error: ModelScopeError) -> None:
-    _log.warning("Waiting: %s", error)
-
-
-def _only(batch: Columns, places: list[int]) -> dict[str, Any]:
-    """Some rows of a block, all columns."""
-    return {
-        name: values[places] if hasattr(values, "dtype") else [values[place] for place in places]
-        for name, values in batch.items()
-    }
-
-
-def _objects(values: list[Any]) -> Any:
-    """A column of any values, as Ray takes one."""
-    import numpy as np
-
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
-def _length(batch: Columns) -> int:
-    return len(next(iter(batch.values()), ()))
-
-
-class ChatStage(_Stage):
+class ChatStage(BlockStage):
     """Asks one question for each row; for ``ds.map_batches``.
 
     Args:
@@ -237,15 +125,15 @@ class ChatStage(_Stage):
         Raises:
             ModelScopeError: what holds for every row: a wrong token, a model that is gone.
         """
-        count = _length(batch)
+        count = length(batch)
         requests = ((str(place), self._request(batch, place)) for place in range(count))
         rows = self._settle(requests, self._schema)
         places = [place for place in range(count) if str(place) in rows]
         settled = [rows[str(place)] for place in places]
         return {
-            **_only(batch, places),
-            self._output: _objects([self._value(row) for row in settled]),
-            f"{self._output}_error": _objects(
+            **only(batch, places),
+            self._output: objects([self._value(row) for row in settled]),
+            f"{self._output}_error": objects(
                 [None if row.failure is None else row.failure.message for row in settled]
             ),
         }
@@ -270,7 +158,7 @@ class ChatStage(_Stage):
         return AnswerSchema(self._schema).read_json(row.text)
 
 
-class EmbeddingStage(_Stage):
+class EmbeddingStage(BlockStage):
     """Embeds one column of each row; for ``ds.map_batches``.
 
     Args:
@@ -312,9 +200,9 @@ class EmbeddingStage(_Stage):
         vectors, errors = self._vectors(list(dict.fromkeys(texts)))
         places = [place for place, text in enumerate(texts) if text in vectors or text in errors]
         return {
-            **_only(batch, places),
-            self._output: _objects([vectors.get(texts[place]) for place in places]),
-            f"{self._output}_error": _objects([errors.get(texts[place]) for place in places]),
+            **only(batch, places),
+            self._output: objects([vectors.get(texts[place]) for place in places]),
+            f"{self._output}_error": objects([errors.get(texts[place]) for place in places]),
         }
 
     def _vectors(self, texts: list[str]) -> tuple[dict[str, list[float]], dict[str, str]]:

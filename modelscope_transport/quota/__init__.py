@@ -3,8 +3,9 @@
 from .allowance import UTC8, Allowance, day_of, next_reset
 from .budget import Budget
 from .earnings import EarnRule
-from .ledger import Ledger, MemoryLedger
+from .ledger import Ledger
 from .lots import Lot
+from .memory_ledger import MemoryLedger
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
 from .reservation import QuotaBlock, Reservation

@@ -33,7 +33,7 @@ from .snapshot import DayUse, Quota, history_of, quotas_of
 from .statement import ClassUse, Statement, statement_of
 from .steps import LASTING, Pages, Step, Store, StoreError
 
-__all__ = ["Ledger", "MemoryLedger"]
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -344,18 +344,6 @@ class Ledger:
                 task = asyncio.ensure_future(self.asettle(taken, charged=False))
                 _unfinished.add(task)
                 task.add_done_callback(_unfinished.discard)
-
-
-class MemoryLedger(Ledger):
-    """A ledger for one process.
-
-    Args:
-        clock: seconds since the epoch; by default the service's time, learnt from its replies.
-    """
-
-    def __init__(self, clock: Callable[[], float] | None = None) -> None:
-        """Start with nothing spent."""
-        super().__init__(MemoryStore(), clock)
 
 
 _unfinished: set[asyncio.Task[None]] = set()

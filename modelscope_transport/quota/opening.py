@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..language import translated as _
-from .ledger import Ledger, MemoryLedger
+from .ledger import Ledger
+from .memory_ledger import MemoryLedger
 from .outage import StandIn
 from .redis import RedisStore
 from .redis_address import SCHEMES, shown

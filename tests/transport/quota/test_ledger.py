@@ -19,7 +19,7 @@ from modelscope_transport.quota import (
     Reservation,
     next_reset,
 )
-from modelscope_transport.quota.ledger import MemoryLedger
+from modelscope_transport.quota.memory_ledger import MemoryLedger
 from modelscope_transport.quota.steps import Step
 from tests.transport.quota.clockwork import MORNING, Hands
 
