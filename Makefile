@@ -92,7 +92,7 @@ test: .venv/.installed ## all tests but those on a real model; nothing leaves th
 
 .PHONY: soak
 soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind
-	@SOAK=10000 $(PYTEST) tests/soak
+	@SOAK=10000 $(PYTEST) tests/soak --timeout 1800
 
 .PHONY: test-transport
 test-transport: .venv/.installed ## the transport's tests

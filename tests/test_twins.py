@@ -30,7 +30,7 @@ _WORDS = (
     (r"__a(iter|next|enter|exit)__", r"__\1__"),
     (r"\b__enter\b", "__enter"),
     (r"StopAsyncIteration", "StopIteration"),
-    (r"\ba(iter|next|send|close|settle|reserve|blocked|record_block)\(", r"\1("),
+    (r"\ba(iter|next|send|close|settle|reserve|blocked|record_block|observe)\(", r"\1("),
     (r"\ba(close)\b", r"\1"),
     (r"\bacquire_async\b", "acquire"),
     (r"\basync_driver\b", "driver"),

@@ -11,6 +11,7 @@ import msgspec
 from ..catalogue.models import near_names
 from ..errors import ConfigurationError, InvalidRequestError, ModelNotServedError
 from ..language import translated as _
+from ..secret import Secret
 
 __all__ = ["check_headers", "check_model", "check_range", "to_json"]
 
@@ -73,8 +74,7 @@ def check_headers(headers: Mapping[str, object] | None) -> None:
             name that the client says itself.
     """
     for name, value in (headers or {}).items():
-        sound = isinstance(value, str) and value.isascii() and value.isprintable()
-        if not sound or not _HEADER_NAME.fullmatch(name):
+        if not _is_sound(value) or not _HEADER_NAME.fullmatch(name):
             # The value is not shown: it may be a key.
             raise ConfigurationError(
                 _(
@@ -88,6 +88,12 @@ def check_headers(headers: Mapping[str, object] | None) -> None:
                     "goes into api_key."
                 ).format(name=name)
             )
+
+
+def _is_sound(value: object) -> bool:
+    # Apart, so that a traceback which shows local variables shows no value.
+    text = value.reveal() if isinstance(value, Secret) else value
+    return isinstance(text, str) and text.isascii() and text.isprintable()
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:

@@ -1,30 +1,21 @@
-"""What an account's attempts have to pass: the limiter of their model, then the ledger.
-
-Laws of this file: a ledger that does I/O is asked in threads of its own, never in an event loop and
-never in threads that the loop's other users may have filled with calls waiting for a slot.
-"""
+"""What an account's attempts have to pass: the limiter of their model, then the ledger."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import math
-import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+import weakref
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from .._cancellation import finish_anyway
-from ..quota import Budget, Ledger, QuotaBlock, Reservation
+from ..quota import Budget, ConcurrencyShare, Ledger, QuotaBlock, Reservation
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter
 
 __all__ = ["Admission", "Concurrency", "Limiters"]
 
-T = TypeVar("T")
 Concurrency = int | None | Literal["adaptive"]
 
 
@@ -34,10 +25,17 @@ class Limiters:
     Args:
         concurrency: calls to one model at once: a number, ``None`` for any, ``"adaptive"`` to find
             out how many the service takes.
+        account: the account's name in the ledger.
+        ledger: where other processes see what is found out, if it is shared; kept weakly.
     """
 
-    def __init__(self, concurrency: Concurrency) -> None:
+    def __init__(
+        self, concurrency: Concurrency, account: str = "", ledger: Ledger | None = None
+    ) -> None:
         self._size = _size(concurrency)
+        self._account = account
+        is_shared = ledger is not None and ledger.is_shared
+        self._ledger = weakref.ref(ledger) if ledger is not None and is_shared else None
         self._limiters: dict[str, ConcurrencyLimiter] = {}
         self._lock = threading.Lock()
 
@@ -46,8 +44,20 @@ class Limiters:
         limiter = self._limiters.get(model)
         if limiter is None:
             with self._lock:
-                limiter = self._limiters.setdefault(model, ConcurrencyLimiter(self._size))
+                limiter = self._limiters.get(model) or self._new(model)
+                self._limiters[model] = limiter
         return limiter
+
+    def _new(self, model: str) -> ConcurrencyLimiter:
+        find = self._ledger
+        if find is None:
+            return ConcurrencyLimiter(self._size)
+
+        def open_share() -> ConcurrencyShare | None:
+            ledger = find()
+            return None if ledger is None else ledger.share(self._account, model)
+
+        return ConcurrencyLimiter(self._size, open_share)
 
 
 def _size(concurrency: Concurrency) -> float | None:
@@ -111,58 +121,33 @@ class Admission(Struct, frozen=True):
 
     async def ablocked(self, attempt: Attempt) -> QuotaBlock | None:
         """`blocked`, in an event loop."""
-        return await self._off_loop(self.blocked, attempt)
+        if self.ledger is None:
+            return None
+        return await self.ledger.ablocked(self.account, attempt.model, tier=attempt.tier)
 
     async def areserve(self, attempt: Attempt) -> Reservation | QuotaBlock | None:
         """`reserve`, in an event loop. What is reserved for a cancelled caller is given back."""
-        return await self._off_loop(self.reserve, attempt, undo=self._undo)
+        if self.ledger is None:
+            return None
+        return await self.ledger.areserve(
+            self.account, attempt.model, tier=attempt.tier, budget=self.budget
+        )
 
     async def asettle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
         """`settle`, in an event loop; it is done also when the caller is cancelled."""
         if self.ledger is not None and not self.ledger.defer(reservation, **closing):
-            await finish_anyway(self._off_loop(self.settle, reservation, closing))
+            await finish_anyway(self.ledger.asettle(reservation, **closing))
 
     async def aobserve(self, attempt: Attempt) -> None:
-        """`observe`, in an event loop."""
-        if attempt.balance is not None:
-            await finish_anyway(self._off_loop(self.observe, attempt))
-        else:
+        """`observe`, in an event loop; it is done also when the caller is cancelled."""
+        if self.ledger is None or attempt.balance is None:
             self.observe(attempt)
+            return
+        at = None if attempt.verdict is None else attempt.verdict.at
+        balance = attempt.balance.available
+        await finish_anyway(self.ledger.areport(self.account, balance, at=at))
 
     async def arecord_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """`record_block`, in an event loop; it is done also when the caller is cancelled."""
-        await finish_anyway(self._off_loop(self.record_block, attempt, block))
-
-    def _undo(self, reserved: Reservation | QuotaBlock | None) -> None:
-        if isinstance(reserved, Reservation):
-            self.settle(reserved, {"charged": False})
-
-    async def _off_loop(
-        self, ask: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None
-    ) -> T:
-        """Ask the ledger, in a thread where it does I/O."""
-        if self.ledger is None or not self.ledger.blocking:
-            return ask(*args)
-        loop = asyncio.get_running_loop()
-        asking = loop.run_in_executor(_threads(), functools.partial(ask, *args))
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            # What the thread takes all the same, no call will use.
-            if undo is not None:
-                asking.add_done_callback(lambda done: _undone(done, undo))
-            raise
-
-
-def _undone(done: asyncio.Future[T], undo: Callable[[T], None]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        _threads().submit(undo, done.result())
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(4, thread_name_prefix="modelscope-ledger")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_threads.cache_clear)
+        if self.ledger is not None:
+            await finish_anyway(self.ledger.ablock(self.account, block, tier=attempt.tier))

@@ -5,7 +5,8 @@ documentation, limits page as of 2026-08-22). How many it takes is found out by 
 increase and multiplicative decrease, as TCP finds out what a network takes: a limiter begins with
 one slot, adds one while calls are accepted and others wait, and halves them when a call was refused
 for being too fast. What proved too many is tried again only after many acceptances, so that few
-requests are wasted.
+requests are wasted. Where a ledger is shared, all processes of the account find the level out
+together, and a limiter hands out this process's slots of it: ``shared_level.py``.
 
 Laws of this file: threads and event loops share a limiter, first come, first served. No caller
 waits for itself: the holder of a slot is given further ones at once, and a thread that runs an
@@ -23,48 +24,14 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 
+from ..quota import ConcurrencyShare, Share
+from .shared_level import Demand, SharedLevel
+from .slot import Slot
+
 __all__ = ["ConcurrencyLimiter", "Slot"]
 
 # Acceptances before one slot more than proved too many is tried again: at first, least, most.
 _PATIENCE, _LEAST, _MOST = 32, 8, 256
-
-
-class Slot:
-    """One call's right to be on its way. Give it back with `release`, or drop it."""
-
-    __slots__ = ("_limiter", "_owner", "decreases")
-
-    def __init__(self, limiter: ConcurrencyLimiter, owner: object, decreases: int) -> None:
-        self._limiter: ConcurrencyLimiter | None = limiter
-        self._owner = owner
-        self.decreases = decreases  # how often the limiter had been decreased when it was given
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other call is on its way."""
-        return self._limiter is None or self._limiter.inside == 1
-
-    def record_success(self) -> None:
-        """The service accepted the call."""
-        if self._limiter is not None:
-            self._limiter.increase()
-
-    def record_refusal(self) -> None:
-        """The service refused the call for being too fast."""
-        if self._limiter is not None:
-            self._limiter.decrease(self)
-
-    def release(self) -> None:
-        """Give the slot to the next who waits. Twice does no harm."""
-        limiter, self._limiter = self._limiter, None
-        if limiter is not None:
-            limiter.release(self._owner)
-
-    def __del__(self) -> None:
-        """A stream that is dropped unread gives its slot back as well."""
-        limiter, self._limiter = self._limiter, None
-        if limiter is not None:
-            limiter.release_later(self._owner)
 
 
 class _Waiter:
@@ -96,11 +63,22 @@ class ConcurrencyLimiter:
 
     Args:
         size: how many slots; ``None`` finds it out by the service's replies.
+        open_share: opens this process's share of what all processes of the account find out
+            together; ``None``: there is no such thing.
+
+    Attributes:
+        inside: calls that are on their way.
+        others: slots that other processes have, as far as is known.
     """
 
-    def __init__(self, size: float | None = None) -> None:
+    def __init__(
+        self,
+        size: float | None = None,
+        open_share: Callable[[], ConcurrencyShare | None] | None = None,
+    ) -> None:
         self._adapts = size is None
         self._size: float = 1 if size is None else size
+        self._shared = SharedLevel(self, open_share) if self._adapts and open_share else None
         # How many at once have proved too many, and acceptances until they are tried again.
         self._too_many: float | None = None
         self._patience = _PATIENCE
@@ -116,6 +94,13 @@ class ConcurrencyLimiter:
         self._owners: Counter[object] = Counter()
         self._waiting: deque[_Waiter] = deque()
         self._dropped: deque[object] = deque()
+        # Of the shared level: most calls inside since the last question, and a refusal to report.
+        self.others = self._peak = 0
+        self._too_fast: int | None = None
+        self._follows = self._shared is not None
+        if self._shared is not None:
+            self._size = self._accepted = 0
+            self._shared.begin_anew()
 
     @property
     def size(self) -> float:
@@ -143,6 +128,7 @@ class ConcurrencyLimiter:
                 return self._give(owner)
             self._waiting.append(waiter)
             self._serve_waiting()
+            self._ask_for_more()
         try:
             ready.wait(max(0.0, deadline - time.monotonic()))
         finally:
@@ -157,6 +143,7 @@ class ConcurrencyLimiter:
         with self._lock:
             self._waiting.append(waiter)
             self._serve_waiting()
+            self._ask_for_more()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(deadline - time.monotonic()):
@@ -175,6 +162,8 @@ class ConcurrencyLimiter:
 
     def _give(self, owner: object) -> Slot:
         self.inside += 1
+        if self.inside > self._peak:
+            self._peak = self.inside
         self._owners[owner] += 1
         return Slot(self, owner, self._decreases)
 
@@ -221,13 +210,16 @@ class ConcurrencyLimiter:
         if not self._owners[owner]:
             del self._owners[owner]
 
-    # --- AIMD -----------------------------------------------------------------------------
+    # --- AIMD, alone ----------------------------------------------------------------------
 
     def increase(self) -> None:
         """A call was accepted: add a slot, if others had to wait and it has not proved too many."""
         if not self._adapts:
             return
         with self._lock:
+            if self._follows:
+                self._accepted += 1
+                return
             if self.inside < self._size and not self._waiting:
                 return  # none was held up, so nothing is known of more
             self._accepted += 1
@@ -256,14 +248,65 @@ class ConcurrencyLimiter:
         if not self._adapts:
             return
         with self._lock:
-            if slot.decreases != self._decreases or self._size == 1:
+            if slot.decreases != self._decreases:
                 return
-            self._decreases += 1
-            if self._too_many is not None:
-                self._patience = min(_MOST, self._patience * 4)
-            self._too_many = max(2, self.inside)
-            self._size = max(1, self._size // 2)
-            self._accepted = 0
+            if self._follows:
+                self._report_refusal()
+            elif self._size > 1:
+                self._decreases += 1
+                if self._too_many is not None:
+                    self._patience = min(_MOST, self._patience * 4)
+                self._too_many = max(2, self.inside)
+                self._size = max(1, self._size // 2)
+                self._accepted = 0
+
+    # --- AIMD, together -------------------------------------------------------------------
+
+    def demand(self, *, keep: bool) -> Demand:
+        """What to say to the ledger; see `Follower.demand`."""
+        with self._lock:
+            self._take_back_dropped()
+            wanted = self.inside + sum(not waiter.gone for waiter in self._waiting)
+            if keep:
+                wanted = max(wanted, self._peak)
+            self._peak = self.inside
+            too_fast, self._too_fast = self._too_fast, None
+            successes = 0
+            if self._follows:
+                successes, self._accepted = self._accepted, 0
+                if not wanted:
+                    self._size = 0
+            return Demand(wanted, self.inside, successes, too_fast)
+
+    def follow(self, share: Share | None) -> None:
+        """Use this share from now on; ``None``: find the level out alone."""
+        with self._lock:
+            if share is None:
+                self._lead()
+            else:
+                self._follows, self._size = True, share.slots
+                self._decreases, self.others = share.epoch, share.others
+            self._serve_waiting()
+
+    def _lead(self) -> None:
+        """Go on alone, from what this process has of the shared level."""
+        if self._follows:
+            self._follows, self.others = False, 0
+            self._size, self._accepted = max(1, self._size), 0
+
+    def _ask_for_more(self) -> None:
+        if self._shared is None or not self._waiting:
+            return
+        if not self._shared.ask():
+            self._lead()
+            self._serve_waiting()
+
+    def _report_refusal(self) -> None:
+        """Have the level cut for all; until it is, this process sends fewer."""
+        if self._too_fast is None and self._shared is not None:
+            self._too_fast = self._decreases
+            self._size = min(self._size, max(1, self._size // 2))
+            self._shared.ask(at_once=True)
 
 
 def _owner() -> tuple[object, bool]:

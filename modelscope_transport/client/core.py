@@ -12,6 +12,7 @@ import threading
 import time
 from importlib import metadata
 from typing import TYPE_CHECKING, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -65,6 +66,7 @@ class Account(Struct):
     budget: RetryBudget = field(default_factory=RetryBudget)
     image_limiters: dict[int, ConcurrencyLimiter] = field(default_factory=dict)
     limiters: dict[Concurrency, Limiters] = field(default_factory=dict)
+    shared_limiters: WeakKeyDictionary[Ledger, Limiters] = field(default_factory=WeakKeyDictionary)
     singleflight: Singleflight = field(default_factory=Singleflight)
 
 
@@ -201,9 +203,13 @@ class Core:
     def _admission(
         self, settings: Settings, ledger: Ledger | None, budget: Budget | None
     ) -> Admission:
-        concurrency = self.options.concurrency
-        limiters = _account_of(settings).limiters.setdefault(concurrency, Limiters(concurrency))
-        return Admission(settings.account(), ledger, limiters, budget)
+        concurrency, account = self.options.concurrency, settings.account()
+        limiters = Limiters(concurrency, account, ledger)
+        if concurrency == "adaptive" and ledger is not None and ledger.is_shared:
+            limiters = _account_of(settings).shared_limiters.setdefault(ledger, limiters)
+        else:
+            limiters = _account_of(settings).limiters.setdefault(concurrency, limiters)
+        return Admission(account, ledger, limiters, budget)
 
     @property
     def image_limiter(self) -> ConcurrencyLimiter:

@@ -95,7 +95,7 @@ class Options(_Token, kw_only=True):
         """Hide credentials, then check each value."""
         self.api_key, self.proxy = hide(self.api_key), hide(self.proxy)
         self.default_headers = _hidden(self.default_headers)
-        check_headers({name: value.reveal() for name, value in self.headers.items()})
+        check_headers(self.headers)
         self.api_key = resolve_token(self.api_key)
         self.base_url = resolve_base_url(self.base_url)
         for name in ("timeout", "connect_timeout", "idle_timeout"):

@@ -27,25 +27,36 @@ def parse_proxy(address: Secret) -> httpx.Proxy:
     Raises:
         ConfigurationError: it is no address of a proxy, or a package is missing.
     """
-    try:
-        parts = urllib.parse.urlsplit(address.reveal())
-        if parts.scheme not in _SCHEMES or not parts.hostname:
-            raise ValueError
-        if parts.scheme in _SOCKS:
-            importlib.import_module("socksio")
-        return httpx.Proxy(address.reveal())
-    except ImportError:
+    problem = _problem_of(address)
+    if problem == "package":
         raise ConfigurationError(
             _("A SOCKS proxy needs the package socksio: pip install 'httpx[socks]'.")
-        ) from None
-    except (ValueError, httpx.InvalidURL):  # its own words may repeat a part of the password
+        )
+    if problem is not None:
         raise ConfigurationError(
             _(
                 "The proxy cannot be used: it is no address such as "
                 "http://user:password@host:port, of one of {schemes}; special characters "
                 "of a password are percent-encoded."
             ).format(schemes=", ".join(_SCHEMES))
-        ) from None
+        )
+    return httpx.Proxy(address.reveal())
+
+
+def _problem_of(address: Secret) -> str | None:
+    # Apart, so that a traceback which shows local variables shows no part of the address.
+    try:
+        parts = urllib.parse.urlsplit(address.reveal())
+        if parts.scheme not in _SCHEMES or not parts.hostname:
+            return "address"
+        if parts.scheme in _SOCKS:
+            importlib.import_module("socksio")
+        httpx.Proxy(address.reveal())
+    except ImportError:
+        return "package"
+    except (ValueError, httpx.InvalidURL):
+        return "address"
+    return None
 
 
 def through_proxy(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedTransport:

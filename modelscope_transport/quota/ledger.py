@@ -169,6 +169,11 @@ class Ledger:
         work = partial(self._books.blocking, account, block, tier)
         self._books.runner.play(account, work)
 
+    async def ablock(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
+        """`block`, for an event loop."""
+        work = partial(self._books.blocking, account, block, tier)
+        await self._books.runner.aplay(account, work)
+
     def blocked(self, account: str, model: str, *, tier: str | None = None) -> QuotaBlock | None:
         """What forbids asking ``model`` now; costs nothing and reserves nothing."""
         return self._books.runner.play(account, partial(self._books.looking, account, model, tier))
@@ -202,6 +207,13 @@ class Ledger:
         self._books.runner.play(
             account, partial(self._books.reporting, account, tenths_of(balance))
         )
+
+    async def areport(self, account: str, balance: float, *, at: float | None = None) -> None:
+        """`report`, for an event loop."""
+        if at is not None:
+            self._books.observe(account, at)
+        work = partial(self._books.reporting, account, tenths_of(balance))
+        await self._books.runner.aplay(account, work)
 
     def observe_time(self, account: str, at: float | None) -> None:
         """Learn the time from a reply that cost nothing; ``None``: the reply did not say it."""

@@ -27,7 +27,7 @@ __all__ = ["ConcurrencyShare", "Share"]
 PAGE = "shares"
 # Seconds: how long slots are kept without a word of their holder, how long a slot is kept while
 # another process has none, and how soon to ask again while slots are lacking, or not.
-_LEASE, _TURN, _SOON, _LATER = 30.0, 0.2, 0.05, 1.0
+_LEASE, _TURN, _SOON, _LATER = 5.0, 0.2, 0.05, 1.0
 # Successes before one more than proved too many is tried again: at first, at least, at most.
 _PATIENCE, _LEAST, _MOST = 32, 8, 256
 
@@ -41,12 +41,14 @@ class Share(NamedTuple):
         level: what all processes may use together.
         renew_in: seconds after which to ask again.
         epoch: passes with each refusal that has cut the level; see `ConcurrencyShare.update`.
+        others: slots that other processes have.
     """
 
     slots: int
     level: int
     renew_in: float
     epoch: int
+    others: int
 
 
 class _Holder(Struct):
@@ -67,10 +69,11 @@ class _Level(Struct):
     holders: dict[str, _Holder] = field(default_factory=dict)
 
     def grow(self, successes: int) -> None:
-        """Calls were taken while others were held up: perhaps more can be."""
-        if not any(holder.wanted > holder.slots for holder in self.holders.values()):
-            return
+        """Calls were taken while the level was full: perhaps more can be."""
+        wanted = sum(holder.wanted for holder in self.holders.values())
         for _ in range(successes):
+            if wanted < self.level:
+                return
             self.successes += 1
             if self.too_many is None:
                 self.level += 1
@@ -110,9 +113,13 @@ class _Level(Struct):
         if bool(max(slots, inside)) != bool(had) or before is None:
             since = now
         if wanted or inside:
-            self.holders[name] = _Holder(max(slots, inside), wanted, now + _LEASE, since)
+            until = now + _LEASE
+            if before is not None and before.until > now + _LEASE / 2:
+                until = before.until  # a question that changes nothing writes nothing
+            self.holders[name] = _Holder(max(slots, inside), wanted, until, since)
         is_short = wanted > slots or any(other.wanted > other.slots for other in others)
-        return Share(slots, self.level, _SOON if is_short else _LATER, self.epoch)
+        taken = sum(other.slots for other in others)
+        return Share(slots, self.level, _SOON if is_short else _LATER, self.epoch, taken)
 
     def _due(
         self,
@@ -206,9 +213,12 @@ class ConcurrencyShare:
             if too_fast is not None:
                 level.shrink(too_fast)
             share = level.deal(self._name, wanted, inside, now)
+            dealt = to_builtins(level)
+            if dealt == cells.get(cell):
+                return share
             same = Step("same", PAGE, version_cell, cells.get(version_cell, 0))
             changes = [
-                Step("put", PAGE, cell, to_builtins(level)),
+                Step("put", PAGE, cell, dealt),
                 Step("add", PAGE, version_cell, 1),
             ]
             ran = yield from runner.run(self._account, now, (same,), changes)

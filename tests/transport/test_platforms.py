@@ -6,6 +6,7 @@ import asyncio
 import json
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +23,11 @@ from modelscope_transport import (
     Platform,
     QuotaExceededError,
     ServerError,
+    StreamInterruptedError,
 )
 from modelscope_transport.emulator import LocalService, Reply
+
+pytestmark = pytest.mark.usefixtures("books_closed")
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 GLM = "ZhipuAI/GLM-4.7-Flash"
@@ -47,8 +51,14 @@ def other() -> Iterator[LocalService]:
         yield service
 
 
+@pytest.fixture(autouse=True)
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger that all processes share: without one a platform's cap is refused."""
+    monkeypatch.setenv("MODELSCOPE_LEDGER", str(tmp_path / "ledger.db"))
+
+
 def client_of(service: LocalService, *platforms: Platform, **how: Any) -> Client:
-    settings: dict[str, Any] = {"ledger": MemoryLedger(), "max_retries": 0, **how}
+    settings: dict[str, Any] = {"max_retries": 0, **how}
     return Client(service.token, base_url=service.base_url, platforms=platforms, **settings)
 
 
@@ -123,9 +133,10 @@ def test_a_platform_that_is_spent_in_the_middle_of_a_stream_shuts_itself_alone(
     body = "".join(f"data: {json.dumps(payload)}\n\n" for payload in (begun, spent))
     service.next("model_spent")
     other.next(Reply(200, body.encode(), {"content-type": "text/event-stream"}))
-    with pytest.raises(QuotaExceededError) as caught:
+    with pytest.raises(StreamInterruptedError) as caught:
         list(client.stream_chat(ask()))
 
+    assert isinstance(caught.value.__cause__, QuotaExceededError)
     assert KEY not in repr(caught.value.details)
     with pytest.raises(QuotaExceededError):
         client.chat(ask())
@@ -146,13 +157,15 @@ def test_a_platform_is_asked_no_more_than_its_cap_allows(
     assert (len(service.requests), len(other.requests)) == (1, 2)
 
 
-def test_the_cap_holds_without_a_ledger_too(service: LocalService, other: LocalService) -> None:
-    client = client_of(service, platform_of(other, max_calls=1), ledger=None)
-    service.next("account_spent", "account_spent")
-    assert client.chat(ask()).text
-    with pytest.raises(QuotaExceededError):
+@pytest.mark.parametrize("ledger", [None, "off", "memory", MemoryLedger()])
+def test_a_cap_that_other_processes_would_not_see_is_refused(
+    service: LocalService, other: LocalService, ledger: Any
+) -> None:
+    client = client_of(service, platform_of(other, max_calls=1), ledger=ledger)
+    with pytest.raises(ConfigurationError, match="needs a ledger that all processes share"):
         client.chat(ask())
-    assert len(other.requests) == 1
+    assert not service.requests
+    assert not other.requests
 
 
 def test_streams_and_event_loops_turn_to_it_alike(

@@ -28,6 +28,7 @@ from modelscope_transport import (
     ToolSpec,
     Usage,
     VideoPart,
+    answers,
     types,
 )
 
@@ -60,7 +61,7 @@ EACH = pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__
 def test_every_value_is_tried_here() -> None:
     structs = {
         value
-        for value in vars(types).values()
+        for value in (*vars(types).values(), *vars(answers).values())
         if isinstance(value, type) and issubclass(value, Struct)
     }
     assert {type(value) for value in VALUES} == structs - {Struct}

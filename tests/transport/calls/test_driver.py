@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,10 +200,10 @@ def test_what_got_no_farther_than_the_proxy_was_not_sent(player: Any, timeout: f
 # --- the end
 
 
-def test_closing_closes_what_leads_to_the_platforms_too(player: Any, service: LocalService) -> None:
-    with LocalService() as paid:
+def test_closing_closes_what_leads_to_the_platforms_too(player: Any, tmp_path: Path) -> None:
+    with LocalService() as service, LocalService() as paid:
         other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
-        made = player(service, platforms=(other,))
+        made = player(service, platforms=(other,), ledger=str(tmp_path / "ledger.db"))
         made.run(flow_of(free(), free(platform=0)))
         assert (service.connections, paid.connections) == (1, 1)
         made.end()
@@ -210,10 +211,12 @@ def test_closing_closes_what_leads_to_the_platforms_too(player: Any, service: Lo
             assert asyncio.run(settled(lambda each=each: each.connections == 0))  # type: ignore[misc]
 
 
-def test_only_the_service_gets_the_callers_headers(player: Any, service: LocalService) -> None:
+def test_only_the_service_gets_the_callers_headers(
+    player: Any, service: LocalService, tmp_path: Path
+) -> None:
     with LocalService() as paid:
         other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
-        made = player(service, platforms=(other,))
+        made = player(service, platforms=(other,), ledger=str(tmp_path / "ledger.db"))
         driver = made.client._core.driver if type(made) is Sync else made.client._core.async_driver
         work = driver.run(
             flow_of(free(), free(platform=0)), time.monotonic() + 20, {"x-trace": "here"}

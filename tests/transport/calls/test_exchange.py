@@ -51,7 +51,7 @@ class FakeLedger:
             raise self.answer
         return self.answer
 
-    def blocked(self, account: str, model: str) -> QuotaBlock | None:
+    def blocked(self, account: str, model: str, **more: Any) -> QuotaBlock | None:
         return self.pool
 
     def settle(self, reservation: Reservation, **closing: Any) -> None:
@@ -62,7 +62,7 @@ class FakeLedger:
     def defer(self, reservation: Reservation, **closing: Any) -> bool:
         return False
 
-    def block(self, account: str, block: QuotaBlock) -> None:
+    def block(self, account: str, block: QuotaBlock, **more: Any) -> None:
         self.recorded.append(block)
 
 
@@ -112,8 +112,7 @@ class FakeChannel:
 
     async def asend(self, *request: object) -> Any:
         self.asked.set()
-        while not self.go_on.is_set():
-            await asyncio.sleep(0.001)
+        assert await settled(self.go_on.is_set)
         return AsyncOpenReply(self._response())
 
 

@@ -274,7 +274,7 @@ def succeed(limiter: ConcurrencyLimiter, times: int) -> None:
     """So many calls that fill the limiter and are taken."""
     for _ in range(times):
         slots = fill(limiter)
-        slots[0].succeeded()
+        slots[0].record_success()
         for slot in slots:
             slot.release()
 
@@ -291,7 +291,7 @@ def test_success_without_a_crowd_teaches_nothing() -> None:
     succeed(limiter, 3)
     slot = limiter.try_acquire()
     assert slot is not None
-    slot.succeeded()
+    slot.record_success()
     assert limiter.size == 4
 
 
@@ -300,7 +300,7 @@ def test_a_call_that_was_too_fast_halves_the_gate_once_for_all_of_its_time() -> 
     succeed(limiter, 7)
     slots = fill(limiter)
     for slot in slots[4:]:
-        slot.was_too_fast()
+        slot.record_refusal()
     assert limiter.size == 4
 
 
@@ -308,7 +308,7 @@ def test_what_proved_too_many_is_tried_again_after_many_successes_only() -> None
     limiter = ConcurrencyLimiter()
     succeed(limiter, 3)
     for slot in fill(limiter):
-        slot.was_too_fast()
+        slot.record_refusal()
     assert limiter.size == 2
     succeed(limiter, 2)
     assert limiter.size == 3  # 4 were too many
@@ -322,13 +322,13 @@ def test_a_gate_of_one_stays_one() -> None:
     limiter = ConcurrencyLimiter()
     slot = limiter.try_acquire()
     assert slot is not None
-    slot.was_too_fast()
+    slot.record_refusal()
     assert limiter.size == 1
 
 
 def test_a_gate_of_a_given_size_keeps_it() -> None:
     limiter = ConcurrencyLimiter(3)
     slots = fill(limiter)
-    slots[0].succeeded()
-    slots[1].was_too_fast()
+    slots[0].record_success()
+    slots[1].record_refusal()
     assert limiter.size == 3

@@ -270,11 +270,14 @@ def test_nothing_shows_the_proxys_password_or_a_headers_value() -> None:
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_no_error_shows_the_proxys_password_or_a_headers_value(asynchronous: bool) -> None:
     client = secretive(max_retries=0, base_url="https://h.example/v1")
-    with pytest.raises(ModelScopeError) as caught:
+
+    def call() -> object:
         if asynchronous:
-            asyncio.run(client.aio.chat(chat_request()))
-        else:
-            client.chat(chat_request())
+            return asyncio.run(client.aio.chat(chat_request()))
+        return client.chat(chat_request())
+
+    with pytest.raises(ModelScopeError) as caught:
+        call()
     unseen(everything_of(caught.value))
 
 
@@ -293,8 +296,7 @@ def test_no_error_shows_the_proxys_password_or_a_headers_value(asynchronous: boo
 def test_options_that_are_refused_show_no_credential(kind: Any, options: dict[str, Any]) -> None:
     made = {"proxy": PROXY, "default_headers": {"X-Gateway": VALUE}, "ledger": None, **options}
     with pytest.raises(ConfigurationError) as caught:
-        client = kind("ms-1", **made)
-        client._core.driver  # noqa: B018 - a proxy is taken apart when it is first needed
+        _ = kind("ms-1", **made)._core.driver  # a proxy is taken apart when it is first needed
     unseen(everything_of(caught.value))
 
 
@@ -320,10 +322,7 @@ def test_a_server_that_repeats_a_headers_value_or_the_proxys_password_is_masked(
 def test_a_refused_token_is_in_no_frame(kind: Any, form: str, by_name: bool) -> None:
     token = form.format("ms-" + "secret-" * 3)
     with pytest.raises(ConfigurationError) as caught:
-        if by_name:
-            kind(api_key=token)
-        else:
-            kind(token)
+        kind(*(() if by_name else (token,)), **({"api_key": token} if by_name else {}))
     frame = caught.value.__traceback__
     assert frame is not None
     frame = frame.tb_next  # this test's own frame holds it on purpose

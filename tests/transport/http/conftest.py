@@ -20,6 +20,7 @@ class Tls(NamedTuple):
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    certificate: str
 
 
 @pytest.fixture(params=DRIVERS, ids=[driver.__name__ for driver in DRIVERS])
@@ -55,4 +56,4 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     subprocess.run(command, capture_output=True, check=True)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
-    return Tls(server, ssl.create_default_context(cafile=certificate))
+    return Tls(server, ssl.create_default_context(cafile=certificate), str(certificate))

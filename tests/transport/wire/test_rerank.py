@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelscope_transport import ModelNotServedError
 from modelscope_transport._wire.outcomes import Failure, Reply
 from modelscope_transport._wire.rerank import prepare
 from modelscope_transport.catalogue.models import ModelProfile
@@ -42,11 +41,6 @@ def test_what_is_asked() -> None:
         prepared(top_n=2, extra_body={"x": 1}, max_documents=2, max_characters=1).body
     )
     assert asked == {"model": MODEL, "query": "q", "documents": ["a", "b"], "top_n": 2, "x": 1}
-
-
-def test_what_is_no_model_id_is_refused_beforehand() -> None:
-    with pytest.raises(ModelNotServedError):
-        prepared(model="ranker")
 
 
 def test_the_best_comes_first() -> None:
