@@ -16,6 +16,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from msgspec import Struct, convert, field, to_builtins
+from msgspec.json import Decoder
 
 from .bookkeeper import Bookkeeper
 from .cells import SHARE, SHARE_VERSION
@@ -139,6 +140,9 @@ class _Level(Struct):
             return 0  # others have waited longer
         lacking = sum(max(0, min(fair, other.wanted) - other.slots) for other in others)
         return min(wanted, max(min(fair, free), free - lacking))
+
+
+Decoder(_Level)  # work it out while there is one thread; see ModelProfile
 
 
 class ConcurrencyShare:
