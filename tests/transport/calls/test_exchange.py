@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -22,7 +25,7 @@ from modelscope_transport.calls.exchange import Exchange
 from modelscope_transport.http.async_reply import AsyncOpenReply
 from modelscope_transport.http.channel import Channel
 from modelscope_transport.http.reply import OpenReply
-from modelscope_transport.quota import Ledger, QuotaBlock, Reservation
+from modelscope_transport.quota import Ledger, QuotaBlock, Reservation, SQLiteLedger
 from tests.transport.callers import settled
 from tests.transport.played import MODEL
 from tests.transport.recorded import sample
@@ -64,6 +67,22 @@ class FakeLedger:
 
     def block(self, account: str, block: QuotaBlock, **more: Any) -> None:
         self.recorded.append(block)
+
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    async def areserve(self, account: str, model: str, **more: Any) -> Any:
+        return self.reserve(account, model, **more)
+
+    async def ablocked(self, account: str, model: str, **more: Any) -> QuotaBlock | None:
+        return self.blocked(account, model, **more)
+
+    async def asettle(self, reservation: Reservation, **closing: Any) -> None:
+        self.settle(reservation, **closing)
+
+    async def ablock(self, account: str, block: QuotaBlock, **more: Any) -> None:
+        self.block(account, block, **more)
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -424,10 +443,11 @@ def test_a_slot_is_given_back_when_settling_fails(side: Any) -> None:
 # --- a caller that is cancelled
 
 
-async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back() -> None:
-    ledger = FakeLedger(reservation())
-    ledger.go_on.clear()
-    made = Sync(ledger)
+async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = SQLiteLedger(path)
+    ledger.settle(ledger.reserve("me", MODEL), charged=True)  # type: ignore[arg-type]
+    made = Sync(ledger)  # type: ignore[arg-type]
     made.kind = AsyncExchange
 
     async def call() -> None:
@@ -437,36 +457,21 @@ async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back() -> None
         finally:
             await exchange.aclose()
 
-    task = asyncio.create_task(call())
-    await asyncio.to_thread(ledger.asked.wait, 20)
-    task.cancel()
-    await asyncio.wait([task])
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")  # the reservation has to wait
+        task = asyncio.create_task(call())
+        while made.inside == 0:  # noqa: ASYNC110 - the ledger is waited for in a thread
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+        other.execute("ROLLBACK")
     assert task.cancelled()
-    ledger.go_on.set()
-    assert await settled(lambda: ledger.settled == [{"charged": False}])
     assert made.inside == 0, "the slot is free"
-
-
-async def test_a_refusal_that_comes_for_a_cancelled_call_needs_nothing_back() -> None:
-    ledger = FakeLedger(BLOCK)
-    ledger.go_on.clear()
-    made = Sync(ledger)
-    made.kind = AsyncExchange
-
-    async def call() -> Outcome:
-        exchange = made.exchange()
-        try:
-            return cast("Outcome", await exchange.run())
-        finally:
-            await exchange.aclose()
-
-    task = asyncio.create_task(call())
-    await asyncio.to_thread(ledger.asked.wait, 20)
-    task.cancel()
-    await asyncio.wait([task])
-    ledger.go_on.set()
-    assert await call() == Refused(BLOCK)
-    assert ledger.settled == []
+    assert not made.channel.bodies, "nothing was sent"
+    taken = ledger.reserve("me", MODEL)
+    assert isinstance(taken, Reservation)
+    assert await settled(lambda: sum(day.calls for day in ledger.history("me")) == 2)
+    ledger.close()
 
 
 async def test_a_call_that_is_cancelled_on_its_way_may_have_been_charged() -> None:
