@@ -153,7 +153,7 @@ def test_the_token_goes_to_nobody_but_the_service(
     [
         ("task_refused", ContentRefusedError, "content_refused"),
         ("task_busy", ModelScopeError, "server_busy"),
-        ("task_spent", QuotaExceededError, "account_spent"),
+        ("task_spent", QuotaExceededError, "balance_short"),
         ("task_message", ModelScopeError, "unexplained"),
         ("task_gone", InvalidRequestError, "task_not_found"),
         ("task_empty", ModelScopeError, "empty"),
@@ -198,6 +198,7 @@ def test_who_stops_waiting_looks_after_the_task_later(draw: Draw, service: Local
     assert submissions(service) == 1
 
 
+@pytest.mark.usefixtures("books_closed")
 def test_a_spent_account_costs_one_request_and_then_none(draw: Draw, service: LocalService) -> None:
     service.next("balance_spent_images")
     for _ in range(3):
@@ -481,7 +482,7 @@ class TestTask:
         assert client.task_of("somebody/Unknown").name == "chat"
 
     def test_work_that_nobody_serves_is_refused(self, play: Callable[..., Any]) -> None:
-        with pytest.raises(UnsupportedTaskError, match="makes videos"):
+        with pytest.raises(UnsupportedTaskError, match="text-to-video-synthesis"):
             play("task_of", "own/Video")
 
     def test_a_task_that_contradicts_the_model_is_refused(self, play: Callable[..., Any]) -> None:
