@@ -19,6 +19,8 @@ from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
 from tests.transport.quota.redis_server import RedisServer
 
+pytestmark = pytest.mark.usefixtures("books_closed")
+
 ROOT = Path(__file__).parents[1]
 CHAT = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 EMBEDDING = "Qwen/Qwen3-Embedding-0.6B"

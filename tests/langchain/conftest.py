@@ -43,3 +43,8 @@ def embeddings(service: LocalService) -> Callable[..., ModelScopeEmbeddings]:
         return ModelScopeEmbeddings(model=model, **(place | options))
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _books_closed(books_closed: None) -> None:
+    """A scenario says that a pool is spent while the local service's own books are full."""

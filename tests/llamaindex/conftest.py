@@ -55,3 +55,8 @@ def embed_model(reach: dict[str, Any]) -> ModelScopeEmbedding:
 @pytest.fixture
 def kit(service: LocalService, llm: ModelScope, embed_model: ModelScopeEmbedding) -> Kit:
     return Kit(service, llm, embed_model)
+
+
+@pytest.fixture(autouse=True)
+def _books_closed(books_closed: None) -> None:
+    """A scenario says that a pool is spent while the local service's own books are full."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from modelscope_transport.client.core import Core
 from modelscope_transport.emulator import LocalService
 from tests.transport.callers import AsyncCaller, Caller
 
@@ -32,9 +31,3 @@ def caller(request: pytest.FixtureRequest, service: LocalService) -> Iterator[Ca
     """A user of the local service, in each of the two colours."""
     with request.param(service) as user:
         yield user
-
-
-@pytest.fixture
-def books_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the service's own books are not to be had, what the ledger remembers alone counts."""
-    monkeypatch.setattr(Core, "_looks", {})

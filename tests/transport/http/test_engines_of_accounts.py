@@ -55,4 +55,4 @@ def test_a_proxy_that_is_refused_is_not_repeated(proxy: str) -> None:
     assert "se#cret" not in said
     assert "'se" not in said
     assert "se@" not in said
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None

@@ -1,0 +1,49 @@
+"""Before a pool is called spent by our count, the service itself is asked, free of charge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from modelscope_transport import MemoryLedger, QuotaExceededError
+from modelscope_transport.emulator import LocalService
+from tests.transport.callers import AsyncCaller, Caller
+
+
+@pytest.fixture(params=[Caller, AsyncCaller], ids=["sync", "async"])
+def user(request: pytest.FixtureRequest, service: LocalService) -> Iterator[Caller]:
+    with request.param(service, ledger=MemoryLedger()) as made:
+        yield made
+
+
+def asked(service: LocalService) -> list[str]:
+    return [request.path.rpartition("/")[2] for request in service.requests]
+
+
+def test_a_balance_that_pays_again_opens_the_pool(user: Caller, service: LocalService) -> None:
+    service.next("balance_spent")
+    with pytest.raises(QuotaExceededError):
+        user.chat()
+    user.chat()
+    assert asked(service) == ["completions", "balance", "completions"]
+
+
+def test_one_process_asks_and_not_again_for_a_while(user: Caller, service: LocalService) -> None:
+    service.next("balance_spent", "honest", "balance_spent")
+    with pytest.raises(QuotaExceededError):
+        user.chat()
+    user.chat()
+    for _ in range(5):
+        with pytest.raises(QuotaExceededError):
+            user.chat()
+    assert asked(service).count("balance") == 1
+
+
+@pytest.mark.usefixtures("books_closed")
+def test_without_a_hub_the_ledger_alone_counts(user: Caller, service: LocalService) -> None:
+    service.next("balance_spent")
+    for _ in range(3):
+        with pytest.raises(QuotaExceededError):
+            user.chat()
+    assert asked(service) == ["completions"]
