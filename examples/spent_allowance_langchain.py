@@ -23,7 +23,7 @@ def spend(model: ChatModelScope) -> ModelScopeQuotaExceededError:
 
 def main() -> tuple[ModelScopeQuotaExceededError, int]:
     """Spend the allowance, then call again; return the error and what the last call sent."""
-    with LocalService(allowance="calls=3") as service:
+    with LocalService(allowance="calls=3,headers") as service:
         model = ChatModelScope(model=MODEL, api_key=service.token, base_url=service.base_url)
 
         error = spend(model)

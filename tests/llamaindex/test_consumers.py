@@ -162,7 +162,7 @@ async def test_an_agent_whose_tool_met_the_spent_allowance_ends_without_a_reques
     kit: Kit,
 ) -> None:
     # the agent's own call, then its tool's; core hands the tool's error to the model as words
-    kit.service.meter.allowance = Allowance(calls_per_day=1)
+    kit.service.meter.allowance = Allowance(calls_per_day=1, headers=True)
 
     async def translate(text: str) -> str:
         """Translate a text."""
@@ -176,7 +176,7 @@ async def test_an_agent_whose_tool_met_the_spent_allowance_ends_without_a_reques
 
 def test_a_sub_question_that_fails_sends_nothing_more(kit: Kit) -> None:
     # the index twice, the sub-questions, the vector: then the day is over
-    kit.service.meter.allowance = Allowance(calls_per_day=4)
+    kit.service.meter.allowance = Allowance(calls_per_day=4, headers=True)
 
     response = engines._sub_question(kit).query(QUESTION)
 

@@ -41,7 +41,7 @@ FAILURES: list[tuple[str, type[ModelScopeError], int]] = [
     ("request_timeout", errors.ModelScopeServerError, 3),
     ("shell", errors.ModelScopeEmptyReplyError, 3),
     ("empty_body", errors.ModelScopeEmptyReplyError, 3),
-    ("close_before_reply", errors.ModelScopeAPIConnectionError, 3),
+    ("close_before_reply", errors.ModelScopeAPIConnectionError, 1),
 ]
 # answers to a conversation; and a batch that is too large is cut in two
 NOT_OF_VECTORS = {"task_failed", "context_length", "shell", "error_in_200", "too_large"}

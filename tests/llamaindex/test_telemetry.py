@@ -336,7 +336,7 @@ def test_no_span_holds_the_token(
     service.next("echo_token")
     with pytest.raises(Exception, match="token"):
         endpoint.ask(llm)
-    service.meter.allowance = Allowance(calls_per_day=0)
+    service.meter.allowance = Allowance(calls_per_day=0, headers=True)
     with pytest.raises(ModelScopeQuotaExceededError):
         endpoint.ask(llm)
 

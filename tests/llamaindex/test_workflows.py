@@ -236,7 +236,7 @@ async def test_a_run_goes_on_from_its_record(
 ) -> None:
     llm = ModelScope(CHAT, api_key=canary, base_url=service.base_url, temperature=0.3)
     embed_model = ModelScopeEmbedding(EMBEDDING, api_key=canary, base_url=service.base_url)
-    service.meter.allowance = Allowance(calls_per_day=0)
+    service.meter.allowance = Allowance(calls_per_day=0, headers=True)
     workflow = Keeping()
     context = Context(workflow)
     await workflow.run(ctx=context, llm=llm, embed_model=embed_model)
