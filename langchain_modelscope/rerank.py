@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
 
 from modelscope_transport.answers import ChatChoice, ChatResult
+from modelscope_transport.catalogue import known_task
 from modelscope_transport.client.rerank_prompt import check_ranking, read_ranking, to_chat
 from modelscope_transport.language import translated as _
 from modelscope_transport.task_types import Rank, RerankRequest, RerankResult
@@ -93,6 +94,18 @@ class ModelScopeRerank(BaseDocumentCompressor, Connection):
 
     def _ranking(self) -> Runnable[RerankRequest, RerankResult]:
         """From a request to the order; a run of a trace with the model's run inside."""
+        client, task = self._client, known_task(self._client.profile(self.model_name))
+        if task is not None and task.kind == "rerank":  # it has an address of its own
+
+            def ask(request: RerankRequest) -> RerankResult:
+                with native_errors():
+                    return client.rerank(request)
+
+            async def aask(request: RerankRequest) -> RerankResult:
+                with native_errors():
+                    return await client.aio.rerank(request)
+
+            return RunnableLambda(ask, aask, name=type(self).__name__)
         chat = ChatModelScope(
             model=self.model_name,
             client=self._client,

@@ -140,7 +140,7 @@ def test_a_model_is_one_table_and_a_task_one_table_and_one_file(copy: Path) -> N
     first, second, refusal, paths = told.stdout.splitlines()
     assert first == "mkv"
     assert second == "protein_structure gat"
-    assert "folds proteins" in refusal
+    assert "protein-structure" in refusal
     assert "ModelScopePipelineTool in LangChain" in refusal
     assert paths == "['/v1/proteins', '/v1/proteins']"
 

@@ -52,7 +52,7 @@ def to_chat(request: RerankRequest) -> ChatRequest:
     return ChatRequest(
         model=request.model,
         messages=(Message("system", _SYSTEM), Message("user", asked)),
-        temperature=0,
+        temperature=0.0,
         enable_thinking=False,
         extra_body=request.extra_body,
         extra_headers=request.extra_headers,

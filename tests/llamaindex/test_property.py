@@ -122,10 +122,12 @@ def try_chats(answer: Answer) -> None:
 
 def _try_chats(answer: Answer, runner: asyncio.Runner) -> None:
     for endpoint in range(6):  # a model for each, since it learns of its account
+        # An account for each: what the first call learns of it would decide the second.
         llm = ModelScope("some/model", **reach(answer))
-        call, acall = list(chats(llm))[endpoint], list(achats(llm))[endpoint]
+        call = list(chats(llm))[endpoint]
+        acall = list(achats(ModelScope("some/model", **reach(answer))))[endpoint]
         told, atold = outcome(call), outcome(lambda acall=acall: runner.run(acall()))
-        assert repr(told) == repr(atold), "the colours differ"  # repr: NaN equals itself there
+        assert repr(told) == repr(atold), "sync and async differ"  # repr: NaN equals itself there
         if isinstance(told, tuple):
             assert not issubclass(told[0], MISREAD)
             continue

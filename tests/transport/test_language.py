@@ -31,8 +31,14 @@ OURS = re.compile(
 PRINTS = re.compile(r"print|input|getpass|warn")
 # These speak by pairs of an English and a Chinese text, or are not translated yet.
 UNTRANSLATED = {
-    "modelscope_transport/jobs/batch.py",
-    "modelscope_transport/jobs/results.py",
+    "modelscope_transport/_commands/batch.py",
+    "modelscope_transport/_wire/batch_lines.py",
+    "modelscope_transport/_wire/batch_results.py",
+    "modelscope_transport/client/redis_answers.py",
+    "modelscope_transport/client/sqlite_answers.py",
+    "langchain_modelscope/batches.py",
+    "llamaindex_modelscope/resuming.py",
+    *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("modelscope_transport/jobs/*.py")),
 }
 
 
