@@ -180,7 +180,7 @@ def report_missing(store: Store) -> None:
 
 
 def calls(url: str, address: str | None, loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    """The same call in both colours, with a ledger or without."""
+    """The same call, sync and async, with a ledger or without."""
     ledger = None if address is None else open_ledger(address)
     client = Client("ms-bench", base_url=url, ledger=ledger)
     return {

@@ -18,7 +18,7 @@ class Raw:
     Args:
         url: base URL.
         body: what a chat call posts.
-        loop: where the async colour runs.
+        loop: where the async calls run.
     """
 
     def __init__(self, url: str, body: Mapping[str, Any], loop: asyncio.AbstractEventLoop) -> None:
@@ -33,7 +33,7 @@ class Raw:
         return orjson.loads(self._client.post(self._chat, json=self._body).content)
 
     def acall(self) -> Any:
-        """`call` in the other colour."""
+        """`call`, async."""
         return self._loop.run_until_complete(self._acall())
 
     async def _acall(self) -> Any:
@@ -48,7 +48,7 @@ class Raw:
                 _read(events)
 
     def astream(self) -> None:
-        """`stream` in the other colour."""
+        """`stream`, async."""
         self._loop.run_until_complete(self._astream())
 
     async def _astream(self) -> None:

@@ -5,7 +5,7 @@ and the class that LangChain gives this meaning. What no new try heals is a ``Ru
 well, because LangGraph's default ``RetryPolicy`` tries everything again but a few built-in classes.
 
 Laws of this file: `NATIVE` is the only table, `native_errors` the only way from one tree to the
-other, for calls and generators of both colours; an error is rebuilt from its one positional text.
+other, for calls and generators, sync and async; an error is rebuilt from its one positional text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Embeddings: batches, order, duplicates and instructions, in both colours."""
+"""Embeddings: batches, order, duplicates and instructions, sync and async."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXTS = [f"text number {number}" for number in range(45)]
 
 @pytest.fixture(params=["sync", "async"])
 def embed(request: pytest.FixtureRequest) -> Callable[..., list[list[float]]]:
-    """Embed documents in one colour or the other."""
+    """Embed documents, sync or async."""
 
     def run(model: ModelScopeEmbeddings, texts: list[str]) -> list[list[float]]:
         if request.param == "sync":

@@ -1,4 +1,4 @@
-"""Tools and structure on models of every kind on record, in both colours, whole and streamed."""
+"""Tools and structure on models of every kind on record, sync and async, whole and streamed."""
 
 from __future__ import annotations
 

@@ -65,12 +65,12 @@ def embedding_case(method: str, *args: Any, **facts: Any) -> Case:
     return Case(method, args, model=EMBEDDING, **facts)
 
 
-def played(make: Any, case: Case, colour: str) -> Fields:
+def played(make: Any, case: Case, way: str) -> Fields:
     """All that one of the two sends and gives, as paths and values."""
     with LocalService() as service:
         service.next(*case.answers)
         try:
-            given = asyncio.run(_called(make, case, colour, service))
+            given = asyncio.run(_called(make, case, way, service))
         except Exception as error:  # noqa: BLE001 - which one is what is compared
             given = {"error": {"class": type(error).__name__, "is": _families(error)}}
         sent = [
@@ -80,13 +80,13 @@ def played(make: Any, case: Case, colour: str) -> Fields:
     return {path: _steady(value) for path, value in fields.items()}
 
 
-def differences(case: Case, colour: str) -> dict[str, tuple[Any, Any]]:
+def differences(case: Case, way: str) -> dict[str, tuple[Any, Any]]:
     """Path to theirs and ours, where the two differ.
 
     Where one of them gives an error and the other an answer, that is one difference; where one of
     them sends nothing, ``requests`` tells it all.
     """
-    both = one, other = played(theirs, case, colour), played(ours, case, colour)
+    both = one, other = played(theirs, case, way), played(ours, case, way)
     whole = []
     if ("given.error.class" in one) != ("given.error.class" in other):
         whole.append("given.")
@@ -106,11 +106,11 @@ def _families(error: BaseException) -> list[str]:
     return [family.__name__ for family in misread if isinstance(error, family)]
 
 
-async def _called(make: Any, case: Case, colour: str, service: LocalService) -> Any:
+async def _called(make: Any, case: Case, way: str, service: LocalService) -> Any:
     # With clients of this call alone, since the incumbent leaves its own open; without
     # certificates, since reading them takes longer than all the rest.
     reach: dict[str, Any] = {"api_key": service.token, "api_base": service.base_url}
-    if colour == "sync":
+    if way == "sync":
         with httpx.Client(verify=False) as client:
             model = make(case, {**reach, "http_client": client})
             return _told(getattr(model, case.method)(*case.args, **case.options))

@@ -388,11 +388,11 @@ def test_every_difference_is_meant_and_every_one_that_is_meant_is_there() -> Non
     # one test, since both questions are asked of the same calls, and these take their time
     unmeant: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {}
     unmet = set(MEANT)
-    for case, colour in itertools.product(CASES, ("sync", "async")):
-        for path, both in differences(CASES[case], colour).items():
+    for case, way in itertools.product(CASES, ("sync", "async")):
+        for path, both in differences(CASES[case], way).items():
             covering = {one for one in MEANT if one.covers(case, path)}
             unmet -= covering
             if not covering:
-                unmeant.setdefault((case, colour), {})[path] = both
+                unmeant.setdefault((case, way), {})[path] = both
     assert unmeant == {}
     assert unmet == set()

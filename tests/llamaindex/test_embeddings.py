@@ -43,7 +43,7 @@ def make(reach: dict[str, Any]) -> Make:
 
 @pytest.fixture(params=["sync", "async"])
 def embed(request: pytest.FixtureRequest) -> Embed:
-    """Embed a batch in one colour or the other."""
+    """Embed a batch, sync or async."""
 
     def run(model: ModelScopeEmbedding, texts: list[str]) -> list[list[float]]:
         if request.param == "sync":

@@ -60,13 +60,13 @@ TOOLS = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(multiply)]
 async def streamed(
     llm: ModelScope, messages: Sequence[ChatMessage] = HELLO, *, native: bool
 ) -> list[ChatResponse]:
-    """The responses of a stream, in either colour."""
+    """The responses of a stream, sync or async."""
     if native:
         return [response async for response in await llm.astream_chat(messages)]
     return list(llm.stream_chat(messages))
 
 
-both_colours = pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
+sync_and_async = pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
 
 
 # --- one answer, four ways
@@ -84,7 +84,7 @@ async def test_a_whole_answer(llm: ModelScope, service: LocalService) -> None:
         check_raw(response.raw)
 
 
-@both_colours
+@sync_and_async
 @pytest.mark.parametrize("together", [False, True], ids=["apart", "together"])
 async def test_a_streamed_answer(
     llm: ModelScope, service: LocalService, native: bool, together: bool
@@ -110,7 +110,7 @@ def check_raw(raw: Any) -> None:
     json.dumps(raw)
 
 
-@both_colours
+@sync_and_async
 async def test_each_response_is_the_message_so_far(
     llm: ModelScope, service: LocalService, native: bool
 ) -> None:
@@ -128,7 +128,7 @@ async def test_each_response_is_the_message_so_far(
     assert len(set(kept)) == len(kept)
 
 
-@both_colours
+@sync_and_async
 async def test_a_first_delta_of_thoughts_alone_is_kept(
     llm: ModelScope, service: LocalService, native: bool
 ) -> None:
@@ -146,7 +146,7 @@ async def test_a_first_delta_of_thoughts_alone_is_kept(
     assert last.message.blocks == [ThinkingBlock(content="Hm."), TextBlock(text="Yes.")]
 
 
-@both_colours
+@sync_and_async
 @pytest.mark.parametrize("shape", ["renamed_reasoning", "mixed_delta", "one_byte"])
 async def test_thoughts_in_every_shape(
     make_llm: MakeLLM, service: LocalService, shape: str, native: bool
@@ -190,7 +190,7 @@ def test_a_model_that_only_streams_answers_a_whole_call(
 # --- thoughts inside the text, or in its place
 
 
-@both_colours
+@sync_and_async
 async def test_thoughts_between_tags_of_a_stream(
     make_llm: MakeLLM, service: LocalService, native: bool
 ) -> None:
@@ -224,7 +224,7 @@ async def test_thoughts_between_tags_of_a_whole_answer(
 ONLY_THOUGHTS = Stream([mixed.chunk(reasoning_content="Yes."), mixed.chunk("stop"), DONE])
 
 
-@both_colours
+@sync_and_async
 async def test_thoughts_in_the_place_of_an_answer(
     make_llm: MakeLLM, service: LocalService, native: bool
 ) -> None:
@@ -260,7 +260,7 @@ SHAPES = [
 ]
 
 
-@both_colours
+@sync_and_async
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_parallel_calls_in_every_shape_of_stream(
     make_llm: MakeLLM, service: LocalService, shape: str, native: bool
@@ -300,7 +300,7 @@ INTERLEAVED = [
 ]
 
 
-@both_colours
+@sync_and_async
 async def test_pieces_find_their_call_by_its_index(
     llm: ModelScope, service: LocalService, native: bool
 ) -> None:

@@ -1,4 +1,4 @@
-"""Users of a client: the same calls in both colours, so that a test is written once."""
+"""Users of a client: the same calls, sync and async, so that a test is written once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def embedding_request(*texts: str, **asked: Any) -> EmbeddingRequest:
 
 
 class Caller:
-    """Calls in the sync colour. Its retries wait for nothing but a ``Retry-After``.
+    """Calls, sync. Its retries wait for nothing but a ``Retry-After``.
 
     Args:
         service: whom to call.
@@ -51,7 +51,7 @@ class Caller:
         core.policy = replace(core.policy, first_delay=0.0)
 
     def but(self, **options: Any) -> Self:
-        """Another user of the same colour and service, whose client has other options."""
+        """Another user of the same kind and service, whose client has other options."""
         return type(self)(self.service, **options)
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class Caller:
 
 
 class AsyncCaller(Caller):
-    """The same calls in the async colour, each in an event loop of its own."""
+    """The same calls async, each in an event loop of its own."""
 
     def chat(self, **asked: Any) -> ChatResult:
         return _run(self.client.aio.chat(chat_request(**asked)))

@@ -1,4 +1,4 @@
-"""A client in either colour, and how hard the transport is tried.
+"""A client, sync and async, and how hard the transport is tried.
 
 ``HYPOTHESIS_PROFILE=thorough`` gives every property test fifty times the examples.
 """
@@ -28,6 +28,6 @@ def service(modelscope_service: LocalService) -> LocalService:
 
 @pytest.fixture(params=[Caller, AsyncCaller], ids=["sync", "async"])
 def caller(request: pytest.FixtureRequest, service: LocalService) -> Iterator[Caller]:
-    """A user of the local service, in each of the two colours."""
+    """A user of the local service, sync and async."""
     with request.param(service) as user:
         yield user

@@ -96,7 +96,7 @@ def construct() -> list[ChatModelScope]:
 
 
 async def call(model: ChatModelScope) -> None:
-    """Calls in both colours."""
+    """Calls, sync and async."""
     assert_type(model.invoke("Hello"), AIMessage)
     assert_type(await model.ainvoke([HumanMessage("Hello")]), AIMessage)
     for chunk in model.stream("Hello"):

@@ -40,7 +40,7 @@ class Fact(BaseModel):
     country: str
 
 
-# --- query engines: every response mode, in four colours
+# --- query engines: every response mode: sync and async, whole and streamed
 
 # mode: requests after the index and the question's vector; both passages fit one call but for
 # the modes that take them one by one
@@ -244,7 +244,7 @@ async def fusion_async(kit: Kit) -> Any:
     return await _fusion(kit).aretrieve(QUESTION)
 
 
-# --- chat engines: each in four colours
+# --- chat engines: sync and async, whole and streamed
 
 
 def _simple(kit: Kit) -> Any:

@@ -145,7 +145,7 @@ async def semantic_splitter_async(kit: Kit) -> Any:
     return await _splitter(kit).aget_nodes_from_documents(kit.documents(TOLD))
 
 
-# --- extractors: in two colours each
+# --- extractors: each sync and async
 
 PROGRAM = "The passage is about the city {input}."
 

@@ -1,4 +1,4 @@
-"""A client against the local service, in both colours: what a user asks and gets."""
+"""A client against the local service, sync and async: what a user asks and gets."""
 
 from __future__ import annotations
 
@@ -412,7 +412,7 @@ def test_making_a_client_does_nothing_yet(service: LocalService) -> None:
     assert service.requests == []
 
 
-def test_both_colours_are_one_client(service: LocalService) -> None:
+def test_sync_and_async_are_one_client(service: LocalService) -> None:
     client = Client(service.token, base_url=service.base_url)
     assert client.aio is client.aio
     assert client.aio.ledger is client.ledger

@@ -459,9 +459,9 @@ def _free_port() -> int:
     return port
 
 
-@pytest.mark.parametrize("colour", [Caller, AsyncCaller])
-def test_a_host_that_refuses(colour: type[Caller], service: LocalService) -> None:
-    user = colour(service, base_url=f"http://127.0.0.1:{_free_port()}/v1", max_retries=1)
+@pytest.mark.parametrize("caller", [Caller, AsyncCaller])
+def test_a_host_that_refuses(caller: type[Caller], service: LocalService) -> None:
+    user = caller(service, base_url=f"http://127.0.0.1:{_free_port()}/v1", max_retries=1)
     with pytest.raises(APIConnectionError) as caught:
         user.chat()
     told = str(caught.value)
@@ -471,15 +471,15 @@ def test_a_host_that_refuses(colour: type[Caller], service: LocalService) -> Non
     assert caught.value.status_code is None
 
 
-@pytest.mark.parametrize("colour", [Caller, AsyncCaller])
+@pytest.mark.parametrize("caller", [Caller, AsyncCaller])
 def test_a_host_that_no_one_knows(
-    colour: type[Caller], service: LocalService, monkeypatch: pytest.MonkeyPatch
+    caller: type[Caller], service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*args: object, **kwargs: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    user = colour(service, base_url="https://nobody.invalid/v1", max_retries=0)
+    user = caller(service, base_url="https://nobody.invalid/v1", max_retries=0)
     with pytest.raises(APIConnectionError, match="Name or service not known"):
         user.chat()
 

@@ -66,7 +66,7 @@ def client(service: LocalService) -> Client:
 
 @pytest.fixture(params=["sync", "async"])
 def play(request: pytest.FixtureRequest, client: Client) -> Callable[..., Any]:
-    """Call a method of the client, in one colour after the other."""
+    """Call a method of the client, first sync, then async."""
 
     def call(name: str, *args: Any, **kwargs: Any) -> Any:
         if request.param == "sync":
