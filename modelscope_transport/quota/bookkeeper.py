@@ -94,7 +94,6 @@ class Bookkeeper:
         allowance: Allowance | None,
         block: QuotaBlock | None,
         unexplained: str | None,
-        at: float | None,
     ) -> Work[None]:
         """Close a reservation, with what its reply taught."""
         account, model, runner = reservation.account, reservation.model, self.runner

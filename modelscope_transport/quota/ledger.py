@@ -119,8 +119,8 @@ class Ledger:
             unexplained: the words of a refusal that proves nothing and asks for no wait.
             at: when the service sent the reply, seconds since the epoch, by its own clock.
         """
-        closing = (charged, allowance, block, unexplained, at)
-        if not self._books.defer(reservation, *closing):
+        closing = (charged, allowance, block, unexplained)
+        if not self._books.defer(reservation, *closing, at):
             self._books.runner.play(
                 reservation.account, partial(self._books.settling, reservation, *closing)
             )
@@ -136,8 +136,8 @@ class Ledger:
         at: float | None = None,
     ) -> None:
         """`settle`, for an event loop."""
-        closing = (charged, allowance, block, unexplained, at)
-        if not self._books.defer(reservation, *closing):
+        closing = (charged, allowance, block, unexplained)
+        if not self._books.defer(reservation, *closing, at):
             work = partial(self._books.settling, reservation, *closing)
             await self._books.runner.aplay(reservation.account, work)
 
