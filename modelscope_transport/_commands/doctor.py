@@ -235,7 +235,7 @@ def _call(arguments: argparse.Namespace) -> Iterator[Finding]:
     if not arguments.yes and not _agreed(question):
         yield Finding(name, "look", _("not made; --yes makes it without asking"))
         return
-    words = (Message("user", "Say hello in one word."),)
+    words = (Message("user", _("Say hello in one word.")),)
     answer = client.chat(ChatRequest(model=arguments.model, messages=words, max_tokens=200))
     heard = (answer.text or answer.reasoning).strip()[:60]
     yield Finding(name, "ok", _("{model} answers: {heard}").format(model=answer.model, heard=heard))
