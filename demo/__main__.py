@@ -95,7 +95,11 @@ def _find_model(stack: ExitStack) -> RealModel | None:
 
 def run(step: Step) -> bool:
     """Run one step, tell how it went, return whether it did its job."""
-    _say(f"\n({step.letter}) {_(step.title)}: {step.path}")
+    _say(
+        _("\n({letter}) {title}: {path}").format(
+            letter=step.letter, title=_(step.title), path=step.path
+        )
+    )
     began = time.monotonic()
     try:
         step.run()
