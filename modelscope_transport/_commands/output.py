@@ -157,7 +157,7 @@ def _list(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequ
         console.print(plain(first), soft_wrap=True)
         for name, cell in zip(head[1:], others, strict=True):
             if cell:
-                console.print(plain(f"  {name}: {cell}"))
+                console.print(plain(_("  {name}: {fact}").format(name=name, fact=cell)))
 
 
 _WIDEST = 10_000
