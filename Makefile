@@ -12,7 +12,7 @@ BIN := .venv/bin
 # --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
+TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help

@@ -18,7 +18,6 @@ from ..errors import ConfigurationError
 from ..language import translated as _
 from ..quota import UTC8, Quota
 from ..quota.allowance import price_in_tenths
-from ..settings import resolve_language
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +30,6 @@ __all__ = [
     "anonymous",
     "client_of",
     "moment",
-    "pick",
     "plain",
     "say",
     "show",
@@ -41,11 +39,6 @@ __all__ = [
 ]
 
 LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
-
-
-def pick(english: str, chinese: str) -> str:
-    """The one of two texts that the reader reads."""
-    return chinese if resolve_language() == "zh" else english
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +157,7 @@ def _list(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequ
         console.print(plain(first), soft_wrap=True)
         for name, cell in zip(head[1:], others, strict=True):
             if cell:
-                console.print(plain(f"  {name}: {cell}"))
+                console.print(plain(_("  {name}: {fact}").format(name=name, fact=cell)))
 
 
 _WIDEST = 10_000

@@ -32,6 +32,7 @@ from ..errors import (
     RateLimitError,
     UnsupportedTaskError,
 )
+from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
 from .open_items import BatchReport, Item, Job, Requests, Sink
@@ -112,7 +113,9 @@ class Batch:
     ) -> None:
         """Open nothing yet."""
         if workers < 1:
-            raise ConfigurationError(f"workers must be at least 1, and is {workers!r}.")
+            raise ConfigurationError(
+                _("workers must be at least 1, and is {workers!r}.").format(workers=workers)
+            )
         self._client = client
         self._path = Path(path).expanduser()
         self._workers = workers
@@ -163,7 +166,7 @@ class Batch:
         except RuntimeError:
             loop = None
         if loop is not None:
-            raise ConfigurationError("An event loop is running here: use `await batch.arun(…)`.")
+            raise ConfigurationError(_("An event loop is running here: use `await batch.arun(…)`."))
         return asyncio.run(alone())
 
     async def arun(self, requests: Requests) -> BatchReport:
@@ -213,7 +216,10 @@ class Batch:
         """
         if isinstance(prompt, str) and _TEXT not in prompt:
             raise ConfigurationError(
-                f"The prompt has no {_TEXT} where a text belongs. Put it there, or pass a function."
+                _(
+                    "The prompt has no {text} where a text belongs. Put it there, or pass a "
+                    "function."
+                ).format(text=_TEXT)
             )
         embeds = self._client.profile(model).task == "embedding"
         count = itertools.count()

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ..client.response_cache import key_of
 from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
+from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
 from .rows import BatchFailure, BatchRow
 
@@ -127,7 +128,9 @@ class Job:
             request = request if self.form is None else replace(request, response_format=self.form)
         name = key_of(request, self._address)
         if name is None:
-            raise InvalidRequestError(f"The request of {key!r} holds what is no JSON.")
+            raise InvalidRequestError(
+                _("The request of {key!r} holds what is no JSON.").format(key=key)
+            )
         fingerprint, failure = self._file.known.get(key, (b"", None))
         if fingerprint != name or (failure and (failure.again or self._retry_failed)):
             return Item(key, name.hex(), request)
@@ -180,4 +183,6 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
 
 
 def _twice(key: str) -> ConfigurationError:
-    return ConfigurationError(f"The name {key!r} comes twice. Give each item its own.")
+    return ConfigurationError(
+        _("The name {key!r} comes twice. Give each item its own.").format(key=key)
+    )
