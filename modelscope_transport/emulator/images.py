@@ -1,9 +1,10 @@
 """Pictures: ``POST /v1/images/generations``, ``GET /v1/tasks/{id}``, and the files themselves.
 
 Shapes recorded 2026-04 and later: a task that was accepted is ``SUCCEED`` at once, which means
-nothing; while it is worked on it is ``PROCESSING`` (``PENDING``, ``RUNNING`` by scenario); one that failed says so with status 200. A
-model that is not served is accepted and fails (public client, 2026-08-26). Ranges of the parameters
-are those of the official documentation; the words of refusals are this project's own.
+nothing; while it is worked on it is ``PROCESSING`` (``PENDING``, ``RUNNING`` by scenario); one that
+failed says so with status 200. A model that is not served is accepted and fails (public client,
+2026-08-26). Ranges of the parameters are those of the official documentation; the words of refusals
+are this project's own.
 
 How a task fares can be steered: a scenario writes it behind the task's id (``scenarios/images``).
 """

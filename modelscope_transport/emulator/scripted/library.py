@@ -2,8 +2,8 @@
 
 Shapes: ``modelscope/modelscope_hub:tests/data/openapi.json`` for the search; public clients,
 recorded 2026, for the page and the filter, which are undocumented; the fields that
-``modelscope-mcp-server`` 0.2.1 needs of a model found are among them. ``SupportApiInference`` is false
-even where it should not be, as recorded (2026-08-08).
+``modelscope-mcp-server`` 0.2.1 needs of a model found are among them. ``SupportApiInference`` is
+false even where it should not be, as recorded (2026-08-08).
 """
 
 from __future__ import annotations
