@@ -138,6 +138,10 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
 
+.PHONY: drift
+drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
+	@$(BIN)/python -m docs.drift
+
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
 	@$(BIN)/python -m docs.promises
