@@ -1,9 +1,7 @@
-"""LangChain's built-in middlewares and the packages around it, each on this model."""
+"""LangChain's built-in middlewares, each on this model."""
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -96,61 +94,3 @@ def test_a_fallback_is_asked_when_an_allowance_is_spent(
 
 def test_there_are_twelve() -> None:
     assert len(MIDDLEWARES) == 12
-
-
-def needs(package: str) -> pytest.MarkDecorator:
-    missing = importlib.util.find_spec(package) is None
-    return pytest.mark.skipif(missing, reason=f"the package {package} is not installed")
-
-
-@needs("deepagents")
-def test_a_deep_agent_answers(chat: MakeChat) -> None:
-    from deepagents import create_deep_agent
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        agent = create_deep_agent(model=chat(), tools=[order_status])
-        state = agent.invoke({"messages": [("user", "Hello")]})
-    assert state["messages"][-1].text
-
-
-@needs("langgraph_supervisor")
-def test_a_supervisor_hands_over(chat: MakeChat) -> None:
-    from langgraph_supervisor import create_supervisor
-
-    clerk = create_agent(chat(), tools=[order_status], name="clerk")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        graph = create_supervisor([clerk], model=chat()).compile()
-        state = graph.invoke({"messages": [("user", "Hello")]})
-    assert state["messages"][-1].text
-
-
-@needs("mcp")
-@needs("langchain_mcp_adapters")
-async def test_tools_of_a_server_are_called(chat: MakeChat) -> None:
-    import os
-    import sys
-
-    from langchain_mcp_adapters.client import MultiServerMCPClient
-
-    code = (
-        "from mcp.server.fastmcp import FastMCP\n"
-        "server = FastMCP('shop')\n"
-        "@server.tool()\n"
-        "def order_status(order: int) -> str:\n"
-        "    'Look up the status of an order by its number.'\n"
-        "    return f'Order {order} arrives on Tuesday.'\n"
-        "server.run()\n"
-    )
-    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    place = {
-        "command": sys.executable,
-        "args": ["-c", code],
-        "env": paths,
-        "transport": "stdio",
-    }
-    tools = await MultiServerMCPClient({"shop": place}).get_tools()
-    agent: Any = create_agent(chat(), tools=tools)
-    state = await agent.ainvoke({"messages": [("user", ASKED)]})
-    assert "Tuesday" in str(state["messages"])
