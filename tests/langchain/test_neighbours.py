@@ -104,7 +104,7 @@ async def test_a_supervisor_hands_over_and_gets_the_answer_back(
     assert any(TOLD in message.text for message in messages if message.name == "clerk")
 
 
-SHOP = '''
+SHOP = """
 from mcp.server.fastmcp import FastMCP
 
 server = FastMCP("shop")
@@ -117,7 +117,7 @@ def order_status(order: int) -> str:
 
 
 server.run()
-'''
+"""
 
 
 @needs("mcp")
