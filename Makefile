@@ -99,7 +99,7 @@ contracts: .venv/.installed ## import-linter: who may import whom
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
 	@echo "==> test: pytest tests, on two processes"
-	@$(PYTEST) tests --numprocesses 2
+	@$(PYTEST) tests --numprocesses 2 --dist worksteal
 
 .PHONY: soak
 soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind

@@ -24,7 +24,6 @@ from .async_connections import (
     LoopConnections,
     drop_socket,
     is_quiet,
-    is_readable,
     unsent,
 )
 from .outgoing import Limits
@@ -144,8 +143,7 @@ class Exchange(httpx.AsyncByteStream):
         elif now - self._moved_at >= limit and self._payload is None:
             self._cut(httpx.WriteTimeout(f"the server took no byte for {limit} s"))
             return
-        # What has come is read first: a write that fails would throw away an early answer.
-        if self._unwritten and waiting < _MOST_WAITING and not is_readable(self._protocol):
+        if self._unwritten and waiting < _MOST_WAITING:
             transport.write(self._unwritten[:_PIECE])
             self._unwritten = self._unwritten[_PIECE:]
             self._look = loop.call_soon(self._send_on)

@@ -161,7 +161,7 @@ def test_streams_find_out_how_many_the_service_takes(user: Any) -> None:
         made = user(server, api_key="ms-streams")
         begun = time.monotonic()
         assert made.streams(30) == ["ab"] * 30
-        assert time.monotonic() - begun < 2 + SLACK
+        assert time.monotonic() - begun < 5  # one after another they take six
     assert script.peak >= 15
 
 
