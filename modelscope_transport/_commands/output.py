@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -172,8 +173,11 @@ def terminal(file: TextIO) -> Console:
     """A console for one of the outputs that changes nothing of what is printed."""
     from rich.console import Console
 
-    width = None if file.isatty() else _WIDEST
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    # Asked here: rich takes every terminal that it calls dumb to be 80 wide.
+    width, height = shutil.get_terminal_size() if file.isatty() else (_WIDEST, 25)
+    return Console(
+        file=file, width=width, height=height, highlight=False, markup=False, emoji=False
+    )
 
 
 # Directions of writing can be turned round by these, and with them what a line seems to say.

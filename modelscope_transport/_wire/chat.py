@@ -42,13 +42,6 @@ class _Body(Struct):
 _NOTHING = _Body()
 
 
-class _Choice(Struct):
-    delta: _Body | None = None
-    message: _Body | None = None
-    finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
-
-
 class _Details(Struct):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -60,6 +53,14 @@ class _Usage(Struct):
     total_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+
+
+class _Choice(Struct):
+    delta: _Body | None = None
+    message: _Body | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+    usage: _Usage | None = None  # where Kimi's own service puts it (northes/go-moonshot#17)
 
 
 class _Envelope(Struct):
@@ -230,6 +231,7 @@ class ChatDecoder:
         if finish_reason is not None:
             self.finished = True
             self._finish_reason = finish_reason
+            self._usage = choice.usage or self._usage
         response_id = model = None
         if not self._introduced:
             self._introduced = True

@@ -18,7 +18,7 @@ from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
 from modelscope_transport.emulator.language import translated as _
 from modelscope_transport.emulator.quota import Allowance, Meter
-from modelscope_transport.emulator.routes import CALLS, find_route
+from modelscope_transport.emulator.routes import ANY_PAGE, CALLS, find_route, preflight
 from modelscope_transport.emulator.scenarios import find
 from modelscope_transport.emulator.scenarios.kinds import Scenario
 from modelscope_transport.emulator.scripted.engine import ScriptedEngine
@@ -166,7 +166,7 @@ class LocalService:
         if isinstance(answer, Raw):
             return answer
         date = formatdate(self._clock(), usegmt=True)
-        return replace(answer, headers={"date": date, **answer.headers})
+        return replace(answer, headers={"date": date, **ANY_PAGE, **answer.headers})
 
     def _record(self, request: Request, answer: Answer) -> None:
         if request.path == CALLS:
@@ -184,6 +184,8 @@ class LocalService:
         """One request's way: the route, the token, the scenario, the endpoint."""
         if request.path != CALLS:
             self.requests.append(request)
+        if request.method == "OPTIONS":
+            return preflight()
         route = find_route(request)
         if route is None:
             return refuse("not_found")

@@ -25,7 +25,6 @@ from .async_connections import (
     LoopConnections,
     drop_socket,
     is_quiet,
-    is_readable,
     unsent,
 )
 from .outgoing import Limits
@@ -147,8 +146,7 @@ class Exchange(httpx.AsyncByteStream):
                 httpx.WriteTimeout(_("the server took no byte for {limit} s").format(limit=limit))
             )
             return
-        # What has come is read first: a write that fails would throw away an early answer.
-        if self._unwritten and waiting < _MOST_WAITING and not is_readable(self._protocol):
+        if self._unwritten and waiting < _MOST_WAITING:
             transport.write(self._unwritten[:_PIECE])
             self._unwritten = self._unwritten[_PIECE:]
             self._look = loop.call_soon(self._send_on)
