@@ -12,9 +12,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ..client.options import CREDENTIALS
 from ..client.response_cache import ResponseCache
 from ..client.sync import Client
 from ..errors import ModelScopeError, QuotaExceededError, RateLimitError
+from ..secret import mask_address
 from .batch import Batch
 from .open_items import Requests
 from .rows import BatchFailure, BatchRow
@@ -67,6 +69,15 @@ class BlockStage:
         self._wait = wait
         self._pace = dict(pace or {})
         self._client: Client | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out credentials and the client, which each process makes for itself."""
+        made = self._make
+        if made is not None and not callable(made):
+            made = {name: value for name, value in made.items() if name not in CREDENTIALS}
+            if isinstance(ledger := made.get("ledger"), str):
+                made["ledger"] = mask_address(ledger)
+        return {**vars(self), "_make": made, "_client": None}
 
     def _opened(self) -> Client:
         if self._client is None:
