@@ -54,6 +54,7 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
+	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
 # --universal: one file for every Python from 3.11 on and for every platform

@@ -10,9 +10,7 @@ from typing import Any
 import ray
 
 from modelscope_transport.jobs.ray import ChatStage, checkpoint
-from tests.scale.worlds import FileClock, MakeClient, look_often
-
-MODEL = "Qwen/Qwen3-8B"
+from tests.scale.worlds import MODEL, FileClock, MakeClient, look_often
 
 
 def number_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +24,7 @@ def main(spec: dict[str, Any]) -> None:
     checkpoint(spec["checkpoint"], "id")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    make = MakeClient(spec["url"], spec["redis"], spec["clock"])
+    make = MakeClient(spec["url"], spec["redis"], spec["clock"], spec["paid"], spec["cap"])
     stage = {
         "model": MODEL,
         "prompt": "{text}",
