@@ -32,6 +32,7 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
         base_url: address of the service, where it was given.
         account: name of the account, where it was given.
         ledger: where is counted, where it was given; without credentials.
+        ray: address of the Ray cluster that asks, where one was given.
         items: how many there are.
     """
 
@@ -44,6 +45,7 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
     base_url: str | None = None
     account: str | None = None
     ledger: str = "auto"
+    ray: str | None = None
     items: int = 0
 
     @staticmethod

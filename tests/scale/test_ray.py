@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scale.conftest import DAY, World
+from tests.scale.conftest import DAY, World, processes
 
 ROWS, UNITS, CAP = 5_000, 2_000, 400
 ACTORS, WORKERS = 2, 4
@@ -22,19 +22,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc").exists(), reason="actors are found by /proc"),
 ]
-
-
-def actors() -> list[int]:
-    """Processes of the stage's actors, by the name that Ray gives them."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = place.read_bytes()
-        except OSError:
-            continue
-        if command.startswith(b"ray::") and b"ChatStage" in command:
-            found.append(int(place.parent.name))
-    return found
 
 
 class Days:
@@ -80,7 +67,7 @@ def test_an_actor_and_the_driver_are_killed_and_no_row_is_lost_or_paid_for_twice
     here = world(f"calls={UNITS},headers", CAP)
     job = here.start(**SHAPE, wait=True)
     until(here, job, 700)
-    os.kill(actors()[0], signal.SIGKILL)
+    os.kill(processes("ChatStage")[0], signal.SIGKILL)
     until(here, job, UNITS + CAP + 600)  # in the free part of the second day
     job.kill()
     job.wait()
