@@ -84,7 +84,7 @@ class ChatStage(BlockStage):
                 ChatStage,
                 fn_constructor_kwargs={"model": …, "prompt": "Translate: {text}"},
                 num_cpus=0,  # it waits for a network, and at the limit for hours
-                concurrency=4,
+                compute=ray.data.ActorPoolStrategy(size=4),
                 batch_size=64,
             )
     """
@@ -110,8 +110,7 @@ class ChatStage(BlockStage):
             raise ConfigurationError(
                 "Pass prompt=, a template with {column} in it, or messages=, the name of a column."
             )
-        super().__init__(client, cache, workers, wait, pace)
-        self._model = model
+        super().__init__(client, cache, workers, wait, pace, model)
         self._prompt = prompt
         self._messages = messages
         self._output = output
@@ -188,8 +187,7 @@ class EmbeddingStage(BlockStage):
         pace: Mapping[str, Any] | None = None,
     ) -> None:
         """Open nothing yet."""
-        super().__init__(client, cache, workers, wait, pace)
-        self._model = model
+        super().__init__(client, cache, workers, wait, pace, model)
         self._column = column
         self._output = output
         self._dimensions = dimensions

@@ -20,7 +20,7 @@ def number_of(row: dict[str, Any]) -> dict[str, Any]:
 
 def main(spec: dict[str, Any]) -> None:
     """Run the job that a mapping describes."""
-    ray.init(spec["address"], runtime_env={"env_vars": spec["env"]}, log_to_driver=False)
+    ray.init(spec["address"], runtime_env={"env_vars": spec["env"]})
     checkpoint(spec["checkpoint"], "id")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -40,7 +40,7 @@ def main(spec: dict[str, Any]) -> None:
             ChatStage,
             fn_constructor_kwargs=stage,
             num_cpus=0,
-            concurrency=spec["actors"],
+            compute=ray.data.ActorPoolStrategy(size=spec["actors"]),
             batch_size=spec["batch"],
         )
         .write_parquet(spec["out"])

@@ -34,7 +34,9 @@ def test_no_pickle_and_no_file_holds_the_password(address: str, tmp_path: Path) 
     cache, ledger = ResponseCache(address), RedisLedger(address)
     client = Client("ms-1", ledger=address, cache=cache)
     held = Client("ms-1", ledger=ledger)
-    stage = BlockStage({"ledger": address, "api_key": PASSWORD}, address, 1, True, None)
+    stage = BlockStage(
+        {"ledger": address, "api_key": PASSWORD}, address, 1, True, None, "owner/model"
+    )
     for each in (cache, client, client.aio, held, stage):
         assert PASSWORD.encode() not in pickle.dumps(each)
     assert PASSWORD not in ledger.name
