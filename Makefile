@@ -10,9 +10,10 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 
 BIN := .venv/bin
 # --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
+PIP_OF := bin/python -m pip install --disable-pip-version-check --quiet --quiet
+PIP_INSTALL := .venv/$(PIP_OF)
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
+TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -48,6 +49,24 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 		&& touch $@ \
 		|| echo "==> The engine could not be installed (see .venv/demo-install.log). Going on with the scripted engine."
 
+# Agents and tools of other packages want a newer LangChain than the one that is locked for the rest.
+.venv/middlewares/.installed: requirements-middlewares.lock
+	@echo "==> .venv/middlewares: installing the packages around LangChain (a minute the first time)"
+	@$(PYTHON) -m venv --clear .venv/middlewares
+	@.venv/middlewares/bin/python -m pip install --disable-pip-version-check --quiet --quiet \
+		--only-binary :all: --require-hashes -r requirements-middlewares.lock
+	@.venv/middlewares/bin/python -m pip install --disable-pip-version-check --quiet --quiet \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The schedulers of docs/long-jobs.md, apart from the rest: nothing else shall import or pin what they do.
+.venv/recipes/.installed: requirements-recipes.lock .venv/.run
+	@echo "==> .venv/recipes: installing Dask, Celery and Airflow"
+	@$(PYTHON) -m venv .venv/recipes
+	@.venv/recipes/$(PIP_OF) --only-binary :all: --require-hashes -r requirements-recipes.lock
+	@.venv/recipes/$(PIP_OF) --no-deps --no-build-isolation --editable .
+	@touch $@
+
 .PHONY: lock
 lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -55,6 +74,7 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
 	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
 # --universal: one file for every Python from 3.11 on and for every platform
@@ -89,7 +109,7 @@ contracts: .venv/.installed ## import-linter: who may import whom
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
 	@echo "==> test: pytest tests, on two processes"
-	@$(PYTEST) tests --numprocesses 2
+	@$(PYTEST) tests --numprocesses 2 --dist worksteal
 
 .PHONY: soak
 soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind
@@ -107,13 +127,18 @@ test-langchain: .venv/.installed ## the LangChain adapter's tests
 test-llamaindex: .venv/.installed ## the LlamaIndex adapter's tests
 	@$(PYTEST) tests/llamaindex
 
+.PHONY: test-middlewares
+test-middlewares: .venv/middlewares/.installed ## agents and tools of deepagents, langgraph-supervisor, MCP; the built-in middlewares on the newest LangChain
+	@echo "==> test-middlewares: pytest, in .venv/middlewares"
+	@ALL_NEIGHBOURS=1 .venv/middlewares/bin/python -m pytest tests/langchain/test_neighbours.py tests/langchain/test_middlewares.py -v
+
 .PHONY: test-real
 test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (a download of some 500 MB, once)
 	@echo "==> test-real: pytest tests/real"
 	@$(PYTEST) tests/real -m real
 
 .PHONY: test-scale
-test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
+test-scale: .venv/.installed .venv/recipes/.installed ## long jobs over a Ray cluster of two nodes, a real Redis, Dask, Celery, Airflow (needs redis-server)
 	@echo "==> test-scale: pytest tests/scale"
 	@$(PYTEST) tests/scale --force-enable-socket -W ignore
 
@@ -138,6 +163,10 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: drift
+drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
+	@$(BIN)/python -m docs.drift
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today

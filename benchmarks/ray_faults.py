@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -119,7 +120,7 @@ def main() -> None:
     ray.init(
         arguments.address,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         runtime_env={"env_vars": env},
     )
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -107,8 +107,8 @@ class BlockStage:
         try:
             asyncio.run(self._run(job, requests))
         except (QuotaExceededError, RateLimitError) as error:
-            _log.warning(_("The stage ends with what it has: {error}").format(error=error))
-        _log.info(self._progress(job.report))
+            _log.warning(_("The stage ends with what it has: %s"), error)
+        _log.info("%s", self._progress(job.report))
         return {
             key: row
             for key, row in job.block.rows.items()
@@ -136,7 +136,7 @@ class BlockStage:
 
 
 def _log_wait(error: ModelScopeError) -> None:
-    _log.warning(_("Waiting: {error}").format(error=error))
+    _log.warning(_("Waiting: %s"), error)
 
 
 def only(batch: Columns, places: list[int]) -> dict[str, Any]:

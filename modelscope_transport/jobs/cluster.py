@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 from collections.abc import AsyncIterator
@@ -45,8 +46,9 @@ def check_cluster(client: Client) -> None:
     """
     if find_spec("ray") is None:
         raise ConfigurationError(
-            _("A job on a cluster needs Ray. Install it with: {command}").format(
-                command='pip install "modelscope-adapters[ray]"'
+            _(
+                "A job on a cluster needs Ray. Install it with: pip install "
+                '"modelscope-adapters[ray]"'
             )
         )
     if not _place(client).startswith(SCHEMES):
@@ -206,7 +208,7 @@ async def _connect(ray: Any, address: str) -> None:
                 _reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
             writer.close()
             await writer.wait_closed()
-        ray.init(address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
             _(

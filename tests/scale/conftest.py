@@ -145,14 +145,31 @@ class World:
         return subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("job.py")), str(place)],
             env={**os.environ, **self.env},
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "driver.log").open("a"),
+            stdout=(self.folder / "driver.log").open("a"),
+            stderr=subprocess.STDOUT,
             text=True,
         )
 
     def said(self) -> str:
         """The end of what the drivers said."""
-        return (self.folder / "driver.log").read_text()[-3000:]
+        return (self.folder / "driver.log").read_text()[-6000:]
+
+    def free_cpus(self) -> tuple[float, float]:
+        """How many CPUs the cluster has free, and how many there are."""
+        code = (
+            "import json, sys, ray; ray.init(sys.argv[1], logging_level=40); "
+            "print(json.dumps([ray.available_resources(), ray.cluster_resources()]))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, self.spec["address"]],
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        free, whole = json.loads(done.stdout.splitlines()[-1])
+        return free.get("CPU", 0), whole["CPU"]
 
     def answered(self) -> Counter[str]:
         """How often each question was paid for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -94,6 +95,31 @@ def test_an_actor_and_the_driver_are_killed_and_no_row_is_lost_or_paid_for_twice
     print(f"{paid.total()} paid calls for {ROWS} rows, {dict(free)} free, {dict(bought)} bought")
 
 
+def test_actors_that_wait_at_the_limit_hold_no_cpu(world: Callable[..., World]) -> None:
+    here = world("calls=20,headers")
+    job = here.start(**SHAPE | {"rows": 60, "blocks": 2, "batch": 30}, wait=True)
+    deadline = time.monotonic() + 300
+    while "Waiting: " not in here.said():
+        assert job.poll() is None, here.said()
+        assert time.monotonic() < deadline, here.said()
+        time.sleep(0.1)
+    assert here.free_cpus() == (2, 2)
+    before = sum(map(seconds_of_cpu, processes("ChatStage")))
+    time.sleep(3)
+    took = sum(map(seconds_of_cpu, processes("ChatStage"))) - before
+    assert took < 0.6  # of the three seconds, for two actors that look at a clock
+    for _ in range(2):
+        here.clock.move(DAY)
+        until(here, job, min(60, here.answered().total() + 20))
+    until_done(here, job)
+    assert len(here.written()) == 60
+
+
+def seconds_of_cpu(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_without_waiting_it_ends_with_what_it_has_and_the_next_run_goes_on(
     world: Callable[..., World],
 ) -> None:
@@ -103,6 +129,9 @@ def test_without_waiting_it_ends_with_what_it_has_and_the_next_run_goes_on(
     assert job.wait(timeout=280) == 0, here.said()
     first = {row["id"] for row in here.written()}
     assert len(first) == 100
+    said = here.said()  # Ray shows at the driver what the actors' loggers say
+    assert "The stage ends with what it has: " in said
+    assert re.search(r"answered, \d+ failed in this block; 100 spent today, 0 left", said)
     here.clock.move(DAY)
     job = here.start(**shape, wait=False)
     assert job.wait(timeout=280) == 0, here.said()
