@@ -10,7 +10,8 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 
 BIN := .venv/bin
 # --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
+PIP_OF := bin/python -m pip install --disable-pip-version-check --quiet --quiet
+PIP_INSTALL := .venv/$(PIP_OF)
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
 TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
@@ -58,12 +59,21 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 		--no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The schedulers of docs/long-jobs.md, apart from the rest: nothing else shall import or pin what they do.
+.venv/recipes/.installed: requirements-recipes.lock .venv/.run
+	@echo "==> .venv/recipes: installing Dask, Celery and Airflow"
+	@$(PYTHON) -m venv .venv/recipes
+	@.venv/recipes/$(PIP_OF) --only-binary :all: --require-hashes -r requirements-recipes.lock
+	@.venv/recipes/$(PIP_OF) --no-deps --no-build-isolation --editable .
+	@touch $@
+
 .PHONY: lock
 lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
+	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
@@ -128,7 +138,7 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@$(PYTEST) tests/real -m real
 
 .PHONY: test-scale
-test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
+test-scale: .venv/.installed .venv/recipes/.installed ## long jobs over a Ray cluster of two nodes, a real Redis, Dask, Celery, Airflow (needs redis-server)
 	@echo "==> test-scale: pytest tests/scale"
 	@$(PYTEST) tests/scale --force-enable-socket -W ignore
 
