@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .._wire import catalogue, checks
+from .._wire.carriers import late_imports
 from .._wire.checks import check_headers, check_range
 from .._wire.encoded import Encoded
 from .._wire.failures import block_of
@@ -139,8 +140,9 @@ class Core:
     def _services(self) -> tuple[Service, ...]:
         """The service itself, then each platform."""
         # Here and not above: the HTTP libraries are a third of what importing a framework costs.
-        from ..calls.driver import Service
-        from ..http.channel import Channel
+        with late_imports():
+            from ..calls.driver import Service
+            from ..http.channel import Channel
 
         options = self.options
         given = options.http_client, options.http_async_client
@@ -177,7 +179,8 @@ class Core:
     @functools.cached_property
     def driver(self) -> Driver:
         """What plays the flows of sync calls."""
-        from ..calls.driver import Driver
+        with late_imports():
+            from ..calls.driver import Driver
 
         home, *others = self._services
         return Driver(home, tuple(others))
@@ -185,7 +188,8 @@ class Core:
     @functools.cached_property
     def async_driver(self) -> AsyncDriver:
         """What plays the flows of calls in event loops."""
-        from ..calls.async_driver import AsyncDriver
+        with late_imports():
+            from ..calls.async_driver import AsyncDriver
 
         home, *others = self._services
         return AsyncDriver(home, tuple(others))
