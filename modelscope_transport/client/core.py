@@ -179,19 +179,17 @@ class Core:
     @functools.cached_property
     def driver(self) -> Driver:
         """What plays the flows of sync calls."""
-        with late_imports():
-            from ..calls.driver import Driver
+        home, *others = self._services  # which imports the module first
+        from ..calls.driver import Driver
 
-        home, *others = self._services
         return Driver(home, tuple(others))
 
     @functools.cached_property
     def async_driver(self) -> AsyncDriver:
         """What plays the flows of calls in event loops."""
+        home, *others = self._services
         with late_imports():
             from ..calls.async_driver import AsyncDriver
-
-        home, *others = self._services
         return AsyncDriver(home, tuple(others))
 
     def _settings_of(self, platform: Platform) -> Settings:
