@@ -65,7 +65,9 @@ def _work(
         coverage.start()
     plugin = _Plugin(chosen, coverage)
     options = ["-q", "--assert=plain", "-p", "no:cacheprovider", "--timeout", "60"]
-    pytest.main([*options, *(["-x"] if stops else []), *tests], plugins=[plugin])
+    code = pytest.main([*options, *(["-x"] if stops else []), *tests], plugins=[plugin])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not plugin.failed:
+        plugin.failed.append("pytest itself, which could not begin")
     if coverage is not None:
         coverage.stop()
         coverage.save()
