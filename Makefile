@@ -12,7 +12,7 @@ BIN := .venv/bin
 # --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
+TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -54,11 +54,21 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 	@touch $@
 
 # The lowest versions that pyproject.toml declares, with the newest tools that run on them.
-.venv-lowest/.installed: requirements-lowest.lock pyproject.toml
-	@echo "==> .venv-lowest: installing the lowest declared versions (about a minute)"
-	@$(PYTHON) -m venv .venv-lowest
-	@.venv-lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --only-binary :all: --require-hashes -r requirements-lowest.lock
-	@.venv-lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --no-build-isolation --editable .
+.venv/lowest/.installed: requirements-lowest.lock pyproject.toml
+	@echo "==> .venv/lowest: installing the lowest declared versions (about a minute)"
+	@$(PYTHON) -m venv --clear .venv/lowest
+	@.venv/lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --only-binary :all: --require-hashes -r requirements-lowest.lock
+	@.venv/lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Agents and tools of other packages want a newer LangChain than the one that is locked for the rest.
+.venv/middlewares/.installed: requirements-middlewares.lock
+	@echo "==> .venv/middlewares: installing the packages around LangChain (a minute the first time)"
+	@$(PYTHON) -m venv --clear .venv/middlewares
+	@.venv/middlewares/bin/python -m pip install --disable-pip-version-check --quiet --quiet \
+		--only-binary :all: --require-hashes -r requirements-middlewares.lock
+	@.venv/middlewares/bin/python -m pip install --disable-pip-version-check --quiet --quiet \
+		--no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: lock
@@ -70,6 +80,7 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile --group proof --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-proof.lock
 	@$(BIN)/python -m docs.lowest requirements-lowest.in
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override requirements-lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
 # --universal: one file for every Python from 3.11 on and for every platform
@@ -104,16 +115,16 @@ contracts: .venv/.installed ## import-linter: who may import whom
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
 	@echo "==> test: pytest tests, on two processes"
-	@$(PYTEST) tests --numprocesses 2
+	@$(PYTEST) tests --numprocesses 2 --dist worksteal
 
 .PHONY: test-faults
 test-faults: .venv/.installed ## every fault of the table, through both adapters, sync and async
 	@$(BIN)/python -m docs.proof test-faults $(PYTEST) tests/faults --numprocesses 2
 
 .PHONY: test-lowest
-test-lowest: .venv-lowest/.installed ## the tests of both adapters and the transport on the lowest declared versions
+test-lowest: .venv/lowest/.installed ## the tests of both adapters and the transport on the lowest declared versions
 	@echo "==> test-lowest: pytest tests/transport tests/langchain tests/llamaindex"
-	@.venv-lowest/bin/python -m pytest tests/transport tests/langchain tests/llamaindex --numprocesses 2
+	@.venv/lowest/bin/python -m pytest tests/transport tests/langchain tests/llamaindex --numprocesses 2
 
 .PHONY: soak
 soak: .venv/.installed ## 10,000 mixed calls with faults, several processes on one ledger; 10,000 streams
@@ -134,6 +145,11 @@ test-langchain: .venv/.installed ## the LangChain adapter's tests
 .PHONY: test-llamaindex
 test-llamaindex: .venv/.installed ## the LlamaIndex adapter's tests
 	@$(PYTEST) tests/llamaindex
+
+.PHONY: test-middlewares
+test-middlewares: .venv/middlewares/.installed ## agents and tools of deepagents, langgraph-supervisor, MCP; the built-in middlewares on the newest LangChain
+	@echo "==> test-middlewares: pytest, in .venv/middlewares"
+	@ALL_NEIGHBOURS=1 .venv/middlewares/bin/python -m pytest tests/langchain/test_neighbours.py tests/langchain/test_middlewares.py -v
 
 .PHONY: test-real
 test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (a download of some 500 MB, once)
@@ -170,6 +186,9 @@ demo: .venv/.demo ## the main job, on a small real model (or the live service wi
 .PHONY: live
 live: .venv/.run ## with a token, what a call can settle of what is believed of the service (at most 15 Magicubes)
 	@$(BIN)/python -m live
+.PHONY: drift
+drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
+	@$(BIN)/python -m docs.drift
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
@@ -188,5 +207,5 @@ bench-smoke: .venv/.installed ## the cheap ones of them, in about two minutes, b
 
 .PHONY: clean
 clean: ## remove .venv and everything that was made
-	rm -rf .venv .venv-lowest build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,6 @@
-"""Runs a command, shows what it says, and keeps the end of it: ``python -m docs.proof NAME COMMAND``.
+"""Runs a command, shows what it says, and keeps the end of it.
+
+``python -m docs.proof NAME COMMAND`` is how the targets of the Makefile are run that show a claim.
 
 What is kept goes into ``docs/proof/NAME.txt``, with the date, the machine and how it ended.
 """

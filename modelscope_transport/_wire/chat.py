@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta, Usage
+from ..language import translated as _
 from ..types import ToolCall
 from .answer_tool import AnswerTool
 from .lenient_json import MendedTexts, read_json
@@ -43,13 +44,6 @@ class _Body(Struct):
 _NOTHING = _Body()
 
 
-class _Choice(Struct):
-    delta: _Body | None = None
-    message: _Body | None = None
-    finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
-
-
 class _Details(Struct):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -61,6 +55,14 @@ class _Usage(Struct):
     total_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+
+
+class _Choice(Struct):
+    delta: _Body | None = None
+    message: _Body | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+    usage: _Usage | None = None  # where Kimi's own service puts it (northes/go-moonshot#17)
 
 
 class _Envelope(Struct):
@@ -217,7 +219,7 @@ class ChatDecoder:
             if frame.startswith(b"{"):
                 # A stream that ends within its first payload has given nothing yet.
                 nothing = str(error) == "Input data was truncated" and not self._introduced
-                said = "a payload that is no JSON of the service's"
+                said = _("a payload that is no JSON of the service's")
                 return Failure(said, empty=nothing, unreadable=True)
             self.done = self.done or frame == b"[DONE]"
             return None  # a frame that is no object: one public client guards against them
@@ -231,6 +233,7 @@ class ChatDecoder:
         if finish_reason is not None:
             self.finished = True
             self._finish_reason = finish_reason
+            self._usage = choice.usage or self._usage
         response_id = model = None
         if not self._introduced:
             self._introduced = True
