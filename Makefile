@@ -49,6 +49,19 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 		&& touch $@ \
 		|| echo "==> The engine could not be installed (see .venv/demo-install.log). Going on with the scripted engine."
 
+# What `make fuzz` and `make mutants` need beside the tests.
+.venv/.proof: requirements-proof.lock .venv/.installed
+	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-proof.lock
+	@touch $@
+
+# The lowest versions that pyproject.toml declares, with the newest tools that run on them.
+.venv/lowest/.installed: requirements-lowest.lock pyproject.toml
+	@echo "==> .venv/lowest: installing the lowest declared versions (about a minute)"
+	@$(PYTHON) -m venv --clear .venv/lowest
+	@.venv/lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --only-binary :all: --require-hashes -r requirements-lowest.lock
+	@.venv/lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
 # Agents and tools of other packages want a newer LangChain than the one that is locked for the rest.
 .venv/middlewares/.installed: requirements-middlewares.lock
 	@echo "==> .venv/middlewares: installing the packages around LangChain (a minute the first time)"
@@ -74,6 +87,9 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
 	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
+	@$(BIN)/uv pip compile --group proof --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-proof.lock
+	@$(BIN)/python -m docs.lowest requirements-lowest.in
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override requirements-lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
@@ -111,9 +127,22 @@ test: .venv/.installed ## all tests but those on a real model; nothing leaves th
 	@echo "==> test: pytest tests, on two processes"
 	@$(PYTEST) tests --numprocesses 2 --dist worksteal
 
+.PHONY: test-faults
+test-faults: .venv/.installed ## every fault of the table, through both adapters, sync and async
+	@$(BIN)/python -m docs.proof test-faults $(PYTEST) tests/faults --numprocesses 2
+
+.PHONY: test-lowest
+test-lowest: .venv/lowest/.installed ## the tests of both adapters and the transport on the lowest declared versions
+	@echo "==> test-lowest: pytest tests/transport tests/langchain tests/llamaindex"
+	@.venv/lowest/bin/python -m pytest tests/transport tests/langchain tests/llamaindex --numprocesses 2
+
 .PHONY: soak
-soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind
-	@SOAK=10000 $(PYTEST) tests/soak --timeout 1800
+soak: .venv/.installed ## 10,000 mixed calls with faults, several processes on one ledger; 10,000 streams
+	@SOAK=10000 $(BIN)/python -m docs.proof soak $(PYTEST) tests/soak --timeout 3600 -rP --show-capture=stdout
+
+.PHONY: mutants
+mutants: .venv/.proof ## change the code in one place, a sample of times: some test must fail (PARTS="calls http")
+	@$(BIN)/python -m tests.mutants $(PARTS)
 
 .PHONY: test-transport
 test-transport: .venv/.installed ## the transport's tests
@@ -150,9 +179,9 @@ test-installed: .venv/.installed ## the pages' code where only their install lin
 FUZZ_SECONDS ?= 1200
 
 .PHONY: fuzz
-fuzz: .venv/.installed ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
+fuzz: .venv/.proof ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
 	@echo "==> fuzz: python -m tests.fuzz, for $(FUZZ_SECONDS) s"
-	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	@$(BIN)/python -m docs.proof fuzz $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # ------------------------------------------------------------------------------------------ showing
 
@@ -164,13 +193,16 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
 
+.PHONY: live
+live: .venv/.run ## with a token, what a call can settle of what is believed of the service (at most 15 Magicubes)
+	@$(BIN)/python -m live
 .PHONY: drift
 drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
 	@$(BIN)/python -m docs.drift
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
-	@$(BIN)/python -m docs.promises
+	@$(BIN)/python -m docs.proof promises --lines 1000 $(BIN)/python -m docs.promises
 
 .PHONY: bench
 bench: .venv/.installed ## every benchmark beside its recorded ratio; fails when one falls short by more than 25 %

@@ -332,10 +332,11 @@ calls = (
     lambda: client.stream_chat(request),
     lambda: loop.run_until_complete(client.aio.chat(request)),
 )
-for call in calls:
-    call()
-client.close()
-loop.run_until_complete(client.aio.aclose())
+if sys.argv[2] == "after the first calls":
+    for call in calls:
+        call()
+    client.close()
+    loop.run_until_complete(client.aio.aclose())
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 held, said = [], []
 try:
@@ -356,14 +357,19 @@ print(*said, sep="\\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits its descriptors as POSIX does")
-def test_without_descriptors_an_error_is_ours_though_no_file_can_be_opened() -> None:
+@pytest.mark.parametrize("when", ["at the first calls", "after the first calls"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_without_descriptors_an_error_is_ours_though_no_file_can_be_opened(
+    when: str, language: str
+) -> None:
     with serving(answering(answer("ok"))) as server:
         done = subprocess.run(
-            [sys.executable, "-c", EXHAUSTED, server.url("/v1")],
+            [sys.executable, "-c", EXHAUSTED, server.url("/v1"), when],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
-            env={**os.environ, "PYTHONPATH": os.getcwd()},
+            env={**os.environ, "PYTHONPATH": os.getcwd(), "MODELSCOPE_LANG": language},
         )
     assert done.stdout.splitlines() == ["APIConnectionError no_connection"] * 3, done.stderr
+    assert done.returncode == 0, f"with descriptors again, calls go on failing: {done.stderr}"
