@@ -19,6 +19,7 @@ from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
 from ..quota import Plan
 from .batch_progress import JobProgress
+from .numbers import whole
 from .output import LATER, add_connection, add_json, pick, tell_json
 from .plan import plan_lines
 
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=whole(1),
         default=1,
         help=pick("calls at once (1)", "并发调用数（1）"),
     )

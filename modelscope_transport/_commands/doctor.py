@@ -33,7 +33,7 @@ from .output import (
     add_json,
     amount,
     client_of,
-    plain,
+    say,
     spent_part,
     tell_json,
 )
@@ -76,8 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         for finding in _looked(look, arguments):
             findings.append(finding)
             if not arguments.json:  # at once: the next look may take a while
-                line = f"{marks[finding.state]:6}{finding.what}: {finding.said}"
-                print(plain(line), flush=True)
+                say(f"{marks[finding.state]:6}{finding.what}: {finding.said}")
     if arguments.json:
         tell_json(findings)
     return 1 if any(finding.state == "wrong" for finding in findings) else 0

@@ -104,7 +104,7 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     lapsing = quotas[0].lapsing
     if lapsing:
         say(
-            _("{lapsing:g} Magicubes expire before that, if they are not spent.").format(
+            _("{lapsing:.12g} Magicubes expire before that, if they are not spent.").format(
                 lapsing=lapsing
             )
         )
