@@ -9,8 +9,6 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 	done)
 
 BIN := .venv/bin
-# --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
 TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
 PYTEST := $(BIN)/python -m pytest
@@ -24,33 +22,24 @@ help: ## list the targets
 .PHONY: install
 install: .venv/.installed ## set up .venv with the locked packages and this project (done once)
 
-# What the demo and the examples need comes first, since it takes half the time of the whole.
-.venv/.run: requirements-run.lock
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found as python3, python3.13, python3.12, python3.11 or python. Install one, or name it: make install PYTHON=/path/to/python"; exit 1; }
-	@echo "==> .venv: installing the frameworks and this project with $$($(PYTHON) --version) (about a minute the first time)"
-	@$(PYTHON) -m venv .venv
-	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-run.lock
-	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+# demo/environment.py does the work and says so in the user's language. What the demo and the examples
+# need comes first, since it is half of the whole.
+.venv/.run: requirements-uv.lock requirements-run.lock
+	@test -n "$(PYTHON)" || { echo "Python >= 3.11: not found / 没有找到 (make install PYTHON=/path/to/python)"; exit 1; }
+	@$(PYTHON) demo/environment.py run
 	@touch $@
 
 .venv/.installed: .venv/.run requirements.lock pyproject.toml
-	@echo "==> .venv: installing the tools of a developer (about a minute the first time)"
-	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements.lock
-	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PYTHON) demo/environment.py tools
 	@touch $@
-	@echo "==> .venv: ready"
 
 # The engine of the small real model. Its absence is no failure: the demo then runs the scripted engine and says so.
 .venv/.demo: requirements-demo.lock .venv/.run
-	@echo "==> .venv: installing the small real model's engine (two minutes at most)"
-	@$(BIN)/python -c 'import subprocess, sys; subprocess.run(sys.argv[1:], check=True, timeout=120)' \
-		$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-demo.lock 2>.venv/demo-install.log \
-		&& touch $@ \
-		|| echo "==> The engine could not be installed (see .venv/demo-install.log). Going on with the scripted engine."
+	@$(PYTHON) demo/environment.py engine && touch $@ || true
 
 .PHONY: lock
 lock: .venv/.run ## resolve the dependencies anew into the lock files
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --group uv $(LOCK_OPTIONS) -o requirements-uv.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
@@ -137,6 +126,10 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: first-run
+first-run: ## what a newcomer meets, from a clone on, in English and in Chinese; its times, into docs/first-run.md
+	@$(PYTHON) docs/first_run.py
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today

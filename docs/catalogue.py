@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "modelscope_transport" / "locale" / "zh_CN" / "LC_MESSAGES"
 PO, MO = FOLDER / "modelscope_adapters.po", FOLDER / "modelscope_adapters.mo"
-PACKAGES = ("modelscope_transport", "langchain_modelscope", "llamaindex_modelscope")
+PACKAGES = ("modelscope_transport", "langchain_modelscope", "llamaindex_modelscope", "demo")
 _TASKS = "modelscope_transport/data/tasks.toml"
 KEYWORDS = {"_": None, "_N": None}
 # Without the dates and names that tools put there, which differ from run to run.

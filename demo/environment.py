@@ -1,0 +1,142 @@
+"""Sets up ``.venv``: ``python demo/environment.py run``, then ``engine`` or ``tools``, as make does.
+
+Laws of this file: it runs on a bare Python, before anything is installed; every package is checked
+against the hashes of a lock file and none is built here; each part of the work is one line, which
+grows while it runs, and the words of the installers go to ``.venv/install.log``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _language_alone() -> None:
+    """Make ``modelscope_transport.language`` importable without what the package itself imports."""
+    sys.path.insert(0, str(ROOT))
+    spec = importlib.util.find_spec("modelscope_transport")
+    assert spec is not None
+    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+
+
+if __name__ == "__main__":
+    _language_alone()
+
+from modelscope_transport.language import translated as _  # noqa: E402 - see above
+
+VENV = ROOT / ".venv"
+LOG = VENV / "install.log"
+_BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = _BIN / ("python.exe" if os.name == "nt" else "python")
+_PIP = (str(PYTHON), "-m", "pip")
+_CHECKED = ("--only-binary", ":all:", "--require-hashes")
+_PROJECT = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+_TICK = 1.0  # seconds between two dots
+
+
+class InstallError(Exception):
+    """A part of the work failed; the text says which, and where its words are."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Install one of the three sets of packages; 1 when it failed."""
+    parser = argparse.ArgumentParser("python demo/environment.py")
+    parser.add_argument("what", choices=("run", "engine", "tools"))
+    what = parser.parse_args(arguments).what
+    try:
+        {"run": _run, "engine": _engine, "tools": _tools}[what]()
+    except InstallError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run() -> None:
+    """A new environment with what the demo, the examples and the project itself need."""
+    if not PYTHON.exists():
+        VENV.mkdir(exist_ok=True)
+        _work(_("an environment in .venv"), [sys.executable, "-m", "venv", str(VENV)])
+    lock = str(ROOT / "requirements-uv.lock")
+    _work(_("the installer uv"), [*_PIP, "install", *_CHECKED, "--no-compile", "-r", lock])
+    _install(_("the frameworks"), *_CHECKED, "-r", str(ROOT / "requirements-run.lock"))
+    _install(_("this project"), *_PROJECT)
+
+
+def _engine() -> None:
+    """The engine of the small real model."""
+    lock = str(ROOT / "requirements-demo.lock")
+    _install(_("the small real model's engine"), *_CHECKED, "-r", lock, seconds=120)
+
+
+def _tools() -> None:
+    """What a developer needs beside: checks, tests, notebooks."""
+    _install(_("a developer's tools"), *_CHECKED, "-r", str(ROOT / "requirements.lock"))
+    _install(_("this project"), *_PROJECT)
+
+
+def _install(what: str, *wanted: str, seconds: float | None = None) -> None:
+    """Install with uv, which takes a tenth of pip's time; with pip where uv finds no way out."""
+    uv = [str(_BIN / "uv"), "pip", "install", "--python", str(PYTHON), *_index(), *wanted]
+    try:
+        _work(what, uv, seconds)
+    except InstallError:
+        _work(what, [*_PIP, "install", "--no-compile", *wanted], seconds)
+
+
+def _index() -> list[str]:
+    """The package registry that the user told pip of, a mirror nearby for one: uv reads no pip.conf."""
+    if os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
+        return []
+    asked = [*_PIP, "config", "list"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    settings = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+    # later ones win, as for pip: the environment over all
+    places = ("global.index-url", "install.index-url", ":env:.index-url")
+    found = [settings[place].strip("'\"") for place in places if place in settings]
+    return ["--default-index", found[-1]] if found else []
+
+
+def _work(what: str, command: Sequence[str], seconds: float | None = None) -> None:
+    """Run a command and show that it runs: a line that grows by a dot a second.
+
+    Args:
+        what: what is being installed.
+        command: the command; what it says goes to the log.
+        seconds: the most that it may take.
+
+    Raises:
+        InstallError: it failed, or took too long.
+    """
+    print("==> " + _("installing {what}").format(what=what), end=" ", flush=True)
+    began = time.monotonic()
+    quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    with LOG.open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log, env=quiet) as run:
+        while (code := _ended(run)) is None:
+            print(".", end="", flush=True)
+            if seconds is not None and time.monotonic() - began > seconds:
+                run.kill()
+    took = time.monotonic() - began
+    print(_(" {seconds:.0f} s").format(seconds=took) if code == 0 else _(" failed"), flush=True)
+    if code:
+        said = _("{what} could not be installed; {log} says why.")
+        raise InstallError(said.format(what=what, log=LOG.relative_to(ROOT)))
+
+
+def _ended(run: subprocess.Popen[bytes]) -> int | None:
+    """The exit code; ``None`` where it still runs after a moment."""
+    try:
+        return run.wait(_TICK)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
