@@ -107,8 +107,8 @@ test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real 
 
 .PHONY: test-installed
 test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
-	@echo "==> test-installed: pytest tests/installed"
-	@$(PYTEST) tests/installed -m registry
+	@echo "==> test-installed: pytest tests/installed/test_pages.py"
+	@$(PYTEST) tests/installed/test_pages.py -m registry
 
 FUZZ_SECONDS ?= 1200
 
@@ -118,6 +118,13 @@ fuzz: .venv/.installed ## new random input for 20 minutes (FUZZ_SECONDS=60 for l
 	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # ------------------------------------------------------------------------------------------ showing
+
+.PHONY: dist
+dist: .venv/.installed ## sdist and wheel in dist/, and each extra alone in a new environment, on each Python that is here
+	@echo "==> dist: hatchling build, pytest tests/installed/test_distribution.py"
+	@rm -rf dist
+	@$(BIN)/hatchling build >/dev/null
+	@$(PYTEST) tests/installed/test_distribution.py -m registry --force-enable-socket
 
 .PHONY: docs
 docs: .venv/.installed ## rewrite what the pages show of data and of the command

@@ -1,4 +1,4 @@
-"""Sets up ``.venv``: ``python demo/environment.py run``, then ``engine`` or ``tools``, as make does.
+"""Sets up ``.venv``: ``python demo/environment.py run``, then ``engine`` or ``tools``.
 
 Laws of this file: it runs on a bare Python, before anything is installed; every package is checked
 against the hashes of a lock file and none is built here; each part of the work is one line, which
@@ -39,6 +39,8 @@ PYTHON = _BIN / ("python.exe" if os.name == "nt" else "python")
 _PIP = (str(PYTHON), "-m", "pip")
 _CHECKED = ("--only-binary", ":all:", "--require-hashes")
 _PROJECT = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+# copy: uv would link the files of its cache, and nltk, which LlamaIndex uses, opens no linked file
+_SETTINGS = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_LINK_MODE": "copy"}
 _TICK = 1.0  # seconds between two dots
 
 
@@ -51,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python demo/environment.py")
     parser.add_argument("what", choices=("run", "engine", "tools"))
     what = parser.parse_args(arguments).what
+    VENV.mkdir(exist_ok=True)
     try:
         {"run": _run, "engine": _engine, "tools": _tools}[what]()
     except InstallError as error:
@@ -62,7 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run() -> None:
     """A new environment with what the demo, the examples and the project itself need."""
     if not PYTHON.exists():
-        VENV.mkdir(exist_ok=True)
         _work(_("an environment in .venv"), [sys.executable, "-m", "venv", str(VENV)])
     lock = str(ROOT / "requirements-uv.lock")
     _work(_("the installer uv"), [*_PIP, "install", *_CHECKED, "--no-compile", "-r", lock])
@@ -92,11 +94,14 @@ def _install(what: str, *wanted: str, seconds: float | None = None) -> None:
 
 
 def _index() -> list[str]:
-    """The package registry that the user told pip of, a mirror nearby for one: uv reads no pip.conf."""
+    """The registry, perhaps a mirror, that the user told pip of: uv reads no pip.conf."""
     if os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
         return []
     asked = [*_PIP, "config", "list"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return []
     settings = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
     # later ones win, as for pip: the environment over all
     places = ("global.index-url", "install.index-url", ":env:.index-url")
@@ -117,12 +122,20 @@ def _work(what: str, command: Sequence[str], seconds: float | None = None) -> No
     """
     print("==> " + _("installing {what}").format(what=what), end=" ", flush=True)
     began = time.monotonic()
-    quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    with LOG.open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log, env=quiet) as run:
-        while (code := _ended(run)) is None:
-            print(".", end="", flush=True)
-            if seconds is not None and time.monotonic() - began > seconds:
-                run.kill()
+    env = {**os.environ, **_SETTINGS}
+    try:
+        with (
+            LOG.open("ab") as log,
+            subprocess.Popen(command, stdout=log, stderr=log, env=env) as run,
+        ):
+            while (code := _ended(run)) is None:
+                print(".", end="", flush=True)
+                if seconds is not None and time.monotonic() - began > seconds:
+                    run.kill()
+    except OSError as error:  # there is no such program
+        with LOG.open("a", encoding="utf-8") as file:
+            file.write(f"{error}\n")
+        code = 1
     took = time.monotonic() - began
     print(_(" {seconds:.0f} s").format(seconds=took) if code == 0 else _(" failed"), flush=True)
     if code:

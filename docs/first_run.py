@@ -3,8 +3,8 @@
 python docs/first_run.py            both, and write docs/first-run.md and docs/first-run.zh.md
 python docs/first_run.py zh         one language, and write nothing
 
-Nothing of an earlier run is used: no environment, no cache, no weights. It fails where a run fails or
-takes longer than it may, and where the Chinese one says a sentence of ours in English.
+Nothing of an earlier run is used: no environment, no cache, no weights. It fails where a run fails
+or takes longer than it may, and where the Chinese one says a sentence of ours in English.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCALES = {"en": "en_US.UTF-8", "zh": "zh_CN.UTF-8"}
 CATALOGUE = "modelscope_transport/locale/zh_CN/LC_MESSAGES/modelscope_adapters.mo"
 FIRST_ANSWER, WHOLE = 120, 150  # seconds on two quiet cores
-# What a newcomer does not have: our settings, another environment, an outer make, a locale in parts.
+# What a newcomer does not have: our settings, another environment, an outer make.
 _NOT_THEIRS = re.compile(r"(MODELSCOPE|PYTHON|MAKE|LC_|VIRTUAL_ENV|LANGUAGE|MFLAGS)")
 _KEPT = re.compile(r"PYTHON(_\w+)?_ROOT")
 
@@ -35,9 +35,9 @@ PAGES = {
 
 [中文](first-run.zh.md)
 
-What a newcomer meets who has Python, git and make: an empty folder, a clone, `make demo`. No package,
-no cache and no weights are there from before. `make first-run` does it in both languages and writes
-this page; it fails where a run takes longer than the last column says.
+What a newcomer meets who has Python, git and make: an empty folder, a clone, `make demo`. No
+package, no cache and no weights are there from before. `make first-run` does it in both languages
+and writes this page; it fails where a run takes longer than the last column says.
 
 {machine}
 
@@ -60,7 +60,8 @@ $ make demo
 
 [English](first-run.md)
 
-只有 Python、git 和 make 的新用户会看到什么：空文件夹，克隆仓库，`make demo`。此前没有任何软件包、缓存或模型文件。
+只有 Python、git 和 make 的新用户会看到什么：空文件夹，克隆仓库，`make demo`。
+此前没有任何软件包、缓存或模型文件。
 `make first-run` 用两种语言各做一遍，并写出本页；用时超过最后一列就算失败。
 
 {machine}
@@ -129,7 +130,7 @@ def first_run(language: str) -> Run:
         )
         assert demo.stdout is not None
         for line in demo.stdout:
-            print(line, end="", flush=True)
+            say(line)
             run.note(line.rstrip().replace(folder, "~"), time.monotonic() - began)
         run.code = demo.wait()
     run.whole = time.monotonic() - began
@@ -167,9 +168,15 @@ def english_in(text: str) -> list[str]:
 
 
 def pieces(sentence: str) -> list[str]:
-    """The fixed parts of a sentence that nobody else would say by chance: two words or more."""
+    """The fixed parts of a sentence that nobody else would say by chance: three words or more."""
     parts = re.split(r"\{[^}]*\}|%\(\w+\)\w|%[sdr]|\n", sentence)
-    return [part.strip() for part in parts if re.search(r"[A-Za-z]{2,} [A-Za-z]{2,} ?\w", part)]
+    return [part.strip() for part in parts if re.search(r"([A-Za-z]{2,} ){2,}[A-Za-z]{2,}", part)]
+
+
+def say(text: str) -> None:
+    """Show it at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -177,12 +184,12 @@ def main() -> int:
     wanted = sys.argv[1:] or list(LOCALES)
     runs, wrong = {}, []
     for language in wanted:
-        print(f"\n==> LANG={LOCALES[language]} make demo", flush=True)
+        say(f"\n==> LANG={LOCALES[language]} make demo\n")
         runs[language] = first_run(language)
         wrong += [f"{language}: {fault}" for fault in faults(language, runs[language])]
-        print(f"==> {language}: first answer {runs[language].answer:.0f} s, ", end="")
-        print(f"whole {runs[language].whole:.0f} s", flush=True)
-    print("\n".join(wrong), file=sys.stderr)
+        run = runs[language]
+        say(f"==> {language}: first answer {run.answer:.0f} s, whole {run.whole:.0f} s\n")
+    say("".join(f"==> {fault}\n" for fault in wrong))
     if set(runs) == set(LOCALES):
         write(runs)
     return 1 if wrong else 0
