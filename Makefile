@@ -10,7 +10,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 
 BIN := .venv/bin
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
+TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -77,7 +77,7 @@ contracts: .venv/.installed ## import-linter: who may import whom
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
 	@echo "==> test: pytest tests, on two processes"
-	@$(PYTEST) tests --numprocesses 2
+	@$(PYTEST) tests --numprocesses 2 --dist worksteal
 
 .PHONY: soak
 soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind
@@ -137,6 +137,10 @@ demo: .venv/.demo ## the main job, on a small real model (or the live service wi
 .PHONY: first-run
 first-run: ## what a newcomer meets, from a clone on, in English and in Chinese; its times, into docs/first-run.md
 	@$(PYTHON) docs/first_run.py
+
+.PHONY: drift
+drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
+	@$(BIN)/python -m docs.drift
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today

@@ -50,7 +50,7 @@ class InstallError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Install one of the three sets of packages; 1 when it failed."""
-    parser = argparse.ArgumentParser("python demo/environment.py")
+    parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("run", "engine", "tools"))
     what = parser.parse_args(arguments).what
     VENV.mkdir(exist_ok=True)
