@@ -14,6 +14,7 @@ from .cells import BALANCE, OBSERVED_AT, RATE
 from .earnings import EarnRule, earnings_in, unfetched_of
 from .lots import filled
 from .snapshot import DayUse
+from .tables import statement_html
 
 __all__ = ["ClassUse", "Difference", "LotLeft", "Statement", "statement_of"]
 
@@ -87,6 +88,10 @@ class Statement(Struct, frozen=True, kw_only=True):
     def unfetched(self) -> float | None:
         """Magicubes that a sign-in on the website would grant today; ``None``: not known."""
         return unfetched_of(self.earnings)
+
+    def _repr_html_(self) -> str:
+        """The books as tables, for notebooks."""
+        return statement_html(self)
 
     @property
     def differences(self) -> tuple[Difference, ...]:
