@@ -99,6 +99,12 @@ class Image(Struct, frozen=True):
         """The file as a ``data:`` address, or its own address where it was not fetched."""
         return self.url if self.data is None else f"data:{self.media_type};base64,{self.base64}"
 
+    def __repr__(self) -> str:
+        """Say what it is; a file has too many bytes to be shown."""
+        if self.data is None:
+            return f"Image(url={self.url!r})"
+        return f"<Image {self.media_type}, {len(self.data)} bytes>"
+
     def _repr_png_(self) -> bytes | None:
         """The image itself, for notebooks; ``None`` where it is no PNG."""
         return self.data if self.media_type == "image/png" else None

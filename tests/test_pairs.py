@@ -1,20 +1,34 @@
-"""A page in English and the same page in Chinese have the same sections."""
+"""A page or notebook in English and the same in Chinese have the same sections."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CHINESE = [ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.zh.md"))]
+CHINESE = [
+    ROOT / "README.zh.md",
+    *sorted((ROOT / "docs").glob("*.zh.md")),
+    *sorted((ROOT / "notebooks").glob("*.zh.ipynb")),
+]
 HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def text_of(page: Path) -> str:
+    """A page's Markdown; of a notebook, its cells one after another."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+    return "\n".join(f"```\n{cell}\n```" if kind == "code" else cell for kind, cell in cells)
 
 
 def outline(page: Path) -> list[tuple[int, int, int]]:
     """Each section: the level of its heading, and how many blocks of code and tables it holds."""
-    text = page.read_text(encoding="utf-8")
+    text = text_of(page)
     found = []
     for section in re.split(
         r"^(?=#{1,6} )", re.sub(r"```.*?```", "@code", text, flags=re.S), flags=re.M
@@ -27,7 +41,7 @@ def outline(page: Path) -> list[tuple[int, int, int]]:
 
 
 def english_of(page: Path) -> Path:
-    return page.with_name(page.name.replace(".zh.md", ".md"))
+    return page.with_name(page.name.replace(".zh.", "."))
 
 
 @pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
@@ -38,12 +52,12 @@ def test_the_sections_are_the_same(page: Path) -> None:
 @pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
 def test_the_pages_name_each_other(page: Path) -> None:
     english = english_of(page)
-    assert f"]({english.name})" in page.read_text(encoding="utf-8")
-    assert f"]({page.name})" in english.read_text(encoding="utf-8")
+    assert f"]({english.name})" in text_of(page)
+    assert f"]({page.name})" in text_of(english)
 
 
 @pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
 def test_the_headings_are_chinese(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.S)
     english = [head for head in re.findall(r"^## (.+)$", text, re.M) if not HAN.search(head)]
     assert set(english) <= {"LangChain", "LlamaIndex"}

@@ -16,7 +16,7 @@ from .allowance import UTC8
 from .snapshot import DayUse, Quota
 
 if TYPE_CHECKING:
-    from .statement import Statement
+    from .statement import ClassUse, Statement
 
 __all__ = ["History", "Quotas", "statement_html"]
 
@@ -76,17 +76,19 @@ def statement_html(statement: Statement) -> str:
 
 def _use(statement: Statement) -> list[tuple[str, ...]]:
     """Each day and class, as either side counts its calls."""
-    theirs = {(use.day, use.price_class): use.calls for use in statement.service_use}
-    ours = {(use.day, use.price_class): use.calls for use in statement.own_use}
+    theirs, ours = _sums(statement.service_use), _sums(statement.own_use)
     return [
-        (
-            day,
-            name or _("not known"),
-            _amount(theirs.get((day, name))),
-            _amount(ours.get((day, name))),
-        )
+        (day, name or _("not known"), _amount(theirs.get((day, name))), _amount(ours.get((day, name))))
         for day, name in sorted({*theirs, *ours})
     ]
+
+
+def _sums(uses: Iterable[ClassUse]) -> dict[tuple[str, str], int]:
+    sums: dict[tuple[str, str], int] = {}
+    for use in uses:  # the service may tell a day in many entries, one for each call
+        key = use.day, use.price_class
+        sums[key] = sums.get(key, 0) + (use.calls or 0)
+    return sums
 
 
 def _pool(quota: Quota) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ BOOKS = Statement(
     lots=(LotLeft(12.5, NOON), LotLeft(3, None)),
     rates={"<i>": 0.5},
     earnings=(EarnRule("<u>", 200, 50),),
-    service_use=(ClassUse("2026-11-19", "<s>", calls=4),),
+    service_use=(ClassUse("2026-11-19", "<s>", calls=4), ClassUse("2026-11-19", "<s>", calls=3)),
     own_use=(ClassUse("2026-11-19", "<s>", calls=3), ClassUse("2026-11-18", "", calls=1)),
 )
 REPORT = BatchReport(items=9, answered=5, kept=3, failed=1, blocked=2)
@@ -96,7 +96,7 @@ REPORT = BatchReport(items=9, answered=5, kept=3, failed=1, blocked=2)
         (POOL, [EVIL, "3", "10", "?", "2026-11-20 12:00 UTC+8"]),
         (Quotas([POOL]), [EVIL, "3", "10", "2026-11-20 12:00 UTC+8"]),
         (History([DAY]), ["2026-11-19", "3", "2.5", f"{EVIL}: 2, {QWEN}: 1"]),
-        (BOOKS, ["12.5", "2026-11-20 12:00 UTC+8", "<i>", "0.5", "<u>", "150", "<s>", "4", "3"]),
+        (BOOKS, ["12.5", "2026-11-20 12:00 UTC+8", "<i>", "0.5", "<u>", "150", "<s>", "7", "3"]),
         (REPORT, ["9", "5", "3", "1", "2"]),
     ],
     ids=lambda each: type(each).__name__,
@@ -146,5 +146,6 @@ def test_an_image_shows_itself() -> None:
     both = shown(ImageResult((png, jpeg), "1"))
     assert set(both) == {"text/html"}
     assert 'src="data:image/png;base64,' in both["text/html"]
+    assert repr(png) == "<Image image/png, 4 bytes>"
     elsewhere = Image('https://h/"onerror="x')
     assert 'src="https://h/&quot;onerror=&quot;x"' in shown(elsewhere)["text/html"]
