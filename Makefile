@@ -12,7 +12,7 @@ BIN := .venv/bin
 # --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py)
+TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -88,7 +88,7 @@ contracts: .venv/.installed ## import-linter: who may import whom
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine
 	@echo "==> test: pytest tests, on two processes"
-	@$(PYTEST) tests --numprocesses 2
+	@$(PYTEST) tests --numprocesses 2 --dist worksteal
 
 .PHONY: soak
 soak: .venv/.installed ## 10,000 streams, half of them left in the middle, sync and async: nothing may be left behind
@@ -137,6 +137,10 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: drift
+drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
+	@$(BIN)/python -m docs.drift
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today

@@ -16,15 +16,11 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from .errors import ModelScopeError, QuotaExceededError, RateLimitError
+from .language import marked as _N
 from .language import speak
 from .language import translated as _
 
-__all__ = ["main"]
-
-
-def _N(sentence: str) -> str:
-    """Mark a sentence for the catalogue that is translated later."""
-    return sentence
+__all__ = ["argparse_translated", "main"]
 
 
 # name: module, what it does
@@ -69,7 +65,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _argparse_translated() -> Iterator[None]:
+def argparse_translated() -> Iterator[None]:
     """Let argparse's own words ("usage:", "invalid choice") come from the catalogue too.
 
     It takes them from the default domain of ``gettext``, which looks for a language in the
@@ -104,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     others = _without_language(words)
-    with _argparse_translated():
+    with argparse_translated():
         arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
         code: int = arguments.run(arguments)

@@ -15,7 +15,7 @@ import sys
 from importlib import resources
 from typing import Literal
 
-__all__ = ["LANGUAGE_VARIABLE", "Language", "resolve_language", "speak", "translated"]
+__all__ = ["LANGUAGE_VARIABLE", "Language", "marked", "resolve_language", "speak", "translated"]
 
 Language = Literal["en", "zh"]
 LANGUAGE_VARIABLE = "MODELSCOPE_LANG"
@@ -49,7 +49,14 @@ def translated(sentence: str) -> str:
         sentence: the English one, as it stands in the code. One that the catalogue does not know
             stays English.
     """
-    return sentence if resolve_language() == "en" else _chinese().gettext(sentence)
+    # Under "" stands the head of the catalogue.
+    known = not sentence or resolve_language() == "en"
+    return sentence if known else _chinese().gettext(sentence)
+
+
+def marked(sentence: str) -> str:
+    """The same sentence: marks one for the catalogue that is translated later, in a table's row."""
+    return sentence
 
 
 @functools.cache

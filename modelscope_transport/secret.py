@@ -11,6 +11,8 @@ import hashlib
 import urllib.parse
 from collections.abc import Iterable
 
+from .language import translated as _
+
 __all__ = ["Redactor", "Secret", "hide"]
 
 
@@ -50,7 +52,7 @@ class Secret:
 
     def __reduce__(self) -> str:
         """Refuse: a credential does not go into a pickle."""
-        raise TypeError("a credential cannot be pickled; it is found again in the environment")
+        raise TypeError(_("a credential cannot be pickled; it is found again in the environment"))
 
 
 def hide(value: str | Secret | None) -> Secret | None:
@@ -103,7 +105,7 @@ class Redactor:
 
     def __reduce__(self) -> str:
         """Refuse, as `Secret` does."""
-        raise TypeError("credentials cannot be pickled")
+        raise TypeError(_("credentials cannot be pickled"))
 
 
 def _proxy_words(url: str) -> set[str]:

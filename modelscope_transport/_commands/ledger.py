@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar="COMMAND")
+    deeds = parser.add_subparsers(dest="deed", required=True, metavar=_("COMMAND"))
     path = deeds.add_parser("path", help=_("print where it is"))
     reset = deeds.add_parser("reset", help=_("forget this account: counts and spent pools"))
     reset.add_argument("--all", action="store_true", help=_("forget all accounts"))

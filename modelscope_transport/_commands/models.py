@@ -105,7 +105,10 @@ def _refresh(client: Client, *, as_json: bool) -> int:
         (_("new"), ", ".join(f"{id} ({task})" for id, task in found.new.items())),
         (_("no answer"), ", ".join(found.unanswered)),
     ]
-    print("\n".join(f"{name}: {fact}" for name, fact in told if fact not in ("", 0)))
+    line = _("{name}: {fact}")
+    print(
+        "\n".join(line.format(name=name, fact=fact) for name, fact in told if fact not in ("", 0))
+    )
     print(_("Kept in {cache_path}").format(cache_path=cache_path()))
     return 0
 
@@ -145,7 +148,8 @@ def _show(client: Client, model: str, *, as_json: bool) -> int:
     if as_json:
         tell_json({"status": status, "profile": profile})
     else:
-        print("\n".join([f"{model}: {_served(status)}", *_lines(status, profile)]))
+        head = _("{name}: {fact}").format(name=model, fact=_served(status))
+        print("\n".join([head, *_lines(status, profile)]))
     return 0 if status.served else 1
 
 
@@ -161,7 +165,9 @@ def _served(status: ModelStatus) -> str:
 
 def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
     facts = {
-        _("price"): f"{amount(status.magicubes, 'magicubes')} ({status.tier})"
+        _("price"): _("{price} ({tier})").format(
+            price=amount(status.magicubes, "magicubes"), tier=status.tier
+        )
         if status.magicubes is not None
         else None,
         _("task"): profile.task,
@@ -173,11 +179,15 @@ def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
         _("vector length"): profile.dimensions,
         _("other platforms"): ", ".join(status.providers) or None,
         _("perhaps"): ", ".join(status.near) or None,
-        _("known from"): profile.source and f"{profile.source} ({profile.checked})",
+        _("known from"): profile.source
+        and _("{source} ({checked})").format(source=profile.source, checked=profile.checked),
     }
     yes = {True: _("yes"), False: None}
     told = {
         name: yes.get(fact, fact) if isinstance(fact, bool) else fact
         for name, fact in facts.items()
     }
-    return [f"  {name}: {fact}" for name, fact in told.items() if fact not in (None, "")]
+    line = _("  {name}: {fact}")
+    return [
+        line.format(name=name, fact=fact) for name, fact in told.items() if fact not in (None, "")
+    ]

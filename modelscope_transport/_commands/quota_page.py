@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from ..language import resolve_language
 from ..language import translated as _
 from ..quota import DayUse, Quota
+from ..quota.books import BookTable
 from ..shown import bars_html, table_html
 from .output import amount, how_known, moment
 
@@ -27,18 +28,21 @@ td,th{padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8884;vertical-align:t
 """
 
 
-def write_page(client: Client, file: str, remarks: Sequence[str]) -> None:
+def write_page(
+    client: Client, file: str, remarks: Sequence[str], tables: Sequence[BookTable] = ()
+) -> None:
     """Write the page.
 
     Args:
         client: whose allowance it shows.
         file: the file, which is replaced.
         remarks: sentences to put under the table.
+        tables: what the service's books say.
 
     Raises:
         ConfigurationError: the file cannot be written, or the ledger is switched off.
     """
-    text = _page(client.quotas(), client.history(14), remarks)
+    text = _page(client.quotas(), client.history(14), remarks, tables)
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -46,7 +50,12 @@ def write_page(client: Client, file: str, remarks: Sequence[str]) -> None:
         raise ConfigurationError(said.format(path=file, error=error.strerror)) from None
 
 
-def _page(quotas: Sequence[Quota], days: Sequence[DayUse], remarks: Sequence[str]) -> str:
+def _page(
+    quotas: Sequence[Quota],
+    days: Sequence[DayUse],
+    remarks: Sequence[str],
+    tables: Sequence[BookTable],
+) -> str:
     account = quotas[0]
     title = _("Allowance of ModelScope API-Inference")
     left = amount(0 if account.spent else account.remaining, account.unit)
@@ -64,6 +73,7 @@ def _page(quotas: Sequence[Quota], days: Sequence[DayUse], remarks: Sequence[str
         f"<p>{html.escape(back)}</p>",
         *(f"<p>{html.escape(line)}</p>" for line in remarks),
         table_html(_("Pools"), _head(), [_row(quota) for quota in quotas]),
+        *(table_html(*table) for table in tables),
         bars_html(_("Calls by day"), {day.day: day.calls for day in days}),
         bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in days}),
         bars_html(_("Calls by model"), dict(models.most_common(20))),

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta, Usage
+from ..language import translated as _
 from ..types import ToolCall
 from .answer_tool import AnswerTool
 from .lenient_json import MendedTexts, read_json
@@ -215,7 +216,7 @@ class ChatDecoder:
             if frame.startswith(b"{"):
                 # A stream that ends within its first payload has given nothing yet.
                 nothing = str(error) == "Input data was truncated" and not self._introduced
-                said = "a payload that is no JSON of the service's"
+                said = _("a payload that is no JSON of the service's")
                 return Failure(said, empty=nothing, unreadable=True)
             self.done = self.done or frame == b"[DONE]"
             return None  # a frame that is no object: one public client guards against them

@@ -264,7 +264,11 @@ class Core:
         hub = hub_url(self.options.url)
         if hub is None:
             return {}
-        return {"balance": catalogue.balance(hub), "time": catalogue.listed_at()}
+        return {
+            "balance": catalogue.balance(hub),
+            "earnings": catalogue.earnings(hub),
+            "time": catalogue.listed_at(),
+        }
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..quota.redis_address import RedisAddress
 
 __all__ = ["RedisAnswers"]
@@ -36,8 +37,10 @@ class RedisAnswers:
             import redis
         except ImportError:
             raise ConfigurationError(
-                "A cache in a Redis needs the package redis. Install it with: "
-                'pip install "modelscope-adapters[redis]"'
+                _(
+                    "A cache in a Redis needs the package redis. Install it with: pip install "
+                    '"modelscope-adapters[redis]"'
+                )
             ) from None
         self._passing = (redis.RedisError, OSError)
         self._address = RedisAddress.parse(url)

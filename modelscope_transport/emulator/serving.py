@@ -142,7 +142,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
     """Read the options and serve; see :func:`run`."""
     parser = argparse.ArgumentParser(
         "python -m modelscope_transport.emulator",
-        description="Serve the protocol of ModelScope API-Inference on this machine.",
+        description=_("Serve the protocol of ModelScope API-Inference on this machine."),
     )
     add_arguments(parser)
     return run(parser.parse_args(argv))

@@ -19,6 +19,7 @@ from http.client import HTTPException
 
 import httpx
 
+from ..language import translated as _
 from .outgoing import head_of, limits_of
 from .sync_connection import PIECE, Connection, Origin, connect
 from .sync_reply import Reply, tokens
@@ -101,7 +102,7 @@ class _Body(httpx.SyncByteStream):
             with _reading:
                 while not whole:
                     if self._over.locked():
-                        raise ConnectionAbortedError("the reply was closed before its end")
+                        raise ConnectionAbortedError(_("the reply was closed before its end"))
                     data = reply.read1(PIECE)
                     whole = reply.is_whole()
                     if whole:

@@ -15,6 +15,7 @@ from typing import Any
 from ..client.response_cache import ResponseCache
 from ..client.sync import Client
 from ..errors import ModelScopeError, QuotaExceededError, RateLimitError
+from ..language import translated as _
 from .batch import Batch
 from .open_items import Requests
 from .rows import BatchFailure, BatchRow
@@ -91,7 +92,7 @@ class BlockStage:
         try:
             asyncio.run(self._run(job, requests))
         except (QuotaExceededError, RateLimitError) as error:
-            _log.warning("The stage ends with what it has: %s", error)
+            _log.warning(_("The stage ends with what it has: %s"), error)
         return {
             key: row
             for key, row in job.block.rows.items()
@@ -106,7 +107,7 @@ class BlockStage:
 
 
 def _log_wait(error: ModelScopeError) -> None:
-    _log.warning("Waiting: %s", error)
+    _log.warning(_("Waiting: %s"), error)
 
 
 def only(batch: Columns, places: list[int]) -> dict[str, Any]:

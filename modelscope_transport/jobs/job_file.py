@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from .rows import Form
 
 __all__ = ["JobFile"]
@@ -67,8 +68,10 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
             fresh.replace(place)
         except OSError as error:
             raise ConfigurationError(
-                f"{place} cannot be written: {error.strerror or error}. Make room, or name another "
-                "file for the answers."
+                _(
+                    "{place} cannot be written: {cause}. Make room, or name another file for the"
+                    " answers."
+                ).format(place=place, cause=error.strerror or error)
             ) from None
 
     @classmethod
@@ -83,7 +86,11 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
             return msgspec.json.decode(place.read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError) as error:
             raise ConfigurationError(
-                f"{place}, which says what the job of {results} is, cannot be read "
-                f"({getattr(error, 'strerror', None) or error}). Begin it with "
-                "`modelscope-adapters batch run IN OUT`; what is in OUT is not asked again."
+                _(
+                    "{place}, which says what the job of {results} is, cannot be read ({cause}). "
+                    "Begin it with `modelscope-adapters batch run IN OUT`; what is in OUT is not "
+                    "asked again."
+                ).format(
+                    place=place, results=results, cause=getattr(error, "strerror", None) or error
+                )
             ) from None

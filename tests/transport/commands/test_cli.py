@@ -18,11 +18,12 @@ from rich.cells import cell_len
 
 import modelscope_transport
 from modelscope_transport import ChatRequest, Client, Message, cli
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import Allowance, LocalService
 from modelscope_transport.settings import speak
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 GLM = "ZhipuAI/GLM-4.7-Flash"
+FLAGSHIP = "Qwen/Qwen3.5-397B-A17B"
 TOKEN = "ms-00000000-0000-4000-8000-000000000000"
 
 Type = Callable[..., tuple[int, str, str]]
@@ -161,6 +162,42 @@ def test_quota_can_ask_for_the_balance(typed: Type, service: LocalService) -> No
     assert code == 0
     assert "said by the service, 0 min ago" in out
     assert paid(service) == 0
+
+
+def test_refresh_shows_the_services_books_beside_our_own(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.meter, "allowance", Allowance(magicubes=200, sign_in=True))
+    service.meter.grant(10)
+    call()
+    call(FLAGSHIP)
+    charged = service.models[FLAGSHIP]
+    service.meter.charge(charged)  # by a program that does not share the ledger
+    _, out, _ = typed("quota", "--refresh")
+
+    assert re.search(r"daily_active +0 +200 +200 +sign in at https://modelscope\.cn;", out)
+    assert re.search(r"^5 Magicubes +not said$", out, re.MULTILINE)
+    assert re.search(r"^\d{4}-\d\d-\d\d +ultra +2 +4 +1 +\+1$", out, re.MULTILINE)
+    assert re.search(r"^\d{4}-\d\d-\d\d +standard +1 +1 +1$", out, re.MULTILINE)
+
+    service.meter.sign_in()
+    _, out, _ = typed("quota", "--refresh")
+    assert re.search(r"daily_active +200 +200 +0 +fetched", out)
+
+
+def test_refresh_tells_a_programme_the_books_too(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.meter, "allowance", Allowance(magicubes=200, sign_in=True))
+    service.meter.grant(10)
+    call()
+    told = json.loads(typed("quota", "--refresh", "--json")[1])
+    assert told["quotas"][0]["remaining"] == 9
+    statement = told["statement"]
+    assert (statement["balance"], statement["unfetched"]) == (9, 200)
+    assert statement["service_use"][0]["calls"] == statement["own_use"][0]["calls"] == 1
+    assert statement["differences"] == []
+    assert statement["rates"]["ultra"] == 2
 
 
 def test_quota_of_one_model_as_json(typed: Type, service: LocalService) -> None:
