@@ -32,7 +32,6 @@ from .shares import ConcurrencyShare
 from .snapshot import DayUse, Quota, history_of, quotas_of
 from .statement import ClassUse, Statement, statement_of
 from .steps import LASTING, Pages, Store, StoreError
-from .tables import History, Quotas
 
 __all__ = ["Ledger"]
 
@@ -261,7 +260,7 @@ class Ledger:
             yield from self._books.runner.look(account)
             now, day, _ = self._books.today(account)
             pages = yield from self._books.runner.read(account, (LASTING, day), now)
-            return Quotas(quotas_of(pages, now, day, budget or NO_BUDGET))
+            return quotas_of(pages, now, day, budget or NO_BUDGET)
 
         return self._books.runner.play(account, work)
 
@@ -283,7 +282,7 @@ class Ledger:
             now, day, _ = self._books.today(account)
             today = dt.date.fromisoformat(day)
             names = [(today - dt.timedelta(days=back)).isoformat() for back in range(days)]
-            return History(history_of((yield from self._books.runner.read(account, names, now))))
+            return history_of((yield from self._books.runner.read(account, names, now)))
 
         return self._books.runner.play(account, work)
 
