@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": ("_commands.doctor", _N("look for what is wrong, without a paid call")),
     "ledger": ("_commands.ledger", _N("say where the ledger is, or begin it anew")),
     "serve": ("emulator.serving", _N("serve the protocol on this machine")),
+    "completion": ("_commands.completion", _N("print what a shell needs to complete these words")),
 }
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
 
@@ -58,12 +59,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         says = _(sentence)
         described = says[0].upper() + says[1:] + _(".")
         command = commands.add_parser(name, help=says, description=described, parents=[shared])
-        if name in words:
+        if name in words or words[:1] == ["completion"]:  # which describes all of them
             room = importlib.import_module(f".{module}", __package__)
             if name == "serve":
                 importlib.import_module(".emulator.language", __package__).speak(_)
             room.add_arguments(command)
-            command.set_defaults(run=room.run)
+            command.set_defaults(run=room.run, whole=parser)
     return parser
 
 
