@@ -1,5 +1,7 @@
 """Sets up ``.venv``: ``python demo/environment.py run``, then ``engine`` or ``tools``.
 
+With another name, as ``lowest``, it sets up ``.venv/lowest`` from ``requirements-lowest.lock``.
+
 Laws of this file: it runs on a bare Python, before anything is installed; every package is checked
 against the hashes of a lock file and none is built here; each part of the work is one line, which
 grows while it runs, and the words of the installers go to ``.venv/install.log``.
@@ -34,8 +36,8 @@ from modelscope_transport.language import translated as _  # noqa: E402 - see ab
 
 VENV = ROOT / ".venv"
 LOG = VENV / "install.log"
-_BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = _BIN / ("python.exe" if os.name == "nt" else "python")
+_INSIDE = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PYTHON = VENV / _INSIDE
 _PIP = (str(PYTHON), "-m", "pip")
 _CHECKED = ("--only-binary", ":all:", "--require-hashes")
 _PROJECT = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
@@ -49,13 +51,14 @@ class InstallError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Install one of the three sets of packages; 1 when it failed."""
+    """Install a set of packages; 1 when it failed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("run", "engine", "tools"))
+    parser.add_argument("what")
     what = parser.parse_args(arguments).what
     VENV.mkdir(exist_ok=True)
+    known = {"run": _run, "engine": _engine, "tools": _tools, "proof": _proof}
     try:
-        {"run": _run, "engine": _engine, "tools": _tools}[what]()
+        known[what]() if what in known else _apart(what)
     except InstallError as error:
         print(error, file=sys.stderr)
         return 1
@@ -84,13 +87,30 @@ def _tools() -> None:
     _install(_("this project"), *_PROJECT)
 
 
-def _install(what: str, *wanted: str, seconds: float | None = None) -> None:
+def _proof() -> None:
+    """What finds mutants and odd input."""
+    lock = str(ROOT / "requirements-proof.lock")
+    _install(_("a developer's tools"), *_CHECKED, "-r", lock)
+
+
+def _apart(name: str) -> None:
+    """A new environment of its own, for packages that the others shall not meet."""
+    place = VENV / name
+    # its pip is only for where uv finds no way out
+    _work(_("an environment in .venv"), [sys.executable, "-m", "venv", "--clear", str(place)])
+    python, lock = place / _INSIDE, str(ROOT / f"requirements-{name}.lock")
+    _install(f".venv/{name}", *_CHECKED, "--no-deps", "-r", lock, python=python)
+    _install(_("this project"), *_PROJECT, python=python)
+
+
+def _install(what: str, *wanted: str, seconds: float | None = None, python: Path = PYTHON) -> None:
     """Install with uv, which takes a tenth of pip's time; with pip where uv finds no way out."""
-    uv = [str(_BIN / "uv"), "pip", "install", "--python", str(PYTHON), *_index(), *wanted]
+    uv = str(PYTHON.with_name("uv.exe" if os.name == "nt" else "uv"))
     try:
-        _work(what, uv, seconds)
+        _work(what, [uv, "pip", "install", "--python", str(python), *_index(), *wanted], seconds)
     except InstallError:
-        _work(what, [*_PIP, "install", "--no-compile", *wanted], seconds)
+        pip = [str(python), "-m", "pip", "install", "--no-compile", *wanted]
+        _work(what, pip, seconds)
 
 
 def _index() -> list[str]:

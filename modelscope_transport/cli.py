@@ -50,7 +50,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         description=_("ModelScope API-Inference, seen from the command line."),
     )
     version = f"modelscope-adapters {metadata.version('modelscope-adapters')}"
-    parser.add_argument("--version", action="version", version=version)
+    # argparse takes its own words for this when it is imported, which is too early.
+    shown = _("show program's version number and exit")
+    parser.add_argument("--version", action="version", version=version, help=shown)
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True)
     for name, (module, sentence) in COMMANDS.items():
         says = _(sentence)
