@@ -73,10 +73,10 @@ def tables() -> ModuleType:
 @pytest.mark.parametrize(
     ("page", "telling"),
     [
-        ("README.md", "`ModelScopeQuotaExceededError` |"),
+        ("docs/failures.md", "`ModelScopeQuotaExceededError` |"),
         ("README.md", "| `ModelScopeImageTool` | `ModelScopeImageToolSpec` | served"),
         ("README.md", "$ modelscope-adapters quota --refresh\nAllowance of this token\n"),
-        ("README.zh.md", "账号的免费额度已用完。"),
+        ("docs/failures.zh.md", "账号的免费额度已用完。"),
         ("README.zh.md", "$ modelscope-adapters quota --refresh\n该令牌的额度\n"),
         ("docs/moving-llamaindex.md", "| `reuse_client` | nothing, or the same"),
         ("docs/moving-llamaindex.md", "| `max_completion_tokens` | the same, or `max_tokens` |"),
