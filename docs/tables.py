@@ -9,6 +9,7 @@ from pathlib import Path
 
 from docs import moving
 from docs.commands import commands
+from docs.environment import environment_table
 from langchain_modelscope import _argument_table as langchain_arguments
 from langchain_modelscope import errors as langchain_errors
 from langchain_modelscope._argument_table import Argument
@@ -25,6 +26,9 @@ PAGES = [
     ROOT / "docs" / "moving-langchain.md",
     ROOT / "docs" / "tasks.md",
     ROOT / "docs" / "moving-llamaindex.md",
+    ROOT / "docs" / "environment.md",
+    ROOT / "docs" / "environment.zh.md",
+    ROOT / "docs" / "how-it-works.md",
 ]
 _DONE = {
     Kind.AGAIN: "tried again",
@@ -120,6 +124,13 @@ def argument_table(table: dict[str, Argument]) -> str:
     return "\n".join(lines)
 
 
+def folder_table() -> str:
+    """The table of the folders, as CONTRIBUTING.md has it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    begins = text.index("| folder |")
+    return text[begins : text.index("\n\n", begins)]
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "langchain chat arguments": functools.partial(argument_table, langchain_arguments.CHAT),
     "langchain call arguments": functools.partial(argument_table, langchain_arguments.CALL),
@@ -135,6 +146,9 @@ TABLES: dict[str, Callable[[], str]] = {
         name: functools.partial(moving.argument_table, rows)
         for name, rows in moving.LLAMAINDEX.items()
     },
+    "environment": environment_table,
+    "environment zh": functools.partial(environment_table, "zh"),
+    "folders": folder_table,
     "commands": commands,
     "commands zh": functools.partial(commands, "zh"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CHINESE = [ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.zh.md"))]
+CHINESE = [ROOT / "README.zh.md", *sorted((ROOT / "docs").rglob("*.zh.md"))]
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
