@@ -123,7 +123,8 @@ CALL_VALUES: dict[str, Any] = {
 def said_by(call: Any) -> str:
     with pytest.raises(ModelScopeInvalidRequestError) as caught:
         call()
-    return str(caught.value)
+    [message] = caught.value.args
+    return str(message)
 
 
 @pytest.mark.parametrize("row", rows(CALL))

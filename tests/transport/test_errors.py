@@ -23,7 +23,6 @@ from modelscope_transport.errors import (
     StreamInterruptedError,
 )
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
