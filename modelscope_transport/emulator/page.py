@@ -37,9 +37,10 @@ _WORDS = {
 _PAGE = """<!doctype html>
 <html lang="@lang"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@title</title>
+<title>@title</title><link rel="icon" href="data:,">
 <style>
 :root{color-scheme:light dark;--line:#8884;--soft:#8881;--bad:#c33}
+@media(prefers-color-scheme:dark){:root{--bad:#f77}}
 body{font:16px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
  max-width:60rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
 pre{background:var(--soft);padding:.8rem;overflow-x:auto;border-radius:.4rem}
@@ -91,8 +92,9 @@ async function look() {
       : told.left === 0 ? words.spent : told.left + " " + words.left;
     for (const call of told.calls) {
       seen = call.number;
+      if (call.path === "/") continue;  // this page itself
       const row = document.getElementById("calls").insertRow(0);
-      const time = new Date(call.at * 1000).toLocaleTimeString();
+      const time = new Date(call.at * 1000).toLocaleTimeString([], {hour12: false});
       const path = call.method + " " + call.path;
       const cells = [time, call.model, path, call.status || "-", call.price];
       for (const text of cells) row.insertCell().textContent = text;
