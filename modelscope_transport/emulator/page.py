@@ -22,7 +22,7 @@ _WORDS = {
     ),
     "allowance": ("Allowance", "额度"),
     "unlimited": ("not limited", "不限"),
-    "left": ("Magicubes left", "魔粒剩余"),
+    "left": ("# Magicubes left", "剩余 # 魔粒"),
     "spent": ("The allowance is spent: calls are refused.", "额度已用完：调用会被拒绝。"),
     "calls": ("Calls", "调用记录"),
     "time": ("time", "时间"),
@@ -50,7 +50,7 @@ h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:1.6rem}
  main{display:grid;grid-template-columns:1fr 1fr;gap:0 2.5rem}}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid var(--line);vertical-align:top;
- overflow-wrap:normal}
+ overflow-wrap:normal}th{white-space:nowrap}
 .bad{color:var(--bad)}
 </style></head><body>
 <p><a href="?lang=en">English</a> · <a href="?lang=zh">中文</a></p>
@@ -89,7 +89,7 @@ async function look() {
     const told = await (await fetch("/local/calls?after=" + seen)).json();
     left.className = told.left === 0 ? "bad" : "";
     left.textContent = told.left === null ? words.unlimited
-      : told.left === 0 ? words.spent : told.left + " " + words.left;
+      : told.left === 0 ? words.spent : words.left.replace("#", told.left);
     for (const call of told.calls) {
       seen = call.number;
       if (call.path === "/") continue;  // this page itself

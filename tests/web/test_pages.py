@@ -57,7 +57,7 @@ def test_the_local_service_shows_calls_and_a_spent_day(
 ) -> None:
     with account("magicubes=3") as service:
         look(driver, f"{service.root_url}/?lang={language}", width, scheme)
-        wait_for(driver, "document.getElementById('left').textContent.startsWith('3 ')")
+        wait_for(driver, "document.getElementById('left').textContent.includes('3 ')")
         assert complaints(driver) == []
 
         ask(CODER)  # while the page is open
