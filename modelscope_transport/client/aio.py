@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, Self
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from .._wire import catalogue
 from .._wire.chat import Opening
 from ..answers import ChatResult, EmbeddingResult
+from ..calls.async_driver import OnProgress
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
@@ -130,7 +130,9 @@ class AsyncClient(ClientFront):
 
     # --- other tasks ----------------------------------------------------------------------
 
-    async def draw(self, request: ImageRequest) -> ImageResult:
+    async def draw(
+        self, request: ImageRequest, *, on_progress: OnProgress | None = None
+    ) -> ImageResult:
         """As `Client.draw`."""
         core = self._core
         flow, deadline = core.begin(request, "image")
@@ -138,7 +140,9 @@ class AsyncClient(ClientFront):
         if slot is None:
             raise no_turn(request)
         try:
-            handover, _ = await core.async_driver.run(flow, deadline, request.extra_headers)
+            handover, _ = await core.async_driver.run(
+                flow, deadline, request.extra_headers, on_progress
+            )
         except QuotaExceededError as error:
             if error.details.task_id is not None:  # the call itself was settled when it began
                 await asyncio.to_thread(core.record_quota_error, error)
@@ -204,11 +208,7 @@ class AsyncClient(ClientFront):
 
     async def statement(self) -> Statement:
         """As `Client.statement`."""
-        found = {}
-        for name, books in self._books().items():
-            with contextlib.suppress(ModelScopeError):
-                found[name] = await self._ask(*books)
-        return await asyncio.to_thread(self._statement, found)
+        return await asyncio.to_thread(self._statement, await self._ask(*self._books()))
 
     async def models(self) -> tuple[str, ...]:
         """As `Client.models`."""

@@ -88,7 +88,7 @@ class Quota(Struct, frozen=True, kw_only=True):
 
 
 def _shown(number: float | None) -> str:
-    return "?" if number is None else f"{number:g}"
+    return "?" if number is None else f"{number:.12g}"
 
 
 class Balance(Struct, frozen=True, kw_only=True):
@@ -259,7 +259,7 @@ def _while_blocked(quota: Quota, pool: str, view: _View) -> Quota:
     """The pool as it looks while the service refuses all its calls."""
     if not view.is_blocked(pool):
         return quota
-    block = block_in(view.lasting, pool)
+    block = block_in(view.lasting, pool, view.now)
     if block.unit is not None and block.unit != quota.unit:
         # What was counted in another unit says nothing of this one.
         used = view.today.get(CALLS.name(pool), 0) if block.unit == "calls" else 0.0
@@ -279,7 +279,7 @@ def _while_short(quota: Quota, view: _View) -> Quota:
     """The account's pool while the balance does not pay every price."""
     if not view.is_blocked(BALANCE):
         return quota
-    block = block_in(view.lasting, BALANCE)
+    block = block_in(view.lasting, BALANCE, view.now)
     price: int = view.lasting.get(PRICE.name(BALANCE), 0)
     left = max(0, price - 1) / 10
     used = quota.used if quota.unit == "magicubes" else view.today.get(MAGICUBES.word, 0) / 10

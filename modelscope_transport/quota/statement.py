@@ -67,6 +67,7 @@ class Statement(Struct, frozen=True, kw_only=True):
 
     Attributes:
         balance: Magicubes left, as far as they were told or granted; what was spent since is off.
+        frozen: Magicubes that the service holds for calls that run; they are not part of it.
         observed_at: when the service told the balance, with a time zone.
         lots: what is left, by grant, in the order in which it is spent.
         rates: Magicubes of a call by price class, as the service tells them.
@@ -76,6 +77,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     """
 
     balance: float | None = None
+    frozen: float = 0.0
     observed_at: dt.datetime | None = None
     lots: tuple[LotLeft, ...] = ()
     rates: Mapping[str, float]
