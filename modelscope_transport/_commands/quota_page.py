@@ -12,9 +12,9 @@ from ..errors import ConfigurationError
 from ..language import resolve_language
 from ..language import translated as _
 from ..quota import DayUse, Quota
+from ..quota.books import BookTable
 from ..shown import bars_html, table_html
 from .output import amount, how_known, moment
-from .quota_books import BookTable
 from .talking import MODEL
 
 __all__ = ["write_page"]
