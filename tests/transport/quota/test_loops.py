@@ -6,11 +6,20 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from modelscope_transport.quota import Budget, Ledger, QuotaBlock, RedisLedger, Reservation
+from modelscope_transport.quota import (
+    Budget,
+    Ledger,
+    QuotaBlock,
+    RedisLedger,
+    Reservation,
+    SQLiteLedger,
+)
 from tests.transport.quota.redis_server import RedisServer
 
 QWEN = "Qwen/Qwen3-8B"
@@ -107,3 +116,42 @@ def test_patience_is_settable_and_named_when_it_ends(
     assert time.perf_counter() - begun < 10
     with pytest.raises(ConfigurationError, match="patience"):
         RedisLedger("redis://127.0.0.1:1/0?patience=soon")
+
+
+async def test_a_file_that_nobody_writes_costs_an_event_loop_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, threads = SQLiteLedger(tmp_path / "ledger.sqlite3"), 0
+
+    def count() -> Executor:
+        nonlocal threads
+        threads += 1
+        return executor
+
+    with ThreadPoolExecutor(1) as executor:
+        monkeypatch.setattr("modelscope_transport.quota.runner._threads", count)
+        for _ in range(600):
+            assert await spend(ledger, "me")
+    (use,) = SQLiteLedger(tmp_path / "ledger.sqlite3").history("me", 1)
+    assert use.calls == 600
+    assert threads < 60  # the first ones, one each second, and one of 256
+
+
+async def test_what_is_done_at_once_is_never_done_twice(tmp_path: Path) -> None:
+    """Two handles, in turn: what one has seen is out of date each time."""
+    path = tmp_path / "ledger.sqlite3"
+    one, other = SQLiteLedger(path), SQLiteLedger(path)
+    budget, granted = Budget(calls=50), 0
+    for _ in range(40):
+        for ledger in (one, other, other):
+            granted += await spend(ledger, "me", budget)
+    assert granted == 50
+    (use,) = one.history("me", 1)
+    assert (use.calls, use.magicubes) == (50, 50)
+
+
+async def test_the_log_of_a_file_does_not_grow_without_end(tmp_path: Path) -> None:
+    ledger = SQLiteLedger(tmp_path / "ledger.sqlite3")
+    for _ in range(3000):
+        assert await spend(ledger, "me")
+    assert (tmp_path / "ledger.sqlite3-wal").stat().st_size < 6_000_000

@@ -1,4 +1,4 @@
-"""Many processes on one ledger (Q7, Q8). No unit is granted twice, whatever happens to them."""
+"""Many processes on one ledger . No unit is granted twice, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def heard(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("kind", "attempts"), [("sqlite", 250), ("redis", 50)])
+@pytest.mark.parametrize(("kind", "attempts"), [("sqlite", 60), ("redis", 25)])
 def test_sixteen_processes_race_for_the_last_hundred_units(
     kind: str, attempts: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """20 rounds, in a file of 4 000 attempts each."""
+    """5 rounds, in a file of 960 attempts each."""
     name = str(tmp_path / "ledger.sqlite3")
     if kind == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
         name = server.url
-    runners = [start("race", name, 20, attempts, 100) for _ in range(16)]
+    runners = [start("race", name, 5, attempts, 100) for _ in range(16)]
     try:
         assert {heard(runner) for runner in runners} == {"ready"}
-        for _ in range(20):
+        for _ in range(5):
             for runner in runners:
                 assert runner.stdin is not None
                 runner.stdin.write("\n")
@@ -60,7 +60,7 @@ def test_sixteen_processes_race_for_the_last_hundred_units(
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_a_hundred_processes_are_killed_while_they_reserve(
+def test_forty_processes_are_killed_while_they_reserve(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     path = tmp_path / "ledger.sqlite3"
@@ -69,7 +69,7 @@ def test_a_hundred_processes_are_killed_while_they_reserve(
         server: RedisServer = request.getfixturevalue("redis_server")
         name = server.url
     limit = 100_000
-    process = start("kill", name, 100, limit)
+    process = start("kill", name, 40, limit)
     granted = int(process.communicate(timeout=240)[0])
 
     if kind == "sqlite":
@@ -80,5 +80,5 @@ def test_a_hundred_processes_are_killed_while_they_reserve(
     assert ledger is not None
     used = ledger.quotas("me", Budget(calls=limit))[0].used
     # what was granted is counted; what was counted and never told is at most one for each kill
-    assert granted <= used <= granted + 100
-    assert granted >= 100
+    assert granted <= used <= granted + 40
+    assert granted >= 40
