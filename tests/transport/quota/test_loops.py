@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from modelscope_transport.quota import (
     Reservation,
     SQLiteLedger,
 )
+from tests.transport.quota.far_away import far_away
 from tests.transport.quota.redis_server import RedisServer
 
 QWEN = "Qwen/Qwen3-8B"
@@ -57,35 +56,6 @@ def test_each_loop_has_a_connection_of_its_own(redis_server: RedisServer, accoun
     for _ in range(3):
         assert asyncio.run(spend(ledger, account))
     assert ledger.history(account, 1)[0].calls == 3
-
-
-@asynccontextmanager
-async def far_away(port: int, delay: float) -> AsyncIterator[int]:
-    """A way to a server that takes so many seconds there and as many back."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await reader.read(65_536):
-            loop.call_later(delay, writer.write, data)
-
-    tasks, writers = set(), list[asyncio.StreamWriter]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        writers.extend((writer, back))
-        tasks.update((asyncio.ensure_future(pump(reader, back)),))
-        tasks.update((asyncio.ensure_future(pump(there, writer)),))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.close()
 
 
 async def test_a_server_far_away_holds_no_threads(redis_server: RedisServer, account: str) -> None:
