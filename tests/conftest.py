@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -35,6 +36,10 @@ os.environ["MODELSCOPE_LANG"] = "en"
 _cache = tempfile.TemporaryDirectory(prefix="modelscope-adapters-tests-")  # gone with the run
 os.environ["XDG_CACHE_HOME"] = _cache.name
 os.environ["XDG_CONFIG_HOME"] = _cache.name  # nor is a token that `login` stored ever read
+
+# A run in the background of a shell is told to ignore it, and so would be what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from ..catalogue.models import (
     near_names,
     profile_for,
 )
+from ..language import translated as _
 from ..quota import UTC8, Balance, ClassUse, Earnings, EarnRule
 from .encoded import Encoded
 from .lenient_json import read_json
@@ -102,7 +103,7 @@ def _read_balance(reply: Reply) -> Balance | Failure:
     amounts = purse.data or _Amounts()
     if amounts.available_balance is None:
         # One client says that some tokens get a success without numbers (recorded 2026-10-06).
-        return Failure("a balance without numbers", unreadable=True)
+        return Failure(_("a balance without numbers"), unreadable=True)
     frozen = amounts.frozen_amount or 0.0
     total = amounts.total_balance
     return Balance(

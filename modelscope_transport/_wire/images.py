@@ -225,7 +225,8 @@ def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
     if _is_over(envelope, "SUCC"):
         return _done(envelope) or Ended(Failure("", empty=True))
     # Names of states beyond these are only known from clients: PENDING, RUNNING, QUEUED.
-    return Waiting() if envelope.task_status else Failure("", empty=True)
+    status = envelope.task_status
+    return Waiting(status) if status else Failure("", empty=True)
 
 
 def fetch(url: str) -> Encoded:
@@ -239,8 +240,10 @@ def fetch(url: str) -> Encoded:
 
     def missing(reply: Reply) -> Failure:
         # What another server says is not repeated: it may be anything.
-        kind = reply.headers.get("content-type", "no type")
-        return Failure(f"{reply.status}, {kind[:40]!r}, of {url[:200]}", code=_NOT_THERE)
+        kind = reply.headers.get("content-type", _("no type"))
+        said = _("{status}, {kind!r}, of {url}")
+        told = said.format(status=reply.status, kind=kind[:40], url=url[:200])
+        return Failure(told, code=_NOT_THERE)
 
     return Encoded(body=b"", path=url, read=read, refused=missing)
 
@@ -269,7 +272,7 @@ def _done(envelope: _Envelope) -> Done | Failure | None:
     urls = tuple(url for url in envelope.output_images or pictures if url)
     if not urls:
         return None
-    return Done(urls, envelope.task_id or "")
+    return Done(urls, envelope.task_id or "", envelope.task_status or "")
 
 
 def _complaint(envelope: _Envelope) -> Failure:

@@ -16,6 +16,7 @@ from modelscope_transport.emulator.catalogue import Model, catalogue
 from modelscope_transport.emulator.engine import Engine
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
+from modelscope_transport.emulator.language import translated as _
 from modelscope_transport.emulator.quota import Allowance, Meter
 from modelscope_transport.emulator.routes import ANY_PAGE, CALLS, find_route, preflight
 from modelscope_transport.emulator.scenarios import find
@@ -118,7 +119,7 @@ class LocalService:
         """Where the service listens, without a path: ``http://127.0.0.1:PORT``."""
         if self._server is None:
             raise RuntimeError(
-                "the local service is not running: use it in a with statement, or call start()"
+                _("the local service is not running: use it in a with statement, or call start()")
             )
         host = self._server.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"

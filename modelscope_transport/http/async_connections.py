@@ -18,7 +18,6 @@ import functools
 import math
 import os
 import select
-import socket
 import ssl
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -27,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 import httpx
 from yarl import URL
+
+from .async_socket import open_socket
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -46,8 +47,6 @@ _MOST_IDLE = 64
 _KEPT = 30.0
 # Seconds for which no loop runs.
 _NEVER = 1e9
-# Bytes that the system may hold back unsent. More of them would hide that an upload moves.
-_MOST_UNSENT = 1 << 17
 # Servers whose description for aiohttp is kept.
 _MOST_SERVERS = 64
 # On Windows a loop has always begun to read, so that nothing can be seen at its sockets.
@@ -104,7 +103,7 @@ class LoopConnections:
             # and not by aiodns, where it is installed, which would keep sockets of its own.
             use_dns_cache=False,
             resolver=aiohttp.ThreadedResolver(),
-            socket_factory=_socket,
+            socket_factory=open_socket,
         )
         self._servers: dict[tuple[bytes, bytes, int], aiohttp.ClientRequest] = {}
         # Held until their sockets are closed, because a transport warns that is deleted before.
@@ -256,14 +255,6 @@ class _End:
 
     def do_nothing(self) -> None:
         """Do nothing: its time does not come."""
-
-
-def _socket(info: tuple[Any, ...]) -> socket.socket:
-    sock = socket.socket(*info[:3])
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
-    return sock
 
 
 @functools.lru_cache(maxsize=16)

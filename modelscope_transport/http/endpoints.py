@@ -104,20 +104,24 @@ class EndpointResolver:
             own: further headers of this request.
             extra: headers of the caller's, which are for the service alone.
         """
-        headers = endpoint.headers
+        headers = [*endpoint.headers]
+        if body:
+            headers.append((b"content-length", b"%d" % len(body)))
         if own or (extra and endpoint.is_trusted):
             more = {**((extra if endpoint.is_trusted else None) or {}), **(own or {})}
             added = _encoded({name.lower(): value for name, value in more.items()})
             replaced = {name for name, _ in added}
             headers = [field for field in headers if field[0] not in replaced] + added
         limits = self._settings.time_limits(deadline - time.monotonic())
-        return httpx.Request(
+        request = httpx.Request(
             "POST" if body else "GET",
             endpoint.url,
             headers=headers,
-            content=body or None,
+            stream=httpx.ByteStream(body),  # its headers are complete: httpx need not look for any
             extensions={"timeout": limits, "deadline": deadline},
         )
+        request.read()
+        return request
 
 
 def _whole(base_url: str, path: str) -> tuple[str, bool]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..answers import ChatResult, EmbeddingResult
 from ..client.sync import Client
 from ..errors import (
     AccountNotLinkedError,
@@ -33,6 +34,7 @@ from ..errors import (
     RateLimitError,
     UnsupportedTaskError,
 )
+from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
 from .open_items import BatchReport, Item, Job, Requests, Sink
@@ -113,7 +115,9 @@ class Batch:
     ) -> None:
         """Open nothing yet."""
         if workers < 1:
-            raise ConfigurationError(f"workers must be at least 1, and is {workers!r}.")
+            raise ConfigurationError(
+                _("workers must be at least 1, and is {workers!r}.").format(workers=workers)
+            )
         self._client = client
         self._path = Path(path).expanduser()
         self._workers = workers
@@ -164,7 +168,7 @@ class Batch:
         except RuntimeError:
             loop = None
         if loop is not None:
-            raise ConfigurationError("An event loop is running here: use `await batch.arun(…)`.")
+            raise ConfigurationError(_("An event loop is running here: use `await batch.arun(…)`."))
         return asyncio.run(alone())
 
     async def arun(self, requests: Requests) -> BatchReport:
@@ -214,7 +218,10 @@ class Batch:
         """
         if isinstance(prompt, str) and _TEXT not in prompt:
             raise ConfigurationError(
-                f"The prompt has no {_TEXT} where a text belongs. Put it there, or pass a function."
+                _(
+                    "The prompt has no {text} where a text belongs. Put it there, or pass a "
+                    "function."
+                ).format(text=_TEXT)
             )
         embeds = self._client.profile(model).task == "embedding"
         count = itertools.count()
@@ -289,16 +296,26 @@ class Batch:
 
     async def _ask(self, item: Item) -> BatchRow:
         row = BatchRow(key=item.key, fingerprint=item.fingerprint)
-        if isinstance(item.request, EmbeddingRequest):
-            return replace(row, embedding=await self._client.aio.embed(item.request))
-        row = replace(row, chat=await self._client.aio.chat(item.request))
-        if self._schema is None or item.request.response_format is not self._schema.form:
+        answer = await self._answer(item.request)
+        if isinstance(answer, EmbeddingResult):
+            return replace(row, embedding=answer)
+        row = replace(row, chat=answer)
+        if self._schema is None or isinstance(item.request, EmbeddingRequest):
+            return row
+        if item.request.response_format is not self._schema.form:
             return row
         try:
             self._schema.read(row.text)
         except ValueError as error:
             return replace(row, failure=BatchFailure("SchemaMismatch", str(error)))
         return row
+
+    async def _answer(
+        self, request: ChatRequest | EmbeddingRequest
+    ) -> ChatResult | EmbeddingResult:
+        if isinstance(request, EmbeddingRequest):
+            return await self._client.aio.embed(request)
+        return await self._client.aio.chat(request)
 
     def _block(
         self, job: Job, error: ModelScopeError, until: float | None, *, may_end: bool

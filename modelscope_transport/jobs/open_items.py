@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from ..client.response_cache import key_of
 from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
+from ..language import translated as _
+from ..shown import table_html
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
 from .rows import BatchFailure, BatchRow
 
@@ -40,6 +42,12 @@ class BatchReport(Struct, frozen=True, kw_only=True):
     kept: int = 0
     failed: int = 0
     blocked: int = 0
+
+    def _repr_html_(self) -> str:
+        """The counts as a table, for notebooks."""
+        head = (_("items"), _("answered"), _("kept"), _("failed"), _("waits"))
+        numbers = (self.items, self.answered, self.kept, self.failed, self.blocked)
+        return table_html(_("The job"), head, [tuple(map(str, numbers))])
 
 
 class Sink(Protocol):
@@ -130,7 +138,9 @@ class Job:
             request = request if self.form is None else replace(request, response_format=self.form)
         name = key_of(request, self._address)
         if name is None:
-            raise InvalidRequestError(f"The request of {key!r} holds what is no JSON.")
+            raise InvalidRequestError(
+                _("The request of {key!r} holds what is no JSON.").format(key=key)
+            )
         fingerprint, failure = self._file.known.get(key, (b"", None))
         if fingerprint != name or (failure and (failure.again or self._retry_failed)):
             return Item(key, name.hex(), request)
@@ -186,7 +196,7 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
         return iter(requests.items())
     if isinstance(requests, Sequence):  # all of it is there: look before the first paid call
         seen: set[str] = set()
-        for key, _ in requests:
+        for key, _request in requests:
             if key in seen:
                 raise _twice(key)
             seen.add(key)
@@ -194,4 +204,6 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
 
 
 def _twice(key: str) -> ConfigurationError:
-    return ConfigurationError(f"The name {key!r} comes twice. Give each item its own.")
+    return ConfigurationError(
+        _("The name {key!r} comes twice. Give each item its own.").format(key=key)
+    )

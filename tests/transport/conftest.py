@@ -1,6 +1,6 @@
 """A client, sync and async, and how hard the transport is tried.
 
-``HYPOTHESIS_PROFILE=thorough`` gives every property test fifty times the examples.
+``HYPOTHESIS_PROFILE=thorough`` gives every property test a hundred times the examples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelscope_transport.emulator import LocalService
 from tests.transport.callers import AsyncCaller, Caller
 
 # Two shared cores: an example may wait long for its turn, which says nothing of the code.
-settings.register_profile("suite", deadline=None, max_examples=200)
+settings.register_profile("suite", deadline=None, max_examples=100)
 settings.register_profile("thorough", deadline=None, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 

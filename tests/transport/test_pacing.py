@@ -169,7 +169,8 @@ async def test_a_cancelled_wait_leaves_nothing_behind(modelscope_service: LocalS
     client = client_of(modelscope_service, concurrency=1)
     async with await client.aio.stream_chat(ask()):
         waiting = asyncio.create_task(client.aio.chat(ask()))
-        await asyncio.sleep(0.01)
+        for _ in range(50):  # turns of the loop, after which the call waits for its slot
+            await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

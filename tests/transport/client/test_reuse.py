@@ -32,6 +32,7 @@ from modelscope_transport import (
 from modelscope_transport.client.response_cache import key_of
 from modelscope_transport.emulator import LocalService, ScriptedEngine
 from modelscope_transport.emulator.engine import ChatCall, Piece, Usage
+from tests.transport.callers import settled
 from tests.transport.quota.clockwork import Hands
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
@@ -105,7 +106,7 @@ def test_fifty_identical_calls_are_one_request(service: LocalService, engine: Ga
 async def test_fifty_identical_tasks_are_one_request(service: LocalService, engine: Gated) -> None:
     client = client_of(service, merge=True).aio
     calls = [asyncio.create_task(client.chat(ask())) for _ in range(50)]
-    await asyncio.sleep(0.01)
+    assert await settled(lambda: len(service.requests) == 1)
     engine.may_answer.set()
     answers = await asyncio.gather(*calls)
     assert len({answer.text for answer in answers}) == 1
@@ -140,9 +141,9 @@ async def test_when_the_one_who_asks_gives_up_another_takes_over(
 ) -> None:
     client = client_of(service, merge=True).aio
     first, second = (asyncio.create_task(client.chat(ask())) for _ in range(2))
-    await asyncio.sleep(0.02)
+    assert await settled(lambda: len(service.requests) == 1)
     first.cancel()
-    await asyncio.sleep(0.02)
+    assert await settled(lambda: len(service.requests) == 2)
     engine.may_answer.set()
     assert (await second).text
     assert first.cancelled()
@@ -154,7 +155,7 @@ async def test_one_who_stops_waiting_ends_nothing_for_the_others(
 ) -> None:
     client = client_of(service, merge=True).aio
     calls = [asyncio.create_task(client.chat(ask())) for _ in range(3)]
-    await asyncio.sleep(0.02)
+    assert await settled(lambda: len(service.requests) == 1)
     calls[1].cancel()
     engine.may_answer.set()
     assert (await calls[0]).text
@@ -165,7 +166,7 @@ async def test_one_who_stops_waiting_ends_nothing_for_the_others(
 async def test_nobody_waits_past_his_own_deadline(service: LocalService, engine: Gated) -> None:
     client = client_of(service, merge=True).aio
     patient = asyncio.create_task(client.chat(ask()))
-    await asyncio.sleep(0.01)
+    assert await settled(lambda: len(service.requests) == 1)
     with pytest.raises(APITimeoutError):
         await client.chat(ask(timeout=0.02))
     engine.may_answer.set()

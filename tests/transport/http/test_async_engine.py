@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelscope_transport.http import async_connections
+from modelscope_transport.http import async_connections, async_socket
 from modelscope_transport.http.async_engine import AsyncEngine
 from tests.transport.http.conftest import Tls
 from tests.transport.http.drivers import exchange, no_tls
@@ -368,6 +368,42 @@ async def test_many_calls_at_once(engine: AsyncEngine) -> None:
         assert found == [b"ok"] * 200
         home = engine._loops[asyncio.get_running_loop()]
         assert await settled(lambda: len(home._transports) == 64)
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("taken", [0, 1 << 20], ids=["at once", "later"])
+async def test_an_answer_that_came_before_a_write_failed_is_read(
+    taken: int, encrypted: bool, tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers and leaves right before a write, whether the engine's or the loop's."""
+    leave = threading.Event()
+
+    def refuse(wire: Wire) -> None:
+        left = taken - len(wire.head())
+        while left > 0:
+            left -= len(wire.sock.recv(min(left, 1 << 16)))
+        leave.wait(10)
+        wire.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\n\r\nless")
+
+    class Watched(async_socket._Socket):
+        sent = 0
+
+        def _write(self, write: Any, *args: Any) -> int:
+            if self.sent > taken + (1 << 16) and not leave.is_set():
+                leave.set()
+                assert server.ended.acquire(timeout=10)
+            size = super()._write(write, *args)
+            self.sent += size
+            return size
+
+    monkeypatch.setattr(async_socket, "_Socket", Watched)
+    engine = AsyncEngine(lambda: tls.client)
+    with serving(refuse, tls.server if encrypted else None) as server:
+        response = await engine.handle_async_request(exchange(server.url(), bytes(16 << 20)))
+        assert leave.is_set()
+        assert response.status_code == 413
+        assert await response.aread() == b"less"
+    await engine.aclose()
 
 
 @pytest.mark.parametrize("name", ["_conns", "_parser", "_ssl_protocol"])
