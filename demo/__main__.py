@@ -14,6 +14,7 @@ from demo.model import VECTORS, WORDS, ModelUnavailableError, RealModel, missing
 from demo.steps import SPENDING_STEPS, STEPS, Step
 from demo.usage import Usage, counted
 from demo.weights import obtain_weights
+from modelscope_transport.cli import argparse_translated, take_every_character
 from modelscope_transport.emulator import (
     Allowance,
     Engine,
@@ -21,6 +22,7 @@ from modelscope_transport.emulator import (
     ScriptedEngine,
     UpstreamEngine,
 )
+from modelscope_transport.language import translated as _
 from modelscope_transport.settings import resolve_base_url
 
 TOKEN = "MODELSCOPE_API_KEY"
@@ -41,8 +43,10 @@ def live_stage() -> Iterator[Stage]:
     """The live service, with the user's own token."""
     yield Stage(
         (
-            f"The live service at {resolve_base_url()}, with the token in {TOKEN}.",
-            "Step (e) spends an allowance, so it runs on the local service, not on yours.",
+            _("The live service at {base_url}, with the token in {token}.").format(
+                base_url=resolve_base_url(), token=TOKEN
+            ),
+            _("Step (e) spends an allowance, so it runs on the local service, not on yours."),
         )
     )
 
@@ -54,16 +58,20 @@ def local_stage(*, scripted: bool) -> Iterator[Stage]:
         model = None if scripted else _find_model(stack)
         if model is None:
             engine: Engine = ScriptedEngine()
-            words = "The words are NOT a model's: they come from the scripted engine, by rules."
+            words = _("The words are NOT a model's: they come from the scripted engine, by rules.")
         else:
             engine = UpstreamEngine(model.chat_url, model.embeddings_url)
-            words = f"The words are a real model's: {WORDS}.\nVectors: {VECTORS}."
+            words = _("The words are a real model's: {words}.\nVectors: {vectors}.").format(
+                words=WORDS, vectors=VECTORS
+            )
         local = LocalService(allowance=Allowance(magicubes=GRANT), engine=engine)
         service = stack.enter_context(local)
         os.environ |= {TOKEN: service.token, ADDRESS: service.base_url}
         yield Stage(
             (
-                f"No {TOKEN}: the local service, {service.base_url}, in ModelScope's protocol.",
+                _("No {token}: the local service, {base_url}, in ModelScope's protocol.").format(
+                    token=TOKEN, base_url=service.base_url
+                ),
                 words,
             ),
             service,
@@ -73,50 +81,72 @@ def local_stage(*, scripted: bool) -> Iterator[Stage]:
 def _find_model(stack: ExitStack) -> RealModel | None:
     try:
         if missing := missing_engines():
-            raise ModelUnavailableError(f"not installed: {', '.join(missing)}")
+            raise ModelUnavailableError(
+                _("not installed: {names}").format(names=", ".join(missing))
+            )
         weights = obtain_weights(say=_say)
         if weights is None:
-            raise ModelUnavailableError("no source gave the weights in time")
+            raise ModelUnavailableError(_("no source gave the weights in time"))
         return stack.enter_context(real_model(weights))
     except ModelUnavailableError as error:
-        _say(f"No small real model here ({error}).")
+        _say(_("No small real model here ({error}).").format(error=error))
         return None
 
 
 def run(step: Step) -> bool:
     """Run one step, tell how it went, return whether it did its job."""
-    _say(f"\n({step.letter}) {step.title}: examples/{step.example}")
+    _say(
+        _("\n({letter}) {title}: {path}").format(
+            letter=step.letter, title=_(step.title), path=step.path
+        )
+    )
     began = time.monotonic()
     try:
         step.run()
     except Exception as error:  # noqa: BLE001 - whatever went wrong, the other steps still run
-        _say(f"    FAILED: {type(error).__name__}: {error}")
+        _say("    " + _("FAILED: {kind}: {error}").format(kind=type(error).__name__, error=error))
         return False
-    _say(f"    done in {time.monotonic() - began:.1f} s")
+    _say(_("    done in {seconds:.1f} s").format(seconds=time.monotonic() - began))
     return True
 
 
 def report(usage: Usage, stage: Stage) -> None:
     """Step (f): what steps (a) to (d) used, as the frameworks say and as the service says."""
-    _say("\n(f) tokens and calls used in (a) to (d)")
+    _say(_("\n(f) tokens and calls used in (a) to (d)"))
     for name, tally in (("LangChain", usage.langchain), ("LlamaIndex", usage.llamaindex)):
         _say(
-            f"    {name:<10}  {tally.calls} chat calls, {tally.prompt_tokens} tokens in, "
-            f"{tally.completion_tokens} out, {tally.texts} texts embedded"
+            _(
+                "    {name:<10}  {calls} chat calls, {prompt_tokens} tokens in, "
+                "{completion_tokens} out, {texts} texts embedded"
+            ).format(
+                name=name,
+                calls=tally.calls,
+                prompt_tokens=tally.prompt_tokens,
+                completion_tokens=tally.completion_tokens,
+                texts=tally.texts,
+            )
         )
     if stage.service is not None:
         spent = GRANT - stage.service.meter.balance()
         _say(
-            f"    the local service answered {len(stage.service.requests)} requests "
-            f"and took {spent:g} of {GRANT} Magicubes"
+            _(
+                "    the local service answered {count} requests and took {spent:g} of {grant} "
+                "Magicubes"
+            ).format(count=len(stage.service.requests), spent=spent, grant=GRANT)
         )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all steps; 0 when each did its job."""
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--scripted", action="store_true", help="look for no real model")
-    wanted = parser.parse_args(arguments)
+    take_every_character()
+    description = _(
+        "Run the steps against the live service, or against the local service with a small real "
+        "model."
+    )
+    parser = argparse.ArgumentParser(prog="python -m demo", description=description)
+    parser.add_argument("--scripted", action="store_true", help=_("look for no real model"))
+    with argparse_translated():
+        wanted = parser.parse_args(arguments)
     began = time.monotonic()
     stage_of = live_stage() if os.environ.get(TOKEN) else local_stage(scripted=wanted.scripted)
     with stage_of as stage:
@@ -127,7 +157,11 @@ def main(arguments: list[str] | None = None) -> int:
         went_well += [run(step) for step in SPENDING_STEPS]
         report(usage, stage)
     took = time.monotonic() - began
-    _say(f"\n{sum(went_well)} of {len(went_well)} examples did their job, in {took:.0f} s")
+    _say(
+        _("\n{good} of {count} examples did their job, in {took:.0f} s").format(
+            good=sum(went_well), count=len(went_well), took=took
+        )
+    )
     return 0 if all(went_well) else 1
 
 

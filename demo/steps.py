@@ -10,6 +10,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, ToolMessage
 
+from modelscope_transport.language import marked as _N
+from modelscope_transport.language import resolve_language
+from modelscope_transport.language import translated as _
+
 ROOT = Path(__file__).parents[1]
 # prose alone: the tables that docs/ generates are long, and nobody asks them a question
 DOCUMENTS = (
@@ -17,6 +21,10 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "allowance.md",
 )
+
+
+# What the passages must hold that answer a question, in the words of either language.
+FACTS = (("00:00", "零点"), ("200",))
 
 
 class StepFailedError(Exception):
@@ -30,7 +38,7 @@ class Step:
     Attributes:
         letter: Its mark in the output.
         title: What it shows.
-        example: The file it runs, under ``examples/``.
+        example: The file it runs, under ``examples/`` or, in Chinese, ``examples/zh/``.
         check: Looks at what the example's ``main`` returned; raises :class:`StepFailedError`.
         arguments: What ``main`` is called with.
     """
@@ -41,48 +49,62 @@ class Step:
     check: Callable[[Any], None]
     arguments: tuple[Any, ...] = ()
 
+    @property
+    def path(self) -> str:
+        """The example in the reader's language, from the project's root."""
+        folder = "examples/zh" if resolve_language() == "zh" else "examples"
+        return f"{folder}/{self.example}"
+
     def run(self) -> None:
         """Run the example's ``main`` and check what came out."""
-        example = runpy.run_path(str(ROOT / "examples" / self.example))
-        self.check(example["main"](*self.arguments))
+        example = runpy.run_path(str(ROOT / self.path))
+        self.check(example["main"](*map(_in_language, self.arguments)))
 
 
 def check_pieces(pieces: list[str]) -> None:
     """A streamed answer: words, in more than one piece."""
-    _demand("".join(pieces).strip(), "the answer was empty")
-    _demand(len(pieces) > 1, "the answer came in one piece, not as a stream")
+    _demand("".join(pieces).strip(), _("the answer was empty"))
+    _demand(len(pieces) > 1, _("the answer came in one piece, not as a stream"))
 
 
 def check_messages(messages: list[Any]) -> None:
     """A LangChain agent's run: a tool was called and worked, then the model answered."""
     results = [message for message in messages if isinstance(message, ToolMessage)]
-    _demand(results, "the model called no tool")
-    _demand(all(result.status == "success" for result in results), "the tool failed")
+    _demand(results, _("the model called no tool"))
+    _demand(all(result.status == "success" for result in results), _("the tool failed"))
     last = messages[-1]
-    _demand(isinstance(last, AIMessage) and last.text.strip(), "no answer followed the tool's")
+    _demand(isinstance(last, AIMessage) and last.text.strip(), _("no answer followed the tool's"))
 
 
 def check_output(output: Any) -> None:
     """A LlamaIndex agent's run, in the same way."""
-    _demand(output.tool_calls, "the model called no tool")
+    _demand(output.tool_calls, _("the model called no tool"))
     failed = any(call.tool_output.is_error for call in output.tool_calls)
-    _demand(not failed, "the tool failed")
-    _demand(output.response.content, "no answer followed the tool's")
+    _demand(not failed, _("the tool failed"))
+    _demand(output.response.content, _("no answer followed the tool's"))
 
 
 def check_answers(responses: list[Any]) -> None:
     """Answers of a query engine: the fact asked for stands in the passages that were found."""
-    for response, fact in zip(responses, ("00:00", "200"), strict=True):
-        _demand(str(response).strip() not in ("", "Empty Response"), "the answer was empty")
-        found = any(fact in source.node.get_content() for source in response.source_nodes)
-        _demand(found, f"no passage that was found holds {fact!r}")
+    for response, facts in zip(responses, FACTS, strict=True):
+        _demand(str(response).strip() not in ("", "Empty Response"), _("the answer was empty"))
+        found = "".join(source.node.get_content() for source in response.source_nodes)
+        held = any(fact in found for fact in facts)
+        _demand(held, _("no passage that was found holds {fact!r}").format(fact=facts[0]))
 
 
 def check_refusal(refusal: tuple[Any, int]) -> None:
     """A spent allowance: the error says when it comes back, and the next call sent nothing."""
     error, sent = refusal
-    _demand(error.resets_at is not None, "the error does not say when the allowance comes back")
-    _demand(sent == 0, f"the call after the refusal sent {sent} requests")
+    _demand(error.resets_at is not None, _("the error does not say when the allowance comes back"))
+    _demand(sent == 0, _("the call after the refusal sent {sent} requests").format(sent=sent))
+
+
+def _in_language(argument: Any) -> Any:
+    """The Chinese of a page for a reader of Chinese; anything else as it is."""
+    if isinstance(argument, Path) and argument.suffix == ".md" and resolve_language() == "zh":
+        return argument.with_suffix(".zh.md")
+    return argument
 
 
 def _demand(holds: object, otherwise: str) -> None:
@@ -91,19 +113,21 @@ def _demand(holds: object, otherwise: str) -> None:
 
 
 STEPS = (
-    Step("a", "a LangChain chain, streaming", "langchain_chain.py", check_pieces),
-    Step("b", "a LangChain agent calls a tool", "langchain_agent.py", check_messages),
+    Step("a", _N("a LangChain chain, streaming"), "langchain_chain.py", check_pieces),
+    Step("b", _N("a LangChain agent calls a tool"), "langchain_agent.py", check_messages),
     Step(
         "c",
-        "LlamaIndex indexes documents and answers with its sources",
+        _N("LlamaIndex indexes documents and answers with its sources"),
         "llamaindex_query_engine.py",
         check_answers,
         DOCUMENTS,
     ),
-    Step("d", "a LlamaIndex agent calls a tool", "llamaindex_agent.py", check_output),
+    Step("d", _N("a LlamaIndex agent calls a tool"), "llamaindex_agent.py", check_output),
 )
 # each brings a local service of its own: nobody's real allowance is spent for a demonstration
 SPENDING_STEPS = (
-    Step("e", "a spent allowance in LangChain", "spent_allowance_langchain.py", check_refusal),
-    Step("e", "a spent allowance in LlamaIndex", "spent_allowance_llamaindex.py", check_refusal),
+    Step("e", _N("a spent allowance in LangChain"), "spent_allowance_langchain.py", check_refusal),
+    Step(
+        "e", _N("a spent allowance in LlamaIndex"), "spent_allowance_llamaindex.py", check_refusal
+    ),
 )

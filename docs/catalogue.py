@@ -7,8 +7,11 @@ New sentences are added to the ``.po`` file untranslated, ones that are gone are
 from __future__ import annotations
 
 import argparse
+import ast
 import io
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages import Catalog, extract
@@ -18,9 +21,17 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "modelscope_transport" / "locale" / "zh_CN" / "LC_MESSAGES"
 PO, MO = FOLDER / "modelscope_adapters.po", FOLDER / "modelscope_adapters.mo"
-PACKAGES = ("modelscope_transport", "langchain_modelscope", "llamaindex_modelscope")
-_TASKS = "modelscope_transport/data/tasks.toml"
+PACKAGES = ("modelscope_transport", "langchain_modelscope", "llamaindex_modelscope", "demo")
 KEYWORDS = {"_": None, "_N": None}
+# Rows of the local service's tables: the place of the sentence among their arguments.
+ROWS = {"Scenario": 1, "Failure": 3}
+# The sentences in the tables of data: the file, and the fields that hold them.
+DATA = {
+    "modelscope_transport/data/tasks.toml": ("does", "instead", "source"),
+    "modelscope_transport/data/failures.toml": ("happened", "remedy"),
+}
+# A status, such as "502", needs no words.
+_LETTERS = re.compile(r"[A-Za-z.,]")
 # Without the dates and names that tools put there, which differ from run to run.
 _HEAD = """\
 # Sentences of modelscope-adapters in Chinese; each msgid is the English sentence in the code.
@@ -56,11 +67,30 @@ def sentences() -> dict[str, list[tuple[str, int]]]:
             with path.open("rb") as file:
                 for line, sentence, *_ in extract.extract("python", file, keywords=KEYWORDS):
                     found.setdefault(str(sentence), []).append((name, line))
-    tasks = tomllib.loads((ROOT / _TASKS).read_text(encoding="utf-8"))["tasks"]
-    for row in tasks.values():
-        if "instead" in row:
-            found.setdefault(row["instead"], []).append((_TASKS, 0))
-    return found
+            if "/emulator/" in name:
+                for sentence, line in sentences_of_rows(path):
+                    found.setdefault(sentence, []).append((name, line))
+    for name, sentence in sentences_of_data():
+        found.setdefault(sentence, []).append((name, 0))
+    return {sentence: places for sentence, places in found.items() if _LETTERS.search(sentence)}
+
+
+def sentences_of_rows(path: Path) -> Iterator[tuple[str, int]]:
+    """Every sentence in a row of the local service's tables, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = ROWS.get(node.func.id, len(node.args))
+            for said in node.args[place : place + 1]:
+                if isinstance(said, ast.Constant) and isinstance(said.value, str):
+                    yield said.value, said.lineno
+
+
+def sentences_of_data() -> Iterator[tuple[str, str]]:
+    """Every sentence in the tables of data, with its file."""
+    for name, fields in DATA.items():
+        for table in tomllib.loads((ROOT / name).read_text(encoding="utf-8")).values():
+            for row in table if isinstance(table, list) else table.values():
+                yield from ((name, row[field]) for field in fields if field in row)
 
 
 def words_of_argparse() -> set[str]:

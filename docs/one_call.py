@@ -1,4 +1,4 @@
-"""Writes ``docs/one-call.md``: which modules a streamed tool call passes, traced as it happens."""
+"""Writes ``docs/one-call.md``, in both languages: which modules a traced tool call passes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from docs.words import in_words, written
+from modelscope_transport.language import Language
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "one-call.md"
+PAGES: dict[Language, Path] = {
+    "en": ROOT / "docs" / "one-call.md",
+    "zh": ROOT / "docs" / "one-call.zh.md",
+}
 PACKAGES = ("langchain_modelscope", "llamaindex_modelscope", "modelscope_transport")
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 
@@ -97,17 +103,24 @@ def subject(module: str) -> str:
     return docstring.split("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
-def table(road: Road) -> str:
+_HEADS: dict[Language, str] = {
+    "en": "| # | module | entered by | its subject |",
+    "zh": "| # | 模块 | 入口 | 内容 |",
+}
+
+
+def table(road: Road, language: Language = "en") -> str:
     """The road as a table."""
     rows = [
-        f"| {number} | `{module}` | `{name}` | {subject(module)} |"
+        f"| {number} | `{module}` | `{name}` | {in_words('one call', subject(module), language)} |"
         for number, (module, name) in enumerate(road.entries.items(), 1)
     ]
-    head = ["| # | module | entered by | its subject |", "|---|---|---|---|"]
-    return "\n".join([*head, *rows])
+    return "\n".join([_HEADS[language], "|---|---|---|---|", *rows])
 
 
-HEAD = """# One call, folder by folder
+_HEAD_EN = """# One call, folder by folder
+
+[中文](one-call.zh.md)
 
 What happens when an answer with a tool call is streamed: the adapter's objects become a
 `ChatRequest`, the policy yields an attempt, the exchange waits for a slot and a unit of the
@@ -146,29 +159,49 @@ sequenceDiagram
 ```
 """
 
-TAIL = """
+_TAIL_EN = """
 Async is the same road over the twins: `client/aio.py`, `calls/async_driver.py`,
 `calls/async_exchange.py`, `http/async_reply.py`, `http/async_engine.py`, `client/async_streams.py`;
 the policy, the decoders and the converters are the very same objects.
 """
 
 
-def page(service: Any) -> str:
-    """The whole page."""
-    text = HEAD
-    for title, make in (("LangChain", langchain_call), ("LlamaIndex", llamaindex_call)):
-        road = trace(make(service))
-        text += (
-            f"\n## From {title}\n\nThe call goes from one module to another {road.changes} times, "
-            f"over {len(road.entries)} modules.\n\n{table(road)}\n"
+_HEAD: dict[Language, str] = {"en": _HEAD_EN, "zh": written("one call", "head")}
+_TAIL: dict[Language, str] = {"en": _TAIL_EN, "zh": written("one call", "tail")}
+_SECTION: dict[Language, str] = {
+    "en": "\n## From {title}\n\nThe call goes from one module to another {changes} times, over "
+    "{modules} modules.\n\n{table}\n",
+    "zh": "\n## 从 {title} 开始\n\n这次调用在模块之间转移 {changes} 次，经过 {modules} 个模块。"
+    "\n\n{table}\n",
+}
+
+
+def page(roads: dict[str, Road], language: Language) -> str:
+    """The whole page.
+
+    Args:
+        roads: what each call has passed, by the framework that it came from.
+        language: ``"en"`` or ``"zh"``.
+    """
+    text = _HEAD[language]
+    for title, road in roads.items():
+        text += _SECTION[language].format(
+            title=title,
+            changes=road.changes,
+            modules=len(road.entries),
+            table=table(road, language),
         )
-    return text + TAIL
+    return text + _TAIL[language]
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     os.environ["MODELSCOPE_LEDGER"] = "memory"  # the reader's own is not to be written
     from modelscope_transport.emulator import LocalService
 
     with LocalService() as local:
-        PAGE.write_text(page(local), encoding="utf-8")
+        roads = {
+            "LangChain": trace(langchain_call(local)),
+            "LlamaIndex": trace(llamaindex_call(local)),
+        }
+    for language, place in PAGES.items():
+        place.write_text(page(roads, language), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from docs import moving
@@ -16,15 +16,18 @@ from llamaindex_modelscope import errors as llamaindex_errors
 from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport.catalogue.tasks import TASKS, Task
-from modelscope_transport.language import Language, speak, translated
+from modelscope_transport.language import Language
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "README.zh.md",
     ROOT / "docs" / "moving-langchain.md",
+    ROOT / "docs" / "moving-langchain.zh.md",
     ROOT / "docs" / "tasks.md",
+    ROOT / "docs" / "tasks.zh.md",
     ROOT / "docs" / "moving-llamaindex.md",
+    ROOT / "docs" / "moving-llamaindex.zh.md",
 ]
 _DONE = {
     Kind.AGAIN: "tried again",
@@ -49,7 +52,8 @@ def failure_table_zh() -> str:
     lines = ["| 发生了什么 | 怎么办 | 错误类 |", "|---|---|---|"]
     for row in (*failure_rows(), *shape_rows().values()):
         happened, remedy = (
-            text.replace("{model}", "*owner/name*") for text in (row.happened_zh, row.remedy_zh)
+            moving.said(text, "zh").replace("{model}", "*owner/name*")
+            for text in (row.happened, row.remedy)
         )
         lines.append(f"| {happened} | {remedy} | `{_name(row)}` |")
     return "\n".join(lines)
@@ -83,56 +87,103 @@ def kind_table(language: Language = "en") -> str:
     for (langchain, llamaindex, status), rows in together.items():
         names = ", ".join(f"`{row.name}`" for row in rows)
         shown = status if language == "en" else _STATUS_ZH[status]
-        served = f"{shown} ({rows[0].checked})"
+        served = (
+            f"{shown}（{rows[0].checked}）" if language == "zh" else f"{shown} ({rows[0].checked})"
+        )
         if status == "not offered" and not rows[0].instead:
             lines.append(f"| {names} | – | – | {served} |")
             continue
         if status == "not offered":
-            speak(language)
-            served += f"; {translated(rows[0].instead)}"
-            speak(None)
+            between = "；" if language == "zh" else "; "
+            served += f"{between}{moving.said(rows[0].instead, language)}"
         lines.append(f"| {names} | `{langchain}` | `{llamaindex}` | {served} |")
     return "\n".join(lines)
 
 
-def task_table() -> str:
+_TASK_HEADS = {
+    "en": "| task | a model of it | takes → gives | address | at the service | known from |",
+    "zh": "| 任务 | 模型做什么 | 输入 → 输出 | 地址 | 服务情况 | 出处 |",
+}
+_FORMS_ZH = {
+    "text": "文本",
+    "sentences": "多个文本",
+    "pair": "两个文本",
+    "audio": "音频",
+    "image": "图片",
+    "object": "对象",
+    "labels": "标签",
+    "entities": "实体",
+    "scores": "分数",
+    "vectors": "向量",
+    "output": "原样输出",
+}
+
+
+def task_table(language: Language = "en") -> str:
     """The table of all tasks, in Markdown."""
-    lines = [
-        "| task | a model of it | takes → gives | address | at the service | known from |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = [_TASK_HEADS[language], "|---|---|---|---|---|---|"]
     for row in TASKS.values():
         form = f"{row.form.takes} → {row.form.gives}" if row.wire == "pipelines" else ""
+        status = row.status
+        if language == "zh":
+            form = re.sub(r"\w+", lambda found: _FORMS_ZH[found[0]], form)
+            status = _STATUS_ZH[status]
         address = carrier_of(row).PATH.removeprefix("/..")
+        does, source = (moving.said(text, language) for text in (row.does, row.source))
+        between = "，" if language == "zh" else ", "
         lines.append(
-            f"| `{row.name}` | {row.does} | {form} | `{address}` | {row.status} | "
-            f"{row.source}, {row.checked} |"
+            f"| `{row.name}` | {does} | {form} | `{address}` | {status} | "
+            f"{source}{between}{row.checked} |"
         )
     return "\n".join(lines)
 
 
-def argument_table(table: dict[str, Argument]) -> str:
+_ARGUMENT_HEADS = {
+    "en": "| you wrote | write now | of |",
+    "zh": "| 原来的写法 | 现在的写法 | 属于 |",
+}
+_READ_AS = {"en": "`{now}` (`{word}` is read as it)", "zh": "`{now}`（写 `{word}` 也可以）"}
+
+
+def argument_table(table: Mapping[str, Argument], language: Language = "en") -> str:
     """What users of other classes wrote, and what to write now, in Markdown."""
-    lines = ["| you wrote | write now | of |", "|---|---|---|"]
+    lines = [_ARGUMENT_HEADS[language], "|---|---|---|"]
     for row in table.values():
-        now = "the same" if row.now == row.word else f"`{row.now}` (`{row.word}` is read as it)"
-        lines.append(f"| `{row.word}` | {now if row.now else row.instead} | {row.of} |")
+        now = moving.said(row.instead, language)
+        if row.now:
+            now = _READ_AS[language].format(now=row.now, word=row.word)
+        if row.now == row.word:
+            now = moving.THE_SAME[language]
+        of = moving.said(row.of, language)
+        lines.append(f"| `{row.word}` | {now} | {of} |")
     return "\n".join(lines)
 
 
+_LANGCHAIN: dict[str, Mapping[str, Argument]] = {
+    "langchain chat arguments": langchain_arguments.CHAT,
+    "langchain call arguments": langchain_arguments.CALL,
+    "langchain embedding arguments": langchain_arguments.EMBEDDINGS,
+}
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    "langchain chat arguments": functools.partial(argument_table, langchain_arguments.CHAT),
-    "langchain call arguments": functools.partial(argument_table, langchain_arguments.CALL),
-    "langchain embedding arguments": functools.partial(
-        argument_table, langchain_arguments.EMBEDDINGS
-    ),
     "failures": failure_table,
     "failures zh": failure_table_zh,
     "tasks": kind_table,
     "tasks zh": functools.partial(kind_table, "zh"),
     "every task": task_table,
+    "every task zh": functools.partial(task_table, "zh"),
+    **{name: functools.partial(argument_table, rows) for name, rows in _LANGCHAIN.items()},
+    **{
+        f"{name} zh": functools.partial(argument_table, rows, "zh")
+        for name, rows in _LANGCHAIN.items()
+    },
     **{
         name: functools.partial(moving.argument_table, rows)
+        for name, rows in moving.LLAMAINDEX.items()
+    },
+    **{
+        f"{name} zh": functools.partial(moving.argument_table, rows, "zh")
         for name, rows in moving.LLAMAINDEX.items()
     },
     "commands": commands,

@@ -8,11 +8,13 @@ try:
 except ModuleNotFoundError as _error:
     if _error.name != "langchain_core":
         raise
-    raise ModuleNotFoundError(
+    from modelscope_transport.language import translated as _
+
+    _said = _(
         "langchain_modelscope needs LangChain. Install it with: "
-        'pip install "modelscope-adapters[langchain]"',
-        name=_error.name,
-    ) from None
+        'pip install "modelscope-adapters[langchain]"'
+    )
+    raise ModuleNotFoundError(_said, name=_error.name) from None
 
 from .chat_models import ChatModelScope
 from .embeddings import ModelScopeEmbeddings

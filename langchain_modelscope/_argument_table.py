@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from modelscope_transport.language import marked as _N
+
 __all__ = ["CALL", "CHAT", "CONNECTION", "EMBEDDINGS", "Argument"]
 
 
@@ -30,9 +32,9 @@ class Argument(NamedTuple):
 # langchain-modelscope-integration 0.1.1, from their sources, read 2026-11-28.
 _O, _G, _L = "ChatOpenAI", "ChatGroq", "ChatLiteLLM"
 _M, _E = "ModelScopeChatEndpoint", "OpenAIEmbeddings"
-_OPENAI_ALONE = "OpenAI's own service has it. Leave it out"
-_NO_KEY = "pass the ModelScope token as api_key"
-_HTTP = "pass an httpx.Client as http_client, an httpx.AsyncClient as http_async_client"
+_OPENAI_ALONE = _N("OpenAI's own service has it. Leave it out")
+_NO_KEY = _N("pass the ModelScope token as api_key")
+_HTTP = _N("pass an httpx.Client as http_client, an httpx.AsyncClient as http_async_client")
 
 
 def _table(*rows: tuple[str, str, str] | tuple[str, str, str, str]) -> dict[str, Argument]:
@@ -46,18 +48,18 @@ CONNECTION = _table(
     ("openai_api_key", "api_key", f"{_O}, {_L}"),
     ("groq_api_key", "api_key", _G),
     ("modelscope_sdk_token", "api_key", _M),
-    ("modelscope_api_key", "api_key", "this package"),
+    ("modelscope_api_key", "api_key", _N("this package")),
     ("base_url", "base_url", f"{_O}, {_G}, {_M}"),
     ("openai_api_base", "base_url", _O),
     ("groq_api_base", "base_url", _G),
     ("api_base", "base_url", f"{_L}, {_M}"),
-    ("modelscope_api_base", "base_url", "this package"),
+    ("modelscope_api_base", "base_url", _N("this package")),
     ("timeout", "timeout", f"{_O}, {_G}"),
     ("request_timeout", "timeout", f"{_O}, {_G}, {_L}"),
     ("max_retries", "max_retries", f"{_O}, {_G}, {_L}"),
-    ("connect_timeout", "connect_timeout", "this package"),
-    ("idle_timeout", "idle_timeout", "this package"),
-    ("proxy", "proxy", "this package"),
+    ("connect_timeout", "connect_timeout", _N("this package")),
+    ("idle_timeout", "idle_timeout", _N("this package")),
+    ("proxy", "proxy", _N("this package")),
     ("openai_proxy", "proxy", _O),
     ("groq_proxy", "proxy", _G),
     ("default_headers", "default_headers", f"{_O}, {_G}"),
@@ -70,9 +72,14 @@ CONNECTION = _table(
     ("root_client", "", _O, _HTTP),
     ("root_async_client", "", _O, _HTTP),
     ("http_socket_options", "", _O, _HTTP),
-    ("default_query", "", f"{_O}, {_G}", "the service reads no query; fields go into extra_body"),
-    ("openai_organization", "", _O, "the service has no organizations. Leave it out"),
-    ("organization", "", f"{_O}, {_L}", "the service has no organizations. Leave it out"),
+    (
+        "default_query",
+        "",
+        f"{_O}, {_G}",
+        _N("the service reads no query; fields go into extra_body"),
+    ),
+    ("openai_organization", "", _O, _N("the service has no organizations. Leave it out")),
+    ("organization", "", f"{_O}, {_L}", _N("the service has no organizations. Leave it out")),
     ("azure_api_key", "", _L, _NO_KEY),
     ("anthropic_api_key", "", _L, _NO_KEY),
     ("replicate_api_key", "", _L, _NO_KEY),
@@ -80,8 +87,8 @@ CONNECTION = _table(
     ("openrouter_api_key", "", _L, _NO_KEY),
     ("huggingface_api_key", "", _L, _NO_KEY),
     ("together_ai_api_key", "", _L, _NO_KEY),
-    ("custom_llm_provider", "", _L, "write the provider into the model: owner/name:Provider"),
-    ("base_model", "", _L, "pass model, and profile where its abilities are others"),
+    ("custom_llm_provider", "", _L, _N("write the provider into the model: owner/name:Provider")),
+    ("base_model", "", _L, _N("pass model, and profile where its abilities are others")),
 )
 """Arguments of the constructors of all classes here."""
 
@@ -107,37 +114,45 @@ CHAT = {
         ("stream_usage", "stream_usage", _O),
         ("include_response_headers", "include_response_headers", _O),
         ("model_kwargs", "model_kwargs", f"{_O}, {_G}, {_L}"),
-        ("stream_options", "", _L, "stream_usage=True, which is the default, asks for token usage"),
-        ("stream_chunk_timeout", "", _O, "timeout bounds the whole call, silence included"),
-        ("reasoning", "", _O, "use enable_thinking, thinking_budget or reasoning_effort"),
+        (
+            "stream_options",
+            "",
+            _L,
+            _N("stream_usage=True, which is the default, asks for token usage"),
+        ),
+        ("stream_chunk_timeout", "", _O, _N("timeout bounds the whole call, silence included")),
+        ("reasoning", "", _O, _N("use enable_thinking, thinking_budget or reasoning_effort")),
         (
             "reasoning_format",
             "",
             _G,
-            'thoughts always come in additional_kwargs["reasoning_content"] and in content_blocks',
+            _N(
+                "thoughts always come in additional_kwargs['reasoning_content'] and in "
+                "content_blocks"
+            ),
         ),
         ("verbosity", "", _O, _OPENAI_ALONE),
         (
             "tiktoken_model_name",
             "",
             _O,
-            "pass custom_get_token_ids, a function from text to token ids",
+            _N("pass custom_get_token_ids, a function from text to token ids"),
         ),
-        ("num_ctx", "", _L, "the service sets the window. Leave it out"),
-        ("disabled_params", "", _O, "what a model cannot take is left out by its profile"),
+        ("num_ctx", "", _L, _N("the service sets the window. Leave it out")),
+        ("disabled_params", "", _O, _N("what a model cannot take is left out by its profile")),
         (
             "use_responses_api",
             "",
             f"{_O}, {_L}",
-            "the service speaks chat completions. Leave it out",
+            _N("the service speaks chat completions. Leave it out"),
         ),
-        ("use_previous_response_id", "", _O, "the service keeps no answers. Send the messages"),
+        ("use_previous_response_id", "", _O, _N("the service keeps no answers. Send the messages")),
         ("context_management", "", _O, _OPENAI_ALONE),
         ("include", "", _O, _OPENAI_ALONE),
         ("prompt_cache_options", "", _O, _OPENAI_ALONE),
         ("service_tier", "", f"{_O}, {_G}", _OPENAI_ALONE),
         ("store", "", _O, _OPENAI_ALONE),
-        ("truncation", "", _O, "shorten the messages, as trim_messages does"),
+        ("truncation", "", _O, _N("shorten the messages, as trim_messages does")),
     ),
 }
 """Arguments of the chat model's constructor."""
@@ -146,47 +161,47 @@ EMBEDDINGS = {
     **CONNECTION,
     **_table(
         ("dimensions", "dimensions", _E),
-        ("batch_size", "batch_size", "this package"),
+        ("batch_size", "batch_size", _N("this package")),
         ("chunk_size", "batch_size", _E),
         ("show_progress_bar", "show_progress_bar", _E),
         ("headers", "default_headers", _E),
-        ("model_id", "model", "ModelScopeEmbeddings of langchain-modelscope-integration"),
+        ("model_id", "model", _N("ModelScopeEmbeddings of langchain-modelscope-integration")),
         (
             "model_revision",
             "",
-            "ModelScopeEmbeddings of langchain-modelscope-integration",
-            "the service serves one revision. Leave it out",
+            _N("ModelScopeEmbeddings of langchain-modelscope-integration"),
+            _N("the service serves one revision. Leave it out"),
         ),
-        ("embed", "", "ModelScopeEmbeddings of langchain-modelscope-integration", _HTTP),
-        ("deployment", "", _E, "pass model"),
+        ("embed", "", _N("ModelScopeEmbeddings of langchain-modelscope-integration"), _HTTP),
+        ("deployment", "", _E, _N("pass model")),
         ("openai_api_version", "", _E, _OPENAI_ALONE),
         ("api_version", "", _E, _OPENAI_ALONE),
         ("openai_api_type", "", _E, _OPENAI_ALONE),
-        ("embedding_ctx_length", "", _E, "split long texts before they are embedded"),
-        ("check_embedding_ctx_length", "", _E, "texts are sent as they are. Leave it out"),
-        ("tiktoken_enabled", "", _E, "texts are sent as they are. Leave it out"),
-        ("tiktoken_model_name", "", _E, "texts are sent as they are. Leave it out"),
-        ("allowed_special", "", _E, "texts are sent as they are. Leave it out"),
-        ("disallowed_special", "", _E, "texts are sent as they are. Leave it out"),
-        ("skip_empty", "", _E, "leave empty texts out"),
+        ("embedding_ctx_length", "", _E, _N("split long texts before they are embedded")),
+        ("check_embedding_ctx_length", "", _E, _N("texts are sent as they are. Leave it out")),
+        ("tiktoken_enabled", "", _E, _N("texts are sent as they are. Leave it out")),
+        ("tiktoken_model_name", "", _E, _N("texts are sent as they are. Leave it out")),
+        ("allowed_special", "", _E, _N("texts are sent as they are. Leave it out")),
+        ("disallowed_special", "", _E, _N("texts are sent as they are. Leave it out")),
+        ("skip_empty", "", _E, _N("leave empty texts out")),
         (
             "retry_min_seconds",
             "",
             _E,
-            "the client chooses its waits; max_retries and timeout bound them",
+            _N("the client chooses its waits; max_retries and timeout bound them"),
         ),
         (
             "retry_max_seconds",
             "",
             _E,
-            "the client chooses its waits; max_retries and timeout bound them",
+            _N("the client chooses its waits; max_retries and timeout bound them"),
         ),
-        ("model_kwargs", "", _E, "use extra_body"),
+        ("model_kwargs", "", _E, _N("use extra_body")),
     ),
 }
 """Arguments of the embedding model's constructor."""
 
-_AT_CONSTRUCTION = "it is an argument of the constructor, not of a call"
+_AT_CONSTRUCTION = _N("it is an argument of the constructor, not of a call")
 
 CALL = _table(
     *[
@@ -221,7 +236,12 @@ CALL = _table(
     ("max_completion_tokens", "max_tokens", _O),
     ("stop_sequences", "stop", f"{_O}, {_G}"),
     ("request_timeout", "timeout", _L),
-    ("default_headers", "", f"{_O}, {_G}", f"{_AT_CONSTRUCTION}; a call has extra_headers"),
+    (
+        "default_headers",
+        "",
+        f"{_O}, {_G}",
+        _N("it is an argument of the constructor, not of a call; a call has extra_headers"),
+    ),
     *[
         (name, "", f"{_O}, {_G}, {_L}", _AT_CONSTRUCTION)
         for name in (
@@ -242,11 +262,16 @@ CALL = _table(
         )
     ],
     ("include_response_headers", "", _O, _AT_CONSTRUCTION),
-    ("stream_options", "", f"{_O}, {_L}", "stream_usage=True, the default, asks for token usage"),
-    ("functions", "", _O, "use bind_tools"),
-    ("function_call", "", _O, "use tool_choice"),
-    ("extra_query", "", _O, "the service reads no query; fields go into extra_body"),
-    ("reasoning", "", _O, "use enable_thinking, thinking_budget or reasoning_effort"),
+    (
+        "stream_options",
+        "",
+        f"{_O}, {_L}",
+        _N("stream_usage=True, the default, asks for token usage"),
+    ),
+    ("functions", "", _O, _N("use bind_tools")),
+    ("function_call", "", _O, _N("use tool_choice")),
+    ("extra_query", "", _O, _N("the service reads no query; fields go into extra_body")),
+    ("reasoning", "", _O, _N("use enable_thinking, thinking_budget or reasoning_effort")),
     *[
         (name, "", _O, _OPENAI_ALONE)
         for name in (

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from modelscope_transport.errors import ConfigurationError, InvalidRequestError
+from modelscope_transport.language import marked as _N
 from modelscope_transport.language import translated as _
 from modelscope_transport.types import ChatRequest
 
@@ -64,7 +65,7 @@ def read_constructor(
     return known
 
 
-def read_call(given: Mapping[str, Any], place: str = "a call") -> Mapping[str, Any]:
+def read_call(given: Mapping[str, Any], place: str = _N("A call")) -> Mapping[str, Any]:
     """The arguments of a call under the names of this package.
 
     Args:
@@ -101,7 +102,7 @@ def _refusal(place: str, word: str, table: Mapping[str, Argument], fields: Colle
     row = table.get(word)
     if row is not None:
         return _("{place} takes no {word}=: {instead}.").format(
-            place=place, word=word, instead=row.instead
+            place=_(place), word=word, instead=_(row.instead)
         )
     shown = [name for name in (*fields, *table) if name not in ("must_call",)]
     near = difflib.get_close_matches(word, shown, n=1, cutoff=0.7)
@@ -111,4 +112,4 @@ def _refusal(place: str, word: str, table: Mapping[str, Argument], fields: Colle
     return _(
         "{place} takes no {word}=.{meant} A field of the request that has no argument here goes "
         "into extra_body={{{word!r}: …}}."
-    ).format(place=place, word=word, meant=meant)
+    ).format(place=_(place), word=word, meant=meant)

@@ -109,7 +109,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> ToolChoice | None:
         _(
             "tool_choice {choice!r} is neither auto, none, any, required nor one of "
             "the tools: {names}."
-        ).format(choice=choice, names=", ".join(names) or "there are none")
+        ).format(choice=choice, names=", ".join(names) or _("there are none"))
     )
 
 

@@ -16,6 +16,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import BaseModel
 
 from modelscope_transport.answer_text import read_answer
+from modelscope_transport.language import translated as _
 
 __all__ = ["Expected", "expected_of"]
 
@@ -83,8 +84,10 @@ class Expected(NamedTuple):
     def _check(self, text: str, *, called: bool) -> None:
         if self.must_call and not called:
             raise OutputParserException(
-                "The model was to answer with a tool call, and wrote text without one. Its text: "
-                f"{text!r}",
+                _(
+                    "The model was to answer with a tool call, and wrote text without one. Its "
+                    "text: {text!r}"
+                ).format(text=text),
                 llm_output=text,
             )
 

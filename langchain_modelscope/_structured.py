@@ -24,6 +24,7 @@ from pydantic.v1 import BaseModel as BaseModelV1
 
 from modelscope_transport.answer_text import check_form, read_answer
 from modelscope_transport.catalogue import profile_for
+from modelscope_transport.language import translated as _
 
 __all__ = ["Method", "method_for", "structured_output"]
 
@@ -55,9 +56,9 @@ def structured_output(
             knows no schema.
     """
     if schema is None and method != "json_mode":
-        raise ValueError(f"method {method!r} needs a schema")
+        raise ValueError(_("method {method!r} needs a schema").format(method=method))
     if method == "json_mode" and strict is not None:
-        raise ValueError("json_mode keeps no schema, strictly or not. Use method='json_schema'.")
+        raise ValueError(_("json_mode keeps no schema, strictly or not. Use method='json_schema'."))
     kwargs["ls_structured_output_format"] = {"kwargs": {"method": method}, "schema": schema}
     asked: Runnable[LanguageModelInput, Any]
     name = None
@@ -73,7 +74,9 @@ def structured_output(
         asked = model.bind_tools(tools or [], strict=strict, response_format=form, **kwargs)
     else:
         raise ValueError(
-            f"method {method!r} is none of 'function_calling', 'json_schema', 'json_mode'"
+            _("method {method!r} is none of 'function_calling', 'json_schema', 'json_mode'").format(
+                method=method
+            )
         )
     parser = _ObjectParser(
         accept=_accepts(schema),
@@ -181,11 +184,16 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         for call in message.tool_calls:
             if call["name"] == self.tool:
                 if message.response_metadata.get("finish_reason") == "length":
-                    raise _failure("The answer was cut: max_tokens is too low.", str(call["args"]))
+                    raise _failure(
+                        _("The answer was cut: max_tokens is too low."), str(call["args"])
+                    )
                 return self._accepted(call["args"])
         if message.invalid_tool_calls:
             bad = message.invalid_tool_calls[0]
-            raise _failure(f"The arguments of {bad['name']} cannot be read.", bad["args"] or "")
+            raise _failure(
+                _("The arguments of {bad} cannot be read.").format(bad=bad["name"]),
+                bad["args"] or "",
+            )
         if message.tool_calls and self.may_call:
             return None
         return self._read_text(message)
@@ -195,7 +203,10 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
             return self.accept(args)
         except ValueError as error:
             raise _failure(
-                f"The arguments of {self.tool} do not fit: {error}", str(args)
+                _("The arguments of {tool} do not fit: {error}").format(
+                    tool=self.tool, error=error
+                ),
+                str(args),
             ) from error
 
     def _read_text(self, message: AIMessage) -> Any:
@@ -204,9 +215,13 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         except ValueError as error:
             refusal = message.additional_kwargs.get("refusal")
             if refusal:
-                raise _failure("The model refused.", refusal) from None
+                raise _failure(_("The model refused."), refusal) from None
             others = ", ".join(call["name"] for call in message.tool_calls)
-            called = f" The model called {others}; include_raw=True gives that." if others else ""
+            called = (
+                _(" The model called {others}; include_raw=True gives that.").format(others=others)
+                if others
+                else ""
+            )
             raise _failure(f"{error}{called}", message.text) from error
 
     def begun(self, text: str) -> Any:
@@ -284,4 +299,5 @@ class _Sum:
 
 
 def _failure(said: str, raw: str) -> OutputParserException:
-    return OutputParserException(f"{said} The model's answer: {raw!r}", llm_output=raw)
+    text = _("{said} The model's answer: {raw!r}").format(said=said, raw=raw)
+    return OutputParserException(text, llm_output=raw)

@@ -16,6 +16,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from modelscope_transport import errors
 from modelscope_transport.jobs import Batch, BatchRow
+from modelscope_transport.language import translated as _
 from modelscope_transport.types import ChatRequest
 
 from ._answers import to_result
@@ -151,7 +152,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         def hand_over(row: BatchRow) -> None:
             rows.put(row)
             if left.is_set():
-                raise errors.APIConnectionError("The reader of the answers has left.")
+                raise errors.APIConnectionError(_("The reader of the answers has left."))
 
         with native_errors():
             requests = self._requests(inputs, kwargs)

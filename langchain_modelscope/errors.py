@@ -30,6 +30,7 @@ from langchain_core.exceptions import (
 
 from modelscope_transport import errors as transport
 from modelscope_transport.errors import ErrorDetails, ModelScopeError
+from modelscope_transport.language import translated as _
 
 __all__ = [
     "NATIVE",
@@ -91,7 +92,7 @@ class _Native(ModelScopeError):
             AttributeError: there was no reply. So ``hasattr`` is the question to ask.
         """
         if self.details.status_code is None:
-            raise AttributeError("no reply came, so there is no response")
+            raise AttributeError(_("no reply came, so there is no response"))
         return Refusal(self.details)
 
 

@@ -6,11 +6,13 @@ import typing
 try:
     import llama_index.core as _core  # noqa: F401
 except ModuleNotFoundError as error:  # what is missing is not of this package: say whose it is
-    raise ModuleNotFoundError(
+    from modelscope_transport.language import translated as _
+
+    _said = _(
         "llamaindex_modelscope needs LlamaIndex, which is not installed. Run: "
-        "pip install 'modelscope-adapters[llamaindex]'",
-        name=error.name,
-    ) from error
+        "pip install 'modelscope-adapters[llamaindex]'"
+    )
+    raise ModuleNotFoundError(_said, name=error.name) from error
 
 import types
 

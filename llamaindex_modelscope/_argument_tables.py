@@ -12,28 +12,35 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from modelscope_transport.language import marked as _N
+from modelscope_transport.language import translated as _
+
 from ._arguments import Argument, alias, by_name, refused, taken, unused
 
 __all__ = ["CALL", "EMBEDDING", "EMBEDDING_CALL", "LLM", "RERANK"]
 
-_LOCAL = (
+_LOCAL = _N(
     "it configures a model that runs on this machine. Here the service runs it; leave it out, or "
     "keep llama-index-llms-modelscope for a local model."
 )
-_OPENAI_ONLY = "it is a feature of OpenAI's own service, which this one does not have. Leave it out"
-_IN_BODY = f"{_OPENAI_ONLY}, or send it all the same in extra_body."
-_CLIENT = (
+_IN_BODY = _N(
+    "it is a feature of OpenAI's own service, which this one does not have. Leave it out, or send "
+    "it all the same in extra_body."
+)
+_CLIENT = _N(
     "calls do not go through the OpenAI client. Pass http_client=httpx.Client(…) and "
     "async_http_client=, or client=modelscope_transport.Client(…)."
 )
-_TEXT_ONLY = "the service's chat models answer in text. For images, see ModelScopeImageToolSpec."
-_ONE_POOL = "connections are shared and safe over threads and event loops"
+_TEXT_ONLY = _N(
+    "the service's chat models answer in text. For images, see ModelScopeImageToolSpec."
+)
+_ONE_POOL = _N("connections are shared and safe over threads and event loops")
 
 
 def _usage_wanted(options: dict[str, Any]) -> bool:
     further = options.keys() - {"include_usage"}
     if further:
-        raise ValueError(f"it holds {', '.join(sorted(further))}")
+        raise ValueError(_("it holds {names}").format(names=", ".join(sorted(further))))
     return bool(options.get("include_usage", True))
 
 
@@ -42,16 +49,16 @@ def _schema_mode(wanted: bool) -> str | None:
 
 
 _REACH: Final = (
-    taken("api_key", "or an environment variable such as MODELSCOPE_API_KEY"),
+    taken("api_key", _N("or an environment variable such as MODELSCOPE_API_KEY")),
     alias("api_base", "base_url"),
-    taken("timeout", "the total deadline of a call, retries and stream included; 600 s"),
-    taken("max_retries", "2 by default"),
+    taken("timeout", _N("the total deadline of a call, retries and stream included; 600 s")),
+    taken("max_retries", _N("2 by default")),
     taken("default_headers"),
     taken("http_client"),
     taken("async_http_client"),
     taken("callback_manager"),
     unused("reuse_client", _ONE_POOL),
-    unused("api_version", "the service has one version, which is part of its address"),
+    unused("api_version", _N("the service has one version, which is part of its address")),
 )
 
 # --- ModelScope(…) -----------------------------------------------------------------------------
@@ -60,8 +67,10 @@ LLM: Final[dict[str, Argument]] = by_name(
     taken("model"),
     alias("model_name", "model"),
     *_REACH,
-    taken("temperature", "unset by default, so that the model's own holds; OpenAILike sends 0.1"),
-    taken("max_tokens", "thoughts included"),
+    taken(
+        "temperature", _N("unset by default, so that the model's own holds; OpenAILike sends 0.1")
+    ),
+    taken("max_tokens", _N("thoughts included")),
     alias("max_new_tokens", "max_tokens"),
     alias("max_completion_tokens", "max_tokens"),
     taken("top_p"),
@@ -73,20 +82,22 @@ LLM: Final[dict[str, Argument]] = by_name(
     taken("seed"),
     taken("stop"),
     taken("logprobs"),
-    taken("top_logprobs", "sent together with logprobs=True"),
+    taken("top_logprobs", _N("sent together with logprobs=True")),
     taken("logit_bias"),
     taken("reasoning_effort"),
-    taken("additional_kwargs", "its names are checked; what they do not know goes in extra_body"),
+    taken(
+        "additional_kwargs", _N("its names are checked; what they do not know goes in extra_body")
+    ),
     taken("extra_body"),
-    taken("context_window", "known for most models"),
-    taken("is_function_calling_model", "known for most models"),
+    taken("context_window", _N("known for most models")),
+    taken("is_function_calling_model", _N("known for most models")),
     refused(
         "is_chat_model",
-        "the service only answers chats, and complete() sends its prompt as one. Leave it out.",
+        _N("the service only answers chats, and complete() sends its prompt as one. Leave it out."),
         True,
     ),
     alias("should_use_structured_outputs", "structured_output_mode", _schema_mode),
-    unused("tokenizer", "it only bounds the answers of models that do not chat"),
+    unused("tokenizer", _N("it only bounds the answers of models that do not chat")),
     taken("strict"),
     refused("modalities", _TEXT_ONLY, ["text"]),
     refused("audio_config", _TEXT_ONLY),
@@ -103,15 +114,15 @@ LLM: Final[dict[str, Argument]] = by_name(
         refused(name, _LOCAL)
         for name in ("device_map", "dtype", "model_revision", "task_name", "tokenizer_kwargs")
     ),
-    refused("model_kwargs", "options of every call go in additional_kwargs.", {}),
-    refused("generate_kwargs", "options of every call go in additional_kwargs.", {}),
-    refused("provider", "write it into the model ID: model='owner/name:Provider'."),
+    refused("model_kwargs", _N("options of every call go in additional_kwargs."), {}),
+    refused("generate_kwargs", _N("options of every call go in additional_kwargs."), {}),
+    refused("provider", _N("write it into the model ID: model='owner/name:Provider'.")),
 )
 
 # --- llm.chat(…) and additional_kwargs --------------------------------------------------------
 
 CALL: Final[dict[str, Argument]] = by_name(
-    taken("model", "another model for one call"),
+    taken("model", _N("another model for one call")),
     taken("temperature"),
     taken("max_tokens"),
     alias("max_completion_tokens", "max_tokens"),
@@ -132,22 +143,24 @@ CALL: Final[dict[str, Argument]] = by_name(
     taken("tool_choice"),
     taken("parallel_tool_calls"),
     taken("response_format"),
-    taken("user", "sent as it is"),
+    taken("user", _N("sent as it is")),
     taken("timeout"),
-    taken("extra_body", "merged over the object's own"),
-    taken("extra_headers", "merged over the object's own"),
-    refused("extra_query", "the service reads no query. Pass the fields in extra_body.", {}),
+    taken("extra_body", _N("merged over the object's own")),
+    taken("extra_headers", _N("merged over the object's own")),
+    refused("extra_query", _N("the service reads no query. Pass the fields in extra_body."), {}),
     alias("stream_options", "stream_usage", _usage_wanted),
-    unused("stream", "chat() gives one answer and stream_chat() gives it in pieces"),
-    unused("formatted", "an argument of complete() alone"),
-    refused("use_chat_completions", "the service only answers chats. Leave it out.", True),
-    refused("n", "an answer of LlamaIndex holds one message. Call again, or use Client.chat.", 1),
-    refused("functions", "pass the functions as tools."),
-    refused("function_call", "it is called tool_choice now."),
+    unused("stream", _N("chat() gives one answer and stream_chat() gives it in pieces")),
+    unused("formatted", _N("an argument of complete() alone")),
+    refused("use_chat_completions", _N("the service only answers chats. Leave it out."), True),
+    refused(
+        "n", _N("an answer of LlamaIndex holds one message. Call again, or use Client.chat."), 1
+    ),
+    refused("functions", _N("pass the functions as tools.")),
+    refused("function_call", _N("it is called tool_choice now.")),
     refused("modalities", _TEXT_ONLY, ["text"]),
     refused("audio", _TEXT_ONLY),
-    refused("messages", "the conversation is the first argument."),
-    refused("api_key", "it belongs to the object: ModelScope(api_key=…)."),
+    refused("messages", _N("the conversation is the first argument.")),
+    refused("api_key", _N("it belongs to the object: ModelScope(api_key=…).")),
     *(
         refused(name, _IN_BODY)
         for name in (
@@ -172,10 +185,10 @@ EMBEDDING: Final[dict[str, Argument]] = by_name(
     taken("model_name"),
     alias("model", "model_name"),
     *_REACH,
-    unused("mode", "it chose among engines that OpenAI has withdrawn"),
-    taken("embed_batch_size", "as many as the model takes; OpenAILikeEmbedding sends 10"),
+    unused("mode", _N("it chose among engines that OpenAI has withdrawn")),
+    taken("embed_batch_size", _N("as many as the model takes; OpenAILikeEmbedding sends 10")),
     taken("dimensions"),
-    taken("num_workers", "requests at once; 1 by default"),
+    taken("num_workers", _N("requests at once; 1 by default")),
     taken("additional_kwargs"),
     taken("extra_body"),
     taken("query_instruction"),
@@ -183,14 +196,14 @@ EMBEDDING: Final[dict[str, Argument]] = by_name(
     taken("embeddings_cache"),
     taken("rate_limiter"),
     refused(
-        "encoding_format", "the service demands 'float', which is sent. Leave it out.", "float"
+        "encoding_format", _N("the service demands 'float', which is sent. Leave it out."), "float"
     ),
     refused(
         "text_type",
-        "queries and texts are told apart by query_instruction and text_instruction.",
+        _N("queries and texts are told apart by query_instruction and text_instruction."),
     ),
-    refused("ollama_additional_kwargs", "fields of the request's body go in extra_body.", {}),
-    refused("client_kwargs", "pass timeout, proxy or http_client.", {}),
+    refused("ollama_additional_kwargs", _N("fields of the request's body go in extra_body."), {}),
+    refused("client_kwargs", _N("pass timeout, proxy or http_client."), {}),
     refused("openai_client", _CLIENT),
     refused("async_openai_client", _CLIENT),
     *(
@@ -212,38 +225,38 @@ EMBEDDING: Final[dict[str, Argument]] = by_name(
 
 EMBEDDING_CALL: Final[dict[str, Argument]] = by_name(
     taken("dimensions"),
-    taken("user", "sent as it is"),
+    taken("user", _N("sent as it is")),
     taken("timeout"),
-    taken("extra_body", "merged over the object's own"),
+    taken("extra_body", _N("merged over the object's own")),
     taken("extra_headers"),
-    refused("extra_query", "the service reads no query. Pass the fields in extra_body.", {}),
+    refused("extra_query", _N("the service reads no query. Pass the fields in extra_body."), {}),
     refused(
-        "encoding_format", "the service demands 'float', which is sent. Leave it out.", "float"
+        "encoding_format", _N("the service demands 'float', which is sent. Leave it out."), "float"
     ),
-    refused("input", "the texts are an argument of the call."),
-    refused("model", "it belongs to the object: ModelScopeEmbedding(model_name=…)."),
+    refused("input", _N("the texts are an argument of the call.")),
+    refused("model", _N("it belongs to the object: ModelScopeEmbedding(model_name=…).")),
 )
 
 # --- ModelScopeRerank(…) ----------------------------------------------------------------------
 
-_BY_PROMPT = "the prompt and the reading of its answer belong to this class. Leave it out."
+_BY_PROMPT = _N("the prompt and the reading of its answer belong to this class. Leave it out.")
 
 RERANK: Final[dict[str, Argument]] = by_name(
-    taken("model", "a chat model"),
+    taken("model", _N("a chat model")),
     alias("model_name", "model"),
     *_REACH,
-    taken("top_n", "all nodes by default, not two"),
+    taken("top_n", _N("all nodes by default, not two")),
     alias("top_k", "top_n"),
     taken("extra_body"),
     taken("keep_retrieval_score"),
-    unused("return_documents", "nodes keep their texts"),
-    unused("truncation", "a node longer than max_characters is cut"),
-    unused("verbose", "traces and callbacks show each call"),
-    refused("max_chunks_per_doc", "write max_characters=, how much of each node is looked at."),
-    refused("overlap_tokens", "write max_characters=, how much of each node is looked at."),
-    refused("choice_batch_size", "write max_documents=, how many nodes one call looks at."),
-    refused("llm", "pass the model's ID: model='owner/name'."),
-    refused("api_url", "write base_url=, the address of the whole service."),
+    unused("return_documents", _N("nodes keep their texts")),
+    unused("truncation", _N("a node longer than max_characters is cut")),
+    unused("verbose", _N("traces and callbacks show each call")),
+    refused("max_chunks_per_doc", _N("write max_characters=, how much of each node is looked at.")),
+    refused("overlap_tokens", _N("write max_characters=, how much of each node is looked at.")),
+    refused("choice_batch_size", _N("write max_documents=, how many nodes one call looks at.")),
+    refused("llm", _N("pass the model's ID: model='owner/name'.")),
+    refused("api_url", _N("write base_url=, the address of the whole service.")),
     *(
         refused(name, _BY_PROMPT)
         for name in (

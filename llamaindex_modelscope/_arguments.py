@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from modelscope_transport.errors import ConfigurationError, InvalidRequestError
+from modelscope_transport.language import translated as _
 
 __all__ = ["Argument", "alias", "by_name", "refused", "settle", "taken", "unused"]
 
@@ -99,16 +100,24 @@ def settle(
         if row is not None and row.fate == "refused":
             if value is None or value in row.harmless:
                 continue
-            raise error(f"{owner} takes no {name!r}: {row.now}")
+            raise error(
+                _("{owner} takes no {name!r}: {now}").format(
+                    owner=_(owner), name=name, now=_(row.now)
+                )
+            )
         if row is not None and row.fate == "alias":
             target, value = row.now, _converted(row, value, error)
             if value is None:
                 continue
         elif name not in known and (row is None or row.fate != "taken"):
-            raise error(f"{owner} takes no {name!r}{_perhaps(name, [*known, *rows])}.{hint}")
+            raise error(_unknown(owner, name, [*known, *rows]) + _(hint))
         # an unset argument stands for nothing beside its alias
         if settled.get(target) is not None and value is not None:
-            raise error(f"{source[target]} and {name} are one argument: pass one of them.")
+            raise error(
+                _("{source} and {name} are one argument: pass one of them.").format(
+                    source=source[target], name=name
+                )
+            )
         if settled.get(target) is None:
             settled[target], source[target] = value, name
     return settled
@@ -120,12 +129,19 @@ def _converted(row: Argument, value: Any, error: _Refusal) -> Any:
     try:
         return row.convert(value)
     except (TypeError, ValueError, KeyError) as cause:
-        raise error(f"{row.name} cannot be read: {cause}. Write {row.now} instead.") from cause
+        raise error(
+            _("{name} cannot be read: {cause}. Write {now} instead.").format(
+                name=row.name, cause=cause, now=row.now
+            )
+        ) from cause
 
 
 _NEAR: Final = 0.7
 
 
-def _perhaps(name: str, names: Iterable[str]) -> str:
+def _unknown(owner: str, name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
-    return f"; perhaps {near[0]}" if near else ""
+    if near:
+        said = _("{owner} takes no {name!r}; perhaps {near}.")
+        return said.format(owner=_(owner), name=name, near=near[0])
+    return _("{owner} takes no {name!r}.").format(owner=_(owner), name=name)

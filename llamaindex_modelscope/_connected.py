@@ -17,6 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ConfigurationError
+from modelscope_transport.language import marked as _N
 from modelscope_transport.language import translated as _
 from modelscope_transport.quota import Quota
 from modelscope_transport.secret import Secret, hide
@@ -218,7 +219,7 @@ def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> 
     """The fields of an object: every argument under its own name, and the client."""
     # class_name is how a dump says whose it is, also inside of another object's dump
     known = {*owner.model_fields, *_REACH, "class_name"}
-    hint = " A field of the request's body goes in extra_body."
+    hint = _N(" A field of the request's body goes in extra_body.")
     fields = settle(arguments, known, owner.ARGUMENTS, owner=owner.__name__, hint=hint)
     fields.pop("class_name", None)
     if not fields.get(owner.MODEL):

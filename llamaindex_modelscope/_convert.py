@@ -260,7 +260,8 @@ def _document(block: DocumentBlock) -> str:
                 "takes no other documents. Extract its text, or send its pages as images "
                 "to a model that sees."
             ).format(
-                title=block.title, document_mimetype=block.document_mimetype or "of no known type"
+                title=block.title,
+                document_mimetype=block.document_mimetype or _("of no known type"),
             )
         )
     return f'<document title="{block.title}">\n{text}\n</document>'

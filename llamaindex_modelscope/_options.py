@@ -13,6 +13,7 @@ from llama_index.core.tools.types import BaseTool, ToolMetadata
 from pydantic import BaseModel
 
 from modelscope_transport.errors import InvalidRequestError
+from modelscope_transport.language import marked as _N
 from modelscope_transport.language import translated as _
 from modelscope_transport.types import (
     ChatRequest,
@@ -75,7 +76,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 def _settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
     if options.keys() <= _PLAIN:  # nearly always: nothing to rename
         return options
-    return settle(options, _PLAIN, CALL, owner="A call", hint=_HINT, error=InvalidRequestError)
+    return settle(options, _PLAIN, CALL, owner=_N("A call"), hint=_HINT, error=InvalidRequestError)
 
 
 def _tools(tools: Sequence[Any]) -> tuple[ToolSpec, ...]:
@@ -191,7 +192,7 @@ _FIELDS: Final = frozenset(ChatRequest.__struct_fields__) - {"messages"}
 _PLAIN: Final = (_FIELDS | _INTERNAL | {*CALL}) - {
     row.name for row in CALL.values() if row.fate != "taken"
 }
-_HINT: Final = " A field of the request's body that has no name here goes in extra_body."
+_HINT: Final = _N(" A field of the request's body that has no name here goes in extra_body.")
 
 
 # --- LlamaIndex's tools -----------------------------------------------------------------------

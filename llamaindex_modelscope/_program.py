@@ -184,11 +184,19 @@ class Program(BasePydanticProgram[Any]):
                 broken = message.additional_kwargs.get("invalid_tool_calls")
                 if broken and not raw:
                     raw = broken[0]["arguments"]
-                    raise ValueError(f"it is no complete JSON object ({broken[0]['error']})")
+                    raise ValueError(
+                        _("it is no complete JSON object ({broken})").format(
+                            broken=broken[0]["error"]
+                        )
+                    )
                 return read_answer(raw, self._accept, tool=name)
             raw = _written(calls[0].tool_kwargs)
             if all(call.tool_name != name for call in calls):
-                raise ValueError(f"it calls the tool {calls[0].tool_name!r} instead of {name!r}")
+                raise ValueError(
+                    _("it calls the tool {tool_name!r} instead of {name!r}").format(
+                        tool_name=calls[0].tool_name, name=name
+                    )
+                )
             raw = next(_written(call.tool_kwargs) for call in calls if call.tool_name == name)
             return self._accept(json.loads(raw, strict=False))
         except ValueError as error:
@@ -247,13 +255,14 @@ def _written(arguments: dict[str, Any] | str) -> str:
 def _why(error: ValueError) -> str:
     """The reason in one line."""
     if isinstance(error, json.JSONDecodeError):
-        return "it is no complete JSON"
+        return _("it is no complete JSON")
     if isinstance(error.__cause__, ValidationError):
         error = error.__cause__
     if isinstance(error, ValidationError):
+        whole = _("the whole")
         error = ValueError(
             "; ".join(
-                f"{'.'.join(str(part) for part in one['loc']) or 'the whole'}: {one['msg']}"
+                f"{'.'.join(str(part) for part in one['loc']) or whole}: {one['msg']}"
                 for one in error.errors(include_url=False, include_input=False)
             )
         )

@@ -18,6 +18,8 @@ from llama_index.core.tools.types import BaseTool
 from pydantic import Field
 from pydantic_core import from_json
 
+from modelscope_transport.language import translated as _
+
 from ._convert import calls_beside
 from ._options import original_names, tool_option
 from .errors import native_errors
@@ -112,11 +114,16 @@ class ToolCallingLLM(FunctionCallingLLM):
         ]
         if not calls and error_on_no_tool_call:
             invalid = response.message.additional_kwargs.get("invalid_tool_calls") or ()
-            why = "".join(f" Of {call['name']!r}: {call['error']}" for call in invalid)
-            raise ValueError(
-                "Expected at least one tool call, and the answer has none"
-                + (f" that can be made.{why}" if why else ".")
+            why = "".join(
+                _(" Of {name!r}: {error}").format(name=call["name"], error=call["error"])
+                for call in invalid
             )
+            said = _("Expected at least one tool call, and the answer has none.")
+            if why:
+                said = _(
+                    "Expected at least one tool call, and the answer has none that can be made."
+                )
+            raise ValueError(said + why)
         return calls
 
 

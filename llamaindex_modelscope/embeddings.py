@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 from modelscope_transport.catalogue import profile_for
 from modelscope_transport.client import Client
 from modelscope_transport.errors import ModelScopeError
+from modelscope_transport.language import marked as _N
 from modelscope_transport.language import translated as _
 from modelscope_transport.secret import Secret
 from modelscope_transport.types import EmbeddingRequest
@@ -26,8 +27,8 @@ from .errors import ModelScopeConfigurationError, native_errors
 
 __all__ = ["ModelScopeEmbedding"]
 
-_HINT: Final = " A field of the request's body that has no name here goes in extra_body."
-_TITLE: Final = "Generating embeddings"
+_HINT: Final = _N(" A field of the request's body that has no name here goes in extra_body.")
+_TITLE: Final = _N("Generating embeddings")
 _SENT: Final = ("user",)  # options that are sent as they are
 
 
@@ -266,7 +267,7 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
             ModelScopeError: one of `llamaindex_modelscope.errors`.
         """
         distinct = list(dict.fromkeys(texts))
-        with progress_bar(_TITLE, len(distinct), shown=show_progress):
+        with progress_bar(_(_TITLE), len(distinct), shown=show_progress):
             vectors = _core_batch(self, distinct, False, **kwargs)
         return _spread(texts, distinct, vectors)
 
@@ -281,7 +282,7 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         distinct = list(dict.fromkeys(texts))
         outer = _gate.set(_Gate(self.num_workers or 1))
         try:
-            with progress_bar(_TITLE, len(distinct), shown=show_progress):
+            with progress_bar(_(_TITLE), len(distinct), shown=show_progress):
                 vectors = await _core_abatch(self, distinct, False, **kwargs)
         finally:
             _gate.reset(outer)

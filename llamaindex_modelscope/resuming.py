@@ -13,6 +13,8 @@ from typing import Any
 
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
 
+from modelscope_transport.language import translated as _
+
 from .embeddings import ModelScopeEmbedding
 from .errors import ModelScopeConfigurationError
 
@@ -38,8 +40,11 @@ def resumable(
     """
     if embed_model.query_instruction != embed_model.text_instruction:
         raise ModelScopeConfigurationError(
-            "A file of vectors knows one vector for a text. Build the index with an embedding "
-            "model that has no query_instruction, and ask it with another one that has."
+            _(
+                "A file of vectors knows one vector for a text. Build the index with an "
+                "embedding model that has no query_instruction, and ask it with another one "
+                "that has."
+            )
         )
     store = VectorFile(path, _space(embed_model))
     return embed_model.model_copy(update={"embeddings_cache": store})
@@ -122,8 +127,10 @@ class VectorFile(BaseKVStore):
                 return self._opened().execute(query, values).fetchall()
             except (sqlite3.Error, OSError) as error:
                 raise ModelScopeConfigurationError(
-                    f"The file of vectors {self.path} cannot be used: {error}. Make room, or name "
-                    "another file."
+                    _(
+                        "The file of vectors {path} cannot be used: {error}. Make room, or name "
+                        "another file."
+                    ).format(path=self.path, error=error)
                 ) from None
 
     def _opened(self) -> sqlite3.Connection:

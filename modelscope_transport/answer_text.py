@@ -15,6 +15,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from .language import translated as _
+
 __all__ = ["check_form", "json_values", "read_answer"]
 
 T = TypeVar("T")
@@ -51,8 +53,10 @@ def read_answer(text: str, accept: Callable[[Any], T], *, tool: str | None = Non
             except ValueError as error:
                 refused = refused or error
     if refused is None:
-        raise ValueError("The answer holds no complete JSON value.")
-    raise ValueError(f"No JSON value of the answer fits the schema: {refused}") from refused
+        raise ValueError(_("The answer holds no complete JSON value."))
+    raise ValueError(
+        _("No JSON value of the answer fits the schema: {refused}").format(refused=refused)
+    ) from refused
 
 
 def json_values(text: str) -> Iterator[Any]:
@@ -79,15 +83,17 @@ def check_form(value: Any, schema: Mapping[str, Any]) -> Any:
         ValueError: the type is another, or a required key is missing.
     """
     if "enum" in schema and value not in schema["enum"]:
-        raise ValueError(f"{value!r} is none of {schema['enum']}")
+        raise ValueError(
+            _("{value!r} is none of {schema}").format(value=value, schema=schema["enum"])
+        )
     wanted = schema.get("type")
     kinds = [wanted] if isinstance(wanted, str) else wanted or []
     if kinds and not any(_is_of(kind, value) for kind in kinds):
-        raise ValueError(f"a value of type {' or '.join(kinds)} is wanted")
+        raise ValueError(_("a value of type {names} is wanted").format(names=" or ".join(kinds)))
     if isinstance(value, dict):
         missing = [name for name in schema.get("required", ()) if name not in value]
         if missing:
-            raise ValueError(f"missing: {', '.join(missing)}")
+            raise ValueError(_("missing: {names}").format(names=", ".join(missing)))
     return value
 
 

@@ -10,21 +10,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from .errors import ModelScopeError, QuotaExceededError, RateLimitError
+from .language import marked as _N
 from .language import speak
 from .language import translated as _
 
-__all__ = ["main"]
-
-
-def _N(sentence: str) -> str:
-    """Mark a sentence for the catalogue that is translated later."""
-    return sentence
+__all__ = ["argparse_translated", "main", "take_every_character"]
 
 
 # name: module, what it does
@@ -40,6 +37,7 @@ COMMANDS = {
     "doctor": ("_commands.doctor", _N("look for what is wrong, without a paid call")),
     "ledger": ("_commands.ledger", _N("say where the ledger is, or begin it anew")),
     "serve": ("emulator.serving", _N("serve the protocol on this machine")),
+    "completion": ("_commands.completion", _N("print what a shell needs to complete these words")),
 }
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
 
@@ -53,23 +51,25 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         description=_("ModelScope API-Inference, seen from the command line."),
     )
     version = f"modelscope-adapters {metadata.version('modelscope-adapters')}"
-    parser.add_argument("--version", action="version", version=version)
+    # argparse takes its own words for this when it is imported, which is too early.
+    shown = _("show program's version number and exit")
+    parser.add_argument("--version", action="version", version=version, help=shown)
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True)
     for name, (module, sentence) in COMMANDS.items():
         says = _(sentence)
         described = says[0].upper() + says[1:] + _(".")
         command = commands.add_parser(name, help=says, description=described, parents=[shared])
-        if name in words:
+        if name in words or words[:1] == ["completion"]:  # which describes all of them
             room = importlib.import_module(f".{module}", __package__)
             if name == "serve":
                 importlib.import_module(".emulator.language", __package__).speak(_)
             room.add_arguments(command)
-            command.set_defaults(run=room.run)
+            command.set_defaults(run=room.run, whole=parser)
     return parser
 
 
 @contextlib.contextmanager
-def _argparse_translated() -> Iterator[None]:
+def argparse_translated() -> Iterator[None]:
     """Let argparse's own words ("usage:", "invalid choice") come from the catalogue too.
 
     It takes them from the default domain of ``gettext``, which looks for a language in the
@@ -82,6 +82,22 @@ def _argparse_translated() -> Iterator[None]:
         yield
     finally:
         vars(argparse).update(before)
+
+
+def take_every_character() -> None:
+    """Let the outputs take Chinese, and whatever a model writes, also where they are a file.
+
+    A file of a Windows program has the encoding of the country, and a character that it lacks would
+    end the program.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        try:
+            _("COMMAND").encode(stream.encoding)
+        except UnicodeEncodeError:
+            stream.reconfigure(encoding="utf-8")
+        stream.reconfigure(errors="replace")
 
 
 def _without_language(words: Sequence[str]) -> list[str]:
@@ -104,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     others = _without_language(words)
-    with _argparse_translated():
+    take_every_character()
+    with argparse_translated():
         arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
         code: int = arguments.run(arguments)

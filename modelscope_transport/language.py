@@ -6,6 +6,7 @@ The sentences in the code are the English ones. The catalogue, a standard gettex
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gettext
 import locale
@@ -15,7 +16,7 @@ import sys
 from importlib import resources
 from typing import Literal
 
-__all__ = ["LANGUAGE_VARIABLE", "Language", "resolve_language", "speak", "translated"]
+__all__ = ["LANGUAGE_VARIABLE", "Language", "marked", "resolve_language", "speak", "translated"]
 
 Language = Literal["en", "zh"]
 LANGUAGE_VARIABLE = "MODELSCOPE_LANG"
@@ -47,9 +48,18 @@ def translated(sentence: str) -> str:
 
     Args:
         sentence: the English one, as it stands in the code. One that the catalogue does not know
-            stays English.
+            stays English, and so do all where the catalogue cannot be opened.
     """
-    return sentence if resolve_language() == "en" else _chinese().gettext(sentence)
+    if not sentence or resolve_language() == "en":  # under "" stands the head of the catalogue
+        return sentence
+    with contextlib.suppress(OSError):  # as of a process that has no descriptor left
+        return _chinese().gettext(sentence)
+    return sentence
+
+
+def marked(sentence: str) -> str:
+    """The same sentence: marks one for the catalogue that is translated later, in a table's row."""
+    return sentence
 
 
 @functools.cache

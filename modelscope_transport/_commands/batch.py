@@ -7,19 +7,24 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
 from ..client.sync import Client
 from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
 from ..jobs.batch import JOB_WIDE, Batch, BatchReport
+from ..jobs.cluster import ClusterBatch, check_cluster
 from ..jobs.job_file import JobFile
 from ..jobs.lines import BadLine, Checked, LineReader
 from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
+from ..language import translated as _
 from ..quota import Plan
+from ..settings import resolve_ledger
 from .batch_progress import JobProgress
-from .output import LATER, add_connection, add_json, pick, tell_json
+from .numbers import whole
+from .output import LATER, add_connection, add_json, tell_json
 from .plan import plan_lines
 
 __all__ = ["add_arguments", "run"]
@@ -30,48 +35,50 @@ _SHOWN = 20  # bad lines that are printed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar="COMMAND")
+    deeds = parser.add_subparsers(dest="deed", required=True, metavar=_("COMMAND"))
     work = deeds.add_parser(
         "run",
-        help=pick("begin a job, or go on with it", "开始或继续一个任务"),
-        description=pick(
-            "Each line of IN is a question, a JSON object with `prompt`, `messages` or `input` (a "
-            "`key`, `temperature`, `max_tokens` and so on if you like), or a line of an OpenAI "
-            "batch file. The answers go to OUT, a line of JSON each; what is there already is not "
-            "asked again. Names that end in .gz are compressed files.",
-            "IN 的每一行是一个问题，或一个含 `prompt`、`messages` 或 `input` 的 JSON 对象"
-            "（可另有 `key`、`temperature`、`max_tokens` 等字段），或 OpenAI 批处理文件的一行。"
-            "答案逐行以 JSON 写入 OUT；已有的答案不会重复调用。以 .gz 结尾的文件为压缩文件。",
+        help=_("begin a job, or go on with it"),
+        description=_(
+            "Each line of IN is a question, a JSON object with `prompt`, `messages` or "
+            "`input` (a `key`, `temperature`, `max_tokens` and so on if you like), or a line "
+            "of an OpenAI batch file. The answers go to OUT, a line of JSON each; what is "
+            "there already is not asked again. Names that end in .gz are compressed files."
         ),
     )
     _add_input(work)
-    work.add_argument("out", metavar="OUT", type=Path, help=pick("the answers", "答案文件"))
+    work.add_argument("out", metavar="OUT", type=Path, help=_("the answers"))
     work.add_argument(
         "--format",
         choices=("short", "openai"),
-        help=pick("form of the answers (as the questions)", "答案的格式（默认与问题相同）"),
+        help=_("form of the answers (as the questions)"),
     )
     work.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=whole(1),
         default=1,
-        help=pick("calls at once (1)", "并发调用数（1）"),
+        help=_("calls at once (1)"),
     )
     work.add_argument(
         "--skip-bad",
         action="store_true",
-        help=pick("leave bad lines out instead of ending", "跳过无效的行，而不是退出"),
+        help=_("leave bad lines out instead of ending"),
     )
     add_connection(work)
-    on = deeds.add_parser("resume", help=pick("go on with a job", "继续一个任务"))
-    on.add_argument("out", metavar="OUT", type=Path, help=pick("its answers", "其答案文件"))
-    on.add_argument("--ledger", metavar="NAME", help=pick("as for run", "同 run"))
+    on = deeds.add_parser("resume", help=_("go on with a job"))
+    on.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
+    on.add_argument("--ledger", metavar="NAME", help=_("as for run"))
     for each in (work, on):
         _add_manner(each)
-    status = deeds.add_parser("status", help=pick("say how far a job is", "查看任务进度"))
-    status.add_argument("out", metavar="OUT", type=Path, help=pick("its answers", "其答案文件"))
-    plan = deeds.add_parser("plan", help=pick("say what a job takes", "估算任务用量"))
+        each.add_argument(
+            "--ray",
+            metavar="ADDRESS",
+            help=_("let a Ray cluster ask: auto, host:port (needs a ledger in a Redis)"),
+        )
+    status = deeds.add_parser("status", help=_("say how far a job is"))
+    status.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
+    plan = deeds.add_parser("plan", help=_("say what a job takes"))
     _add_input(plan)
     add_connection(plan)
     for each in (work, on, status, plan):
@@ -79,27 +86,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="IN", type=Path, help=pick("the questions", "问题文件"))
+    parser.add_argument("file", metavar="IN", type=Path, help=_("the questions"))
     parser.add_argument(
         "--model",
         metavar="ID",
-        help=pick("model ID, for lines that name none", "模型 ID（用于未指定模型的行）"),
+        help=_("model ID, for lines that name none"),
     )
-    parser.add_argument(
-        "--system", metavar="TEXT", help=pick("a system message for all", "统一的系统提示词")
-    )
+    parser.add_argument("--system", metavar="TEXT", help=_("a system message for all"))
 
 
 def _add_manner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         action="store_true",
-        help=pick("wait for the reset instead of ending", "额度用完时等待恢复，而不是退出"),
+        help=_("wait for the reset instead of ending"),
     )
     parser.add_argument(
         "--retry-failed",
         action="store_true",
-        help=pick("ask the failed ones again too", "失败的项目也重新调用"),
+        help=_("ask the failed ones again too"),
     )
 
 
@@ -124,7 +129,10 @@ def _run(arguments: argparse.Namespace) -> int:
         base_url=arguments.base_url,
         account=arguments.account,
         ledger=arguments.ledger,
+        ray=arguments.ray,
     )
+    if job.ray is not None:
+        check_cluster(_client(job))
     reader, checked = _checked(job)
     if checked is None:
         return 1
@@ -136,6 +144,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _resume(arguments: argparse.Namespace) -> int:
     job = JobFile.read(arguments.out)
     job.ledger = arguments.ledger or job.ledger
+    job.ray = arguments.ray or job.ray
     reader, checked = _checked(job)
     return 1 if checked is None else _work(job, reader, checked, arguments)
 
@@ -148,15 +157,29 @@ def _checked(job: JobFile) -> tuple[LineReader, Checked | None]:
     return reader, checked if job.skip_bad or not checked.bad else None
 
 
+def _client(job: JobFile) -> Client:
+    # Named as it is found here: a cluster's environment may name another one.
+    ledger = job.ledger if job.ray is None else resolve_ledger(job.ledger)
+    return Client(base_url=job.base_url, ledger=ledger, account=job.account)
+
+
+def _batch(job: JobFile, client: Client, out: Path, **options: Any) -> Batch:
+    if job.ray is None:
+        return Batch(client, out, **options)
+    return ClusterBatch(client, out, address=job.ray, **options)
+
+
 def _work(job: JobFile, reader: LineReader, checked: Checked, arguments: argparse.Namespace) -> int:
-    client = Client(base_url=job.base_url, ledger=job.ledger, account=job.account)
+    client = _client(job)
     model = next(iter(checked.models)) if len(checked.models) == 1 else None
+    progress: JobProgress
 
     def tell_row(row: BatchRow) -> None:
         if row.failure is not None:
             progress.say(f"{row.key}: {row.failure.message}")
 
-    batch = Batch(
+    batch = _batch(
+        job,
         client,
         arguments.out,
         workers=job.workers,
@@ -196,7 +219,9 @@ def _status(arguments: argparse.Namespace) -> int:
     except FileNotFoundError:
         pass  # begun, and nothing answered yet
     except OSError as error:
-        raise ConfigurationError(f"{arguments.out} cannot be read: {error.strerror}.") from None
+        raise ConfigurationError(
+            _("{out} cannot be read: {cause}.").format(out=arguments.out, cause=error.strerror)
+        ) from None
     runs = is_being_written(arguments.out)
     if arguments.json:
         tell_json(
@@ -204,13 +229,14 @@ def _status(arguments: argparse.Namespace) -> int:
             | {"input": job.input, "model": job.model}
         )
         return 0
-    state = pick("runs", "运行中") if runs else pick("does not run", "未运行")
+    state = _("runs") if runs else _("does not run")
     print(
-        pick(
-            f"{answered} of {job.items} answered, {failed} failed, "
-            f"{max(0, job.items - answered - failed)} open; the job {state}.",
-            f"共 {job.items} 项：完成 {answered} 项，失败 {failed} 项，"
-            f"剩余 {max(0, job.items - answered - failed)} 项；任务{state}。",
+        _("{answered} of {items} answered, {failed} failed, {open} open; the job {state}.").format(
+            answered=answered,
+            items=job.items,
+            failed=failed,
+            open=max(0, job.items - answered - failed),
+            state=state,
         )
     )
     return 0
@@ -246,18 +272,17 @@ def _plan_of_requests(client: Client, number: int, model: str) -> Plan:
 
 def _tell_bad(bad: list[BadLine], job: JobFile | None) -> None:
     for line in bad[:_SHOWN]:
-        text = pick(f"Line {line.number}: {line.why}.", f"第 {line.number} 行：{line.why}。")
+        text = _("Line {number}: {why}.").format(number=line.number, why=line.why)
         print(text, file=sys.stderr)
     if len(bad) > _SHOWN:
         rest = len(bad) - _SHOWN
-        print(pick(f"… and {rest} more.", f"……另有 {rest} 行。"), file=sys.stderr)
+        print(_("… and {rest} more.").format(rest=rest), file=sys.stderr)
     if bad and job is not None and not job.skip_bad:
         print(
-            pick(
-                f"Lines that cannot be used: {len(bad)}. Nothing was asked. Mend them, or go on "
-                "without them: --skip-bad.",
-                f"{len(bad)} 行无效，尚未调用。请改正，或用 --skip-bad 跳过。",
-            ),
+            _(
+                "Lines that cannot be used: {count}. Nothing was asked. Mend them, or go on "
+                "without them: --skip-bad."
+            ).format(count=len(bad)),
             file=sys.stderr,
         )
 
@@ -267,11 +292,15 @@ def _tell_report(report: BatchReport, arguments: argparse.Namespace) -> None:
         tell_json(report)
         return
     print(
-        pick(
-            f"{report.items} items: {report.answered} answered now, {report.kept} before, "
-            f"{report.failed} failed. The answers are in {arguments.out}.",
-            f"共 {report.items} 项：本次完成 {report.answered} 项，此前完成 {report.kept} 项，"
-            f"失败 {report.failed} 项。答案在 {arguments.out}。",
+        _(
+            "{items} items: {answered} answered now, {kept} before, {failed} failed. The "
+            "answers are in {out}."
+        ).format(
+            items=report.items,
+            answered=report.answered,
+            kept=report.kept,
+            failed=report.failed,
+            out=arguments.out,
         )
     )
 
@@ -282,8 +311,6 @@ def _tell_resume(arguments: argparse.Namespace) -> None:
     words += ["--wait"] if arguments.wait else []
     command = shlex.join(words)
     print(
-        pick(
-            f"What is answered is kept. To go on: {command}", f"已完成的都已保存。继续：{command}"
-        ),
+        _("What is answered is kept. To go on: {command}").format(command=command),
         file=sys.stderr,
     )

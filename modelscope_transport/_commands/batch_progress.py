@@ -12,7 +12,8 @@ from typing import Any, Self, TextIO
 from ..client.sync import Client
 from ..errors import ModelScopeError
 from ..jobs.batch import Batch
-from .output import amount, moment, pick
+from ..language import translated as _
+from .output import amount, moment
 
 __all__ = ["JobProgress"]
 
@@ -107,15 +108,18 @@ class JobProgress:
         """How far it is, in one line."""
         done, total = self._done(), self._total
         share = 100 * done / total if total else 100.0
-        words = pick(f"{done} of {total} ({share:.0f} %)", f"{done}/{total}（{share:.0f}%）")
-        return f"{words}, {self._told()}"
+        words = _("{done} of {total} ({share:.0f} %)").format(done=done, total=total, share=share)
+        return words + _(", ") + self._told()
 
     def _told(self) -> str:
         report = self._batch.report
         rate = report.answered / max(1e-9, time.monotonic() - self._began)
-        parts = [pick(f"{report.failed} failed", f"失败 {report.failed}"), f"{60 * rate:.1f}/min"]
+        parts = [
+            _("{failed} failed").format(failed=report.failed),
+            _("{rate:.1f}/min").format(rate=60 * rate),
+        ]
         parts += [part for part in (self._allowance(), self._when(rate)) if part]
-        return ", ".join(parts)
+        return _(", ").join(parts)
 
     def _allowance(self) -> str:
         at, text = self._left
@@ -127,7 +131,7 @@ class JobProgress:
             text = ""  # the ledger is off; the job's own calls say what else is wrong
         else:
             used, left = amount(quota.used, quota.unit), amount(quota.remaining)
-            text = pick(f"{used} spent, {left} left", f"已用 {used}，剩余 {left}")
+            text = _("{used} spent, {left} left").format(used=used, left=left)
         self._left = time.monotonic(), text
         return text
 
@@ -136,7 +140,7 @@ class JobProgress:
         until = self._batch.blocked_until
         if until > time.time():
             when = moment(dt.datetime.fromtimestamp(until, dt.UTC))
-            return pick(f"waits until {when}", f"等待至 {when}")
+            return _("waits until {when}").format(when=when)
         if not rate:
             return ""
         left = self._total - self._done()
@@ -144,7 +148,7 @@ class JobProgress:
         if day_ends:
             return day_ends
         end = dt.datetime.now().astimezone() + dt.timedelta(seconds=left / rate)
-        return pick(f"done at {end:%m-%d %H:%M}", f"预计 {end:%m-%d %H:%M} 完成")
+        return _("done at {end:%m-%d %H:%M}").format(end=end)
 
     def _fits(self, left: int) -> str:
         if self._model is None or not left:
@@ -156,9 +160,8 @@ class JobProgress:
         if plan.fits or plan.fits_today is None:
             return ""
         end = "?" if plan.done_on is None else str(plan.done_on)
-        return pick(
-            f"pauses after {plan.fits_today} more, done on {end}",
-            f"再完成 {plan.fits_today} 次后暂停，预计 {end} 完成",
+        return _("pauses after {fits_today} more, done on {end}").format(
+            fits_today=plan.fits_today, end=end
         )
 
 

@@ -33,7 +33,7 @@ from .output import (
     add_json,
     amount,
     client_of,
-    plain,
+    say,
     spent_part,
     tell_json,
 )
@@ -76,8 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         for finding in _looked(look, arguments):
             findings.append(finding)
             if not arguments.json:  # at once: the next look may take a while
-                line = f"{marks[finding.state]:6}{finding.what}: {finding.said}"
-                print(plain(line), flush=True)
+                line = _("{mark:6}{what}: {said}").format(
+                    mark=marks[finding.state], what=finding.what, said=finding.said
+                )
+                say(line)
     if arguments.json:
         tell_json(findings)
     return 1 if any(finding.state == "wrong" for finding in findings) else 0
@@ -221,7 +223,7 @@ def _model(arguments: argparse.Namespace) -> Iterator[Finding]:
         model=status.id
     )
     if status.near:
-        said += "; " + _("perhaps {near}").format(near=", ".join(status.near))
+        said += _("; perhaps {near}").format(near=_(", ").join(status.near))
     yield Finding(name, "wrong" if status.served is False else "look", said)
 
 
@@ -235,7 +237,7 @@ def _call(arguments: argparse.Namespace) -> Iterator[Finding]:
     if not arguments.yes and not _agreed(question):
         yield Finding(name, "look", _("not made; --yes makes it without asking"))
         return
-    words = (Message("user", "Say hello in one word."),)
+    words = (Message("user", _("Say hello in one word.")),)
     answer = client.chat(ChatRequest(model=arguments.model, messages=words, max_tokens=200))
     heard = (answer.text or answer.reasoning).strip()[:60]
     yield Finding(name, "ok", _("{model} answers: {heard}").format(model=answer.model, heard=heard))

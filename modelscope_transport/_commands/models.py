@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Collection
 
 from ..catalogue.cache import cache_path
@@ -14,7 +15,7 @@ from ..catalogue.models import (
     profile_for,
 )
 from ..client.sync import Client
-from ..jobs.refresh_models import refresh_models
+from ..jobs.refresh_models import Refreshed, refresh_models
 from ..language import translated as _
 from ..quota.allowance import price_in_tenths
 from .output import (
@@ -22,8 +23,10 @@ from .output import (
     add_json,
     amount,
     anonymous,
+    say,
     show,
     tell_json,
+    terminal,
 )
 
 __all__ = ["add_arguments", "run"]
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(_("Say one of: {said}.").format(said=said))
         return 2
     if arguments.refresh:
-        refresh_models(client)
+        _refreshed(client)
     listed = client.models()
     names = listed if arguments.listed else {*listed, *known_models()}
     profiles = [profile_for(name) for name in names]
@@ -94,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _refresh(client: Client, *, as_json: bool) -> int:
-    found = refresh_models(client)
+    found = _refreshed(client)
     if as_json:
         tell_json(found)
         return 0
@@ -105,9 +108,34 @@ def _refresh(client: Client, *, as_json: bool) -> int:
         (_("new"), ", ".join(f"{id} ({task})" for id, task in found.new.items())),
         (_("no answer"), ", ".join(found.unanswered)),
     ]
-    print("\n".join(f"{name}: {fact}" for name, fact in told if fact not in ("", 0)))
+    line = _("{name}: {fact}")
+    print(
+        "\n".join(line.format(name=name, fact=fact) for name, fact in told if fact not in ("", 0))
+    )
     print(_("Kept in {cache_path}").format(cache_path=cache_path()))
     return 0
+
+
+def _refreshed(client: Client) -> Refreshed:
+    """Ask for everything, with a bar at a terminal and a line for each tenth in a pipe."""
+    from rich.progress import Progress
+
+    said, bar = (
+        _("asking for prices and tasks"),
+        Progress(console=terminal(sys.stderr), transient=True),
+    )
+    bar.disable = not sys.stderr.isatty()
+    task, tenths = bar.add_task(said), 0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal tenths
+        bar.update(task, completed=done, total=total)
+        if bar.disable and 10 * done // total > tenths:
+            tenths = 10 * done // total
+            print(f"{said}: {done}/{total}", file=sys.stderr, flush=True)
+
+    with bar:
+        return refresh_models(client, on_progress=on_progress)
 
 
 def _row(profile: ModelProfile) -> tuple[str, ...]:
@@ -145,7 +173,9 @@ def _show(client: Client, model: str, *, as_json: bool) -> int:
     if as_json:
         tell_json({"status": status, "profile": profile})
     else:
-        print("\n".join([f"{model}: {_served(status)}", *_lines(status, profile)]))
+        head = _("{name}: {fact}").format(name=model, fact=_served(status))
+        for line in (head, *_lines(status, profile)):
+            say(line)
     return 0 if status.served else 1
 
 
@@ -161,7 +191,9 @@ def _served(status: ModelStatus) -> str:
 
 def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
     facts = {
-        _("price"): f"{amount(status.magicubes, 'magicubes')} ({status.tier})"
+        _("price"): _("{price} ({tier})").format(
+            price=amount(status.magicubes, "magicubes"), tier=status.tier
+        )
         if status.magicubes is not None
         else None,
         _("task"): profile.task,
@@ -173,11 +205,15 @@ def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
         _("vector length"): profile.dimensions,
         _("other platforms"): ", ".join(status.providers) or None,
         _("perhaps"): ", ".join(status.near) or None,
-        _("known from"): profile.source and f"{profile.source} ({profile.checked})",
+        _("known from"): profile.source
+        and _("{source} ({checked})").format(source=profile.source, checked=profile.checked),
     }
     yes = {True: _("yes"), False: None}
     told = {
         name: yes.get(fact, fact) if isinstance(fact, bool) else fact
         for name, fact in facts.items()
     }
-    return [f"  {name}: {fact}" for name, fact in told.items() if fact not in (None, "")]
+    line = _("  {name}: {fact}")
+    return [
+        line.format(name=name, fact=fact) for name, fact in told.items() if fact not in (None, "")
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from ..errors import ConfigurationError
 from ..language import translated as _
 from ..quota import UTC8, Quota
 from ..quota.allowance import price_in_tenths
-from ..settings import resolve_language
+from ..quota.books import amount
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,6 @@ __all__ = [
     "anonymous",
     "client_of",
     "moment",
-    "pick",
     "plain",
     "say",
     "show",
@@ -41,11 +41,6 @@ __all__ = [
 ]
 
 LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
-
-
-def pick(english: str, chinese: str) -> str:
-    """The one of two texts that the reader reads."""
-    return chinese if resolve_language() == "zh" else english
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -94,14 +89,6 @@ def anonymous(arguments: argparse.Namespace) -> Client:
 def tell_json(value: Any) -> None:
     """Print a value as JSON."""
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
-def amount(number: float | None, unit: str | None = None) -> str:
-    """A number as people write it, with its unit; ``?`` where nobody knows."""
-    if number is None:
-        return "?"
-    names = {"magicubes": _("Magicubes"), "calls": _("calls")}
-    return f"{number:g} {names[unit]}" if unit else f"{number:g}"
 
 
 def moment(when: dt.datetime) -> str:
@@ -164,7 +151,7 @@ def _list(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequ
         console.print(plain(first), soft_wrap=True)
         for name, cell in zip(head[1:], others, strict=True):
             if cell:
-                console.print(plain(f"  {name}: {cell}"))
+                console.print(plain(_("  {name}: {fact}").format(name=name, fact=cell)))
 
 
 _WIDEST = 10_000
@@ -179,8 +166,11 @@ def terminal(file: TextIO) -> Console:
     """A console for one of the outputs that changes nothing of what is printed."""
     from rich.console import Console
 
-    width = None if file.isatty() else _WIDEST
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    # Asked here: rich takes every terminal that it calls dumb to be 80 wide.
+    width, height = shutil.get_terminal_size() if file.isatty() else (_WIDEST, 25)
+    return Console(
+        file=file, width=width, height=height, highlight=False, markup=False, emoji=False
+    )
 
 
 # Directions of writing can be turned round by these, and with them what a line seems to say.

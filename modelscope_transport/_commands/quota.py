@@ -7,11 +7,15 @@ import sys
 import time
 import webbrowser
 from pathlib import Path
+from typing import Any
+
+from msgspec import to_builtins
 
 from ..client.sync import Client
 from ..language import translated as _
-from ..quota import Quota
+from ..quota import Quota, Statement
 from ..quota.allowance import assumed_price
+from ..quota.books import book_tables
 from .numbers import above
 from .output import (
     LATER,
@@ -36,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refresh",
         action="store_true",
-        help=_("ask the service for the balance first (free)"),
+        help=_("ask the service for its own books first (free)"),
     )
     parser.add_argument(
         "--watch",
@@ -57,16 +61,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show what is left; 75 when it is nothing."""
     client = client_of(arguments)
-    if arguments.refresh:
-        client.balance()
+    books = _refreshed(client) if arguments.refresh else None
     if arguments.html is not None:
-        return _html(client, arguments)
+        return _html(client, arguments, books)
     while True:
         quotas = _wanted(client, arguments.model)
         if arguments.json:
-            tell_json(quotas)
+            tell_json(quotas if books is None else {"quotas": quotas, "statement": _as_told(books)})
         else:
             _tell(quotas, again=arguments.watch is not None)
+            for table in () if books is None else book_tables(books, moment):
+                print()
+                show(*table)
         if arguments.watch is None:
             return LATER if quotas[0].spent else 0
         try:
@@ -75,8 +81,28 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
 
 
-def _html(client: Client, arguments: argparse.Namespace) -> int:
-    write_page(client, arguments.html, _remarks(client.quotas()[0]))
+def _refreshed(client: Client) -> Statement:
+    """The service's books. All of them are optional; the balance's error says why there are none.
+
+    Raises:
+        ModelScopeError: the service does not tell the balance.
+    """
+    books = client.statement()
+    if books.observed_at is None:
+        client.balance()
+    return books
+
+
+def _as_told(books: Statement) -> dict[str, Any]:
+    derived = {"unfetched": books.unfetched, "differences": books.differences}
+    return {**to_builtins(books), **to_builtins(derived)}
+
+
+def _html(client: Client, arguments: argparse.Namespace, books: Statement | None) -> int:
+    if books is None and client.ledger is not None:  # what the service said before
+        books = client.ledger.statement(client.account)
+    tables = () if books is None else book_tables(books, moment)
+    write_page(client, arguments.html, _remarks(client.quotas()[0]), tables, arguments.model)
     say(_("The page is in {path}.").format(path=arguments.html))
     if arguments.open:
         webbrowser.open(Path(arguments.html).resolve().as_uri())
@@ -104,7 +130,7 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     lapsing = quotas[0].lapsing
     if lapsing:
         say(
-            _("{lapsing:g} Magicubes expire before that, if they are not spent.").format(
+            _("{lapsing:.12g} Magicubes expire before that, if they are not spent.").format(
                 lapsing=lapsing
             )
         )

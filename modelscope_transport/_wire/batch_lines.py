@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import InvalidRequestError
+from ..language import translated as _
 from ..types import (
     AudioPart,
     ChatRequest,
@@ -171,7 +172,9 @@ def read_request(url: str, body: Mapping[str, Any]) -> ChatRequest | EmbeddingRe
     if url == EMBEDDINGS_URL:
         return _embedding_request(body)
     raise InvalidRequestError(
-        f"url must be {CHAT_URL} or {EMBEDDINGS_URL}, and is {url!r}: the others are not served."
+        _(
+            "url must be {chat_url} or {embeddings_url}, and is {url!r}: the others are not served."
+        ).format(chat_url=CHAT_URL, embeddings_url=EMBEDDINGS_URL, url=url)
     )
 
 
@@ -183,7 +186,7 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
     """
     read = _converted(body, _ChatBody)
     if not read.messages:
-        raise InvalidRequestError("messages is empty: there is nothing to answer.")
+        raise InvalidRequestError(_("messages is empty: there is nothing to answer."))
     same = {name: getattr(read, name) for name in _SAME}
     if read.max_completion_tokens is not None and read.max_tokens is None:
         same["max_tokens"] = read.max_completion_tokens
@@ -204,7 +207,7 @@ def _embedding_request(body: Mapping[str, Any]) -> EmbeddingRequest:
     read = _converted(body, _EmbeddingBody)
     texts = (read.input,) if isinstance(read.input, str) else tuple(read.input)
     if not texts or not all(texts):
-        raise InvalidRequestError("input must be a text or a list of texts, none of them empty.")
+        raise InvalidRequestError(_("input must be a text or a list of texts, none of them empty."))
     return EmbeddingRequest(
         model=read.model,
         texts=texts,
@@ -259,6 +262,8 @@ def _part(part: _Part) -> Part:
         return AudioPart(part.input_audio.data, part.input_audio.format)
     address = part.image_url if part.type == "image_url" else part.video_url
     if address is None:
-        raise InvalidRequestError(f"A part of the type {part.type!r} needs a field {part.type!r}.")
+        raise InvalidRequestError(
+            _("A part of the type {type!r} needs a field {type!r}.").format(type=part.type)
+        )
     url = _Url(address) if isinstance(address, str) else address
     return ImagePart(url.url, url.detail) if part.type == "image_url" else VideoPart(url.url)

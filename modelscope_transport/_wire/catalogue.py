@@ -26,12 +26,14 @@ from ..catalogue.models import (
     near_names,
     profile_for,
 )
-from ..quota import UTC8, Balance, ClassUse, EarnRule
+from ..language import translated as _
+from ..quota import UTC8, Balance, ClassUse, Earnings, EarnRule
 from .encoded import Encoded
 from .lenient_json import read_json
 from .outcomes import Failure, Reply, read_date, read_failure
 
 __all__ = [
+    "MOST_RECORDS",
     "balance",
     "earnings",
     "listed",
@@ -42,7 +44,7 @@ __all__ = [
     "unknown",
 ]
 
-_MOST_RECORDS = 100
+MOST_RECORDS = 100
 """Records on a page; two clients ask for so many."""
 
 
@@ -101,7 +103,7 @@ def _read_balance(reply: Reply) -> Balance | Failure:
     amounts = purse.data or _Amounts()
     if amounts.available_balance is None:
         # One client says that some tokens get a success without numbers (recorded 2026-10-06).
-        return Failure("a balance without numbers", unreadable=True)
+        return Failure(_("a balance without numbers"), unreadable=True)
     frozen = amounts.frozen_amount or 0.0
     total = amounts.total_balance
     return Balance(
@@ -118,13 +120,13 @@ def rates(hub: str) -> Encoded:
 
 def spent(hub: str, page: int = 1) -> Encoded:
     """How to ask what was spent, newest first; reads as a list of `ClassUse`, at most 100."""
-    query = f"type=SPEND_CONFIRM&page={page}&page_size={_MOST_RECORDS}"
+    query = f"type=SPEND_CONFIRM&page={page}&page_size={MOST_RECORDS}"
     path = f"{hub}/openapi/v1/magicubes/transactions?{query}"
     return Encoded(body=b"", path=path, read=_read_spent)
 
 
 def earnings(hub: str) -> Encoded:
-    """How to ask what today still grants; reads as a list of `EarnRule`."""
+    """How to ask what today still grants; reads as `Earnings`."""
     return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/earn/rules", read=_read_earnings)
 
 
@@ -156,7 +158,7 @@ def _read_spent(reply: Reply) -> list[ClassUse] | Failure:
     return found
 
 
-def _read_earnings(reply: Reply) -> list[EarnRule] | Failure:
+def _read_earnings(reply: Reply) -> Earnings | Failure:
     rows = _rows(reply, "rules")
     if isinstance(rows, Failure):
         return rows
@@ -166,7 +168,7 @@ def _read_earnings(reply: Reply) -> list[EarnRule] | Failure:
         cap, earned = _number(row.get("daily_cap")), _number(row.get("today_earned_amount"))
         if name is not None and cap is not None:
             found.append(EarnRule(name, cap, earned or 0.0))
-    return found
+    return Earnings(tuple(found))
 
 
 _RULE_NAMES = ("rule_code", "code", "scene", "type", "name")

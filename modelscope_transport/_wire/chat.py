@@ -2,7 +2,9 @@
 
 The shapes are the recorded ones: a choice may hold ``delta`` and ``message`` at once, any field
 may be null, ``created`` is in milliseconds (recorded 2025-09-27); every chunk of a stream carries
-a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026-10).
+a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026-10). An error
+counts whatever stands beside it: OpenRouter sends ``choices`` with a finish reason ``"error"``
+along with it (openrouter.ai/docs/api/reference/errors-and-debugging, read 2026-11).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta, Usage
+from ..language import translated as _
 from ..types import ToolCall
 from .answer_tool import AnswerTool
 from .lenient_json import MendedTexts, read_json
@@ -196,10 +199,10 @@ class ChatDecoder:
         usage = envelope.usage
         if usage is not None and usage.completion_tokens:  # without them, it is the dummy
             self._usage = usage
-        if envelope.choices:
-            return self._delta(envelope, envelope.choices[0])
         if envelope.error or envelope.errors:
             return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+        if envelope.choices:
+            return self._delta(envelope, envelope.choices[0])
         # ``choices: []`` brings the usage; ``choices: null`` at the start is the empty shell.
         if envelope.choices is None and not self._introduced:
             return Failure("", request_id=_text(envelope.request_id), empty=True)
@@ -216,7 +219,7 @@ class ChatDecoder:
             if frame.startswith(b"{"):
                 # A stream that ends within its first payload has given nothing yet.
                 nothing = str(error) == "Input data was truncated" and not self._introduced
-                said = "a payload that is no JSON of the service's"
+                said = _("a payload that is no JSON of the service's")
                 return Failure(said, empty=nothing, unreadable=True)
             self.done = self.done or frame == b"[DONE]"
             return None  # a frame that is no object: one public client guards against them

@@ -119,7 +119,7 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
                         "Leave n out."
                     ).format(id=profile.id)
                 )
-            adjustments.append("the model only answers streamed calls: its stream was joined")
+            adjustments.append(_("the model only answers streamed calls: its stream was joined"))
         body["stream"] = True
         if request.stream_usage and profile.stream_usage:
             body["stream_options"] = {"include_usage": True}
@@ -182,7 +182,7 @@ def _put_temperature(
     if wanted is None:
         return
     if fixed is not None and wanted != fixed:
-        adjustments.append(f"the model accepts no temperature but {fixed:g}")
+        adjustments.append(_("the model accepts no temperature but {fixed:g}").format(fixed=fixed))
         wanted = fixed
     body["temperature"] = wanted
 
@@ -207,7 +207,9 @@ def _put_format_and_tools(
                 choice = "required"  # a tool of the user's, or the answer
             answer = ToolSpec(form.name, form.description or "", form.schema, form.strict)
             tools = (*tools, answer)
-            adjustments.append("the model keeps no JSON schema: it was given a tool to answer with")
+            adjustments.append(
+                _("the model keeps no JSON schema: it was given a tool to answer with")
+            )
     elif form is not None:
         body["response_format"] = {"type": "json_object"}
     if not tools:
@@ -234,7 +236,7 @@ def _put_choice(
         return
     if profile.forced_tools == "no" or profile.thinking == "always":
         body["tool_choice"] = "auto"
-        adjustments.append("the model cannot be forced to call a tool: it was left to it")
+        adjustments.append(_("the model cannot be forced to call a tool: it was left to it"))
         return
     needs_quiet = profile.forced_tools == "without_thinking" or (
         profile.thinking == "hybrid" and profile.forced_tools is None
@@ -243,7 +245,7 @@ def _put_choice(
         # While it thinks, a forced tool brings a refusal (cloudwego/eino#994) or an empty
         # success (recorded 2026-06-13).
         body.update(_thinking_switch(False, profile))
-        adjustments.append("thinking was turned off for this call, since a tool was forced")
+        adjustments.append(_("thinking was turned off for this call, since a tool was forced"))
     if needs_quiet and choice == "required" and len(tools) == 1:
         # "required" is an empty success there even so; the name of the only tool says the same.
         choice = NamedTool(tools[0].name)
@@ -261,7 +263,9 @@ def _put_thinking(
         return
     if profile.thinking in ("always", "none"):
         if wanted is not (profile.thinking == "always"):
-            adjustments.append(f"the model {'always' if not wanted else 'never'} thinks")
+            adjustments.append(
+                _("the model never thinks") if wanted else _("the model always thinks")
+            )
         return
     body.update(_thinking_switch(wanted, profile))
 

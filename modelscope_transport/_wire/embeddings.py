@@ -18,6 +18,7 @@ from msgspec import Struct
 from ..answers import EmbeddingResult, Usage
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
+from ..language import translated as _
 from ..types import EmbeddingRequest
 from .checks import check_range, to_json
 from .encoded import Encoded
@@ -106,16 +107,24 @@ def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     for place, item in enumerate(envelope.data):
         index = place if item.index is None else item.index
         if not 0 <= index < count or vectors[index] is not None:
-            return Failure(f"a vector for text {index} of {count}", unreadable=True)
+            return Failure(
+                _("a vector for text {index} of {count}").format(index=index, count=count),
+                unreadable=True,
+            )
         vector = _floats(item.embedding)
         # One sum instead of a look at each number: NaN and infinity survive it.
         if not vector or not math.isfinite(sum(vector)):
-            return Failure(f"no usable vector for text {index}", unreadable=True)
+            return Failure(
+                _("no usable vector for text {index}").format(index=index), unreadable=True
+            )
         vectors[index] = vector
     whole = tuple(vector for vector in vectors if vector is not None)
     if len(whole) != count or len({len(vector) for vector in whole}) != 1:
         return Failure(
-            f"{len(whole)} vectors for {count} texts, or of two lengths", unreadable=True
+            _("{count} vectors for {count2} texts, or of two lengths").format(
+                count=len(whole), count2=count
+            ),
+            unreadable=True,
         )
     usage = envelope.usage
     tokens = (usage.prompt_tokens or usage.total_tokens or 0) if usage else 0

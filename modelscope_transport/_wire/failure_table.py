@@ -39,8 +39,6 @@ class Row(Struct, frozen=True):
         error: class of the error.
         happened: first sentence of the error's message; may name ``{model}``.
         remedy: last sentence: what the user can do.
-        happened_zh: ``happened`` in Chinese.
-        remedy_zh: ``remedy`` in Chinese.
         proves: what it proves to be spent, and so what the ledger blocks: ``"model"``: the model's
             day; ``"price"``: less is left than the call costs; ``"account"``; or ``"nothing"``.
         unexplained: whether it may mean anything; the ledger then pauses the model for a moment.
@@ -56,8 +54,6 @@ class Row(Struct, frozen=True):
     error: type[ModelScopeError]
     happened: str
     remedy: str = ""
-    happened_zh: str = ""
-    remedy_zh: str = ""
     proves: Literal["model", "price", "account", "nothing"] = "nothing"
     unexplained: bool = False
     healed: str = ""
@@ -95,8 +91,6 @@ def _row(facts: dict[str, Any]) -> Row:
         error=getattr(errors, facts["error"]),
         happened=facts["happened"],
         remedy=facts.get("remedy", ""),
-        happened_zh=facts["happened_zh"],
-        remedy_zh=facts["remedy_zh"],
         proves=facts["proves"],
         unexplained=facts.get("unexplained", False),
         healed=facts.get("healed", ""),

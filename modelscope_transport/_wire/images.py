@@ -240,8 +240,10 @@ def fetch(url: str) -> Encoded:
 
     def missing(reply: Reply) -> Failure:
         # What another server says is not repeated: it may be anything.
-        kind = reply.headers.get("content-type", "no type")
-        return Failure(f"{reply.status}, {kind[:40]!r}, of {url[:200]}", code=_NOT_THERE)
+        kind = reply.headers.get("content-type", _("no type"))
+        said = _("{status}, {kind!r}, of {url}")
+        told = said.format(status=reply.status, kind=kind[:40], url=url[:200])
+        return Failure(told, code=_NOT_THERE)
 
     return Encoded(body=b"", path=url, read=read, refused=missing)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ..language import translated as _
 from ..quota import Allowance, QuotaBlock
 from .lenient_json import read_json
 
@@ -108,7 +109,7 @@ def read_failure(body: bytes) -> Failure:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
         is_page = text[:15].lower().startswith(("<!doctype", "<html", "<head", "<?xml"))
-        return Failure("a web page" if is_page else _cut(text), unreadable=True)
+        return Failure(_("a web page") if is_page else _cut(text), unreadable=True)
     inner = next(
         (part for part in (envelope.error, envelope.errors, envelope.detail) if part), None
     )
@@ -170,7 +171,7 @@ def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
 
 @functools.cache
 def _complain(header: str) -> None:
-    _log.warning("The service sends a %s that is no number; it is passed over.", header)
+    _log.warning(_("The service sends a %s that is no number; it is passed over."), header)
 
 
 def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -97,13 +97,13 @@ def _texts(given: Any, least: int, most: int | None, what: str) -> Sequence[str]
 
 
 def _pair(given: Any) -> Any:
-    return given if isinstance(given, Mapping) else _texts(given, 2, 2, "two texts")
+    return given if isinstance(given, Mapping) else _texts(given, 2, 2, _("two texts"))
 
 
 def _sentences(given: Any) -> Any:
     if isinstance(given, Mapping):
         return given
-    what = "a text, and those to compare with it"
+    what = _("a text, and those to compare with it")
     first, *others = _texts([given] if isinstance(given, str) else given, 1, None, what)
     return {"source_sentence": [first], "sentences_to_compare": others}
 
@@ -153,7 +153,10 @@ def decode(body: bytes, form: Form) -> PipelineResult | Failure:
     try:
         output = _OUTPUTS[form.gives](envelope.Data, form.key)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return Failure(f"no {form.gives} in the answer: {error!r}"[:200], unreadable=True)
+        return Failure(
+            _("no {gives} in the answer: {error!r}").format(gives=form.gives, error=error)[:200],
+            unreadable=True,
+        )
     return PipelineResult(output, envelope.Data)
 
 
@@ -209,7 +212,7 @@ def _listed(value: Any) -> list[Any]:
 def _finite(number: Any) -> float:
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(f"{number!r} is no number")
+        raise ValueError(_("{number!r} is no number").format(number=number))
     return value
 
 

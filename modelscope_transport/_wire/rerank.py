@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
+from ..language import translated as _
 from ..task_types import Rank, RerankRequest, RerankResult
 from .checks import to_json
 from .encoded import Encoded
@@ -74,5 +75,7 @@ def _decode(body: bytes, count: int) -> RerankResult | Failure:
     found = sorted(envelope.results, key=lambda each: -each.relevance_score)
     sound = all(0 <= each.index < count and math.isfinite(each.relevance_score) for each in found)
     if not sound or len({each.index for each in found}) != len(found):
-        return Failure("places of documents that were not sent, or twice the same", unreadable=True)
+        return Failure(
+            _("places of documents that were not sent, or twice the same"), unreadable=True
+        )
     return RerankResult(tuple(Rank(each.index, each.relevance_score) for each in found))

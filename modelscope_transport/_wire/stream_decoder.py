@@ -22,6 +22,7 @@ from ..errors import (
     QuotaExceededError,
     StreamInterruptedError,
 )
+from ..language import translated as _
 from .chat import ChatDecoder, Opening
 from .failures import judge
 from .outcomes import Failure, Reply
@@ -72,7 +73,7 @@ class StreamDecoder:
         try:
             payloads = self._events.feed(data)
         except EventTooLongError:
-            self._fail(Failure("an event of more than one MiB", unreadable=True))
+            self._fail(Failure(_("an event of more than one MiB"), unreadable=True))
             return []
         return self._decode(payloads)
 
@@ -129,11 +130,11 @@ class StreamDecoder:
             raise self._interrupted(str(cause), cause.details) from cause
         is_whole = self._decoder.finished or self._decoder.done
         if broken and not is_whole:
-            raise self._interrupted(f"The connection broke: {broken}.")
+            raise self._interrupted(_("The connection broke: {broken}.").format(broken=broken))
         if not self._decoder.finished and not any(map(_has_content, self._seen)):
             raise self._judged(Failure("", request_id=self.origin.request_id, empty=True))
         if not is_whole:
-            raise self._interrupted("It ended without a finish reason and without [DONE].")
+            raise self._interrupted(_("It ended without a finish reason and without [DONE]."))
         return deltas
 
     def result(self) -> ChatResult:
@@ -152,8 +153,10 @@ class StreamDecoder:
     ) -> StreamInterruptedError:
         partial, origin = self.result(), self.origin
         return StreamInterruptedError(
-            f"The stream of model {origin.model!r} was interrupted. {why} What had arrived "
-            f"({len(partial.text)} characters) is in .partial; call again for a whole answer.",
+            _(
+                "The stream of model {model!r} was interrupted. {why} What had arrived ({count}"
+                " characters) is in .partial; call again for a whole answer."
+            ).format(model=origin.model, why=why, count=len(partial.text)),
             details=replace(
                 details,
                 request_id=details.request_id or origin.request_id,

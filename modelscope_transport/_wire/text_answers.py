@@ -19,6 +19,7 @@ from msgspec import structs
 
 from ..answer_text import check_form, read_answer
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta
+from ..language import translated as _
 from ..types import ChatRequest, NamedTool, ToolCall, ToolSpec
 from .chat import ChatDecoder
 from .outcomes import Failure
@@ -96,10 +97,12 @@ def _call_in(text: str, tools: tuple[ToolSpec, ...]) -> ToolCall | None:
 
 def _arguments(tool: ToolSpec, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
-        raise ValueError("arguments are an object")
+        raise ValueError(_("arguments are an object"))
     unknown = value.keys() - tool.parameters.get("properties", value).keys()
     if unknown:
-        raise ValueError(f"no arguments of the tool: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            _("no arguments of the tool: {names}").format(names=", ".join(sorted(unknown)))
+        )
     check_form(value, tool.parameters)
     return value
 

@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from ..answers import ToolCallDelta
+from ..language import marked as _N
+from ..language import translated as _
 from .lenient_json import MendedTexts
 
 __all__ = ["ToolCallPieces", "WireCall", "arguments_of", "made_up_id", "name_of", "problem_of"]
@@ -54,7 +56,7 @@ def made_up_id(index: int) -> str:
 
 
 _object = msgspec.json.Decoder(dict[str, Any])
-_CUT = (
+_CUT = _N(
     'The answer reached its longest length (finish_reason "length") before the arguments were '
     "complete; a larger max_tokens leaves room for them."
 )
@@ -68,7 +70,7 @@ def problem_of(arguments: str, *, cut: bool) -> str | None:
         cut: whether the answer ended by its length limit within or right before them.
     """
     if not arguments:
-        return _CUT if cut else None
+        return _(_CUT) if cut else None
     try:
         _object.decode(arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -76,9 +78,9 @@ def problem_of(arguments: str, *, cut: bool) -> str | None:
             # Not strict: models write line breaks inside strings.
             read = json.loads(arguments, strict=False)
         except (ValueError, RecursionError) as error:
-            return _CUT if cut else f"The arguments are no JSON: {error}."
+            return _(_CUT) if cut else _("The arguments are no JSON: {error}.").format(error=error)
         if not isinstance(read, dict):
-            return _CUT if cut else "The arguments are no JSON object."
+            return _(_CUT) if cut else _("The arguments are no JSON object.")
     return None
 
 

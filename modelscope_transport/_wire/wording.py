@@ -11,7 +11,7 @@ import datetime as dt
 import time
 
 from ..errors import ErrorDetails
-from ..language import Language, resolve_language
+from ..language import resolve_language
 from ..language import translated as _
 from ..quota import UTC8
 from ..quota.allowance import quota_rules
@@ -27,8 +27,7 @@ _OWN = ("budget_spent", "day_unconfirmed")
 def message_of(row: Row, details: ErrorDetails) -> str:
     """The text of an error, in the language of its reader."""
     chinese = resolve_language() == "zh"
-    happened, remedy = (row.happened_zh, row.remedy_zh) if chinese else (row.happened, row.remedy)
-    said = [happened.format(model=repr(details.model))]
+    said = [_(row.happened).format(model=repr(details.model))]
     if details.resets_at is not None:
         said += _pool(details, details.resets_at)
     elif details.server_message:
@@ -49,7 +48,7 @@ def message_of(row: Row, details: ErrorDetails) -> str:
         said.append(asks.format(seconds=details.retry_after))
     if details.task_id is not None:
         said.append(_("Its task is {task_id!r}.").format(task_id=details.task_id))
-    said.append(remedy)
+    said.append(_(row.remedy))
     if details.alternatives:
         named = ("、" if chinese else ", ").join(details.alternatives)
         said.append(_("Perhaps: {near}.").format(near=named))
@@ -87,14 +86,10 @@ def _pool(details: ErrorDetails, resets_at: dt.datetime) -> list[str]:
     return [*said, line.format(page=SIGN_IN, when=when)]
 
 
-def countdown(moment: dt.datetime, language: Language | None = None) -> str:
-    """How long it is until then: hours and minutes, in words of ``language`` or the reader's."""
+def countdown(moment: dt.datetime) -> str:
+    """How long it is until then: hours and minutes, in the reader's language."""
     minutes = max(1, round((moment.timestamp() - time.time()) / 60))
     hours, minutes = divmod(minutes, 60)
-    if (language or resolve_language()) == "zh":
-        return (f" {hours} 小时" if hours else "") + (f" {minutes} 分钟" if minutes else "")
-    return " ".join(
-        part
-        for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "")
-        if part
-    )
+    parts = [_("{hours} h").format(hours=hours)] if hours else []
+    parts += [_("{minutes} min").format(minutes=minutes)] if minutes else []
+    return " ".join(parts)

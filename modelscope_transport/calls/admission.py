@@ -103,13 +103,15 @@ class Admission(Struct, frozen=True):
             self.ledger.settle(reservation, **closing)
 
     def observe(self, attempt: Attempt) -> None:
-        """Let the ledger learn the time and the balance that a free reply says."""
+        """Let the ledger learn what a free reply says: the balance, what today grants, the time."""
         at = None if attempt.verdict is None else attempt.verdict.at
-        if self.ledger is None or (at is None and attempt.balance is None):
+        if self.ledger is None:
             return
         if attempt.balance is not None:
             self.ledger.report(self.account, attempt.balance.available, at=at)
-        else:
+        elif attempt.earnings is not None:
+            self.ledger.record_statement(self.account, earnings=attempt.earnings)
+        elif at is not None:
             self.ledger.observe_time(self.account, at)
 
     def record_block(self, attempt: Attempt, block: QuotaBlock) -> None:
@@ -140,12 +142,17 @@ class Admission(Struct, frozen=True):
 
     async def aobserve(self, attempt: Attempt) -> None:
         """`observe`, in an event loop; it is done also when the caller is cancelled."""
-        if self.ledger is None or attempt.balance is None:
-            self.observe(attempt)
-            return
         at = None if attempt.verdict is None else attempt.verdict.at
-        balance = attempt.balance.available
-        await finish_anyway(self.ledger.areport(self.account, balance, at=at))
+        if self.ledger is None:
+            return
+        if attempt.balance is not None:
+            balance = attempt.balance.available
+            await finish_anyway(self.ledger.areport(self.account, balance, at=at))
+        elif attempt.earnings is not None:
+            earnings = attempt.earnings
+            await finish_anyway(self.ledger.arecord_statement(self.account, earnings=earnings))
+        elif at is not None:
+            self.ledger.observe_time(self.account, at)
 
     async def arecord_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """`record_block`, in an event loop; it is done also when the caller is cancelled."""

@@ -15,7 +15,7 @@ from .._wire.failures import Verdict
 from .._wire.outcomes import Outcome, Reply
 from ..answers import Origin
 from ..catalogue.models import ProfileBook
-from ..quota import Balance, Reservation
+from ..quota import Balance, Earnings, Reservation
 from ..task_types import TaskProgress
 from .retry import RetryBudget, RetryPolicy
 
@@ -39,6 +39,7 @@ class Attempt(Struct):
         reservation: its unit of the allowance, once it has one.
         verdict: what the flow made of its outcome; the ledger and the limiter learn by it.
         balance: the account's Magicubes, where that is what the reply says; for the ledger.
+        earnings: what today grants, likewise.
         progress: how far the task is that it looks after, as it goes out; for whoever waits.
     """
 
@@ -54,6 +55,7 @@ class Attempt(Struct):
     reservation: Reservation | None = None
     verdict: Verdict | None = None
     balance: Balance | None = None
+    earnings: Earnings | None = None
     progress: TaskProgress | None = None
 
 
@@ -91,7 +93,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         budget: retries left to all calls of the account together.
         redact: takes credentials out of what a server says.
         looks: free requests by what they look at again before a pool is called spent:
-            ``"balance"``, ``"time"``; empty where the service's hub is not known.
+            ``"balance"``, ``"earnings"``, ``"time"``; empty where the service's hub is not known.
         clock: seconds, monotonic.
         chance: source of numbers in [0, 1).
     """

@@ -22,6 +22,7 @@ from ..http.channel import Channel
 from ..http.decompression import UnreadableBodyError
 from ..http.failures import describe_failure
 from ..http.reply import BROKEN, OpenReply
+from ..language import translated as _
 from ..quota import QuotaBlock, Reservation
 from .admission import Admission
 from .attempt import Attempt
@@ -67,7 +68,7 @@ class Holdings:
     def late(self) -> str | None:
         """Why the bytes ended, where it was the deadline that ended them."""
         late = time.monotonic() >= self.deadline
-        return "the deadline of the call has passed" if late else None
+        return _("the deadline of the call has passed") if late else None
 
     @property
     def _limiter(self) -> ConcurrencyLimiter:
@@ -81,7 +82,11 @@ class Holdings:
 
     def _crowded(self) -> NoReply:
         inside = self._limiter.inside
-        return NoReply("queue", f"{inside} other calls to this model are on their way", sent=False)
+        return NoReply(
+            "queue",
+            _("{inside} other calls to this model are on their way").format(inside=inside),
+            sent=False,
+        )
 
     def _unanswered(self, error: Exception, *, answered: bool) -> NoReply:
         found = describe_failure(error, self.deadline, answered=answered)

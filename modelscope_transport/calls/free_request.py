@@ -16,7 +16,7 @@ from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
 from .._wire.outcomes import Failure, NoReply, Outcome
 from ..answers import Origin
-from ..quota import Balance
+from ..quota import Balance, Earnings
 from ..task_types import TaskProgress
 from .attempt import Attempt, Flow, Handover, Terms, read_outcome
 
@@ -63,6 +63,7 @@ def request_free(
         failure = failure if isinstance(failure, Failure) else None
         verdict = attempt.verdict = judge(outcome, failure, model=model, redact=terms.redact)
         attempt.balance = value if isinstance(value, Balance) else None
+        attempt.earnings = value if isinstance(value, Earnings) else None
         wait = None
         unanswered = isinstance(outcome, NoReply) and outcome.cause not in _HOPELESS
         if (verdict.kind is Kind.AGAIN or unanswered) and not isinstance(value, Ended):

@@ -8,6 +8,7 @@ fall-back end when the reply is handed over; nothing is ever restarted behind th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any
 
@@ -100,7 +101,8 @@ class _Call(Struct):
         """Ask one model in one place, and again while a moment or another form may heal it."""
         task, request, book = self.task, self.request, self.terms.book
         trial: dict[str, Any] = {}
-        retries, delay, paused, looked = 0, 0.0, False, False
+        retries, delay, pause_ends = 0, 0.0, _NO_PAUSE
+        looked: set[str] = set()
         while True:
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
             encoded = prepare(task, request, profile, stream=self.stream)
@@ -115,10 +117,8 @@ class _Call(Struct):
                 platform=platform,
             )
             outcome = yield attempt
-            if not looked and platform is None:
-                looked = yield from self._look_again(outcome, model)
-                if looked:
-                    continue
+            if platform is None and (yield from self._look_again(outcome, model, looked)):
+                continue
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
             failure = value if isinstance(value, Failure) else None
@@ -146,17 +146,32 @@ class _Call(Struct):
             )
             if wait is None:
                 return verdict
-            # A pause is waited out once for each request; nothing was sent, so it is no retry.
-            is_pause = verdict.kind is Kind.PAUSED
-            retries, delay = retries + (paused or not is_pause), wait
-            paused = is_pause
+            if verdict.kind is not Kind.PAUSED:
+                retries, delay, pause_ends = retries + 1, wait, _NO_PAUSE
+                continue
+            # A pause is waited out once for each request; nothing was sent, so it is no retry. The
+            # ledger is read meanwhile: any success, of any process, ends it.
+            if (now := self.terms.clock()) >= pause_ends:
+                retries += pause_ends != _NO_PAUSE
+                pause_ends = now + wait
+            delay = min(wait, _LOOKS_EVERY)
 
-    def _look_again(self, outcome: Outcome, model: str) -> Generator[Attempt, Outcome, bool]:
-        """Ask the service itself, free of charge, before a pool is called spent by our count."""
-        question = outcome.block.ask if isinstance(outcome, Refused) else None
-        look = self.terms.looks.get(question) if question is not None else None
-        if look is None:
+    def _look_again(
+        self, outcome: Outcome, model: str, looked: set[str]
+    ) -> Generator[Attempt, Outcome, bool]:
+        """Ask the service itself, free of charge, before a pool is called spent by our count.
+
+        A balance that is too small leads to another question: what today still grants.
+        """
+        if not isinstance(outcome, Refused):
             return False
+        question: str | None = outcome.block.ask
+        if question is None and "balance" in looked and outcome.block.unit == "magicubes":
+            question = "earnings"
+        look = self.terms.looks.get(question) if question is not None else None
+        if question is None or look is None or question in looked:
+            return False
+        looked.add(question)
         yield from request_free(look, model, self.terms.briefly(_LOOK))
         return True
 
@@ -180,6 +195,9 @@ class _Call(Struct):
 
 # Seconds that a look at the balance or the time may take.
 _LOOK = 10.0
+# Seconds between two looks into the ledger while a pause is waited out.
+_LOOKS_EVERY = 1.0
+_NO_PAUSE = -math.inf
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
 _NEXT_MODEL = (

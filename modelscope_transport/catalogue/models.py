@@ -59,7 +59,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
         embedding_batch: most texts in one embedding request.
         image_sides: shortest and longest side of the images it draws, in pixels.
         image_references: most images it starts from; 0 where it takes none.
-        tier: price class: ``"lite"``, ``"standard"`` or ``"ultra"``.
+        tier: price class, by the service's own name: ``"lite"``, ``"standard"``, ``"ultra"`` …
         source: where these facts come from.
         checked: date of the facts, ISO.
     """
@@ -84,7 +84,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     embedding_batch: int = 20
     image_sides: tuple[int, int] | None = None
     image_references: int | None = None
-    tier: Literal["lite", "standard", "ultra"] | None = None
+    tier: str | None = None
     source: str | None = None
     checked: str | None = None
 
@@ -102,7 +102,7 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
         served: whether API-Inference serves it; ``None`` where the service knows no such ID (it
             answers so to a failure of its own too).
         withdrawn: whether it was served once, by this package's records, and is not any more.
-        tier: price class: ``"lite"``, ``"standard"`` or ``"ultra"``.
+        tier: price class, by the service's own name: ``"lite"``, ``"standard"``, ``"ultra"`` …
         magicubes: price of one call.
         providers: other platforms that serve it under ``owner/name:Provider``, for a key of one's
             own there.
@@ -120,14 +120,15 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     task: str = "chat"
 
 
+# Read now, because at the first call it may be that no file can be opened any more; parsed then.
+_TEXT = (
+    resources.files("modelscope_transport").joinpath("data/models.toml").read_text(encoding="utf-8")
+)
+
+
 @functools.cache
 def _catalogue() -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    text = (
-        resources.files("modelscope_transport")
-        .joinpath("data/models.toml")
-        .read_text(encoding="utf-8")
-    )
-    data = tomllib.loads(text)
+    data = tomllib.loads(_TEXT)
     return data.get("models", {}), data.get("families", [])
 
 
@@ -187,7 +188,7 @@ def near_names(model: str) -> tuple[str, ...]:
 def similar_models(model: str) -> tuple[str, ...]:
     """Up to three models that do the same work and were seen served most lately, cheaper first."""
     task = profile_for(model).task
-    prices = {"lite": 0, "standard": 1, "ultra": 2}
+    prices = {"discount": 0, "lite": 1, "standard": 2, "ultra": 3}
     found = [
         profile
         for profile in map(profile_for, known_models())

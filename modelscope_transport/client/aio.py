@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, Self
@@ -209,11 +208,7 @@ class AsyncClient(ClientFront):
 
     async def statement(self) -> Statement:
         """As `Client.statement`."""
-        found = {}
-        for name, books in self._books().items():
-            with contextlib.suppress(ModelScopeError):
-                found[name] = await self._ask(*books)
-        return await asyncio.to_thread(self._statement, found)
+        return await asyncio.to_thread(self._statement, await self._ask(*self._books()))
 
     async def models(self) -> tuple[str, ...]:
         """As `Client.models`."""

@@ -11,11 +11,14 @@ import math
 import time
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from .._wire import catalogue
 from .._wire.encoded import Encoded
 from .._wire.failure_table import Kind, shape_rows
 from .._wire.failures import Verdict
 from ..calls.attempt import Flow
+from ..calls.books import books_flow
 from ..calls.free_request import free_flow
 from ..calls.retry import RetryPolicy
 from ..catalogue.models import ModelProfile, ModelStatus, remember_models
@@ -109,14 +112,17 @@ class ClientFront:
 
     def _quota(self, model: str) -> Quota:
         self._core.check_model(model)
-        return binding(self._quotas(), model, self._core.profile(model).tier)
+        return binding(self._quotas(), model, self._price(model))
 
     def _plan(self, items: int, model: str) -> Plan:
         self._core.check_model(model)
         profile = self._core.profile(model)
         each = profile.embedding_batch if profile.task == "embedding" else 1
         calls = math.ceil(items / each)
-        return plan(self._quotas(), model, profile.tier, items, calls, time.time())
+        return plan(self._quotas(), model, self._price(model), items, calls, time.time())
+
+    def _price(self, model: str) -> int:
+        return self._ledger().price(self.account, self._core.profile(model).tier)
 
     def _history(self, days: int) -> tuple[DayUse, ...]:
         return self._ledger().history(self.account, days)
@@ -138,27 +144,16 @@ class ClientFront:
         terms = self._core.terms(patience, RetryPolicy(max_retries=retries))
         return free_flow(encoded, model, terms), terms.deadline
 
+    def _books(self) -> tuple[Flow, float]:
+        terms = self._core.terms(min(_PATIENCE, self._core.options.timeout), RetryPolicy())
+        return books_flow(self._hub(), terms), terms.deadline
+
     def _statement(self, found: dict[str, Any]) -> Statement:
         """Keep what the service's books say, and set it beside the ledger's own count."""
-        ledger = self._ledger()
-        earnings = found.get("earnings")
-        ledger.record_statement(
-            self.account,
-            rates=found.get("rates"),
-            earnings=earnings and [(rule.name, rule.a_day, rule.earned) for rule in earnings],
-        )
-        return ledger.statement(self.account, found.get("spent") or ())
-
-    def _books(self) -> dict[str, tuple[Flow, float]]:
-        """The free requests for the service's books, by what they say. All are optional."""
-        hub = self._hub()
-        wanted = {
-            "balance": catalogue.balance(hub),
-            "rates": catalogue.rates(hub),
-            "spent": catalogue.spent(hub),
-            "earnings": catalogue.earnings(hub),
-        }
-        return {name: self._free(encoded, retries=0) for name, encoded in wanted.items()}
+        ledger, balance = self._ledger(), found["balance"]
+        ledger.record_statement(self.account, rates=found["rates"])  # the rest was as it came
+        statement = ledger.statement(self.account, found["spent"])
+        return statement if balance is None else replace(statement, frozen=balance.frozen)
 
     def _status(self, model: str) -> tuple[Flow, float]:
         self._core.check_model(model)

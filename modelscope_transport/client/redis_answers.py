@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..quota.redis_address import RedisAddress
+from ..settings import resolve_address
 
 __all__ = ["RedisAnswers"]
 
@@ -22,10 +24,12 @@ class RedisAnswers:
     """A store of answers. A server that does not answer counts as empty.
 
     Args:
-        url: its address, see `RedisAddress`.
+        url: its address, see `RedisAddress`. The credentials of one that came by a pickle are
+            looked for in the environment at the first use; where they are missing, that use
+            raises a `ConfigurationError`.
 
     Raises:
-        ConfigurationError: the package ``redis`` is not installed.
+        ConfigurationError: the package ``redis`` is not installed, or the address says nonsense.
     """
 
     blocking = True
@@ -36,11 +40,14 @@ class RedisAnswers:
             import redis
         except ImportError:
             raise ConfigurationError(
-                "A cache in a Redis needs the package redis. Install it with: "
-                'pip install "modelscope-adapters[redis]"'
+                _(
+                    "A cache in a Redis needs the package redis. Install it with: pip install "
+                    '"modelscope-adapters[redis]"'
+                )
             ) from None
         self._passing = (redis.RedisError, OSError)
-        self._address = RedisAddress.parse(url)
+        RedisAddress.parse(url)
+        self._url = url
         self._lock = threading.Lock()
         self._client: Any = None
         self._process = 0
@@ -82,5 +89,6 @@ class RedisAnswers:
     def _open(self) -> Any:
         with self._lock:
             if self._client is None or self._process != os.getpid():
-                self._client, self._process = self._address.client(), os.getpid()
+                address = RedisAddress.parse(resolve_address(self._url))
+                self._client, self._process = address.client(), os.getpid()
             return self._client

@@ -23,6 +23,8 @@ from .._wire.failures import Verdict
 from .._wire.stream_decoder import StreamDecoder
 from ..answers import ChatDelta, ChatResult
 from ..errors import ErrorDetails, ModelScopeError
+from ..language import marked as _N
+from ..language import translated as _
 from ..types import ChatRequest
 from .response_cache import ResponseCache, key_of
 
@@ -110,7 +112,7 @@ class ReuseRules:
         found = self._cache.find(key)
         if found is None or found.origin is None:
             return None
-        return replace(found, origin=replace(found.origin, attempts=0, adjustments=(_KEPT,)))
+        return replace(found, origin=replace(found.origin, attempts=0, adjustments=(_(_KEPT),)))
 
     def _keep(self, request: ChatRequest, answer: ChatResult) -> ChatResult:
         """Keep an answer, if it is whole and that of the model asked."""
@@ -173,7 +175,7 @@ class Reuse(ReuseRules):
         self.keep(request, decoder.result())
 
 
-_KEPT = "The answer was kept from an earlier call."
+_KEPT = _N("The answer was kept from an earlier call.")
 
 
 def _runs_loop() -> bool:
@@ -189,7 +191,7 @@ def late(request: ChatRequest) -> ModelScopeError:
     """The error for a caller whose deadline passed while another made the same call."""
     row = shape_rows()["timed_out"]
     details = ErrorDetails(
-        reason=row.name, model=request.model, server_message="the same call was on its way"
+        reason=row.name, model=request.model, server_message=_("the same call was on its way")
     )
     return Verdict(kind=Kind.FINAL, row=row, details=details).error(attempts=0)
 

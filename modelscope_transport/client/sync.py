@@ -6,7 +6,6 @@ is known of the account: spent pools, lessons about models, the retry budget.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -312,11 +311,7 @@ class Client(ClientFront):
             ConfigurationError: the ledger is switched off or cannot be used, or the hub of the
                 service is not known.
         """
-        found = {}
-        for name, books in self._books().items():
-            with contextlib.suppress(ModelScopeError):
-                found[name] = self._ask(*books)
-        return self._statement(found)
+        return self._statement(self._ask(*self._books()))
 
     def models(self) -> tuple[str, ...]:
         """IDs of the models that the service lists; it serves more. Raises as `balance` does."""

@@ -81,6 +81,7 @@ _NOT_VERIFIED = (
     "To use API-Inference, please make sure your associated Aliyun account is real-name verified."
     " You can do so at your account setting page https://www.modelscope.cn/my/accountsettings."
 )
+_NOT_HERE = "The local service does not serve {path}. Ask /v1/chat/completions."
 _SYNCHRONOUS = (
     "image-gen task currently does not support synchronous calls. Please refer to the documentation"
     " and set header X-ModelScope-Async-Mode=true to switch to asynchronous calling mode"
@@ -181,6 +182,10 @@ FAILURES: tuple[Failure, ...] = (
     Failure("error_in_200", 200, gateway("Internal server error"), "a failure said with status 200", "public gateways, 2026; text ours"),
     Failure("messages_error", 401, {"type": "error", "error": {"type": "authentication_error", "message": "Authentication failed, please make sure that a valid ModelScope token is supplied."}},
             "the envelope of /v1/messages", "recorded 2026-07-09"),
+    Failure("messages_not_served", 404, {"type": "error", "error": {"type": "not_found_error", "message": _NOT_HERE}},
+            "the local service does not serve /v1/messages", "the envelope recorded 2026-07-09; text ours"),
+    Failure("responses_not_served", 404, {"error": {"code": "not_found", "message": _NOT_HERE, "param": None, "type": "invalid_request_error"}, "request_id": "{request_id}"},
+            "the local service does not serve /v1/responses", "ours"),
     Failure("hub_error", 401, {"Code": 10010101003, "Message": "oauth token is not supported by this endpoint", "Success": False},
             "the envelope of the hub", "recorded 2026-10-06"),
 )

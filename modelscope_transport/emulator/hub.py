@@ -111,6 +111,18 @@ async def me(backend: Backend, request: Request) -> Answer:
     return _envelope({"id": 1, "username": "local", "nickname": "local"})
 
 
+async def login_info(backend: Backend, request: Request) -> Answer:
+    """``GET /api/v1/users/login/info``: who is signed in on the website.
+
+    ``modelscope-mcp-server`` sends the token as the website's own cookie.
+    """
+    told = request.headers.get("cookie", "") + request.headers.get("authorization", "")
+    if "m_session_id=ms-" not in told and "Bearer ms-" not in told:
+        return Reply(401, {"Code": 401, "Message": "user not logged in", "Success": False})
+    user = {"Name": "local", "NickName": "local", "Email": "", "Avatar": "", "Description": ""}
+    return Reply(200, {"Code": 200, "Data": user, "Message": "success", "Success": True})
+
+
 async def model_providers(backend: Backend, request: Request) -> Answer:
     """``GET /api/v1/inference/list_model_providers?ModelId=…``: who serves it, at which price."""
     wanted = request.query.get("ModelId", "")

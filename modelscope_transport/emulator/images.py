@@ -1,9 +1,10 @@
 """Pictures: ``POST /v1/images/generations``, ``GET /v1/tasks/{id}``, and the files themselves.
 
 Shapes recorded 2026-04 and later: a task that was accepted is ``SUCCEED`` at once, which means
-nothing; while it is worked on it is ``PROCESSING``; one that failed says so with status 200. A
-model that is not served is accepted and fails (public client, 2026-08-26). Ranges of the parameters
-are those of the official documentation; the words of refusals are this project's own.
+nothing; while it is worked on it is ``PROCESSING`` (``PENDING``, ``RUNNING`` by scenario); one that
+failed says so with status 200. A model that is not served is accepted and fails (public client,
+2026-08-26). Ranges of the parameters are those of the official documentation; the words of refusals
+are this project's own.
 
 How a task fares can be steered: a scenario writes it behind the task's id (``scenarios/images``).
 """
@@ -181,8 +182,9 @@ async def look(backend: Backend, request: Request) -> Answer:
     ids = {"request_id": str(uuid.uuid4()), "task_id": task_id}
     if name == "trouble" and task.looks <= int(number):
         return refuse("bad_gateway")
-    if task.looks <= (int(number) if name == "slow" else LOOKS):
-        return Reply(200, {**ids, "task_status": "PROCESSING", "outputs": {}})
+    if task.looks <= (int(number) if name in _STATES else LOOKS):
+        state = _STATES.get(name, "PROCESSING")
+        return Reply(200, {**ids, "task_status": state, "outputs": {}})
     task.done = True
     if (failed := _ENDS.get(name)) is not None or task.model is None:
         if failed is None:
@@ -195,6 +197,9 @@ async def look(backend: Backend, request: Request) -> Answer:
     return Reply(200, {**ids, "task_status": "SUCCEED", **_FILES[name](request, task)})
 
 
+# What a task that takes its time says: as recorded once, undated; or as a strict client knows the
+# states (Cherry Studio, 2026).
+_STATES = {"slow": "PROCESSING", "pending": "PENDING", "running": "RUNNING"}
 _ENDS: dict[str, dict[str, Any]] = {
     "refused": {
         "errors": {"code": 422, "message": "Output data may contain inappropriate content."}
@@ -211,7 +216,7 @@ def _address(request: Request, file: str) -> dict[str, Any]:
 
 _FILES: dict[str, Callable[[Request, ImageTask], dict[str, Any]]] = {
     "": lambda request, task: _address(request, task.file),
-    "slow": lambda request, task: _address(request, task.file),
+    **dict.fromkeys(_STATES, lambda request, task: _address(request, task.file)),
     "trouble": lambda request, task: _address(request, task.file),
     "none": lambda request, task: {"output_images": []},
     "broken": lambda request, task: _address(request, "nothing.png"),

@@ -17,6 +17,7 @@ from modelscope_transport.emulator.answers import Answer, Event, Reply, Stream
 from modelscope_transport.emulator.calls import Call
 from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.engine import ChatCall, Engine, Piece, Pieces, Refused, Usage
+from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.page import page
 from modelscope_transport.emulator.quota import Meter
 from modelscope_transport.emulator.scripted.rules import judge_chat, judge_embeddings
@@ -128,6 +129,16 @@ async def embeddings(backend: Backend, request: Request) -> Answer:
         meter.running[model.id] -= 1
     packed = request.body["encoding_format"] == "base64"
     return protocol.embeddings(model.id, vectors, prompt, packed)
+
+
+async def messages(backend: Backend, request: Request) -> Answer:
+    """``POST /v1/messages``: the real service serves it; here its own envelope says that not."""
+    return refuse("messages_not_served", path=request.path)
+
+
+async def responses(backend: Backend, request: Request) -> Answer:
+    """``POST /v1/responses``: likewise."""
+    return refuse("responses_not_served", path=request.path)
 
 
 async def models(backend: Backend, request: Request) -> Answer:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from modelscope_transport.emulator.answers import Reply
 from modelscope_transport.emulator.catalogue import Model
 from modelscope_transport.emulator.failures import refuse
+from modelscope_transport.emulator.language import translated as _
 
 DAY = 86_400
 UTC8 = 8 * 3600
@@ -61,7 +62,9 @@ class Allowance:
         if parts:
             known = ", ".join(f"{name}=N" for name in _PARTS)
             raise ValueError(
-                f"an allowance has no {next(iter(parts))!r}; it has {known}, headers, sign-in"
+                _("an allowance has no {part!r}; it has {known}, headers, sign-in").format(
+                    part=next(iter(parts)), known=known
+                )
             )
         calls, each, cubes, at_once = read.values()
         return cls(_whole(calls), _whole(each), cubes, headers, _whole(at_once), sign_in)
@@ -76,7 +79,7 @@ def _number(name: str, text: str | None) -> float | None:
     if text is None:
         return None
     if not text.replace(".", "", 1).isdecimal():
-        raise ValueError(f"{name} needs a number, such as {name}=20")
+        raise ValueError(_("{name} needs a number, such as {name}=20").format(name=name))
     return float(text)
 
 

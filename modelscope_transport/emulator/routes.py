@@ -54,12 +54,18 @@ class Route:
     def admits(self, request: Request, only: str | None = None) -> bool:
         """Whether the request's token is good enough: ``only`` this one, or any of a known form."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if self.path == "/v1/messages" and "x-api-key" in request.headers:
+            scheme, token = "bearer", request.headers["x-api-key"]
         good = token.startswith(TOKENS) if only is None else token == only
         return self.refusal is None or (scheme.lower() == "bearer" and good)
 
 
 def _unauthenticated() -> Reply:
     return refuse("authentication_failed")
+
+
+def _unauthenticated_messages() -> Reply:
+    return refuse("messages_error")
 
 
 def _unauthenticated_task() -> Reply:
@@ -74,6 +80,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/images/{}", images.file),
     Route("POST", "/api-inference/v1/models/{}", classic.run, _unauthenticated, paid=True),
     Route("GET", "/sounds/{}", classic.sound),
+    Route("POST", "/v1/messages", inference.messages, _unauthenticated_messages),
+    Route("POST", "/v1/responses", inference.responses, _unauthenticated),
     Route("GET", "/v1/models", inference.models),
     Route("GET", "/", inference.welcome),
     Route("GET", "/openapi/v1/magicubes/balance", hub.balance, hub.unauthenticated),
@@ -83,11 +91,35 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/local/sign-in", hub.sign_in),
     Route("GET", CALLS, inference.calls),
     Route("GET", "/openapi/v1/users/me", hub.me, hub.unauthenticated),
+    Route("GET", "/api/v1/users/login/info", hub.login_info),
     Route("GET", "/api/v1/inference/list_model_providers", hub.model_providers),
     Route("GET", "/api/v1/models/{}", library.model),
     Route("GET", "/openapi/v1/models", library.search),
     Route("PUT", "/api/v1/dolphin/models", library.filtered),
 )
+
+
+_ALLOWED = (
+    "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,"
+    "Content-Type,Range,Authorization"
+)
+ANY_PAGE = {"access-control-allow-origin": "*"}
+"""What lets programs in a browser read a reply."""
+
+
+def preflight() -> Reply:
+    """The answer to ``OPTIONS`` of any path: a fixed list of headers that a browser may send.
+
+    Recorded 2026-09-24: it holds ``Content-Type``, ``Range`` and ``Authorization``, and neither
+    ``x-api-key`` nor ``anthropic-version`` nor ``x-stainless-…``. The others here are the default
+    of the gateway that writes such a list.
+    """
+    headers = {
+        "access-control-allow-headers": _ALLOWED,
+        "access-control-allow-methods": "GET, PUT, POST, DELETE, PATCH, OPTIONS",
+        "access-control-max-age": "1728000",
+    }
+    return Reply(204, b"", headers)
 
 
 def find_route(request: Request) -> Route | None:

@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
         if headers.get("transfer-encoding", "").lower() != "chunked":
             length = int(headers.get("content-length", "0"))
             if length > MAX_BODY:
-                raise ValueError("the body is too large")
+                raise ValueError(length)
             return await self._reader.readexactly(length) if length else b""
         content = bytearray()
         while size := int((await self._reader.readline()).split(b";")[0], 16):

@@ -16,8 +16,9 @@ from modelscope_transport.emulator.catalogue import Model, catalogue
 from modelscope_transport.emulator.engine import Engine
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.inference import Backend
+from modelscope_transport.emulator.language import translated as _
 from modelscope_transport.emulator.quota import Allowance, Meter
-from modelscope_transport.emulator.routes import CALLS, find_route
+from modelscope_transport.emulator.routes import ANY_PAGE, CALLS, find_route, preflight
 from modelscope_transport.emulator.scenarios import find
 from modelscope_transport.emulator.scenarios.kinds import Scenario
 from modelscope_transport.emulator.scripted.engine import ScriptedEngine
@@ -118,7 +119,7 @@ class LocalService:
         """Where the service listens, without a path: ``http://127.0.0.1:PORT``."""
         if self._server is None:
             raise RuntimeError(
-                "the local service is not running: use it in a with statement, or call start()"
+                _("the local service is not running: use it in a with statement, or call start()")
             )
         host = self._server.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
@@ -165,7 +166,7 @@ class LocalService:
         if isinstance(answer, Raw):
             return answer
         date = formatdate(self._clock(), usegmt=True)
-        return replace(answer, headers={"date": date, **answer.headers})
+        return replace(answer, headers={"date": date, **ANY_PAGE, **answer.headers})
 
     def _record(self, request: Request, answer: Answer) -> None:
         if request.path == CALLS:
@@ -183,6 +184,8 @@ class LocalService:
         """One request's way: the route, the token, the scenario, the endpoint."""
         if request.path != CALLS:
             self.requests.append(request)
+        if request.method == "OPTIONS":
+            return preflight()
         route = find_route(request)
         if route is None:
             return refuse("not_found")

@@ -29,6 +29,7 @@ from modelscope_transport.emulator.engine import (
     Usage,
 )
 from modelscope_transport.emulator.failures import refuse
+from modelscope_transport.emulator.language import translated as _
 from modelscope_transport.emulator.scripted.engine import ScriptedEngine
 from modelscope_transport.emulator.scripted.rules import prompt_tokens
 
@@ -127,7 +128,11 @@ class _Server:
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.hostname:
             example = "http://127.0.0.1:8080/v1"
-            raise ValueError(f"an upstream server needs a URL such as {example}, not {url!r}")
+            raise ValueError(
+                _("an upstream server needs a URL such as {example}, not {url!r}").format(
+                    example=example, url=url
+                )
+            )
         self._place, self._path = place, place.path.rstrip("/")
         self._model, self._timeout = model, timeout
         self._headers = {"content-type": "application/json"}

@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 import httpx
 
+from ..language import translated as _
 from .async_connections import LoopConnections, close_all
 from .async_exchange import FAILED, Exchange
 from .outgoing import Limits, head_of, limits_of
@@ -72,12 +73,14 @@ class AsyncEngine(httpx.AsyncBaseTransport):
     async def _begin(self, url: httpx.URL, limits: Limits) -> Exchange:
         limit = min(limits.connect, limits.deadline - time.monotonic())
         if limit <= 0:
-            raise httpx.ConnectTimeout("there is no time left to connect")
+            raise httpx.ConnectTimeout(_("there is no time left to connect"))
         try:
             connections = await self._of_loop()
             server, connection = await connections.connect(url, self._known_tls, limit)
         except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection within {limit:.1f} s") from error
+            raise httpx.ConnectTimeout(
+                _("no connection within {limit:.1f} s").format(limit=limit)
+            ) from error
         except FAILED as error:
             found = error.__cause__ or error  # without aiohttp's words around it
             raise httpx.ConnectError(str(found) or type(found).__name__) from error

@@ -13,12 +13,13 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
 from aiohttp.http import HttpProcessingError
 
+from ..language import translated as _
 from .async_connections import (
     Connection,
     LoopConnections,
@@ -27,6 +28,9 @@ from .async_connections import (
     unsent,
 )
 from .outgoing import Limits
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
 
 __all__ = ["FAILED", "Exchange"]
 
@@ -81,7 +85,7 @@ class Exchange(httpx.AsyncByteStream):
         self._error: httpx.TransportError | None = None
         self._begun = False
         self._unwritten = memoryview(b"")
-        self._is_sent = False
+        self._is_sent = self._heard = False
         self._keeps_alive = True
         self._ends_with_connection = False
         self._left, self._moved_at = -1, 0.0
@@ -99,7 +103,7 @@ class Exchange(httpx.AsyncByteStream):
         protocol = self._protocol
         transport = protocol.transport
         if transport is None:
-            raise httpx.ConnectError("the server closed the connection at once")
+            raise httpx.ConnectError(_("the server closed the connection at once"))
         protocol.set_response_params(
             skip_payload=method == "HEAD",
             read_until_eof=True,
@@ -109,13 +113,14 @@ class Exchange(httpx.AsyncByteStream):
             max_field_size=_LONGEST_LINE,
         )
         self._keeps_alive = not _says_close(head)
+        _note_first_bytes(protocol, self._hear)
         transport.write(head + body[:_PIECE])
         self._unwritten = memoryview(body)[_PIECE:]
         self._send_on()
         message, payload = await protocol.read()
         while message.code < 200:
             if message.code == 101:
-                raise httpx.RemoteProtocolError("the server changes the protocol, unasked")
+                raise httpx.RemoteProtocolError(_("the server changes the protocol, unasked"))
             if self._is_sent:
                 protocol.start_timeout()  # which ended with the informational reply
             message, payload = await protocol.read()
@@ -126,6 +131,9 @@ class Exchange(httpx.AsyncByteStream):
         if payload.at_eof():
             self.end(reusable=True)
         return httpx.Response(message.code, headers=list(message.raw_headers), stream=self)
+
+    def _hear(self) -> None:
+        self._heard = True
 
     def _send_on(self) -> None:
         """Write the body in pieces, between other work of the loop, and see that it goes out."""
@@ -141,7 +149,9 @@ class Exchange(httpx.AsyncByteStream):
         if left != self._left:
             self._left, self._moved_at = left, now
         elif now - self._moved_at >= limit and self._payload is None:
-            self._cut(httpx.WriteTimeout(f"the server took no byte for {limit} s"))
+            self._cut(
+                httpx.WriteTimeout(_("the server took no byte for {limit} s").format(limit=limit))
+            )
             return
         if self._unwritten and waiting < _MOST_WAITING:
             transport.write(self._unwritten[:_PIECE])
@@ -211,16 +221,20 @@ class Exchange(httpx.AsyncByteStream):
         if isinstance(error, httpx.TransportError):
             return error
         if isinstance(error, TimeoutError):
-            return httpx.ReadTimeout(f"no byte for {self._limits.read} s")
+            return httpx.ReadTimeout(_("no byte for {read} s").format(read=self._limits.read))
         broken = error if isinstance(error, OSError) else self._protocol.exception()
-        text = f"the connection broke: {broken}" if isinstance(broken, OSError) else ""
+        text = (
+            _("the connection broke: {broken}").format(broken=broken)
+            if isinstance(broken, OSError)
+            else ""
+        )
         if not self._is_sent and self._payload is None:
-            return httpx.WriteError(text or "the server left before it had the whole request")
-        if text:
+            return httpx.WriteError(text or _("the server left before it had the whole request"))
+        if text and (self._payload is not None or not self._heard):
             return httpx.ReadError(text)
         if isinstance(error, HttpProcessingError) or isinstance(broken, HttpProcessingError):
-            return httpx.RemoteProtocolError("the reply is not what HTTP/1.1 allows")
-        return httpx.RemoteProtocolError("the server left before the end of its reply")
+            return httpx.RemoteProtocolError(_("the reply is not what HTTP/1.1 allows"))
+        return httpx.RemoteProtocolError(_("the server left before the end of its reply"))
 
     def connection_lost(self) -> None:
         """Wake a reader whom aiohttp does not wake, because its parser has failed."""
@@ -231,7 +245,7 @@ class Exchange(httpx.AsyncByteStream):
     def _is_late(self) -> None:
         is_sending = not self._is_sent and self._payload is None
         late = httpx.WriteTimeout if is_sending else httpx.ReadTimeout
-        self._cut(late("the deadline has passed"))
+        self._cut(late(_("the deadline has passed")))
 
     def _cut(self, error: httpx.TransportError) -> None:
         """End the exchange with an error, which wakes who waits for it."""
@@ -249,6 +263,7 @@ class Exchange(httpx.AsyncByteStream):
         if connection is None:
             return
         protocol, self._owner = self._protocol, None
+        _note_first_bytes(protocol, None)
         self._connections.exchanges.pop(protocol, None)
         for timer in (self._deadline, self._look):
             if timer is not None:
@@ -278,7 +293,24 @@ class Exchange(httpx.AsyncByteStream):
         """Close the connection, unless the reply was read to its end."""
         if self._payload is not None and self._payload.at_eof():
             self.end(reusable=True)
-        self._cut(httpx.ReadError("the reply was closed before its end"))
+        self._cut(httpx.ReadError(_("the reply was closed before its end")))
+
+
+def _note_first_bytes(protocol: ResponseHandler, note: Callable[[], None] | None) -> None:
+    """Call ``note`` once, when the next bytes come; with ``None``, do not.
+
+    uvloop has looked up by then where bytes go: there nothing is called.
+    """
+    vars(protocol).pop("data_received", None)
+    if note is None:
+        return
+
+    def first(data: bytes) -> None:
+        _note_first_bytes(protocol, None)
+        note()
+        protocol.data_received(data)
+
+    vars(protocol)["data_received"] = first
 
 
 class _Pieces:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from ..destinations import is_public
+from ..language import translated as _
 from ..settings import Settings, resolve_ca_bundle
 from .async_reply import AsyncOpenReply
 from .endpoints import Endpoint, EndpointResolver
@@ -103,7 +104,7 @@ class Channel:
         """Refuse where no request may go, by its text or by what its host's name stands for."""
         refusal = endpoint.refusal
         if refusal is None and addresses is not None and not is_public(addresses):
-            refusal = "its host is none of the public internet"
+            refusal = _("its host is none of the public internet")
         if refusal is not None:
             raise ForbiddenDestinationError(refusal)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from ..language import translated as _
+
 __all__ = ["LONGEST_BODY", "LONGEST_STREAM", "Inflater", "UnreadableBodyError"]
 
 LONGEST_BODY = 32 << 20
@@ -46,7 +48,9 @@ class Inflater:
         elif name == "deflate":
             self._head = b""
         elif name not in ("", "identity"):
-            raise UnreadableBodyError(f"compressed as {encoding!r}, which was not asked for")
+            raise UnreadableBodyError(
+                _("compressed as {encoding!r}, which was not asked for").format(encoding=encoding)
+            )
 
     def feed(self, data: bytes) -> bytes:
         """The plain bytes of ``data``.
@@ -65,7 +69,7 @@ class Inflater:
             data = self._unpacked(self._inflate, data)
         self._room -= len(data)
         if self._room < 0:
-            raise UnreadableBodyError(f"more than {self._most >> 20} MiB")
+            raise UnreadableBodyError(_("more than {most} MiB").format(most=self._most >> 20))
         return data
 
     def _unpacked(self, inflate: Any, data: bytes) -> bytes:
@@ -75,9 +79,13 @@ class Inflater:
         try:
             plain: bytes = inflate.decompress(data, _LONGEST_PIECE)
         except zlib.error as error:
-            raise UnreadableBodyError(f"broken compression: {error}") from None
+            raise UnreadableBodyError(
+                _("broken compression: {error}").format(error=error)
+            ) from None
         if inflate.unconsumed_tail:
-            raise UnreadableBodyError(f"more than {_LONGEST_PIECE >> 20} MiB in one piece")
+            raise UnreadableBodyError(
+                _("more than {most} MiB in one piece").format(most=_LONGEST_PIECE >> 20)
+            )
         return plain
 
 

@@ -20,13 +20,14 @@ from typing import Any
 import httpx
 
 from .._cancellation import finish_anyway
+from ..language import translated as _
 from .deadlines import Watch, watch
 
 __all__ = ["GuardedAsyncTransport", "GuardedTransport"]
 
 
 def _late() -> httpx.ReadTimeout:
-    return httpx.ReadTimeout("the deadline of the call has passed")
+    return httpx.ReadTimeout(_("the deadline of the call has passed"))
 
 
 def _as_httpx(error: Exception) -> Exception:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import httpx
 
+from ..language import translated as _
+
 __all__ = ["Limits", "head_of", "limits_of"]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
@@ -48,10 +50,10 @@ def head_of(request: httpx.Request) -> bytes:
         httpx.UnsupportedProtocol: the address is none of HTTP.
     """
     if request.url.scheme not in ("http", "https") or not request.url.host:
-        raise httpx.UnsupportedProtocol("an address begins with http:// or https:// and a host")
+        raise httpx.UnsupportedProtocol(_("an address begins with http:// or https:// and a host"))
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s" % field for field in request.headers.raw]
     head = b"\r\n".join((*lines, b"", b""))
     if head.count(b"\n") != len(lines) + 1 or not _is_request(head):
-        raise httpx.LocalProtocolError("the method, the path or a header is none of HTTP/1")
+        raise httpx.LocalProtocolError(_("the method, the path or a header is none of HTTP/1"))
     return head

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import httpx
 
 from .._sse import EventDecoder, EventTooLongError
+from ..language import translated as _
 from .decompression import LONGEST_BODY, LONGEST_STREAM, Inflater, UnreadableBodyError
 
 __all__ = ["BROKEN", "DRAIN", "OpenReply", "ReplyHead"]
@@ -69,7 +70,7 @@ class ReplyHead:
         try:
             self.pending = self.events.feed(data)
         except EventTooLongError:
-            raise UnreadableBodyError("an event of more than one MiB") from None
+            raise UnreadableBodyError(_("an event of more than one MiB")) from None
         return self.pending.pop(0) if self.pending else None
 
     def last(self) -> bytes:

@@ -24,6 +24,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from ..language import translated as _
+
 __all__ = ["PIECE", "Connection", "Origin", "connect"]
 
 # Bytes of one read, and of a body that go out in one write with the head.
@@ -55,12 +57,13 @@ class _Source(io.RawIOBase):
         may_end: whether the end of the connection is no error.
         ended: whether it was met.
         looking: whether reads take what is there and wait for nothing.
+        heard: whether a byte has come since this was last set to ``False``.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.limit = self.deadline = math.inf
-        self.may_end = self.ended = self.looking = False
+        self.may_end = self.ended = self.looking = self.heard = False
         self._timeout = -1.0
         self._waiting = self._cut = False
 
@@ -79,12 +82,13 @@ class _Source(io.RawIOBase):
             if self._cut:
                 self.sock.close()
         if self._cut:
-            raise ConnectionAbortedError("the reply was closed while it was read")
+            raise ConnectionAbortedError(_("the reply was closed while it was read"))
+        self.heard = self.heard or size > 0
         if not size:
             self.ended = True
             if not (self.may_end or self.looking):
                 raise http.client.RemoteDisconnected(
-                    "the server closed the connection before the end of its reply"
+                    _("the server closed the connection before the end of its reply")
                 )
         return size
 
@@ -96,7 +100,7 @@ class _Source(io.RawIOBase):
         """
         left = min(limit, self.deadline - time.monotonic())
         if left <= 0:
-            raise TimeoutError("the deadline has passed")
+            raise TimeoutError(_("the deadline has passed"))
         return left
 
     def set_timeout(self, seconds: float) -> None:
@@ -210,13 +214,15 @@ class Connection(io.BufferedReader):
             selector.register(raw.sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
             ready = selector.select(_wait(wait))
         if not ready:
-            raise TimeoutError(f"the server took nothing of the request for {wait:.1f} s")
+            raise TimeoutError(
+                _("the server took nothing of the request for {wait:.1f} s").format(wait=wait)
+            )
         if not ready[0][1] & selectors.EVENT_READ:
             return False
         if self.has_more():
             return True
         if raw.ended:
-            raise BrokenPipeError("the server closed the connection before it had the request")
+            raise BrokenPipeError(_("the server closed the connection before it had the request"))
         return False
 
 
@@ -258,7 +264,7 @@ def _wait(seconds: float) -> float | None:
 def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError("no connection in time")
+        raise TimeoutError(_("no connection in time"))
     return left
 
 
@@ -279,7 +285,7 @@ def _resolve(host: str, port: int, deadline: float) -> deque[Any]:
     try:
         addresses = found.get(timeout=_wait(_left(deadline)))
     except queue.Empty:
-        raise TimeoutError("the host's name was not resolved in time") from None
+        raise TimeoutError(_("the host's name was not resolved in time")) from None
     if isinstance(addresses, deque):
         return addresses
     raise addresses
@@ -287,7 +293,7 @@ def _resolve(host: str, port: int, deadline: float) -> deque[Any]:
 
 def _dial(addresses: deque[Any], deadline: float) -> socket.socket:
     """Connect to the address that answers first; each has a head start on the next."""
-    trouble = OSError("the host has no address")
+    trouble = OSError(_("the host has no address"))
     with _Selector() as dialled:
         try:
             while addresses or dialled.get_map():
@@ -299,7 +305,7 @@ def _dial(addresses: deque[Any], deadline: float) -> socket.socket:
                         trouble = error
                         continue
                     wait = min(wait, _HEAD_START) if addresses else wait
-                for key, _ in dialled.select(_wait(wait)):
+                for key, _events in dialled.select(_wait(wait)):
                     sock = cast(socket.socket, key.fileobj)
                     dialled.unregister(sock)
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -19,6 +19,7 @@ from http.client import HTTPException
 
 import httpx
 
+from ..language import translated as _
 from .outgoing import head_of, limits_of
 from .sync_connection import PIECE, Connection, Origin, connect
 from .sync_reply import Reply, tokens
@@ -101,7 +102,7 @@ class _Body(httpx.SyncByteStream):
             with _reading:
                 while not whole:
                     if self._over.locked():
-                        raise ConnectionAbortedError("the reply was closed before its end")
+                        raise ConnectionAbortedError(_("the reply was closed before its end"))
                     data = reply.read1(PIECE)
                     whole = reply.is_whole()
                     if whole:
@@ -154,7 +155,8 @@ class SyncEngine(httpx.BaseTransport):
             httpx.UnsupportedProtocol: its address is none of HTTP.
             httpx.ConnectError: nothing was sent; for want of time, ``httpx.ConnectTimeout``.
             httpx.WriteError: it was not sent whole; for want of time, ``httpx.WriteTimeout``.
-            httpx.ReadError: the connection broke; ``httpx.ReadTimeout``: no reply came in time.
+            httpx.ReadError: the connection broke before a byte of a reply.
+            httpx.ReadTimeout: no reply came in time.
             httpx.RemoteProtocolError: the reply is none of HTTP/1, or was cut off.
         """
         head, body = head_of(request), request.content
@@ -162,7 +164,7 @@ class SyncEngine(httpx.BaseTransport):
         connection = self._connection(request.url, limits.connect, limits.deadline)
         raw = connection.raw
         try:
-            raw.limit, raw.deadline = limits.read, limits.deadline
+            raw.limit, raw.deadline, raw.heard = limits.read, limits.deadline, False
             reply = Reply(connection, request.method)
             with _sending:
                 parts = memoryview(head + body[:PIECE]), memoryview(body)[PIECE:]

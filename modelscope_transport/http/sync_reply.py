@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 from http.client import BadStatusLine, HTTPException, HTTPResponse
 
+from ..language import translated as _
 from .sync_connection import Connection
 
 __all__ = ["Reply", "tokens"]
@@ -60,16 +61,28 @@ class Reply(HTTPResponse):
             Whether they are the final ones.
 
         Raises:
-            HTTPException: they are none.
+            HTTPException: they are none, or the connection broke within them.
+            OSError: it broke before a byte of a reply, or there was no time.
         """
+        try:
+            return self._read_head()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if not self.fp.raw.heard or isinstance(error, HTTPException):
+                raise
+            said = _("the connection broke within the head of the reply")
+            raise HTTPException(said) from error
+
+    def _read_head(self) -> bool:
         self.fp.raw.may_end = False
         found = _status_line(self.fp.readline(_LONGEST_LINE))
         if found is None:
-            raise BadStatusLine("the answer does not begin as one of HTTP/1 does")
+            raise BadStatusLine(_("the answer does not begin as one of HTTP/1 does"))
         self.status = int(found[2])
         self.fields = _read_headers(self.fp)
         if self.status == 101:
-            raise HTTPException("the server changes the protocol without being asked to")
+            raise HTTPException(_("the server changes the protocol without being asked to"))
         self.is_final = self.status >= 200
         if self.is_final:
             self._find_end(old=found[1] == b"0")
@@ -86,12 +99,12 @@ class Reply(HTTPResponse):
             self.length = 0
         elif codings:
             if codings != [b"chunked"]:
-                raise HTTPException("the body is encoded otherwise than in chunks")
+                raise HTTPException(_("the body is encoded otherwise than in chunks"))
             self.chunked = True
         elif lengths:
             length = lengths.pop()
             if lengths or not _is_length(length):
-                raise HTTPException("the body has a length that is none, or two")
+                raise HTTPException(_("the body has a length that is none, or two"))
             self.length = int(length)
         else:
             self.fp.raw.may_end = self.will_close = True
@@ -105,14 +118,14 @@ class Reply(HTTPResponse):
         if left:
             return left
         if left == 0 and self.fp.readline(_LONGEST_LINE) not in (b"\r\n", b"\n"):
-            raise HTTPException("a chunk is longer than its size")
+            raise HTTPException(_("a chunk is longer than its size"))
         line = self.fp.readline(_LONGEST_LINE)
         try:
             left = int(line.partition(b";")[0], 16) if line.endswith(b"\n") else -1
         except ValueError:
             left = -1
         if left < 0:
-            raise HTTPException("a chunk has no size, or a line without end")
+            raise HTTPException(_("a chunk has no size, or a line without end"))
         if left == 0:
             _read_headers(self.fp)
             self._close_conn()  # type: ignore[attr-defined]
@@ -123,7 +136,7 @@ class Reply(HTTPResponse):
 def _read_headers(connection: Connection) -> list[tuple[bytes, bytes]]:
     """Read headers up to the empty line behind them."""
     fields: list[tuple[bytes, bytes]] = []
-    for _ in range(_MOST_LINES):
+    for _number in range(_MOST_LINES):
         line = connection.readline(_LONGEST_LINE)
         if line in (b"\r\n", b"\n"):
             return fields
@@ -134,8 +147,8 @@ def _read_headers(connection: Connection) -> list[tuple[bytes, bytes]]:
             name, value = fields.pop()  # a header in several lines, as it was once allowed
             fields.append((name, value + b" " + line.strip()))
         else:
-            raise HTTPException("a header is none, or too long")
-    raise HTTPException("there are too many headers")
+            raise HTTPException(_("a header is none, or too long"))
+    raise HTTPException(_("there are too many headers"))
 
 
 def tokens(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

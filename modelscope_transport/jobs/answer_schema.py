@@ -9,6 +9,7 @@ import msgspec
 
 from ..answer_text import read_answer
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..types import ResponseFormat
 
 __all__ = ["AnswerSchema"]
@@ -72,10 +73,10 @@ class AnswerSchema:
     def _fits(self, value: Any) -> Any:
         if self._described.get("type", "object") == "object":
             if not isinstance(value, dict):
-                raise ValueError("The value is no JSON object.")
+                raise ValueError(_("The value is no JSON object."))
             missing = [name for name in self._described.get("required", ()) if name not in value]
             if missing:
-                raise ValueError(f"The object lacks {', '.join(missing)}.")
+                raise ValueError(_("The object lacks {names}.").format(names=", ".join(missing)))
         return value
 
 
@@ -84,8 +85,10 @@ def _described(schema: Any) -> dict[str, Any]:
         (whole,), parts = msgspec.json.schema_components([schema], ref_template=_REFERENCE)
     except TypeError as error:
         raise ConfigurationError(
-            "schema= takes a pydantic model, a dataclass, a TypedDict, a msgspec.Struct or a JSON "
-            f"schema as a mapping, and got {schema!r}: {error}"
+            _(
+                "schema= takes a pydantic model, a dataclass, a TypedDict, a msgspec.Struct or "
+                "a JSON schema as a mapping, and got {schema!r}: {error}"
+            ).format(schema=schema, error=error)
         ) from None
     own = parts.pop(getattr(schema, "__name__", ""), None)
     return {**(own or whole), **({"$defs": parts} if parts else {})}

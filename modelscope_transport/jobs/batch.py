@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
@@ -19,6 +20,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..answers import ChatResult, EmbeddingResult
 from ..client.sync import Client
 from ..errors import (
     AccountNotLinkedError,
@@ -32,6 +34,7 @@ from ..errors import (
     RateLimitError,
     UnsupportedTaskError,
 )
+from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
 from .open_items import BatchReport, Item, Job, Requests, Sink
@@ -52,8 +55,8 @@ JOB_WIDE = (
 # So many failures in a row, for each worker, that may pass are an outage; each has had the client's
 # retries.
 _OUTAGE = 3
-# How long a refusal without a time is waited for, and how often the clock is looked at: a timer
-# stands still while the machine sleeps.
+# How long a refusal without a time is waited for, and how often the ledger is asked again and the
+# clock is looked at: a timer stands still while the machine sleeps.
 _A_WHILE = 60.0
 # A refusal without a reason may be a spent day, which is over after one. For how long such refusals
 # alone are waited for.
@@ -112,7 +115,9 @@ class Batch:
     ) -> None:
         """Open nothing yet."""
         if workers < 1:
-            raise ConfigurationError(f"workers must be at least 1, and is {workers!r}.")
+            raise ConfigurationError(
+                _("workers must be at least 1, and is {workers!r}.").format(workers=workers)
+            )
         self._client = client
         self._path = Path(path).expanduser()
         self._workers = workers
@@ -163,7 +168,7 @@ class Batch:
         except RuntimeError:
             loop = None
         if loop is not None:
-            raise ConfigurationError("An event loop is running here: use `await batch.arun(…)`.")
+            raise ConfigurationError(_("An event loop is running here: use `await batch.arun(…)`."))
         return asyncio.run(alone())
 
     async def arun(self, requests: Requests) -> BatchReport:
@@ -213,7 +218,10 @@ class Batch:
         """
         if isinstance(prompt, str) and _TEXT not in prompt:
             raise ConfigurationError(
-                f"The prompt has no {_TEXT} where a text belongs. Put it there, or pass a function."
+                _(
+                    "The prompt has no {text} where a text belongs. Put it there, or pass a "
+                    "function."
+                ).format(text=_TEXT)
             )
         embeds = self._client.profile(model).task == "embedding"
         count = itertools.count()
@@ -263,14 +271,19 @@ class Batch:
             await self._wait_while_blocked(job)
             if job.error is not None:
                 return None
+            begun = self._clock()
             try:
-                return await self._ask(item)
+                row = await self._ask(item)
+                job.resume(begun)
+                return row
             except QuotaExceededError as error:
-                self._block(job, error, error.resets_at.timestamp() if error.resets_at else None)
+                until = error.resets_at.timestamp() if error.resets_at else None
+                self._block(job, error, until, may_end=self._client.ledger is not None)
             except RateLimitError as error:
                 if job.count_refusal(self._clock()) > _BUSY:
                     raise
-                self._block(job, error, self._clock() + (error.retry_after or _A_WHILE))
+                until = self._clock() + (error.retry_after or _A_WHILE)
+                self._block(job, error, until, may_end=error.status_code is None)
             except JOB_WIDE:
                 raise
             except ModelScopeError as error:
@@ -283,10 +296,13 @@ class Batch:
 
     async def _ask(self, item: Item) -> BatchRow:
         row = BatchRow(key=item.key, fingerprint=item.fingerprint)
-        if isinstance(item.request, EmbeddingRequest):
-            return replace(row, embedding=await self._client.aio.embed(item.request))
-        row = replace(row, chat=await self._client.aio.chat(item.request))
-        if self._schema is None or item.request.response_format is not self._schema.form:
+        answer = await self._answer(item.request)
+        if isinstance(answer, EmbeddingResult):
+            return replace(row, embedding=answer)
+        row = replace(row, chat=answer)
+        if self._schema is None or isinstance(item.request, EmbeddingRequest):
+            return row
+        if item.request.response_format is not self._schema.form:
             return row
         try:
             self._schema.read(row.text)
@@ -294,14 +310,29 @@ class Batch:
             return replace(row, failure=BatchFailure("SchemaMismatch", str(error)))
         return row
 
-    def _block(self, job: Job, error: ModelScopeError, until: float | None) -> None:
+    async def _answer(
+        self, request: ChatRequest | EmbeddingRequest
+    ) -> ChatResult | EmbeddingResult:
+        if isinstance(request, EmbeddingRequest):
+            return await self._client.aio.embed(request)
+        return await self._client.aio.chat(request)
+
+    def _block(
+        self, job: Job, error: ModelScopeError, until: float | None, *, may_end: bool
+    ) -> None:
+        """Let the job wait.
+
+        Where the ledger refuses, asking it again costs nothing, and the wait may end at any time:
+        another process has been granted something, or has had a success.
+        """
         if not self._wait or until is None:
             raise error
+        now = self._clock()
         # Two clocks never agree: not again at once.
-        is_new = job.block(max(until, self._clock() + 1))
+        is_new = job.block(max(until, now + 1), now + _A_WHILE if may_end else math.inf)
         if is_new and job.error is None and self._on_block is not None:
             self._on_block(error)
 
     async def _wait_while_blocked(self, job: Job) -> None:
-        while job.error is None and (left := job.blocked_until - self._clock()) > 0:
+        while job.error is None and (left := job.waits_until - self._clock()) > 0:
             await self._sleep(min(left, _A_WHILE))

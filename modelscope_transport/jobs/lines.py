@@ -20,6 +20,8 @@ from msgspec import Struct, field
 from .._wire import batch_lines
 from ..catalogue.models import profile_for
 from ..errors import ConfigurationError, InvalidRequestError
+from ..language import marked as _N
+from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .rows import Form
 
@@ -159,7 +161,12 @@ class LineReader:
             if isinstance(line, Line):
                 first = seen.setdefault(line.key, number)
                 if first != number:
-                    line = BadLine(number, f"the name {line.key!r} is that of line {first} too")
+                    line = BadLine(
+                        number,
+                        _("the name {key!r} is that of line {first} too").format(
+                            key=line.key, first=first
+                        ),
+                    )
             yield line
 
     def _raw(self) -> Iterator[bytes]:
@@ -170,8 +177,9 @@ class LineReader:
                     yield line if number else line.removeprefix(b"\xef\xbb\xbf")
         except (OSError, EOFError) as error:
             raise ConfigurationError(
-                f"{self._path} cannot be read: {getattr(error, 'strerror', None) or error}. Name a "
-                "file of questions, one a line."
+                _("{path} cannot be read: {cause}. Name a file of questions, one a line.").format(
+                    path=self._path, cause=getattr(error, "strerror", None) or error
+                )
             ) from None
 
     def _line(self, number: int, raw: bytes) -> Line | BadLine:
@@ -183,14 +191,14 @@ class LineReader:
                 return self._of_short(number, raw)
             text = _read_text(raw) if raw.startswith(b'"') else raw.decode("utf-8")
         except UnicodeDecodeError:
-            return BadLine(number, "it is no UTF-8 text")
+            return BadLine(number, _("it is no UTF-8 text"))
         except (msgspec.MsgspecError, InvalidRequestError, _NoQuestion) as error:
             return BadLine(number, str(error).rstrip("."))
         return self._of_text(number, text)
 
     def _of_text(self, number: int, text: str) -> Line | BadLine:
         if self._model is None:
-            return BadLine(number, _NO_MODEL)
+            return BadLine(number, _(_NO_MODEL))
         if profile_for(self._model).task == "embedding":
             return Line(number, str(number), EmbeddingRequest(model=self._model, texts=(text,)))
         return Line(number, str(number), self._chat(self._model, {}, text))
@@ -199,7 +207,7 @@ class LineReader:
         read = _read_short(raw)
         asked = [read.prompt is not None, bool(read.messages), read.input is not None]
         if sum(asked) != 1:
-            raise _NoQuestion("it needs a prompt, messages or an input, one of them")
+            raise _NoQuestion(_("it needs a prompt, messages or an input, one of them"))
         body = {
             name: value
             for name, value in msgspec.structs.asdict(read).items()
@@ -207,7 +215,7 @@ class LineReader:
         }
         model = read.model or self._model
         if model is None:
-            raise _NoQuestion(_NO_MODEL)
+            raise _NoQuestion(_(_NO_MODEL))
         key = str(number if read.key is None else read.key)
         body.update(read.extra_body or {}, model=model)
         if read.input is not None:
@@ -217,7 +225,9 @@ class LineReader:
     def _of_openai(self, number: int, raw: bytes) -> Line:
         read = _read_openai(raw)
         if read.method.upper() != "POST":
-            raise _NoQuestion(f"method must be POST, and is {read.method!r}")
+            raise _NoQuestion(
+                _("method must be POST, and is {method!r}").format(method=read.method)
+            )
         body = read.body if self._model is None else {"model": self._model} | read.body
         request = batch_lines.read_request(read.url, body)
         if isinstance(request, ChatRequest) and self._before:
@@ -235,4 +245,4 @@ class _NoQuestion(ValueError):
     """A line that reads, and asks nothing."""
 
 
-_NO_MODEL = "it names no model; name one with --model"
+_NO_MODEL = _N("it names no model; name one with --model")

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from ..client.response_cache import key_of
 from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
+from ..language import translated as _
+from ..shown import table_html
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
 from .rows import BatchFailure, BatchRow
 
@@ -40,6 +42,12 @@ class BatchReport(Struct, frozen=True, kw_only=True):
     kept: int = 0
     failed: int = 0
     blocked: int = 0
+
+    def _repr_html_(self) -> str:
+        """The counts as a table, for notebooks."""
+        head = (_("items"), _("answered"), _("kept"), _("failed"), _("waits"))
+        numbers = (self.items, self.answered, self.kept, self.failed, self.blocked)
+        return table_html(_("The job"), head, [tuple(map(str, numbers))])
 
 
 class Sink(Protocol):
@@ -72,6 +80,7 @@ class Job:
     Attributes:
         form: put on every chat request that has no ``response_format`` of its own.
         blocked_until: when the allowance is back; seconds since the epoch.
+        waits_until: when to ask again, which may be earlier.
         error: what ended the job.
         counts: fields of the `BatchReport`.
     """
@@ -95,6 +104,8 @@ class Job:
         self._taking = asyncio.Lock()
         self.form: ResponseFormat | None = None
         self.blocked_until = 0.0
+        self.waits_until = 0.0
+        self._longest = 0.0
         self.error: ModelScopeError | None = None
         self.counts = dict.fromkeys(BatchReport.__struct_fields__, 0)
 
@@ -127,7 +138,9 @@ class Job:
             request = request if self.form is None else replace(request, response_format=self.form)
         name = key_of(request, self._address)
         if name is None:
-            raise InvalidRequestError(f"The request of {key!r} holds what is no JSON.")
+            raise InvalidRequestError(
+                _("The request of {key!r} holds what is no JSON.").format(key=key)
+            )
         fingerprint, failure = self._file.known.get(key, (b"", None))
         if fingerprint != name or (failure and (failure.again or self._retry_failed)):
             return Item(key, name.hex(), request)
@@ -153,12 +166,23 @@ class Job:
             self._refused_since = now
         return now - self._refused_since
 
-    def block(self, until: float) -> bool:
-        """Let all workers wait; whether none did before."""
-        is_new = until > self.blocked_until
+    def block(self, until: float, asks_at: float) -> bool:
+        """Let all workers wait, and ask again at a time that may come first.
+
+        Returns:
+            Whether that is news: none has waited for so long before.
+        """
+        is_new = until > self._longest
+        self._longest = max(until, self._longest)
         self.blocked_until = max(until, self.blocked_until)
+        self.waits_until = max(self.waits_until, min(self.blocked_until, asks_at))
         self.counts["blocked"] += is_new
         return is_new
+
+    def resume(self, begun: float) -> None:
+        """A call that began at that time was answered; if that was after a wait, it is over."""
+        if begun >= self.waits_until:
+            self.blocked_until = self.waits_until = 0.0
 
     def stop(self, error: ModelScopeError) -> None:
         """End the job; workers finish what they are at."""
@@ -172,7 +196,7 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
         return iter(requests.items())
     if isinstance(requests, Sequence):  # all of it is there: look before the first paid call
         seen: set[str] = set()
-        for key, _ in requests:
+        for key, _request in requests:
             if key in seen:
                 raise _twice(key)
             seen.add(key)
@@ -180,4 +204,6 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
 
 
 def _twice(key: str) -> ConfigurationError:
-    return ConfigurationError(f"The name {key!r} comes twice. Give each item its own.")
+    return ConfigurationError(
+        _("The name {key!r} comes twice. Give each item its own.").format(key=key)
+    )

@@ -15,6 +15,7 @@ from .._wire import batch_lines
 from ..answers import EmbeddingResult
 from ..client.response_cache import key_of
 from ..errors import ConfigurationError
+from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
 from .block_stage import BlockStage, Columns, MakeClient, length, objects, only
@@ -43,8 +44,10 @@ def checkpoint(path: str, id_column: str = "id", **options: Any) -> None:
         from ray.data.checkpoint import CheckpointConfig
     except ImportError:
         raise ConfigurationError(
-            "Stages for clusters need Ray Data. Install it with: "
-            'pip install "modelscope-adapters[ray]"'
+            _(
+                "Stages for clusters need Ray Data. Install it with: pip install "
+                '"modelscope-adapters[ray]"'
+            )
         ) from None
     config = CheckpointConfig(
         id_column=id_column,
@@ -84,7 +87,7 @@ class ChatStage(BlockStage):
                 ChatStage,
                 fn_constructor_kwargs={"model": …, "prompt": "Translate: {text}"},
                 num_cpus=0,  # it waits for a network, and at the limit for hours
-                concurrency=4,
+                compute=ray.data.ActorPoolStrategy(size=4),
                 batch_size=64,
             )
     """
@@ -108,10 +111,12 @@ class ChatStage(BlockStage):
         """Check the arguments; nothing is opened yet."""
         if (prompt is None) is (messages is None):
             raise ConfigurationError(
-                "Pass prompt=, a template with {column} in it, or messages=, the name of a column."
+                _(
+                    "Pass prompt=, a template with {column} in it, or messages=, the name of a "
+                    "column."
+                )
             )
-        super().__init__(client, cache, workers, wait, pace)
-        self._model = model
+        super().__init__(client, cache, workers, wait, pace, model)
         self._prompt = prompt
         self._messages = messages
         self._output = output
@@ -188,8 +193,7 @@ class EmbeddingStage(BlockStage):
         pace: Mapping[str, Any] | None = None,
     ) -> None:
         """Open nothing yet."""
-        super().__init__(client, cache, workers, wait, pace)
-        self._model = model
+        super().__init__(client, cache, workers, wait, pace, model)
         self._column = column
         self._output = output
         self._dimensions = dimensions

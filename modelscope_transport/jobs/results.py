@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 import msgspec
 
 from ..errors import ConfigurationError
+from ..language import marked as _N
+from ..language import translated as _
 from .rows import FORMS, BatchFailure, BatchRow, Form, RowForm
 
 if TYPE_CHECKING:
@@ -77,12 +79,16 @@ def _rows(file: BinaryIO | FileIO, path: Path) -> Iterator[tuple[BatchRow, int]]
                 yield (form or FORMS["short"]).decode(line), end
             except msgspec.MsgspecError as error:
                 raise ConfigurationError(
-                    f"{path} is no file of results: line {number} is not one of theirs ({error}). "
-                    "Name another file."
+                    _(
+                        "{path} is no file of results: line {number} is not one of theirs "
+                        "({error}). Name another file."
+                    ).format(path=path, number=number, error=error)
                 ) from None
     except zlib.error:
         raise ConfigurationError(
-            f"{path} is no gzip file, though its name ends in .gz. Name another file."
+            _("{path} is no gzip file, though its name ends in .gz. Name another file.").format(
+                path=path
+            )
         ) from None
 
 
@@ -158,7 +164,7 @@ class ResultsFile:
             ConfigurationError: it is no file of results, another process writes it, or it cannot
                 be opened.
         """
-        with self._explained("opened"):
+        with self._explained(_OPENED):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._acquire()
             try:
@@ -186,11 +192,15 @@ class ResultsFile:
             self._lock.acquire()
         except Timeout:
             raise ConfigurationError(
-                f"Another process is writing {self._path}. Wait for its end, or name another file."
+                _(
+                    "Another process is writing {path}. Wait for its end, or name another file."
+                ).format(path=self._path)
             ) from None
         except NotImplementedError:
             raise ConfigurationError(
-                f"The file system of {self._path} cannot lock files. Name a file on another one."
+                _(
+                    "The file system of {path} cannot lock files. Name a file on another one."
+                ).format(path=self._path)
             ) from None
 
     def _learn(self) -> None:
@@ -224,7 +234,7 @@ class ResultsFile:
         if self._packs:
             line = gzip.compress(line, 6, mtime=0)
         try:
-            with self._explained("written"):
+            with self._explained(_WRITTEN):
                 written = 0
                 while written < len(line):
                     written += self._file.write(line[written:])
@@ -242,14 +252,22 @@ class ResultsFile:
         self._lock.release()
 
     @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _explained(self, said: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise ConfigurationError(
-                f"{self._path} cannot be {what}: {error.strerror or error}. What was answered "
-                "before is on file. Make room or name another file, then run the job again."
-            ) from None
+            cause = error.strerror or error
+            raise ConfigurationError(_(said).format(path=self._path, cause=cause)) from None
+
+
+_OPENED = _N(
+    "{path} cannot be opened: {cause}. What was answered before is on file. Make room or name "
+    "another file, then run the job again."
+)
+_WRITTEN = _N(
+    "{path} cannot be written: {cause}. What was answered before is on file. Make room or name "
+    "another file, then run the job again."
+)
 
 
 def _digest(fingerprint: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from .allowance import UTC8, Allowance, day_of, next_reset
 from .budget import Budget
-from .earnings import EarnRule
+from .earnings import Earnings, EarnRule
 from .ledger import Ledger
 from .lots import Lot
 from .memory_ledger import MemoryLedger
@@ -23,6 +23,7 @@ __all__ = [
     "DayUse",
     "Difference",
     "EarnRule",
+    "Earnings",
     "Ledger",
     "Lot",
     "LotLeft",

@@ -5,7 +5,7 @@ Each piece is a generator of what it wants of the store, see ``runner.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from .cells import (
     SERVICE_TIME,
 )
 from .clock import AccountClock
+from .earnings import Earnings
 from .evidence import (
     bucket_of,
     of_block,
@@ -35,7 +36,7 @@ from .evidence import (
     of_trial_end,
     of_unexplained,
 )
-from .looking import of_report, question_for, take_lease
+from .looking import of_report, of_statement, question_for, take_lease
 from .lots import Lot, granted
 from .outage import Downgraded, StandIn
 from .program import ReservationProgram, block_in, build, price_of
@@ -83,7 +84,7 @@ class Bookkeeper:
                 continue
             if ran.failed is None:
                 return program.reservation.granted(ran.pages, now)
-            refusal = program.refusal(ran)
+            refusal = program.refusal(ran, now)
             if refusal is not None and not (yield from self._ends_pause(account, model, refusal)):
                 return (yield from self._asking(account, refusal, now))
 
@@ -154,11 +155,11 @@ class Bookkeeper:
         pools = pools_of(model)
         for pool in pools:
             if cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now:
-                return block_in(cells, pool)
-        if ACCOUNT in pools and cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) > now:
-            price, _ = price_of(tier, cells)
-            return block_in(cells, BALANCE) if price >= cells.get(PRICE.name(BALANCE), 0) else None
-        return None
+                return block_in(cells, pool, now)
+        if ACCOUNT not in pools or cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) <= now:
+            return None
+        is_too_dear = price_of(tier, cells)[0] >= cells.get(PRICE.name(BALANCE), 0)
+        return block_in(cells, BALANCE, now) if is_too_dear else None
 
     def _asking(self, account: str, refusal: QuotaBlock, now: float) -> Work[QuotaBlock]:
         """The refusal, and what to ask the service first, if this process is to do so."""
@@ -193,6 +194,14 @@ class Bookkeeper:
                 return
             cells = ran.pages[LASTING]
         yield from self.runner.run(account, now, (), changes)
+
+    def recording(
+        self, account: str, rates: Mapping[str, float] | None, earnings: Earnings | None
+    ) -> Work[None]:
+        """Keep what the service's books say."""
+        yield from self.runner.look(account)
+        now = self.now(account)
+        yield from self.runner.run(account, now, (), of_statement(rates, earnings, now))
 
     def granting(self, account: str, lots: Sequence[Lot]) -> Work[None]:
         """Add lots."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from .allowance import day_of
 from .cells import EARNINGS
 
-__all__ = ["DAILY_SIGN_IN", "EarnRule", "earnings_in", "unfetched_in", "unfetched_of"]
+__all__ = ["DAILY_SIGN_IN", "EarnRule", "Earnings", "earnings_in", "unfetched_in", "unfetched_of"]
 
 DAILY_SIGN_IN = "daily_active"
 """The rule of the daily grant, by the name that public clients record (2026-10-06)."""
@@ -33,6 +33,16 @@ class EarnRule(Struct, frozen=True):
     def unfetched(self) -> float:
         """Magicubes that today can still bring."""
         return max(0.0, self.a_day - self.earned)
+
+
+class Earnings(Struct, frozen=True):
+    """All ways in which Magicubes are granted.
+
+    Attributes:
+        rules: each with what it has granted today.
+    """
+
+    rules: tuple[EarnRule, ...]
 
 
 def earnings_in(cells: Mapping[str, Any], now: float) -> tuple[EarnRule, ...]:

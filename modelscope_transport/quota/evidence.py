@@ -34,8 +34,6 @@ from .cells import (
     UNIT,
     UNSETTLED,
 )
-from .earnings import unfetched_in
-from .lots import filled
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Pages, Step
 
@@ -101,7 +99,8 @@ def of_block(
             return []  # the balance has been told since
         if holds and cells.get(PRICE.name(BALANCE), 0) <= price:
             return []  # less is known to be left
-        block = _of_balance(block, cells, now)
+        # More may be granted at any time: where it cannot be asked for, it is tried once an hour.
+        block = replace(block, blocked_until=min(block.blocked_until, now + TRIED_AFTER))
     steps = [
         Step("put", LASTING, BLOCKED_UNTIL.name(pool), block.blocked_until),
         Step("put", LASTING, BLOCK.name(pool), to_builtins(block)),
@@ -113,15 +112,6 @@ def of_block(
     if block.scope == "account" and block.unit is not None:
         steps.append(Step("put", LASTING, UNIT.word, block.unit))
     return steps
-
-
-def _of_balance(block: QuotaBlock, cells: Mapping[str, Any], now: float) -> QuotaBlock:
-    """A balance that is too small: more may come when a lot ends, and it is tried once an hour."""
-    ends = [lot.expires_at for lot in filled(cells, now) if lot.expires_at is not None]
-    comes_at = min([block.blocked_until, *ends])
-    unfetched = unfetched_in(cells, now)
-    until = min(block.blocked_until, now + TRIED_AFTER)
-    return replace(block, blocked_until=until, comes_at=comes_at, unfetched=unfetched)
 
 
 def of_open(cells: Mapping[str, Any], *pools: str) -> list[Step]:

@@ -21,17 +21,17 @@ from functools import partial
 from .allowance import Allowance, tenths_of
 from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
-from .cells import LOTS_VERSION
-from .looking import of_statement
+from .earnings import Earnings
 from .lots import Lot
 from .memory import MemoryStore
 from .mending import mend
+from .program import price_of
 from .reservation import QuotaBlock, Reservation
 from .runner import Runner, Work, unusable
 from .shares import ConcurrencyShare
 from .snapshot import DayUse, Quota, history_of, quotas_of
 from .statement import ClassUse, Statement, statement_of
-from .steps import LASTING, Pages, Step, Store, StoreError
+from .steps import LASTING, Pages, Store, StoreError
 
 __all__ = ["Ledger"]
 
@@ -224,24 +224,28 @@ class Ledger:
         account: str,
         *,
         rates: Mapping[str, float] | None = None,
-        earnings: Sequence[tuple[str, float, float]] | None = None,
+        earnings: Earnings | None = None,
     ) -> None:
         """Keep what the service's books say.
 
         Args:
             account: whose books.
             rates: Magicubes of a call, by price class.
-            earnings: rules by which Magicubes are granted: name, most a day, earned today.
+            earnings: the rules by which Magicubes are granted.
         """
-
-        def work() -> Work[None]:
-            yield from self._books.runner.look(account)
-            changes = of_statement(rates, earnings, self._books.now(account))
-            if rates:  # a program that is kept may rest on another price
-                changes.append(Step("add", LASTING, LOTS_VERSION.word, 1))
-            yield from self._books.runner.run(account, self._books.now(account), (), changes)
-
+        work = partial(self._books.recording, account, rates, earnings)
         self._books.runner.play(account, work)
+
+    async def arecord_statement(
+        self,
+        account: str,
+        *,
+        rates: Mapping[str, float] | None = None,
+        earnings: Earnings | None = None,
+    ) -> None:
+        """`record_statement`, for an event loop."""
+        work = partial(self._books.recording, account, rates, earnings)
+        await self._books.runner.aplay(account, work)
 
     def grant(self, account: str, *lots: Lot) -> None:
         """Add Magicubes that were granted, so that they are spent in the order they expire."""
@@ -257,6 +261,17 @@ class Ledger:
             now, day, _ = self._books.today(account)
             pages = yield from self._books.runner.read(account, (LASTING, day), now)
             return quotas_of(pages, now, day, budget or NO_BUDGET)
+
+        return self._books.runner.play(account, work)
+
+    def price(self, account: str, tier: str | None) -> int:
+        """What a call of a class costs, in tenths of a Magicube.
+
+        As the service has said; else as published; else what ``data/quota.toml`` assumes.
+        """
+
+        def work() -> Work[int]:
+            return price_of(tier, (yield from self._books.runner.look(account)))[0]
 
         return self._books.runner.play(account, work)
 

@@ -6,10 +6,8 @@ ledger. What was said of the balance opens the prices that it pays, and blocks t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
-
-from msgspec import to_builtins
 
 from .allowance import tenths_of
 from .cells import (
@@ -26,8 +24,9 @@ from .cells import (
     RATE,
     UNIT,
 )
+from .earnings import Earnings
 from .evidence import TRIED_AFTER, of_open
-from .lots import filled, reported
+from .lots import ends_of, filled, reported
 from .reservation import QuotaBlock
 from .steps import LASTING, Step
 
@@ -73,8 +72,7 @@ def take_lease(
     """
     again = now + _BETWEEN[question]
     if question == "balance":
-        ends = [lot.expires_at for lot in filled(cells, now) if lot.expires_at is not None]
-        again = min([again, *ends])
+        again = min([again, *ends_of(cells, now)])
     cell = ASK_AGAIN_AT.name(question)
     return [Step("not_before", LASTING, cell)], [Step("put", LASTING, cell, again)]
 
@@ -108,7 +106,7 @@ def of_report(cells: Mapping[str, Any], tenths: int, now: float) -> tuple[list[S
 
 def of_statement(
     rates: Mapping[str, float] | None,
-    earnings: Sequence[tuple[str, float, float]] | None,
+    earnings: Earnings | None,
     now: float,
 ) -> list[Step]:
     """What the service's books say: prices by class, and what today still grants."""
@@ -117,7 +115,8 @@ def of_statement(
         for name, price in (rates or {}).items()
     ]
     if earnings is not None:
-        changes.append(
-            Step("put", LASTING, EARNINGS.word, [round(now), to_builtins(list(earnings))])
-        )
+        rules = [[rule.name, rule.a_day, rule.earned] for rule in earnings.rules]
+        changes.append(Step("put", LASTING, EARNINGS.word, [round(now), rules]))
+    if rates:  # a program that is kept may rest on another price
+        changes.append(Step("add", LASTING, LOTS_VERSION.word, 1))
     return changes

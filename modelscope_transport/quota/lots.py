@@ -16,7 +16,7 @@ from .allowance import tenths_of
 from .cells import LOT_SPENT, LOTS, LOTS_VERSION
 from .steps import LASTING, Step
 
-__all__ = ["Filled", "Lot", "draw", "filled", "granted", "held_back", "reported"]
+__all__ = ["Filled", "Lot", "draw", "ends_of", "filled", "granted", "held_back", "reported"]
 
 
 class Lot(Struct, frozen=True, kw_only=True):
@@ -55,6 +55,11 @@ def filled(cells: Mapping[str, Any], now: float) -> list[Filled]:
         (lot for lot in lots if lot.expires_at is None or lot.expires_at > now),
         key=lambda lot: math.inf if lot.expires_at is None else lot.expires_at,
     )
+
+
+def ends_of(cells: Mapping[str, Any], now: float) -> list[float]:
+    """When the lots that can still be spent end, as far as that is known."""
+    return [lot.expires_at for lot in filled(cells, now) if lot.expires_at is not None]
 
 
 def held_back(lots: Sequence[Filled], keep: int) -> list[Filled]:

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from ..language import translated as _
 from ..shown import table_html
-from .allowance import UTC8, assumed_price, granted_a_day, price_in_tenths, tenths_of
+from .allowance import UTC8, granted_a_day, tenths_of
+from .books import amount
 from .snapshot import Quota
 
 __all__ = ["Plan", "binding", "calls_left", "plan"]
@@ -24,7 +25,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         model: model ID.
         items: what is to be done: questions, or texts to embed.
         calls: requests that takes.
-        magicubes: their price, by the published tiers.
+        magicubes: their price.
         fits_today: requests of them that fit into today; ``None`` where no limit is known.
         a_day: requests that fit into each day after; ``None`` likewise.
         days: days it takes, today included; ``None`` where nothing is left for good.
@@ -51,53 +52,54 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         """The forecast as a table, for notebooks."""
-        head = (_("model"), _("calls"), _("Magicubes"), _("today"), _("days"), _("done on"))
-        numbers = (self.calls, self.magicubes, self.fits_today, self.days, self.done_on)
-        row = (self.model, *("?" if number is None else str(number) for number in numbers))
-        return table_html(_("Plan for {items} items").format(items=self.items), head, [row])
+        head = (_("number of calls"), _("Magicubes"), _("today"), _("days"), _("done on"))
+        numbers = (self.calls, self.magicubes, self.fits_today, self.days)
+        row = (self.model, *map(amount, numbers), str(self.done_on or "?"))
+        return table_html(
+            _("Plan for {items} items").format(items=self.items), (_("model"), *head), [row]
+        )
 
 
-def calls_left(quota: Quota, tier: str | None, amount: float | None) -> float:
-    """How many calls of a price class an amount of a pool pays; infinite where none is known."""
+def calls_left(quota: Quota, price: int, amount: float | None) -> float:
+    """How many calls of a price an amount of a pool pays; infinite where none is known."""
     if amount is None:
         return math.inf
-    if quota.unit == "calls":
-        return amount
-    return tenths_of(amount) // _price(tier)
+    return amount if quota.unit == "calls" else tenths_of(amount) // price
 
 
-def _price(tier: str | None) -> int:
-    price = price_in_tenths(tier)
-    return assumed_price() if price is None else price
+def binding(quotas: Sequence[Quota], model: str, price: int) -> Quota:
+    """Of the pools that a model's calls are charged to, the one that pays for the fewest.
 
-
-def binding(quotas: Sequence[Quota], model: str, tier: str | None) -> Quota:
-    """Of the pools that a model's calls are charged to, the one that pays for the fewest."""
+    Args:
+        quotas: the pools, as `Ledger.quotas` gives them.
+        model: model ID.
+        price: of a call to it, in tenths of a Magicube, as `Ledger.price` gives it.
+    """
     own = [quota for quota in quotas if quota.model == model]
     pools = own if ":" in model else [*own, quotas[0]]
     if not pools:
         return Quota(
             scope="model", model=model, unit="calls", used=0, resets_at=quotas[0].resets_at
         )
-    return min(pools, key=lambda quota: calls_left(quota, tier, quota.remaining))
+    return min(pools, key=lambda quota: calls_left(quota, price, quota.remaining))
 
 
 def plan(
-    quotas: Sequence[Quota], model: str, tier: str | None, items: int, calls: int, now: float
+    quotas: Sequence[Quota], model: str, price: int, items: int, calls: int, now: float
 ) -> Plan:
     """Forecast a job.
 
     Args:
         quotas: the pools, as `Ledger.quotas` gives them.
         model: model ID.
-        tier: its price class.
+        price: of a call to it, in tenths of a Magicube, as `Ledger.price` gives it.
         items: what is to be done.
         calls: requests that takes.
         now: seconds since the epoch.
     """
-    quota = binding(quotas, model, tier)
-    today = calls_left(quota, tier, quota.remaining)
-    a_day = calls_left(quota, tier, _daily(quota))
+    quota = binding(quotas, model, price)
+    today = calls_left(quota, price, quota.remaining)
+    a_day = calls_left(quota, price, _daily(quota))
     rest = max(0, calls - today)
     days = 1 + math.ceil(rest / a_day) if a_day > 0 else (None if rest else 1)
     here = dt.datetime.fromtimestamp(now, UTC8).date()
@@ -105,7 +107,7 @@ def plan(
         model=model,
         items=items,
         calls=calls,
-        magicubes=0.0 if ":" in model else calls * _price(tier) / 10,
+        magicubes=0.0 if ":" in model else calls * price / 10,
         fits_today=None if math.isinf(today) else min(calls, int(today)),
         a_day=None if math.isinf(a_day) else int(a_day),
         days=days,

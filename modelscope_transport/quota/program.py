@@ -14,7 +14,14 @@ from typing import Any, Literal
 from msgspec import Struct, convert, to_builtins
 from msgspec.structs import replace
 
-from .allowance import assumed_price, end_of, granted_a_day, price_in_tenths, tenths_of
+from .allowance import (
+    assumed_price,
+    end_of,
+    granted_a_day,
+    next_reset,
+    price_in_tenths,
+    tenths_of,
+)
 from .budget import Budget
 from .cells import (
     ACCOUNT,
@@ -34,8 +41,9 @@ from .cells import (
     REFUSALS,
     UNSETTLED,
 )
+from .earnings import unfetched_in
 from .evidence import bucket_of, is_pause
-from .lots import draw, filled, held_back
+from .lots import draw, ends_of, filled, held_back
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Ran, Step
 
@@ -73,14 +81,14 @@ class ReservationProgram(Struct):
         self.tests.append(test)
         self.refusals.append(refusal)
 
-    def refusal(self, ran: Ran) -> QuotaBlock | None:
+    def refusal(self, ran: Ran, now: float) -> QuotaBlock | None:
         """What the failed test means; ``None``: the cells have changed, build it anew."""
         assert ran.failed is not None
         step, block = self.tests[ran.failed], self.refusals[ran.failed]
         cells = ran.pages[LASTING]
         if step.word == "not_before":
             (pool,) = BLOCKED_UNTIL.read(step.cell) or ("",)
-            block = block_in(cells, pool)
+            block = block_in(cells, pool, now)
         return block and replace(block, used=self._used(block, ran))
 
     def _used(self, block: QuotaBlock, ran: Ran) -> float:
@@ -92,10 +100,18 @@ class ReservationProgram(Struct):
         return used
 
 
-def block_in(cells: Mapping[str, Any], pool: str) -> QuotaBlock:
-    """The block of a pool, as the lasting page keeps it."""
+def block_in(cells: Mapping[str, Any], pool: str, now: float) -> QuotaBlock:
+    """The block of a pool, as the lasting page keeps it.
+
+    Of a balance that is too small it also says when more may come: at the next grant, which is on
+    another day or when a lot ends, and what a sign-in would grant today.
+    """
     block = convert(cells[BLOCK.name(pool)], QuotaBlock)
-    return replace(block, blocked_until=cells[BLOCKED_UNTIL.name(pool)])
+    block = replace(block, blocked_until=cells[BLOCKED_UNTIL.name(pool)])
+    if pool != BALANCE:
+        return block
+    comes_at = min([next_reset(now).timestamp(), *ends_of(cells, now)])
+    return replace(block, comes_at=comes_at, unfetched=unfetched_in(cells, now))
 
 
 def price_of(price_class: str | None, cells: Mapping[str, Any]) -> tuple[int, bool]:

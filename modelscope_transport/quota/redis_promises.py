@@ -25,7 +25,7 @@ def look_at(address: RedisAddress, client: Any) -> None:
             _(
                 "The ledger: the Redis at {shown} may forget what was spent: {weak}. See "
                 "docs/allowance.md."
-            ).format(shown=address.shown, weak=" and ".join(weak)),
+            ).format(shown=address.shown, weak=_(" and ").join(weak)),
             RuntimeWarning,
             stacklevel=2,
         )
@@ -38,11 +38,15 @@ def _forgets(client: Any) -> list[str]:
     try:
         memory = _one(client.info("memory"))
         if memory.get("maxmemory") and memory.get("maxmemory_policy", "noeviction") != "noeviction":
-            weak.append(f"it evicts keys when its memory is full ({memory['maxmemory_policy']})")
+            weak.append(
+                _("it evicts keys when its memory is full ({policy})").format(
+                    policy=memory["maxmemory_policy"]
+                )
+            )
         lasting = _one(client.info("persistence"))
         saves = _one(client.config_get("save")).get("save", "?")
         if not lasting.get("aof_enabled") and saves == "":
-            weak.append("it keeps nothing over a restart (neither AOF nor snapshots)")
+            weak.append(_("it keeps nothing over a restart (neither AOF nor snapshots)"))
     except redis.ResponseError:  # a user that may not ask
         pass
     return weak

@@ -162,6 +162,8 @@ def test_a_second_task_is_refused_until_the_first_is_done(call):
     ("scenario", "states"),
     [
         ("task_slow:3", ["PROCESSING", "PROCESSING", "PROCESSING", "SUCCEED"]),
+        ("task_pending:1", ["PENDING", "SUCCEED"]),
+        ("task_running", ["RUNNING", "RUNNING", "SUCCEED"]),
         ("task_refused", ["PROCESSING", "FAILED"]),
         ("task_busy", ["PROCESSING", "FAILED"]),
         ("task_spent", ["PROCESSING", "FAILED"]),

@@ -1,20 +1,25 @@
-"""Writes docs/faults.md from the table: ``python -m tests.faults.page``."""
+"""Writes docs/faults.md and its Chinese from the table: ``python -m tests.faults.page``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from docs.words import in_words, written
+from modelscope_transport.language import Language
 from tests.faults.rows import FORMS, Case, Fault
 from tests.faults.table import DEADLINE, IDLE, SECTIONS
 
-__all__ = ["PAGE", "page"]
+__all__ = ["PAGES", "page"]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES: dict[Language, Path] = {"en": _DOCS / "faults.md", "zh": _DOCS / "faults.zh.md"}
 
 _FORMS = {"whole": "whole answer", "stream": "stream", "vectors": "vectors"}
 
-_OPENING = f"""\
+_OPENING_EN = f"""\
 # What a caller gets when the service fails
+
+[中文](faults.zh.md)
 
 This page is written from `tests/faults/table.py` by `python -m tests.faults.page`. Every line is
 tried by `python -m pytest tests/faults` against a server on raw sockets: sync and async, through
@@ -36,7 +41,7 @@ After every call no slot of the limiter is taken, no connection is open once the
 its event loop has ended, no redirect was followed, and no traceback shows the token.
 """
 
-_CERTIFICATES = """\
+_CERTIFICATES_EN = """\
 ## Certificates
 
 | the server shows | result | requests | counted |
@@ -50,42 +55,62 @@ Not a byte of the request is sent. The certificates to trust are those of certif
 """
 
 
-def page() -> str:
+_OPENING: dict[Language, str] = {
+    "en": _OPENING_EN,
+    "zh": written("faults", "opening").format(idle=IDLE, deadline=DEADLINE),
+}
+_CERTIFICATES: dict[Language, str] = {
+    "en": _CERTIFICATES_EN,
+    "zh": written("faults", "certificates"),
+}
+_HEADS: dict[Language, str] = {
+    "en": "| what the server does | form | result | requests | counted | connection | at least |",
+    "zh": "| 服务器做了什么 | 形式 | 结果 | 请求数 | 计数 | 连接 | 至少 |",
+}
+_WITH: dict[Language, str] = {"en": ' with "{text}"', "zh": ' 附 "{text}"'}
+
+
+def page(language: Language = "en") -> str:
     """The page, in Markdown."""
-    parts = [_OPENING]
+    parts = [_OPENING[language]]
     for title, faults in SECTIONS.items():
         lines = [
-            f"## {title}\n",
-            "| what the server does | form | result | requests | counted | connection | at least |",
+            f"## {in_words('faults', title, language)}\n",
+            _HEADS[language],
             "|---|---|---|---|---|---|---|",
         ]
-        lines += [line for fault in faults for line in _lines(fault)]
+        lines += [line for fault in faults for line in _lines(fault, language)]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join([*parts, _CERTIFICATES])
+    return "\n".join([*parts, _CERTIFICATES[language]])
 
 
-def _lines(fault: Fault) -> list[str]:
+def _lines(fault: Fault, language: Language) -> list[str]:
     """A line for each outcome, with the forms that share it."""
     by_outcome: dict[str, list[str]] = {}
     for form in FORMS:
-        by_outcome.setdefault(_outcome(fault.case(form)), []).append(_FORMS[form])
+        shown = in_words("faults", _FORMS[form], language)
+        by_outcome.setdefault(_outcome(fault.case(form), language), []).append(shown)
+    name, every = (in_words("faults", said, language) for said in (fault.name, "all"))
+    between = "、" if language == "zh" else ", "
     return [
-        f"| {fault.name} | {'all' if len(forms) == len(FORMS) else ', '.join(forms)} | {outcome} |"
+        f"| {name} | {every if len(forms) == len(FORMS) else between.join(forms)} | {outcome} |"
         for outcome, forms in by_outcome.items()
     ]
 
 
-def _outcome(case: Case | str) -> str:
+def _outcome(case: Case | str, language: Language) -> str:
     if isinstance(case, str):
-        return f"does not apply: {case} | – | – | – | –"
+        return f"{in_words('faults', f'does not apply: {case}', language)} | – | – | – | –"
     if case.error is None:
-        result = "the answer"
+        result = in_words("faults", "the answer", language)
     else:
-        result = f"`{case.error}`" + (f' with "{case.text}"' if case.text else "")
-    kept = "kept" if case.kept else "closed"
-    least = f"{case.least:g} s" if case.least else "–"
+        result = f"`{case.error}`" + (_WITH[language].format(text=case.text) if case.text else "")
+    kept = in_words("faults", "kept" if case.kept else "closed", language)
+    seconds = "秒" if language == "zh" else "s"
+    least = f"{case.least:g} {seconds}" if case.least else "–"
     return f"{result} | {case.requests} | {case.counted} | {kept} | {least}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for _language, _place in PAGES.items():
+        _place.write_text(page(_language), encoding="utf-8")

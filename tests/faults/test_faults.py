@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelscope_transport import errors
-from tests.faults.page import PAGE, page
+from tests.faults.page import PAGES, page
 from tests.faults.rows import Case, Fault
 from tests.faults.table import DEADLINE, IDLE, SECTIONS
 from tests.faults.trying import attempt
@@ -57,4 +57,6 @@ def test_a_fault_ends_in_an_answer_or_in_the_error_that_says_so(
 
 
 def test_the_page_is_written_from_the_table() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.faults.page"
+    for language, place in PAGES.items():
+        text = place.read_text(encoding="utf-8")
+        assert text == page(language), "run: python -m tests.faults.page"

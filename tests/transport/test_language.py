@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import ctypes
 import gettext
+import io
+import os
 import re
 import string
 import subprocess
@@ -12,56 +15,41 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from modelscope_transport import cli, language
+from modelscope_transport.emulator import page
 from modelscope_transport.settings import resolve_token
-
-ROOT = Path(__file__).resolve().parents[2]
-LOCALE = ROOT / "modelscope_transport" / "locale" / "zh_CN" / "LC_MESSAGES"
-PACKAGES = ("modelscope_transport", "langchain_modelscope", "llamaindex_modelscope")
-SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-MARKS = {"_", "_N", "translated"}
-# Said to a user as they stand. Python's own errors of a wrong program are not among them.
-OURS = re.compile(
-    r"(ModelScope\w*|Configuration|InvalidRequest|UnsupportedTask|ModelNotServed|UnexpectedReply|"
-    r"Authentication|Store|ArgumentType)Error"
+from tests.sentences import (
+    NO_SENTENCES,
+    PACKAGES,
+    PHRASES_OF_OTHERS,
+    ROOT,
+    SOURCES,
+    called,
+    marked,
+    name_of,
+    unmarked,
 )
-PRINTS = re.compile(r"print|input|getpass|warn")
-# These speak by pairs of an English and a Chinese text, or are not translated yet.
-UNTRANSLATED = {
-    "modelscope_transport/_commands/batch.py",
-    "modelscope_transport/_wire/batch_lines.py",
-    "modelscope_transport/_wire/batch_results.py",
-    "modelscope_transport/client/redis_answers.py",
-    "modelscope_transport/client/sqlite_answers.py",
-    "langchain_modelscope/batches.py",
-    "llamaindex_modelscope/resuming.py",
-    *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("modelscope_transport/jobs/*.py")),
+
+LOCALE = ROOT / "modelscope_transport" / "locale" / "zh_CN" / "LC_MESSAGES"
+# The tables of data whose sentences a user meets, and the fields that hold them.
+DATA = {
+    "modelscope_transport/data/tasks.toml": ("does", "instead", "source"),
+    "modelscope_transport/data/failures.toml": ("happened", "remedy"),
 }
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def called(node: ast.Call) -> str:
-    return getattr(node.func, "id", getattr(node.func, "attr", ""))
-
-
-def marked() -> Iterator[tuple[str, str]]:
+def all_marked() -> Iterator[tuple[str, str]]:
     """The marked sentences, with the file that each stands in."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and called(node) in MARKS and node.args:
-                sentence = node.args[0]
-                if isinstance(sentence, ast.Constant) and isinstance(sentence.value, str):
-                    yield sentence.value, name_of(path)
-    tasks = tomllib.loads((ROOT / "modelscope_transport/data/tasks.toml").read_text("utf-8"))
-    for row in tasks["tasks"].values():
-        if "instead" in row:
-            yield row["instead"], "tasks.toml"
+        yield from ((said, name_of(path)) for said in marked(path) if re.search("[A-Za-z.,]", said))
+    for name, fields in DATA.items():
+        for table in tomllib.loads((ROOT / name).read_text(encoding="utf-8")).values():
+            for row in table if isinstance(table, list) else table.values():
+                yield from ((row[field], name) for field in fields if field in row)
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +61,14 @@ def chinese() -> dict[str, str]:
 
 
 def test_every_marked_sentence_is_in_the_catalogue(chinese: dict[str, str]) -> None:
-    missing = sorted({f"{place}: {said!r}" for said, place in marked() if not chinese.get(said)})
+    missing = sorted(
+        {f"{place}: {said!r}" for said, place in all_marked() if not chinese.get(said)}
+    )
     assert not missing, "write them in the .po file: python docs/catalogue.py adds them"
 
 
 def test_the_catalogue_holds_no_sentence_that_is_gone(chinese: dict[str, str]) -> None:
-    known = {said for said, _ in marked()}
+    known = {said for said, _ in all_marked()}
     gone = {said for said in chinese if said not in known and "%" not in said}
     assert gone <= words_of_argparse()
 
@@ -95,8 +85,9 @@ def test_a_sentence_and_its_chinese_have_the_same_fields(chinese: dict[str, str]
 
 def test_the_chinese_is_chinese(chinese: dict[str, str]) -> None:
     han = re.compile(r"[\u4e00-\u9fff]")
-    latin = {said for said, text in chinese.items() if not han.search(text)}
-    assert latin <= {".", "{model}: {cost}"}
+    words = {said for said in chinese if re.search("[a-z]{2}", re.sub(r"{[^}]*}", "", said))}
+    latin = {said for said in words if not han.search(chinese[said])}
+    assert latin <= {"{done} of {total} ({share:.0f} %)"}
 
 
 def words_of_argparse() -> set[str]:
@@ -135,35 +126,89 @@ def test_the_frame_of_the_command_is_chinese_too(
         assert english not in re.sub(r"--\S+|%\S+|OpenAI \S+", "", said).replace("argparse", "")
 
 
-def is_sentence(node: ast.expr) -> bool:
-    """Whether an expression is text for a person that is written out in the code."""
-    if isinstance(node, ast.Constant):
-        text = node.value if isinstance(node.value, str) else ""
-        both = re.search(r"[\u4e00-\u9fff]", text)  # said in both languages at once
-        return not both and bool(re.search(r"[A-Za-z]{2,}", text))
-    if isinstance(node, ast.JoinedStr):
-        return any(is_sentence(part) for part in node.values if isinstance(part, ast.Constant))
-    if isinstance(node, ast.BinOp):
-        return is_sentence(node.left) or is_sentence(node.right)
-    return isinstance(node, ast.IfExp) and (is_sentence(node.body) or is_sentence(node.orelse))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_sentence_is_marked(package: str) -> None:
+    found = [
+        said
+        for path in SOURCES
+        if name_of(path).startswith(f"{package}/")
+        for said in unmarked(path.read_text(encoding="utf-8"), name_of(path))
+    ]
+    assert not found, "mark them: CONTRIBUTING.md, Sentences"
 
 
-def test_every_sentence_of_an_error_or_a_command_is_marked() -> None:
-    found = []
-    for path in SOURCES:
-        name = name_of(path)
-        if name in UNTRANSLATED:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            says = OURS.fullmatch(called(node)) or PRINTS.fullmatch(called(node))
-            if says and is_sentence(node.args[0]):
-                found.append(f"{name}:{node.lineno}: {ast.unparse(node.args[0])[:60]}")
-            if called(node) == "add_argument":
-                helps = [word.value for word in node.keywords if word.arg == "help"]
-                found += [f"{name}:{node.lineno}: help" for each in helps if is_sentence(each)]
-    assert not found
+def test_no_exception_of_that_rule_is_out_of_date() -> None:
+    names = {name_of(path) for path in SOURCES}
+    gone = [
+        place for place in PHRASES_OF_OTHERS if not any(name.startswith(place) for name in names)
+    ]
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    unused = [said for said in NO_SENTENCES if "{" not in said and f'"{said}"' not in text]
+    assert not gone + unused
+
+
+# One sentence of each kind of place: the file that it is put into, the line, the sentence.
+BROKEN = {
+    "raised": ("modelscope_transport/client/core.py", "raise ConfigurationError(@)", '"No model."'),
+    "built": ("modelscope_transport/http/reply.py", "x = httpx.ReadTimeout(@)", '"no byte"'),
+    "by LangChain's": ("langchain_modelscope/_messages.py", "raise ValueError(@)", '"wrong"'),
+    "by LlamaIndex's": ("llamaindex_modelscope/_program.py", "why = @", '"it is no JSON"'),
+    "warned": ("modelscope_transport/jobs/block_stage.py", "_log.warning(@, x)", '"Waiting: %s"'),
+    "of the demo": ("demo/__main__.py", "_say(@.format(x=x))", '"done in {x} s"'),
+    "helping": (
+        "modelscope_transport/emulator/serving.py",
+        "p.add_argument('x', help=@)",
+        '"quiet"',
+    ),
+    "served": ("modelscope_transport/emulator/serving.py", "said = [@, x]", '"It runs here."'),
+    "found": (
+        "modelscope_transport/_commands/doctor.py",
+        "yield Finding(x, 'ok', @)",
+        '"no proxy"',
+    ),
+    "in a bar": ("modelscope_transport/_commands/batch_progress.py", "x = @", '"items failed"'),
+    "tabled": ("langchain_modelscope/_argument_table.py", "x = ('a', '', @)", '"leave it out"'),
+    "spoilt": (
+        "modelscope_transport/emulator/scenarios/streams.py",
+        "raise ValueError(@)",
+        '"none"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "line", "said"), BROKEN.values(), ids=BROKEN)
+def test_an_unmarked_sentence_is_found(name: str, line: str, said: str) -> None:
+    assert len(list(unmarked(line.replace("@", said), name))) == 1
+    assert not list(unmarked(line.replace("@", f"_({said})"), name))
+
+
+def test_the_page_of_the_local_service_has_its_words_in_both_languages(
+    chinese: dict[str, str],
+) -> None:
+    for english, said in page._WORDS.values():
+        assert re.search("[\u4e00-\u9fff]", said)
+        assert not re.search("[\u4e00-\u9fff]", english)
+        assert said == chinese.get(
+            english, said
+        )  # where the command says it too, in the same words
+
+
+def test_a_scenario_that_is_not_in_the_catalogue_is_missed(tmp_path: Path) -> None:
+    place = tmp_path / "emulator" / "rows.py"
+    place.parent.mkdir()
+    place.write_text('Scenario("name", "a new misbehaviour", act)', encoding="utf-8")
+    assert list(marked(place)) == ["a new misbehaviour"]
+
+
+def test_a_fuzzy_sentence_is_not_compiled(chinese: dict[str, str]) -> None:
+    pytest.importorskip("babel", reason="a developer's tool: make install")
+    from docs import catalogue
+
+    whole = catalogue.catalogue()
+    whole["The ledger is switched off."].flags.add("fuzzy")
+    read = gettext.GNUTranslations(io.BytesIO(catalogue.compiled(whole)))
+    assert read.gettext("The ledger is switched off.") == "The ledger is switched off."
+    assert chinese["The ledger is switched off."] != "The ledger is switched off."
 
 
 @pytest.mark.parametrize(
@@ -179,11 +224,80 @@ def test_every_sentence_of_an_error_or_a_command_is_marked() -> None:
 def test_the_language_is_that_of_the_environment(
     variables: dict[str, str], spoken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MODELSCOPE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+    for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert language.resolve_language() == spoken
+
+
+NAMES = ("MODELSCOPE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A process that no variable tells its language, as a program with windows is."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    language._of_system.cache_clear()
+    yield monkeypatch
+    language._of_system.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("code", "spoken"), [(0x0804, "zh"), (0x0404, "zh"), (0x0409, "en"), (0x0411, "en"), (1, "en")]
+)
+def test_on_windows_the_language_is_that_of_its_windows(
+    code: int, spoken: str, unset: pytest.MonkeyPatch
+) -> None:
+    kernel = SimpleNamespace(GetUserDefaultUILanguage=lambda: code)
+    unset.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    unset.setattr(sys, "platform", "win32")
+    assert language.resolve_language() == spoken
+
+
+@pytest.mark.parametrize(
+    ("told", "spoken"), [("zh-Hans_CN\n", "zh"), ("zh_TW\n", "zh"), ("en_CN\n", "en"), ("", "en")]
+)
+def test_on_macos_the_language_is_that_of_its_settings(
+    told: str, spoken: str, unset: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout=told)
+
+    unset.setattr(subprocess, "run", run)
+    unset.setattr(sys, "platform", "darwin")
+    assert [language.resolve_language() for _ in range(3)] == [spoken] * 3
+    assert asked == [["/usr/bin/defaults", "read", "-g", "AppleLocale"]]
+
+
+def test_a_mac_that_cannot_be_asked_is_english(unset: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    unset.setattr(subprocess, "run", run)
+    unset.setattr(sys, "platform", "darwin")
+    assert language.resolve_language() == "en"
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_a_variable_comes_before_the_system(platform: str, unset: pytest.MonkeyPatch) -> None:
+    unset.setattr(sys, "platform", platform)  # which would fail to be asked
+    unset.setenv("MODELSCOPE_LANG", "zh")
+    assert language.resolve_language() == "zh"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp936", "utf-8"])
+def test_chinese_goes_into_a_file_of_any_encoding(encoding: str) -> None:
+    # As on Windows, where a file has the encoding of the country.
+    command = [sys.executable, "-m", "modelscope_transport.cli", "--lang", "zh", "--help"]
+    settings = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=settings)
+    assert done.returncode == 0, done.stderr
+    assert "用法" in done.stdout.decode("cp936" if encoding == "cp936" else "utf-8")
 
 
 def test_an_error_before_any_request_is_chinese(monkeypatch: pytest.MonkeyPatch) -> None:

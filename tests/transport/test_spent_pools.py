@@ -31,6 +31,7 @@ from modelscope_transport import (
 )
 from modelscope_transport._wire import outcomes
 from modelscope_transport.emulator import Allowance, LocalService, Reply
+from modelscope_transport.quota import Reservation
 from modelscope_transport.settings import speak
 from tests.transport.quota.clockwork import Hands
 
@@ -334,6 +335,34 @@ def test_unexplained_refusals_make_a_pause_of_seconds_that_a_call_waits_out(
     assert client.chat(ask()).text
     assert len(service.requests) == 3
     assert clock.now - begun == pytest.approx(15, abs=0.1)  # 5 s, then 10
+
+
+def test_a_success_of_another_process_ends_the_pause_that_a_call_waits_out(
+    service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, path = Hands(), tmp_path / "ledger.sqlite3"
+    client, other = (
+        Client(service.token, base_url=service.base_url, ledger=SQLiteLedger(path, clock))
+        for _ in range(2)
+    )
+    # In another process a call is on its way while this one's is refused.
+    assert client.ledger is not None
+    assert other.ledger is not None
+    slow = other.ledger.reserve(other.account, QWEN)
+    assert isinstance(slow, Reservation)
+    begun, on_its_way = clock.now, [slow]
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        if clock.now - begun >= 2 and on_its_way:
+            other.ledger.blocked(other.account, QWEN)
+            other.ledger.settle(on_its_way.pop(), charged=True)
+
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", sleep)
+    service.next("too_many_tokens")
+    assert client.chat(ask()).text
+    assert clock.now - begun < 4  # of the 5 s
+    assert len(service.requests) == 2
 
 
 @pytest.mark.parametrize("name", ["throttled_silently", "too_many_tokens", "limit_exceeded"])

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modelscope_transport.emulator.answers import Answer
+from modelscope_transport.emulator.language import translated as _
 from modelscope_transport.emulator.scenarios import (
     connections,
     images,
@@ -49,21 +50,23 @@ def find(wanted: str | Answer) -> Scenario:
     """
     if not isinstance(wanted, str):
         return Scenario("given", "an answer given word for word", instead(lambda _: wanted))
-    name, _, argument = wanted.partition(":")
+    name, _colon, argument = wanted.partition(":")
     if name not in SCENARIOS:
         raise ValueError(
-            f"no scenario is called {name!r}; --scenario help lists all {len(SCENARIOS)}"
+            _("no scenario is called {name!r}; --scenario help lists all {count}").format(
+                name=name, count=len(SCENARIOS)
+            )
         )
     if argument and not SCENARIOS[name].takes:
-        raise ValueError(f"the scenario {name!r} takes no argument")
+        raise ValueError(_("the scenario {name!r} takes no argument").format(name=name))
     return replace(SCENARIOS[name], argument=argument)
 
 
 def listing() -> str:
     """The table as text, one scenario a line."""
     lines = [
-        (f"{row.name}[:{row.takes}]" if row.takes else row.name, row.says)
+        (f"{row.name}[:{row.takes}]" if row.takes else row.name, row.prefix + _(row.says))
         for row in SCENARIOS.values()
     ]
-    width = max(len(name) for name, _ in lines)
+    width = max(len(name) for name, _said in lines)
     return "\n".join(f"{name:{width}}  {says}" for name, says in lines)

@@ -22,6 +22,12 @@ def _fate(name: str, default: int | None = None) -> Act:
 ROWS: tuple[Scenario, ...] = (
     Scenario("task_slow", "a picture's task takes its time", _fate("slow", 5), "looks"),
     Scenario(
+        "task_pending", "the task waits its turn, and says PENDING", _fate("pending", 2), "looks"
+    ),
+    Scenario(
+        "task_running", "the task is worked on, and says RUNNING", _fate("running", 2), "looks"
+    ),
+    Scenario(
         "task_trouble", "asking after it fails at first, with 502", _fate("trouble", 1), "looks"
     ),
     Scenario("task_refused", "the task fails: inappropriate content", _fate("refused")),

@@ -66,6 +66,7 @@ class Scenario:
         act: The misbehaviour itself.
         takes: What may come after a colon; empty where nothing may.
         argument: What came after the colon.
+        prefix: What stands before ``says`` in the list of them all: a status.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Scenario:
     act: Act
     takes: str = ""
     argument: str = ""
+    prefix: str = ""
 
     async def play(self, request: Request, honest: Honest) -> Answer:
         """Answer a request; ``honest`` gives the answer that the service would give."""

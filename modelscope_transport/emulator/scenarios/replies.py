@@ -42,7 +42,8 @@ def failing(name: str) -> Scenario:
             return Stream([reply.body, DONE])
         return reply
 
-    return Scenario(name, f"{row.status}: {row.says}", instead(answer), "retry_after")
+    prefix = f"{row.status}: "
+    return Scenario(name, row.says, instead(answer), "retry_after", prefix=prefix)
 
 
 def _html(status: int, title: str) -> Answer:

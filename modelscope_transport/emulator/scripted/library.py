@@ -1,8 +1,9 @@
 """The hub's library of models: one model's page, the official search, the website's filter.
 
 Shapes: ``modelscope/modelscope_hub:tests/data/openapi.json`` for the search; public clients,
-recorded 2026, for the page and the filter, which are undocumented. ``SupportApiInference`` is false
-even where it should not be, as recorded (2026-08-08).
+recorded 2026, for the page and the filter, which are undocumented; the fields that
+``modelscope-mcp-server`` 0.2.1 needs of a model found are among them. ``SupportApiInference`` is
+false even where it should not be, as recorded (2026-08-08).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from modelscope_transport.emulator.server import Request
 
 _PAGES = "/api/v1/models/"
 _LARGEST_PAGE, _MOST_MODELS = 50, 3000
+_MADE = 1_767_225_600
+"""When all of them were made, seconds since the epoch."""
 
 
 async def model(backend: Backend, request: Request) -> Answer:
@@ -32,8 +35,15 @@ async def model(backend: Backend, request: Request) -> Answer:
 def _page(model: Model) -> dict[str, Any]:
     owner, _, name = model.id.partition("/")
     return {
+        "ChineseName": name,
+        "CreatedBy": owner,
+        "CreatedTime": _MADE,
+        "Downloads": 0,
+        "LastUpdatedTime": _MADE,
+        "License": "apache-2.0",
         "Name": name,
         "Path": owner,
+        "Stars": 0,
         "SupportApiInference": False,
         "SupportInference": "",
         "Tasks": [{"Name": model.hub_task}],

@@ -87,9 +87,9 @@ def _holds(text: str, sign: str) -> bool:
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a text is written in Chinese characters for the most part."""
-    letters = [sign for sign in text if sign.isalpha()]
-    return sum("\u3400" <= sign <= "\u9fff" for sign in letters) * 2 > len(letters)
+    """Whether a text has more Chinese characters than words of other scripts."""
+    words = re.findall(r"[^\W\d_\u3400-\u9fff]+", text)
+    return sum("\u3400" <= sign <= "\u9fff" for sign in text) > len(words)
 
 
 def sentences(text: str) -> list[str]:

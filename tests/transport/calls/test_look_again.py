@@ -40,6 +40,25 @@ def test_one_process_asks_and_not_again_for_a_while(user: Caller, service: Local
     assert asked(service).count("balance") == 1
 
 
+@pytest.mark.parametrize("kind", [Caller, AsyncCaller], ids=["sync", "async"])
+def test_a_balance_that_is_too_small_is_told_with_what_a_sign_in_would_grant(
+    kind: type[Caller],
+) -> None:
+    with (
+        LocalService(allowance="magicubes=200,sign-in") as service,
+        kind(service, ledger=MemoryLedger()) as user,
+    ):
+        for _ in range(3):
+            with pytest.raises(QuotaExceededError) as caught:
+                user.chat()
+        assert asked(service) == ["completions", "balance", "rules"]
+        assert caught.value.details.unfetched == 200
+        assert "200 Magicubes of today have not been fetched: sign in" in str(caught.value)
+        service.meter.sign_in()
+        user.client.balance()
+        user.chat()
+
+
 @pytest.mark.usefixtures("books_closed")
 def test_without_a_hub_the_ledger_alone_counts(user: Caller, service: LocalService) -> None:
     service.next("balance_spent")

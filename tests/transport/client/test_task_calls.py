@@ -172,7 +172,9 @@ def test_a_task_that_fails_is_a_typed_error_and_one_submission(
     assert submissions(service) == 1
 
 
-@pytest.mark.parametrize("scenario", ["task_slow:4", "task_trouble:2"])
+@pytest.mark.parametrize(
+    "scenario", ["task_slow:4", "task_pending:2", "task_running:2", "task_trouble:2"]
+)
 def test_a_task_that_takes_its_time_is_waited_for(
     scenario: str, draw: Draw, service: LocalService
 ) -> None:

@@ -37,10 +37,12 @@ from modelscope_transport import (
     QuotaExceededError,
     RateLimitError,
     ServerError,
+    SQLiteLedger,
     read_results,
 )
 from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.emulator import LocalService
+from modelscope_transport.quota import Reservation
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 MORNING = dt.datetime(2026, 10, 5, 1, tzinfo=dt.UTC).timestamp()
@@ -259,6 +261,79 @@ def test_without_waiting_the_error_says_until_when(days: Days, tmp_path: Path) -
         days.now += DAY
         assert run() == BatchReport(items=4, answered=2, kept=2)
     assert not days.slept
+
+
+def test_magicubes_that_another_process_sees_granted_end_the_wait(
+    days: Days, tmp_path: Path
+) -> None:
+    """The job waits for a sign-in; its clock runs, and somebody signs in at 10:30."""
+    with LocalService(clock=days, allowance="magicubes=3,sign-in") as service:
+        one, other = (SQLiteLedger(tmp_path / "ledger.sqlite3", days) for _ in range(2))
+        client = Client(service.token, base_url=service.base_url, ledger=one)
+        watching = Client(service.token, base_url=service.base_url, ledger=other)
+        waits: list[Any] = []
+
+        async def sleep(seconds: float) -> None:
+            await days.sleep(seconds)
+            if days.now >= MORNING + 5400 and service.meter.sign_in():
+                await watching.aio.balance()
+
+        pace: dict[str, Any] = {"clock": days, "sleep": sleep, "on_block": waits.append}
+        report = Batch(client, tmp_path / "answers.jsonl", **pace).run(questions(3))
+        paid = [request for request in service.requests if request.method == "POST"]
+
+    assert report == BatchReport(items=3, answered=3, blocked=1)
+    assert days.now - MORNING <= 5400 + 120
+    assert len(paid) == 4  # one was refused
+    assert "sign-in" in str(waits[0])
+
+
+def test_a_job_notices_a_grant_by_itself(days: Days, tmp_path: Path) -> None:
+    """250 Magicubes a day, at 09:00: each day is spent, and one request a day is refused."""
+    with LocalService(clock=days, allowance="magicubes=25,sign-in") as service:
+        client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(days))
+
+        async def sleep(seconds: float) -> None:
+            await days.sleep(seconds)
+            if (days.now - MORNING) % DAY < 3600:
+                service.meter.sign_in()
+
+        service.meter.sign_in()
+        job = Batch(client, tmp_path / "answers.jsonl", clock=days, sleep=sleep)
+        report = job.run(questions(100))
+        paid = [request for request in service.requests if request.method == "POST"]
+
+    assert report.answered == 100
+    assert days.now - MORNING <= 3 * DAY + 600  # the fourth day
+    assert len(paid) <= 100 + 3
+
+
+def test_a_success_of_another_process_ends_the_wait(
+    service: LocalService, days: Days, tmp_path: Path
+) -> None:
+    """The pause after refusals without a reason has grown to a quarter of an hour."""
+    one, other = (SQLiteLedger(tmp_path / "ledger.sqlite3", days) for _ in range(2))
+    client = Client(service.token, base_url=service.base_url, ledger=one)
+    slow = other.reserve(client.account, QWEN)
+    assert isinstance(slow, Reservation)
+    for _ in range(9):  # each pause has ended, and the next request is refused too
+        answer = one.reserve(client.account, QWEN)
+        assert isinstance(answer, Reservation)
+        one.settle(answer, charged=False, unexplained="?")
+        days.now += 900
+    days.now -= 899
+    on_its_way = [slow]
+
+    async def sleep(seconds: float) -> None:
+        await days.sleep(seconds)
+        if days.now - begun > 100 and on_its_way:
+            other.blocked(client.account, QWEN)
+            other.settle(on_its_way.pop(), charged=True)
+
+    begun = days.now
+    report = Batch(client, tmp_path / "answers.jsonl", clock=days, sleep=sleep).run(questions(1))
+    assert report.answered == 1
+    assert 100 < days.now - begun < 200
 
 
 def test_a_reserve_of_ones_own_parks_it_too(batch: Make, service: LocalService) -> None:

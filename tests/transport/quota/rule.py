@@ -1,25 +1,25 @@
 """The rule of the allowance, written a second time: plain, slow, and without the ledger's code.
 
-Amounts are fractions of a Magicube. There is one account. What the ledger does with cells, programs
-and stores is no matter here; what it answers is.
+Amounts are decimals, so that tenths of a Magicube are exact. There is one account. What the ledger
+does with cells, programs and stores is no matter here; what it answers is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from fractions import Fraction
+from decimal import Decimal
 
 PRICE = {
-    "discount": Fraction(1, 5),
-    "lite": Fraction(1, 2),
-    "standard": Fraction(1),
-    "ultra": Fraction(2),
-    "unheard of": Fraction(1),  # assumed
+    "discount": Decimal("0.2"),
+    "lite": Decimal("0.5"),
+    "standard": Decimal(1),
+    "ultra": Decimal(2),
+    "unheard of": Decimal(1),  # assumed
 }
 DAY = 86_400
 UTC8 = 8 * 3600
-GRANT = Fraction(200)
+GRANT = Decimal(200)
 
 
 def day_of(now: float) -> int:
@@ -35,12 +35,12 @@ class Grant:
     """Magicubes that were granted together."""
 
     order: int
-    size: Fraction
+    size: Decimal
     ends: float | None
-    spent: Fraction = Fraction(0)
+    spent: Decimal = Decimal(0)
 
-    def left(self) -> Fraction:
-        return max(Fraction(0), self.size - self.spent)
+    def left(self) -> Decimal:
+        return max(Decimal(0), self.size - self.spent)
 
 
 @dataclass
@@ -48,9 +48,9 @@ class Limits:
     """What the user allows."""
 
     calls: int | None = None
-    magicubes: Fraction | None = None
+    magicubes: Decimal | None = None
     of_model: dict[str, int] = field(default_factory=dict)
-    keep: Fraction | None = None
+    keep: Decimal | None = None
 
 
 @dataclass
@@ -61,9 +61,9 @@ class Taken:
     price_class: str
     day: int
     at: float
-    price: Fraction
+    price: Decimal
     refusals: int
-    parts: list[tuple[Grant, Fraction]]
+    parts: list[tuple[Grant, Decimal]]
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Rule:
         self.grants: list[Grant] = []
         self.blocks: dict[str, Block] = {}
         self.account_until = 0.0
-        self.short: tuple[float, Fraction] | None = None  # until when, from which price on
+        self.short: tuple[float, Decimal] | None = None  # until when, from which price on
         self.balance_told_at = float("-inf")
         self.refusals: Counter[str] = Counter()
         self.refused_at: dict[str, float] = {}
@@ -98,15 +98,15 @@ class Rule:
             key=lambda grant: (float("inf") if grant.ends is None else grant.ends, grant.order),
         )
 
-    def left(self, now: float) -> Fraction:
-        return sum((grant.left() for grant in self.alive(now)), Fraction(0))
+    def left(self, now: float) -> Decimal:
+        return sum((grant.left() for grant in self.alive(now)), Decimal(0))
 
     # --- a call
 
     def reserve(self, model: str, price_class: str, limits: Limits, now: float) -> Taken | str:
         """The call, or why not: spent, unexplained, budget, kept."""
         own_key = ":" in model
-        price = Fraction(0) if own_key else PRICE[price_class]
+        price = Decimal(0) if own_key else PRICE[price_class]
         day = day_of(now)
         block = self.blocks.get(model)
         if block is not None and block.until > now:
@@ -133,7 +133,7 @@ class Rule:
             self.blocks[model] = Block(now + 60, is_pause=True)
         return Taken(model, price_class, day, now, price, self.refusals[model], parts)
 
-    def _beyond(self, model: str, price: Fraction, limits: Limits, day: int) -> bool:
+    def _beyond(self, model: str, price: Decimal, limits: Limits, day: int) -> bool:
         own = limits.of_model.get(model)
         if own is not None and self.calls[day, model] + 1 > own:
             return True
@@ -144,15 +144,15 @@ class Rule:
         return limits.magicubes is not None and self.magicubes[day] + price > limits.magicubes
 
     def _parts(
-        self, price: Fraction, limits: Limits, day: int, now: float
-    ) -> list[tuple[Grant, Fraction]] | None:
+        self, price: Decimal, limits: Limits, day: int, now: float
+    ) -> list[tuple[Grant, Decimal]] | None:
         alive = self.alive(now)
         if not alive:
             if limits.keep is not None and self.magicubes[day] + price > GRANT - limits.keep:
                 return None
             return []
         kept = Counter[int]()
-        keep = limits.keep or Fraction(0)
+        keep = limits.keep or Decimal(0)
         for grant in reversed(alive):
             kept[grant.order] = min(keep, grant.left())  # type: ignore[assignment]
             keep -= kept[grant.order]
@@ -225,7 +225,7 @@ class Rule:
 
     # --- what the service grants and says
 
-    def grant(self, size: Fraction, ends: float | None, now: float) -> None:
+    def grant(self, size: Decimal, ends: float | None, now: float) -> None:
         """Magicubes come in: what was spent is open again."""
         self.grants = self.alive(now)
         self._order += 1
@@ -233,7 +233,7 @@ class Rule:
         self.account_until = 0.0
         self.short = None
 
-    def report(self, balance: Fraction, now: float) -> None:
+    def report(self, balance: Decimal, now: float) -> None:
         """The service says what is left."""
         self.grants = self.alive(now)
         more = balance - self.left(now)
@@ -241,7 +241,7 @@ class Rule:
             self._order += 1
             self.grants.append(Grant(self._order, more, None))
         for grant in self.grants:
-            part = min(max(Fraction(0), -more), grant.left())
+            part = min(max(Decimal(0), -more), grant.left())
             grant.spent += part
             more += part
         self.balance_told_at = now
@@ -249,4 +249,4 @@ class Rule:
             self.account_until = 0.0
         if self.short is not None:
             still = balance < self.short[1]
-            self.short = (now + 3600, balance + Fraction(1, 10)) if still else None
+            self.short = (now + 3600, balance + Decimal("0.1")) if still else None

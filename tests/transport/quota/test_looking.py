@@ -12,6 +12,8 @@ from modelscope_transport.quota import (
     Allowance,
     Budget,
     ClassUse,
+    Earnings,
+    EarnRule,
     Ledger,
     Lot,
     QuotaBlock,
@@ -98,7 +100,7 @@ def test_the_balance_is_asked_for_when_a_lot_is_due(
 
 
 def test_what_a_sign_in_would_grant_is_part_of_the_refusal(ledger: Ledger, account: str) -> None:
-    ledger.record_statement(account, earnings=[("daily_active", 200.0, 0.0)])
+    ledger.record_statement(account, earnings=Earnings((EarnRule("daily_active", 200.0, 0.0),)))
     short(ledger, account)
     assert refused(ledger, account).unfetched == 200
 
@@ -136,7 +138,9 @@ def test_fifty_calls_of_the_class_discount_cost_ten_magicubes(ledger: Ledger, ac
     while isinstance(ledger.reserve(account, QWEN, tier="discount", budget=budget), Reservation):
         calls += 1
     assert calls == 50
-    forecast = plan(ledger.quotas(account), QWEN, "discount", 1000, 1000, MORNING)
+    forecast = plan(
+        ledger.quotas(account), QWEN, ledger.price(account, "discount"), 1000, 1000, MORNING
+    )
     assert forecast.magicubes == 200
 
 

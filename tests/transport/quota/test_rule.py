@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from fractions import Fraction
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -53,14 +53,14 @@ class Pair:
             budget["calls"] = limits.calls = chance.randrange(20)
         if chance.random() < 0.15:
             amount = chance.randrange(200)
-            budget["magicubes"], limits.magicubes = amount / 10, Fraction(amount, 10)
+            budget["magicubes"], limits.magicubes = amount / 10, Decimal(amount) / 10
         if chance.random() < 0.15:
             model = chance.choice(MODELS)
             limits.of_model = {model: chance.randrange(10)}
             budget["models"] = dict(limits.of_model)
         if chance.random() < 0.15:
             amount = chance.choice((0, 5, 30, 1990))
-            budget["keep"], limits.keep = amount / 10, Fraction(amount, 10)
+            budget["keep"], limits.keep = amount / 10, Decimal(amount) / 10
         return Budget(**budget), limits
 
     # --- one step each
@@ -111,12 +111,12 @@ class Pair:
         now, amount = self.clock(), self.chance.randrange(1, 300)
         ends = now + self.chance.choice((3600, 86_400)) if self.chance.random() < 0.8 else None
         self.handle().grant(self.account, Lot(amount=amount / 10, expires_at=ends))
-        self.rule.grant(Fraction(amount, 10), ends, now)
+        self.rule.grant(Decimal(amount) / 10, ends, now)
 
     def report(self) -> None:
         amount = self.chance.choice((0, 1, 4, 10, 50, 200, 1000))
         self.handle().report(self.account, amount / 10)
-        self.rule.report(Fraction(amount, 10), self.clock())
+        self.rule.report(Decimal(amount) / 10, self.clock())
 
     def pass_time(self) -> None:
         self.clock.now += self.chance.choice((0.5, 3, 10, 70, 900, 3700, 30_000))

@@ -200,7 +200,7 @@ def test_what_was_spent_by_day_and_class(moment: object) -> None:
 
 def test_what_today_still_grants() -> None:
     rows = [{"rule_code": "daily_active", "daily_cap": 200, "today_earned_amount": None}, {}]
-    (rule,) = read(earnings(HUB), {"data": {"rules": rows}})
+    (rule,) = read(earnings(HUB), {"data": {"rules": rows}}).rules
     assert rule == EarnRule("daily_active", 200, 0)
     assert rule.unfetched == 200
 

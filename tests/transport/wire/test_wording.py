@@ -11,6 +11,7 @@ import pytest
 from modelscope_transport import ErrorDetails
 from modelscope_transport._wire.failure_table import Row, failure_rows, shape_rows
 from modelscope_transport._wire.wording import countdown, message_of
+from modelscope_transport.language import translated
 from modelscope_transport.quota import UTC8
 
 ROWS = {row.name: row for row in failure_rows()} | shape_rows()
@@ -31,9 +32,7 @@ def test_every_row_says_what_happened_and_ends_with_what_to_do(
     row: Row, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = said(language, row.name, monkeypatch)
-    happened, remedy = (
-        (row.happened, row.remedy) if language == "en" else (row.happened_zh, row.remedy_zh)
-    )
+    happened, remedy = translated(row.happened), translated(row.remedy)
     assert told.startswith(happened.format(model="'some/model'"))
     assert remedy
     assert told.endswith(remedy)
@@ -126,12 +125,12 @@ def test_suggestions_come_last(language: str, end: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("minutes", "english", "chinese"),
     [
-        (0, "1 min", " 1 分钟"),
-        (-5, "1 min", " 1 分钟"),
-        (59, "59 min", " 59 分钟"),
-        (60, "1 h", " 1 小时"),
-        (61, "1 h 1 min", " 1 小时 1 分钟"),
-        (24 * 60, "24 h", " 24 小时"),
+        (0, "1 min", "1 分钟"),
+        (-5, "1 min", "1 分钟"),
+        (59, "59 min", "59 分钟"),
+        (60, "1 h", "1 小时"),
+        (61, "1 h 1 min", "1 小时 1 分钟"),
+        (24 * 60, "24 h", "24 小时"),
     ],
 )
 def test_a_countdown(
@@ -139,5 +138,6 @@ def test_a_countdown(
 ) -> None:
     monkeypatch.setattr("time.time", lambda: TOMORROW.timestamp())
     moment = TOMORROW + dt.timedelta(minutes=minutes)
-    assert countdown(moment, "en") == english
-    assert countdown(moment, "zh") == chinese
+    for language, words in (("en", english), ("zh", chinese)):
+        monkeypatch.setenv("MODELSCOPE_LANG", language)
+        assert countdown(moment) == words

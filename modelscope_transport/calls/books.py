@@ -1,0 +1,67 @@
+"""The policy of reading the account's books: free questions, one after another, all optional.
+
+Laws of this file: those of ``policy.py``. What the service does not tell, or in a form that is not
+known, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from .._wire import catalogue
+from .._wire.encoded import Encoded
+from .._wire.failure_table import Kind
+from .._wire.outcomes import Outcome
+from ..answers import Origin
+from ..quota import ClassUse
+from .attempt import Attempt, Flow, Handover, Terms
+from .free_request import request_free
+
+__all__ = ["books_flow"]
+
+# Seconds for one question, and most pages of what was spent.
+_PATIENCE, _MOST_PAGES = 5.0, 5
+
+
+def books_flow(hub: str, terms: Terms) -> Flow:
+    """Balance, prices, grants and use; hands over what was told, by these names.
+
+    Args:
+        hub: address of the service's hub.
+        terms: deadline of all of it together.
+    """
+    wanted = {
+        "balance": catalogue.balance(hub),
+        "rates": catalogue.rates(hub),
+        "earnings": catalogue.earnings(hub),
+    }
+    found = {}
+    for name, encoded in wanted.items():
+        found[name] = yield from _asked(encoded, terms)
+    found["spent"] = yield from _spent(hub, terms)
+    return Handover(found, Origin("", ""))
+
+
+def _asked(encoded: Encoded, terms: Terms) -> Generator[Attempt, Outcome, Any]:
+    """What one question brings; ``None`` for nothing."""
+    answer = yield from request_free(encoded, "", terms.briefly(_PATIENCE))
+    return answer.value if answer.verdict.kind is Kind.GOOD else None
+
+
+def _spent(hub: str, terms: Terms) -> Generator[Attempt, Outcome, list[ClassUse]]:
+    """What was spent by day and class: of whole days only.
+
+    The service gives pages, newest first. Where the last one that is read is full, the oldest day
+    on it may go on behind it.
+    """
+    uses: list[ClassUse] = []
+    for page in range(1, _MOST_PAGES + 1):
+        more = yield from _asked(catalogue.spent(hub, page), terms)
+        uses += more or ()
+        if more is not None and len(more) < catalogue.MOST_RECORDS:
+            return uses
+        if more is None:
+            break
+    oldest = min((use.day for use in uses), default="")
+    return [use for use in uses if use.day > oldest]
