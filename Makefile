@@ -138,6 +138,11 @@ docs: .venv/.installed ## rewrite what the pages show of data and of the command
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
 
+.PHONY: notebooks
+notebooks: .venv/.installed .venv/.demo ## run every notebook, in both languages, and write its outputs (on the small real model)
+	@echo "==> notebooks: python notebooks/execute.py"
+	@$(BIN)/python notebooks/execute.py
+
 .PHONY: drift
 drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
 	@$(BIN)/python -m docs.drift
