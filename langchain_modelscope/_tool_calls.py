@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 from langchain_core.callbacks import (
     AsyncCallbackManagerForToolRun,
     CallbackManagerForToolRun,
@@ -16,6 +18,8 @@ from langchain_core.callbacks import (
     dispatch_custom_event,
 )
 from langchain_core.tools import ToolException
+
+from modelscope_transport.task_types import TaskProgress
 
 from .errors import ModelScopeInvalidRequestError, native_errors
 
@@ -42,15 +46,37 @@ def tool_errors() -> Iterator[None]:
 _PROGRESS = "modelscope_progress"
 
 
-def report(run: CallbackManagerForToolRun | None, state: str, model: str) -> None:
-    """Say how far a call is, to callbacks (``on_custom_event``) and to ``stream_events``."""
+def report(
+    run: CallbackManagerForToolRun | None,
+    state: str,
+    model: str,
+    progress: TaskProgress | None = None,
+) -> None:
+    """Say how far a call is, to callbacks (``on_custom_event``) and to ``stream_events``.
+
+    Args:
+        run: the tool's run, as the framework hands it over.
+        state: ``"started"``, ``"waiting"`` or ``"finished"``.
+        model: model ID.
+        progress: how far the task is that is waited for.
+    """
     if run is not None:
-        said = {"state": state, "model": model}
+        said = _said(state, model, progress)
         dispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})
 
 
-async def areport(run: AsyncCallbackManagerForToolRun | None, state: str, model: str) -> None:
+async def areport(
+    run: AsyncCallbackManagerForToolRun | None,
+    state: str,
+    model: str,
+    progress: TaskProgress | None = None,
+) -> None:
     """As `report`."""
     if run is not None:
-        said = {"state": state, "model": model}
+        said = _said(state, model, progress)
         await adispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})
+
+
+def _said(state: str, model: str, progress: TaskProgress | None) -> dict[str, Any]:
+    known = {} if progress is None else msgspec.structs.asdict(progress)
+    return {"state": state, "model": model, **known}

@@ -5,6 +5,7 @@ Laws of this file: a model that calls a tool writes text, and text is never a fi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -53,7 +54,9 @@ class ModelScopeImageTool(BaseTool, Connection):
     ``invoke`` returns the address of the image in a sentence; called by an agent, or with a
     ``ToolCall``, it returns a ``ToolMessage`` whose ``artifact`` holds the images as standard
     content blocks, ready for a message to a model that sees. An image costs one call; the account's
-    images are made one at a time. A custom event ``modelscope_progress`` marks its start and end.
+    images are made one at a time. Custom events ``modelscope_progress`` say how far it is: their
+    ``state`` is ``"started"``, ``"waiting"`` with ``task_id``, ``looks`` and the service's
+    ``status`` each time the task is looked after, and ``"finished"``.
 
     Example:
         >>> draw = ModelScopeImageTool(model="Qwen/Qwen-Image", size="1328x1328")
@@ -125,7 +128,8 @@ class ModelScopeImageTool(BaseTool, Connection):
         with tool_errors():
             request = self._request(prompt, given)
             report(run_manager, "started", request.model)
-            result = self._client.draw(request)
+            waiting = functools.partial(report, run_manager, "waiting", request.model)
+            result = self._client.draw(request, on_progress=waiting)
             report(run_manager, "finished", request.model)
             return self._told(result)
 
@@ -135,7 +139,8 @@ class ModelScopeImageTool(BaseTool, Connection):
         with tool_errors():
             request = self._request(prompt, given)
             await areport(run_manager, "started", request.model)
-            result = await self._client.aio.draw(request)
+            waiting = functools.partial(areport, run_manager, "waiting", request.model)
+            result = await self._client.aio.draw(request, on_progress=waiting)
             await areport(run_manager, "finished", request.model)
             return self._told(result)
 

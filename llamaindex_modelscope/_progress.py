@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
+import msgspec
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.events import BaseEvent
+
+from modelscope_transport.task_types import TaskProgress
 
 __all__ = ["ModelScopeProgressEvent", "advance", "progress_bar", "reported"]
 
@@ -59,12 +62,19 @@ class ModelScopeProgressEvent(BaseEvent):
     Attributes:
         tool: name of the tool.
         model: model ID.
-        state: ``"started"``, ``"finished"`` or ``"failed"``.
+        state: ``"started"``, ``"waiting"`` each time a task is looked after, ``"finished"`` or
+            ``"failed"``.
+        task_id: the service's ID of the task that is waited for.
+        looks: how often the service was asked after it.
+        status: the service's last word about it, such as ``"PROCESSING"``.
     """
 
     tool: str
     model: str
-    state: Literal["started", "finished", "failed"]
+    state: Literal["started", "waiting", "finished", "failed"]
+    task_id: str | None = None
+    looks: int = 0
+    status: str = ""
 
     @classmethod
     def class_name(cls) -> str:
@@ -73,17 +83,26 @@ class ModelScopeProgressEvent(BaseEvent):
 
 
 @contextmanager
-def reported(tool: str, model: str) -> Iterator[None]:
-    """Events at the beginning and the end of a tool's work.
+def reported(tool: str, model: str) -> Iterator[Callable[[TaskProgress], None]]:
+    """Events at the beginning and the end of a tool's work, and a function for those between.
 
     Args:
         tool: name of the tool.
         model: model ID.
     """
-    _dispatcher.event(ModelScopeProgressEvent(tool=tool, model=model, state="started"))
+
+    def tell(state: Literal["started", "finished", "failed"]) -> None:
+        _dispatcher.event(ModelScopeProgressEvent(tool=tool, model=model, state=state))
+
+    def waiting(progress: TaskProgress) -> None:
+        known = msgspec.structs.asdict(progress)
+        event = ModelScopeProgressEvent(tool=tool, model=model, state="waiting", **known)
+        _dispatcher.event(event)
+
+    tell("started")
     try:
-        yield
+        yield waiting
     except BaseException:
-        _dispatcher.event(ModelScopeProgressEvent(tool=tool, model=model, state="failed"))
+        tell("failed")
         raise
-    _dispatcher.event(ModelScopeProgressEvent(tool=tool, model=model, state="finished"))
+    tell("finished")

@@ -26,6 +26,7 @@ from modelscope_transport.task_types import (
     Image,
     ImageRequest,
     ImageResult,
+    TaskProgress,
 )
 from modelscope_transport.types import ImagePart
 
@@ -69,7 +70,8 @@ class ModelScopeImageToolSpec(BaseToolSpec):
     """Draws an image, or changes some, with an image model of ModelScope API-Inference.
 
     An image costs one call; the account's images are made one at a time. A
-    `ModelScopeProgressEvent` of LlamaIndex's instrumentation marks its start and its end.
+    `ModelScopeProgressEvent` of LlamaIndex's instrumentation marks its start, each look at the
+    task, and its end.
 
     Args:
         model: model ID, ``owner/name``.
@@ -185,8 +187,8 @@ class ModelScopeImageToolSpec(BaseToolSpec):
         """
         with native_errors():
             request = self._asked(prompt, negative_prompt, size, seed, images)
-            with reported("draw_image", self.model):
-                result = self._client.draw(request)
+            with reported("draw_image", self.model) as waiting:
+                result = self._client.draw(request, on_progress=waiting)
             return self._told(result)
 
     async def adraw_image(
@@ -200,8 +202,12 @@ class ModelScopeImageToolSpec(BaseToolSpec):
         """As `draw_image`."""
         with native_errors():
             request = self._asked(prompt, negative_prompt, size, seed, images)
-            with reported("draw_image", self.model):
-                result = await self._client.aio.draw(request)
+            with reported("draw_image", self.model) as waiting:
+
+                async def awaited(progress: TaskProgress) -> None:
+                    waiting(progress)
+
+                result = await self._client.aio.draw(request, on_progress=awaited)
             return self._told(result)
 
     def _asked(

@@ -26,6 +26,7 @@ __all__ = [
     "RerankRequest",
     "RerankResult",
     "Sound",
+    "TaskProgress",
     "Vectors",
 ]
 
@@ -151,6 +152,21 @@ class ImageResult(Struct, frozen=True):
         if len(self.images) == 1:
             return self.image._repr_html_()
         return "".join(image._tag for image in self.images)
+
+
+class TaskProgress(Struct, frozen=True):
+    """How far a task is that was submitted and is looked after.
+
+    Attributes:
+        task_id: the service's ID of the task.
+        looks: how often the service was asked after it.
+        status: the service's last word about it, such as ``"PROCESSING"`` or ``"SUCCEED"``; empty
+            before the first look.
+    """
+
+    task_id: str
+    looks: int
+    status: str
 
 
 # --- classic pipelines ------------------------------------------------------------------------

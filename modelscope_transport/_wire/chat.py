@@ -2,7 +2,9 @@
 
 The shapes are the recorded ones: a choice may hold ``delta`` and ``message`` at once, any field
 may be null, ``created`` is in milliseconds (recorded 2025-09-27); every chunk of a stream carries
-a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026-10).
+a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026-10). An error
+counts whatever stands beside it: OpenRouter sends ``choices`` with a finish reason ``"error"``
+along with it (openrouter.ai/docs/api/reference/errors-and-debugging, read 2026-11).
 """
 
 from __future__ import annotations
@@ -42,13 +44,6 @@ class _Body(Struct):
 _NOTHING = _Body()
 
 
-class _Choice(Struct):
-    delta: _Body | None = None
-    message: _Body | None = None
-    finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
-
-
 class _Details(Struct):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -60,6 +55,14 @@ class _Usage(Struct):
     total_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+
+
+class _Choice(Struct):
+    delta: _Body | None = None
+    message: _Body | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+    usage: _Usage | None = None  # where Kimi's own service puts it (northes/go-moonshot#17)
 
 
 class _Envelope(Struct):
@@ -196,10 +199,10 @@ class ChatDecoder:
         usage = envelope.usage
         if usage is not None and usage.completion_tokens:  # without them, it is the dummy
             self._usage = usage
-        if envelope.choices:
-            return self._delta(envelope, envelope.choices[0])
         if envelope.error or envelope.errors:
             return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+        if envelope.choices:
+            return self._delta(envelope, envelope.choices[0])
         # ``choices: []`` brings the usage; ``choices: null`` at the start is the empty shell.
         if envelope.choices is None and not self._introduced:
             return Failure("", request_id=_text(envelope.request_id), empty=True)
@@ -230,6 +233,7 @@ class ChatDecoder:
         if finish_reason is not None:
             self.finished = True
             self._finish_reason = finish_reason
+            self._usage = choice.usage or self._usage
         response_id = model = None
         if not self._introduced:
             self._introduced = True

@@ -69,7 +69,9 @@ class Pending(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """The task is not done yet."""
+    """The task is not done yet; the service calls its state so."""
+
+    status: str
 
 
 class Done(Struct, frozen=True):
@@ -77,6 +79,7 @@ class Done(Struct, frozen=True):
 
     urls: tuple[str, ...]
     task_id: str = ""
+    status: str = ""
 
 
 class Ended(Struct, frozen=True):

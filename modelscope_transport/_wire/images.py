@@ -225,7 +225,8 @@ def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
     if _is_over(envelope, "SUCC"):
         return _done(envelope) or Ended(Failure("", empty=True))
     # Names of states beyond these are only known from clients: PENDING, RUNNING, QUEUED.
-    return Waiting() if envelope.task_status else Failure("", empty=True)
+    status = envelope.task_status
+    return Waiting(status) if status else Failure("", empty=True)
 
 
 def fetch(url: str) -> Encoded:
@@ -271,7 +272,7 @@ def _done(envelope: _Envelope) -> Done | Failure | None:
     urls = tuple(url for url in envelope.output_images or pictures if url)
     if not urls:
         return None
-    return Done(urls, envelope.task_id or "")
+    return Done(urls, envelope.task_id or "", envelope.task_status or "")
 
 
 def _complaint(envelope: _Envelope) -> Failure:

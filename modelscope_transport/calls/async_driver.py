@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+from ..task_types import TaskProgress
 from .async_exchange import AsyncExchange
 from .attempt import Attempt, Flow, Handover, steps
 from .driver import Service
 
-__all__ = ["AsyncDriver"]
+__all__ = ["AsyncDriver", "OnProgress"]
+
+OnProgress = Callable[[TaskProgress], Awaitable[None]]
 
 
 class AsyncDriver:
@@ -25,7 +28,11 @@ class AsyncDriver:
         self._platforms = platforms
 
     async def run(
-        self, flow: Flow, deadline: float, extra: Mapping[str, str] | None = None
+        self,
+        flow: Flow,
+        deadline: float,
+        extra: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> tuple[Handover, AsyncExchange]:
         """Play a flow to its end.
 
@@ -33,6 +40,7 @@ class AsyncDriver:
             flow: the policy of the call.
             deadline: end of the call on ``time.monotonic()``.
             extra: headers of the caller's, which are for the service alone.
+            on_progress: called with how far a task is, before each request that looks after it.
 
         Returns:
             What the flow handed over, and the exchange that it came with: for a stream it is open
@@ -48,6 +56,8 @@ class AsyncDriver:
             while isinstance(step, Attempt):
                 if exchange is not None:
                     await exchange.aclose()
+                if on_progress is not None and step.progress is not None:
+                    await on_progress(step.progress)
                 if step.delay:
                     await asyncio.sleep(step.delay)
                 exchange = self._exchange(step, deadline, extra)

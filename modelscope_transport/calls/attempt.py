@@ -16,6 +16,7 @@ from .._wire.outcomes import Outcome, Reply
 from ..answers import Origin
 from ..catalogue.models import ProfileBook
 from ..quota import Balance, Earnings, Reservation
+from ..task_types import TaskProgress
 from .retry import RetryBudget, RetryPolicy
 
 __all__ = ["Attempt", "Flow", "Handover", "Terms", "read_outcome", "steps"]
@@ -39,6 +40,7 @@ class Attempt(Struct):
         verdict: what the flow made of its outcome; the ledger and the limiter learn by it.
         balance: the account's Magicubes, where that is what the reply says; for the ledger.
         earnings: what today grants, likewise.
+        progress: how far the task is that it looks after, as it goes out; for whoever waits.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Attempt(Struct):
     verdict: Verdict | None = None
     balance: Balance | None = None
     earnings: Earnings | None = None
+    progress: TaskProgress | None = None
 
 
 class Handover(Struct, frozen=True):

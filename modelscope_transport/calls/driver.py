@@ -6,16 +6,19 @@ Laws of this file: it decides nothing. A failure of the network enters the flow 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 from ..http.channel import Channel
+from ..task_types import TaskProgress
 from .admission import Admission
 from .attempt import Attempt, Flow, Handover, steps
 from .exchange import Exchange
 
-__all__ = ["Driver", "Service"]
+__all__ = ["Driver", "OnProgress", "Service"]
+
+OnProgress = Callable[[TaskProgress], None]
 
 
 class Service(Struct, frozen=True):
@@ -38,7 +41,11 @@ class Driver:
         self._platforms = platforms
 
     def run(
-        self, flow: Flow, deadline: float, extra: Mapping[str, str] | None = None
+        self,
+        flow: Flow,
+        deadline: float,
+        extra: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> tuple[Handover, Exchange]:
         """Play a flow to its end.
 
@@ -46,6 +53,7 @@ class Driver:
             flow: the policy of the call.
             deadline: end of the call on ``time.monotonic()``.
             extra: headers of the caller's, which are for the service alone.
+            on_progress: called with how far a task is, before each request that looks after it.
 
         Returns:
             What the flow handed over, and the exchange that it came with: for a stream it is open
@@ -61,6 +69,8 @@ class Driver:
             while isinstance(step, Attempt):
                 if exchange is not None:
                     exchange.close()
+                if on_progress is not None and step.progress is not None:
+                    on_progress(step.progress)
                 if step.delay:
                     time.sleep(step.delay)
                 exchange = self._exchange(step, deadline, extra)

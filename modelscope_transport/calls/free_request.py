@@ -17,6 +17,7 @@ from .._wire.failures import Verdict, judge
 from .._wire.outcomes import Failure, NoReply, Outcome
 from ..answers import Origin
 from ..quota import Balance, Earnings
+from ..task_types import TaskProgress
 from .attempt import Attempt, Flow, Handover, Terms, read_outcome
 
 __all__ = ["FreeAnswer", "free_flow", "request_free"]
@@ -34,7 +35,12 @@ class FreeAnswer(Struct, frozen=True):
 
 
 def request_free(
-    encoded: Encoded, model: str, terms: Terms, *, delay: float = 0.0
+    encoded: Encoded,
+    model: str,
+    terms: Terms,
+    *,
+    delay: float = 0.0,
+    progress: TaskProgress | None = None,
 ) -> Generator[Attempt, Outcome, FreeAnswer]:
     """The attempts of one free request.
 
@@ -43,12 +49,14 @@ def request_free(
         model: model ID that it is about.
         terms: deadline and retries.
         delay: seconds to wait first.
+        progress: how far the task is that is looked after; said once, with the first attempt.
     """
     retries = 0
     while True:
         attempt = Attempt(
             encoded.path or "", b"", model, False, delay, headers=encoded.headers, free=True
         )
+        attempt.progress, progress = progress, None
         outcome = yield attempt
         value = read_outcome(outcome, encoded)
         failure = value.failure if isinstance(value, Ended) else value

@@ -20,6 +20,7 @@ from .._wire.encoded import (
     Encoded,
     Pending,
     PollWire,
+    Waiting,
 )
 from .._wire.failure_table import Kind, shape_rows
 from .._wire.failures import Verdict
@@ -27,7 +28,7 @@ from .._wire.outcomes import Outcome
 from ..answers import Origin
 from ..catalogue.tasks import Task
 from ..errors import ErrorDetails
-from ..task_types import ImageRequest
+from ..task_types import ImageRequest, TaskProgress
 from .attempt import Attempt, Flow, Handover, Terms
 from .free_request import request_free
 from .policy import call_flow
@@ -71,6 +72,8 @@ class _Watch(Struct):
     task_id: str
     origin: Origin
     terms: Terms
+    looks: int = 0
+    status: str = ""
 
     def until_done(self, look: Encoded, wait: float) -> Generator[Attempt, Outcome, Done]:
         """Look at it until it is done, less and less often."""
@@ -78,7 +81,8 @@ class _Watch(Struct):
         while True:
             if wait >= self.terms.remaining():
                 raise self._unfinished()
-            value = yield from self.get(look, wait)
+            value: Waiting | Done = yield from self.get(look, wait)
+            self.looks, self.status = self.looks + 1, value.status
             if isinstance(value, Done):
                 return value
             wait = min(wait * _GROWTH, longest)
@@ -90,6 +94,7 @@ class _Watch(Struct):
             self.origin.model,
             self.terms,
             delay=delay,
+            progress=TaskProgress(self.task_id, self.looks, self.status),
         )
         self.origin = replace(self.origin, attempts=self.origin.attempts + answer.attempts)
         if answer.verdict.kind is Kind.GOOD:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from .._wire import catalogue
 from .._wire.chat import Opening
 from ..answers import ChatResult, EmbeddingResult
+from ..calls.async_driver import OnProgress
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
@@ -129,7 +130,9 @@ class AsyncClient(ClientFront):
 
     # --- other tasks ----------------------------------------------------------------------
 
-    async def draw(self, request: ImageRequest) -> ImageResult:
+    async def draw(
+        self, request: ImageRequest, *, on_progress: OnProgress | None = None
+    ) -> ImageResult:
         """As `Client.draw`."""
         core = self._core
         flow, deadline = core.begin(request, "image")
@@ -137,7 +140,9 @@ class AsyncClient(ClientFront):
         if slot is None:
             raise no_turn(request)
         try:
-            handover, _ = await core.async_driver.run(flow, deadline, request.extra_headers)
+            handover, _ = await core.async_driver.run(
+                flow, deadline, request.extra_headers, on_progress
+            )
         except QuotaExceededError as error:
             if error.details.task_id is not None:  # the call itself was settled when it began
                 await asyncio.to_thread(core.record_quota_error, error)

@@ -17,6 +17,7 @@ from .._wire import catalogue
 from .._wire.chat import Opening
 from ..answers import ChatResult, EmbeddingResult
 from ..calls.attempt import Flow
+from ..calls.driver import OnProgress
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
 from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
@@ -171,11 +172,16 @@ class Client(ClientFront):
 
     # --- other tasks ----------------------------------------------------------------------
 
-    def draw(self, request: ImageRequest) -> ImageResult:
+    def draw(self, request: ImageRequest, *, on_progress: OnProgress | None = None) -> ImageResult:
         """Draw or edit an image, and wait until it is here.
 
         The account's images are made one at a time (``image_tasks``). A caller that stops waiting
         can look after the task later: the error's ``details.task_id`` goes into the next request.
+
+        Args:
+            request: what to draw.
+            on_progress: called when the task was accepted, and after each look at it; in event
+                loops it is awaited.
 
         Raises:
             ModelScopeError: one of the tree in `modelscope_transport.errors`.
@@ -186,7 +192,7 @@ class Client(ClientFront):
         if slot is None:
             raise no_turn(request)
         try:
-            handover, _ = core.driver.run(flow, deadline, request.extra_headers)
+            handover, _ = core.driver.run(flow, deadline, request.extra_headers, on_progress)
         except QuotaExceededError as error:
             if error.details.task_id is not None:  # the call itself was settled when it began
                 core.record_quota_error(error)

@@ -10,6 +10,7 @@ from .shape_parts import (
     ARGS,
     BODY,
     MUL,
+    OWN,
     ROLE,
     TEXT,
     THOUGHTS,
@@ -39,11 +40,10 @@ def call_rows() -> list[Row]:
     ]
     done = end("tool_calls")
     whole_add, whole_mul = tool(0, "a", "add", ARGS), tool(1, "b", "multiply", ARGS)
-    ollama = "ollama/ollama#15457"
     return [
         row(
             "openai/call",
-            "platform.openai.com, function calling",
+            "openai/openai-python src/openai/types/chat/chat_completion_chunk.py",
             event({"role": "assistant", "content": None}),
             *pieces,
             done,
@@ -53,7 +53,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "openai/two-calls",
-            "platform.openai.com, parallel function calling",
+            "openai/openai-python src/openai/types/chat/chat_completion_chunk.py",
             ROLE,
             *pieces,
             *second,
@@ -64,7 +64,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "vllm/call",
-            "vllm-project/vllm, tool parsers",
+            "vllm-project/vllm vllm/entrypoints/openai/chat_completion/serving.py",
             ROLE,
             *pieces,
             event({"content": ""}, "tool_calls"),
@@ -74,7 +74,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "vllm/named-call-stops",
-            "vllm-project/vllm, named tool choice",
+            "vllm-project/vllm vllm/entrypoints/openai/chat_completion/serving.py",
             ROLE,
             *pieces,
             end("stop"),
@@ -84,7 +84,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "vllm/call-in-one",
-            "vllm-project/vllm, mistral tool parser",
+            "vllm-project/vllm#53965",
             ROLE,
             calls(whole_add),
             done,
@@ -94,7 +94,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "sglang/call",
-            "sgl-project/sglang, function_call_parser",
+            "sgl-project/sglang python/sglang/srt/entrypoints/openai/serving_chat.py",
             event({"role": "assistant", "content": None, "tool_calls": None}),
             calls(tool(0, "a", "add", ""), content=None),
             calls(tool(0, None, None, ARGS), content=None),
@@ -105,7 +105,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "sglang/null-name-later",
-            "sgl-project/sglang, function_call_parser",
+            "InternLM/lmdeploy#3412",
             ROLE,
             calls(head),
             calls(
@@ -132,17 +132,8 @@ def call_rows() -> list[Row]:
             **two,
         ),
         row(
-            "dynamo/call-at-finish",
-            "ai-dynamo/dynamo, jail stream",
-            ROLE,
-            calls(whole_add, finish_reason="tool_calls"),
-            USAGE,
-            DONE,
-            **one,
-        ),
-        row(
             "llamacpp/call",
-            "ggml-org/llama.cpp, tools/server",
+            "ggml-org/llama.cpp tools/server/server-task.cpp",
             event({"role": "assistant", "content": None}),
             calls(tool(0, "a", "add", "")),
             *[calls(it) for it in args],
@@ -153,7 +144,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "ollama/equal-indices",
-            ollama,
+            "ollama/ollama#15457",
             calls(whole_add, role="assistant", content=""),
             calls({**whole_mul, "index": 0}, role="assistant", content=""),
             end("tool_calls", role="assistant", content=""),
@@ -207,7 +198,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "gemini/no-index",
-            "openai/openai-python#3246",
+            "THU-MAIC/OpenMAIC#1556",
             calls(tool(None, "a", "add", ARGS), role="assistant"),
             end("stop"),
             USAGE,
@@ -216,7 +207,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "gemini/signature",
-            "ai.google.dev, thought signatures",
+            "THU-MAIC/OpenMAIC#1556",
             calls(
                 tool(0, "a", "add", ARGS, extra_content={"google": {"thought_signature": "x"}}),
                 role="assistant",
@@ -228,7 +219,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "dashscope/empty-id-later",
-            "help.aliyun.com, function calling",
+            "anomalyco/opencode#40969",
             ROLE,
             calls(head, content=""),
             calls(tool(0, "", "", ARGS), content=""),
@@ -238,30 +229,8 @@ def call_rows() -> list[Row]:
             **one,
         ),
         row(
-            "dashscope/empty-last-piece",
-            "help.aliyun.com, function calling",
-            ROLE,
-            *pieces,
-            calls(tool(0, "", None, "")),
-            end("tool_calls", content=""),
-            USAGE,
-            DONE,
-            **one,
-        ),
-        row(
-            "dashscope/null-arguments",
-            "help.aliyun.com, function calling",
-            ROLE,
-            calls({**head, "function": {"name": "add", "arguments": None}}),
-            calls(tool(0, None, None, ARGS)),
-            done,
-            USAGE,
-            DONE,
-            **one,
-        ),
-        row(
             "mistral/call-with-finish",
-            "docs.mistral.ai, function calling",
+            "openclaw/openclaw#130532",
             ROLE,
             calls(tool(0, "D681PevKs", "add", ARGS), finish_reason="tool_calls"),
             USAGE,
@@ -270,7 +239,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "groq/call",
-            "console.groq.com, tool use",
+            "vercel/ai packages/groq/src/groq-chat-language-model.test.ts",
             ROLE,
             calls(whole_add),
             {**done, "x_groq": {"usage": USED}},
@@ -279,8 +248,8 @@ def call_rows() -> list[Row]:
             **one,
         ),
         row(
-            "glm/empty-finish-between",
-            "adolfousier/opencrabs#1499",
+            "workbuddy/empty-finish",
+            "CangShui/workbuddy-gateway#3",
             ROLE,
             event({"tool_calls": [head]}, ""),
             event({"tool_calls": [tool(0, None, None, ARGS)]}, ""),
@@ -290,8 +259,8 @@ def call_rows() -> list[Row]:
             **one,
         ),
         row(
-            "modelscope/id-on-each-piece",
-            "public client notes, recorded 2026-06-01",
+            "koog/id-on-each-piece",
+            "JetBrains/koog#2002",
             ROLE,
             calls(head),
             *[calls({**it, "id": "a"}) for it in args],
@@ -301,8 +270,8 @@ def call_rows() -> list[Row]:
             **one,
         ),
         row(
-            "modelscope/name-on-each-piece",
-            "public client notes, recorded 2026-06-01",
+            "hermes/name-on-each-piece",
+            "NousResearch/hermes-agent#8259",
             ROLE,
             calls(head),
             *[
@@ -316,7 +285,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "gateway/interleaved",
-            "two calls whose pieces come in turns",
+            OWN,
             ROLE,
             pieces[0],
             second[0],
@@ -331,7 +300,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "gateway/text-then-call",
-            "vllm-project/vllm, hermes parser",
+            "https://www.itsvse.com/forum.php?goto=lastpost&mod=redirect&tid=10981",
             ROLE,
             *BODY,
             *pieces,
@@ -343,7 +312,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "gateway/call-beside-text",
-            "one delta with text and a call",
+            OWN,
             ROLE,
             calls(head, content=TEXT),
             calls(tool(0, None, None, ARGS)),
@@ -354,8 +323,8 @@ def call_rows() -> list[Row]:
             **one,
         ),
         row(
-            "gateway/no-arguments",
-            "calls of tools that take none",
+            "brave/no-arguments",
+            "brave/brave-browser#56601",
             ROLE,
             calls(tool(0, "a", "now", "")),
             done,
@@ -366,7 +335,7 @@ def call_rows() -> list[Row]:
         ),
         row(
             "gateway/thoughts-then-call",
-            "vllm-project/vllm, reasoning with tools",
+            OWN,
             ROLE,
             event({"reasoning_content": THOUGHTS}),
             *pieces,

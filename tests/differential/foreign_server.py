@@ -39,6 +39,7 @@ class Shape:
         headers: further headers.
         newline: what ends a line of the stream.
         piece: bytes in one write of the stream; 0 writes each event at once.
+        data: what stands before a payload; the space after the colon is optional.
     """
 
     name: str
@@ -49,12 +50,13 @@ class Shape:
     headers: Mapping[str, str] = field(default_factory=dict)
     newline: str = "\n"
     piece: int = 0
+    data: str = "data: "
 
     def written(self) -> bytes:
         """The stream's body."""
         ending = self.newline * 2
         parts = [
-            it if isinstance(it, bytes) else f"data: {_text(it)}{ending}".encode()
+            it if isinstance(it, bytes) else f"{self.data}{_text(it)}{ending}".encode()
             for it in self.stream
         ]
         return b"".join(parts)
@@ -108,6 +110,7 @@ def whole_of(shape: Shape) -> dict[str, Any]:
         reply |= {name: said[name] for name in ("id", "model", "usage") if said.get(name)}
         for choice in said.get("choices") or ():
             finish_reason = choice.get("finish_reason") or finish_reason
+            reply |= {"usage": choice["usage"]} if choice.get("usage") else {}
             _join(message, calls, choice.get("delta") or {})
     if calls:
         message["tool_calls"] = [
@@ -131,7 +134,10 @@ def _join(message: dict[str, Any], calls: list[dict[str, Any]], delta: Mapping[s
         call["id"] = call["id"] or piece.get("id")
         name = function.get("name") or ""
         call["function"]["name"] += "" if name == call["function"]["name"] else name
-        call["function"]["arguments"] += function.get("arguments") or ""
+        arguments = function.get("arguments") or ""
+        call["function"]["arguments"] += (
+            arguments if isinstance(arguments, str) else json.dumps(arguments)
+        )
 
 
 def _text(payload: str | Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "ARGS",
     "BODY",
     "MUL",
+    "OWN",
     "ROLE",
     "TEXT",
     "THOUGHTS",
@@ -53,6 +54,9 @@ class Row:
     usage: tuple[int, int] | None = None
     fails: bool = False
 
+
+OWN = "written here"
+"""The source of a shape that no engine is known to send, but that the protocol allows."""
 
 USED = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 USAGE = event(usage=USED)  # choices: []
@@ -100,6 +104,13 @@ BODY = said("Two ", "and three.")
 
 
 def row(
-    name: str, source: str, *stream: Any, newline: str = "\n", piece: int = 0, **truth: Any
+    name: str,
+    source: str,
+    *stream: Any,
+    newline: str = "\n",
+    piece: int = 0,
+    data: str = "data: ",
+    **truth: Any,
 ) -> Row:
-    return Row(Shape(name, source, stream=tuple(stream), newline=newline, piece=piece), **truth)
+    shape = Shape(name, source, stream=tuple(stream), newline=newline, piece=piece, data=data)
+    return Row(shape, **truth)

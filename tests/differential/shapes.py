@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .call_shapes import call_rows
+from .engine_shapes import engine_rows
 from .foreign_server import Shape, whole_of
 from .shape_parts import BODY, ROLE, USAGE, Row, end
 from .text_shapes import failures, texts, thoughts
@@ -17,9 +18,17 @@ from .text_shapes import failures, texts, thoughts
 __all__ = ["BY_NAME", "ROWS", "Row"]
 
 
+# Here an event that says something is written as bytes, which `whole_of` does not read.
+_BY_HAND = ("sse/event-names", "llmgateway/ping-between", "dynamo/nulls")
+
+
 def _with_whole(one: Row) -> Row:
     """A failure's whole reply is an error; what is written by hand has that of the plain text."""
-    if not one.fails and one.shape.name in ("lmstudio/no-space", "sse/event-names"):
+    if not one.fails and one.shape.name in (
+        "sse/event-names",
+        "llmgateway/ping-between",
+        "dynamo/nulls",
+    ):
         plain = Shape("", "", stream=(ROLE, *BODY, end(), USAGE))
         return replace(one, shape=replace(one.shape, whole=whole_of(plain)))
     if not one.fails:
@@ -28,6 +37,8 @@ def _with_whole(one: Row) -> Row:
     return replace(one, shape=replace(one.shape, whole=error))
 
 
-ROWS: Sequence[Row] = [_with_whole(it) for it in (*texts(), *thoughts(), *call_rows(), *failures())]
+ROWS: Sequence[Row] = [
+    _with_whole(it) for it in (*texts(), *thoughts(), *call_rows(), *failures(), *engine_rows())
+]
 BY_NAME: Mapping[str, Row] = {it.shape.name: it for it in ROWS}
 assert len(BY_NAME) == len(ROWS)

@@ -21,6 +21,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 from langchain_modelscope import ChatModelScope
+from langchain_modelscope._argument_table import CALL as WORDS
+from langchain_modelscope._chat_fields import OPTIONS as FIELDS
 
 from .foreign_server import DONE, ForeignServer, Shape, event
 
@@ -39,12 +41,14 @@ def server() -> Iterator[ForeignServer]:
 
 def ours(server: ForeignServer, **options: Any) -> Any:
     place = {"base_url": server.base_url, "api_key": "ms-none", "max_retries": 0}
-    return ChatModelScope(**{"model": MODEL, **place, **options})
+    model = {} if "model_name" in options else {"model": MODEL}
+    return ChatModelScope(**{**model, **place, **options})
 
 
 def theirs(server: ForeignServer, **options: Any) -> Any:
     place: dict[str, Any] = {"base_url": server.base_url, "api_key": "none", "max_retries": 0}
-    return ChatOpenAI(**{"model": MODEL, **place, **options})
+    model = {} if "model_name" in options else {"model": MODEL}
+    return ChatOpenAI(**{**model, **place, **options})
 
 
 def sent(server: ForeignServer, call: Any) -> Any:
@@ -223,19 +227,52 @@ OPTIONS: dict[str, Any] = {
     "top_logprobs": 2,
     "reasoning_effort": "low",
     "extra_body": {"enable_search": True},
+    "stop_sequences": ["end"],
+    "timeout": 20.0,
+    "request_timeout": 20.0,
+    "stream_usage": True,
+    "model_name": "engine/other",
+    "model": "engine/other",
+    "top_k": 3,
+    "min_p": 0.1,
+    "repetition_penalty": 1.1,
+    "enable_thinking": False,
+    "thinking_budget": 7,
+    "send_reasoning": True,
+    "think_tags": True,
+    "promote_reasoning_only": True,
+    "fallback_models": ["engine/other"],
 }
 CALL_OPTIONS: dict[str, Any] = {
+    "extra_headers": {"x-team": "red"},
+    "strict": True,
+    "stream": False,
     "tools": [{"type": "function", "function": {"name": "add", "parameters": {}}}],
     "tool_choice": "auto",
     "parallel_tool_calls": False,
     "response_format": {"type": "json_object"},
-    "model": "engine/other",
+}
+_SAMPLING = "models here recommend it; theirs is refused by the OpenAI client"
+_OURS = "an option of this package, which theirs refuses"
+_ALIAS = "theirs reads this word in the constructor alone"
+AT_A_CALL: dict[str, str] = {
+    "stop_sequences": _ALIAS,
+    "request_timeout": _ALIAS,
+    "model_name": _ALIAS,
+    "stream_usage": "theirs takes it for a stream alone",
+    "strict": "theirs takes it in bind_tools alone",
+}
+OTHERWISE: dict[str, str] = {
+    **dict.fromkeys(("top_k", "min_p", "repetition_penalty"), _SAMPLING),
+    **dict.fromkeys(("enable_thinking", "thinking_budget"), "a switch of Qwen's models"),
+    **dict.fromkeys(("send_reasoning", "think_tags", "promote_reasoning_only"), _OURS),
+    "fallback_models": _OURS,
 }
 
 
 def body_of(server: ForeignServer, model: Any, place: str, name: str, value: Any) -> Any:
     given = {name: value}
-    if name in ("tool_choice", "parallel_tool_calls"):
+    if name in ("tool_choice", "parallel_tool_calls", "strict"):
         given["tools"] = CALL_OPTIONS["tools"]
     asked = "Answer in JSON." if name == "response_format" else "Hello"
     if place == "constructor":
@@ -272,7 +309,7 @@ def same_words(body: Any) -> Any:
 PLACES = ["constructor", "call", "bind", "model_settings"]
 OPTION_ROWS = [
     *[(place, name) for name in OPTIONS for place in PLACES],
-    *[(place, name) for name in CALL_OPTIONS for place in PLACES[1:3]],
+    *[(place, name) for name in CALL_OPTIONS for place in PLACES[1:]],
 ]
 
 
@@ -285,8 +322,15 @@ def test_an_option_is_sent_alike_wherever_it_is_written(
     server.add(Shape(MODEL, "written here", whole=_answer()))
     mine = same_words(body_of(server, ours, place, name, value))
     other = same_words(body_of(server, theirs, place, name, value))
-    assert mine == other
     assert mine != "refused"
+    reasons = OTHERWISE if place == "constructor" else {**OTHERWISE, **AT_A_CALL}
+    assert (mine == other) is (name not in reasons), f"\nours   {mine}\ntheirs {other}"
+
+
+def test_every_option_is_here() -> None:
+    taken = {row.word for row in WORDS.values() if row.now}
+    assert set(OPTIONS) | set(CALL_OPTIONS) >= {*FIELDS, *taken}
+    assert {*OTHERWISE, *AT_A_CALL} <= {*OPTIONS, *CALL_OPTIONS}
 
 
 def _answer() -> dict[str, Any]:

@@ -1,9 +1,4 @@
-"""What users of the OpenAI classes of LlamaIndex count on, written anew as behaviour.
-
-The integration tests of llama-index-llms-openai and llama-index-llms-openai-like were read for what
-they hold; `ELSEWHERE` says of each subject that is not here where it is tested, or why it is no
-subject of this package.
-"""
+"""What users of LlamaIndex's OpenAI classes count on, written anew: see `behaviours.toml`."""
 
 from __future__ import annotations
 
@@ -23,18 +18,6 @@ from llamaindex_modelscope import ModelScope, ModelScopeConfigurationError
 
 from .foreign_server import DONE, ForeignServer, Shape, event
 
-ELSEWHERE: dict[str, str] = {
-    "credentials from the environment": "tests/transport",
-    "token counts of streams": "test_llamaindex_streams.py",
-    "messages on the wire": "test_llamaindex_requests.py",
-    "pickling and dumps": "tests/llamaindex/test_pickle.py",
-    "o1 models: temperature, max_completion_tokens": "models of OpenAI alone",
-    "the Responses API and its tools": "an API of OpenAI alone",
-    "audio answers": "the service's chat models answer in text",
-    "the legacy completions endpoint": "the service only answers chats",
-    "tiktoken for the length of prompts": "the model's own tokens are not known here",
-    "Azure": "a service of its own",
-}
 HELLO = [ChatMessage(content="Hello")]
 
 
@@ -238,6 +221,21 @@ def test_thoughts_are_a_block(server: ForeignServer, field: str) -> None:
     llm = model(server, says("Yes.", **{field: "Hm."}))
     blocks = llm.chat(HELLO).message.blocks
     assert blocks == [ThinkingBlock(content="Hm."), TextBlock(text="Yes.")]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_come_in_pieces(server: ForeignServer, field: str) -> None:
+    deltas = [*({field: text} for text in ("Let me", " see.")), {"content": "42."}]
+    parts = [event(delta) for delta in deltas]
+    server.add(Shape("engine/any", "here", stream=(*parts, event({}, "stop"), DONE)))
+    llm = ModelScope("engine/any", base_url=server.base_url, api_key="ms-none")
+    responses = list(llm.stream_chat(HELLO))
+    assert responses[-1].message.blocks == [
+        ThinkingBlock(content="Let me see."),
+        TextBlock(text="42."),
+    ]
+    told = [one.additional_kwargs.get("thinking_delta") for one in responses]
+    assert [one for one in told if one] == ["Let me", " see."]
 
 
 def test_log_probabilities_are_given(server: ForeignServer) -> None:

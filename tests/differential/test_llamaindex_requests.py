@@ -28,6 +28,8 @@ from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
 
 from llamaindex_modelscope import ModelScope
+from llamaindex_modelscope._argument_tables import CALL as CALL_WORDS
+from llamaindex_modelscope._chat_fields import CHAT_OPTIONS
 
 from .foreign_server import DONE, ForeignServer, Shape, event
 
@@ -275,8 +277,28 @@ OPTIONS: dict[str, Any] = {
     "top_k": 3,
     "min_p": 0.1,
     "repetition_penalty": 1.1,
+    "enable_thinking": False,
+    "thinking_budget": 7,
+    "send_reasoning": True,
+    "think_tags": True,
+    "promote_reasoning_only": True,
+    "fallback_models": ["engine/other"],
+    "model": "engine/other",
+    "max_new_tokens": 40,
+    "stream": False,
+    "formatted": True,
+    "use_chat_completions": True,
+    "audio": {"voice": "a"},
+    "messages": [],
+    "api_key": "none",
+    "moderation": {},
+    "prediction": {},
+    "prompt_cache_key": "a",
+    "prompt_cache_options": {},
+    "prompt_cache_retention": "24h",
+    "safety_identifier": "a",
+    "web_search_options": {},
 }
-FIELDS = ("temperature", "max_tokens", "logprobs", "top_logprobs", "reasoning_effort")
 WITH: dict[str, dict[str, Any]] = {
     "top_logprobs": {"logprobs": True},
     "tool_choice": {"tools": TOOLS},
@@ -301,8 +323,42 @@ _BOTH = {
     "top_k": _SAMPLING,
     "min_p": _SAMPLING,
     "repetition_penalty": _SAMPLING,
+    **dict.fromkeys(("enable_thinking", "thinking_budget"), "a switch of Qwen's models"),
+    **dict.fromkeys(
+        ("send_reasoning", "think_tags", "promote_reasoning_only", "fallback_models"),
+        "an option of this package, which theirs refuses",
+    ),
+    "max_new_tokens": "a word of other classes for max_tokens",
+    **dict.fromkeys(("stream", "formatted", "use_chat_completions"), _SAME),
+    **dict.fromkeys(
+        (
+            "audio",
+            "moderation",
+            "prediction",
+            "prompt_cache_key",
+            "prompt_cache_options",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "web_search_options",
+        ),
+        _OPENAI,
+    ),
 }
+# At the constructor: an OpenAILike has few of them, and takes no notice of those it has not.
+_FIELD = "theirs has no such field, and lets the word go unheard"
+# They have these, or nothing of the request changes by them.
+_ALIKE = (
+    "temperature",
+    "max_tokens",
+    "timeout",
+    "top_logprobs",
+    "send_reasoning",
+    "think_tags",
+    "promote_reasoning_only",
+    "fallback_models",
+)
 OTHERWISE: dict[str, str] = {
+    **{f"field {name}": _FIELD for name in CHAT_OPTIONS if name not in _ALIKE},
     **{f"{place} {name}": why for place in ("call", "kwargs") for name, why in _BOTH.items()},
     "field logprobs": "no alternatives are asked for unless the user wants some",
     "field reasoning_effort": "theirs sends it to OpenAI's own models alone",
@@ -322,7 +378,12 @@ PLACES: dict[str, Any] = {
     "kwargs": lambda options: ({"additional_kwargs": options}, {}),
     "field": lambda options: (options, {}),
 }
-ROWS = [(place, name) for place in PLACES for name in OPTIONS if place != "field" or name in FIELDS]
+ROWS = [
+    (place, name)
+    for place in PLACES
+    for name in OPTIONS
+    if place != "field" or name in CHAT_OPTIONS
+]
 
 
 @pytest.mark.parametrize(("place", "name"), ROWS)
@@ -340,5 +401,6 @@ def test_an_option_goes_as_theirs_or_the_reason_stands_here(
     assert equal is (f"{place} {name}" not in OTHERWISE), f"\nours   {mine}\ntheirs {other}"
 
 
-def test_the_table_of_options_is_of_rows() -> None:
+def test_the_table_of_options_is_of_rows_and_holds_every_option() -> None:
+    assert set(OPTIONS) >= {*CALL_WORDS, *CHAT_OPTIONS}
     assert set(OTHERWISE) <= {f"{place} {name}" for place, name in ROWS}

@@ -8,6 +8,7 @@ from typing import Any
 from .foreign_server import DONE, event
 from .shape_parts import (
     BODY,
+    OWN,
     ROLE,
     TEXT,
     THOUGHTS,
@@ -25,16 +26,21 @@ __all__ = ["failures", "texts", "thoughts"]
 def texts() -> list[Row]:
     plain = [ROLE, *BODY, end()]
     u: dict[str, Any] = {"text": TEXT, "usage": (9, 4)}
-    vllm, sglang = (
-        "vllm-project/vllm, entrypoints/openai/serving_chat",
-        "sgl-project/sglang, entrypoints/openai/serving_chat.py",
-    )
+    vllm = "vllm-project/vllm vllm/entrypoints/openai/chat_completion/serving.py"
+    sglang = "sgl-project/sglang python/sglang/srt/entrypoints/openai/serving_chat.py"
     continuous = [{**it, "usage": {**USED, "completion_tokens": n}} for n, it in enumerate(plain)]
     return [
-        row("openai/text", "platform.openai.com, streaming", *plain, USAGE, DONE, **u),
+        row(
+            "openai/text",
+            "openai/openai-python src/openai/types/chat/chat_completion_chunk.py",
+            *plain,
+            USAGE,
+            DONE,
+            **u,
+        ),
         row(
             "openai/null-usage",
-            "platform.openai.com, include_usage",
+            "openai/openai-python src/openai/types/chat/chat_completion_stream_options_param.py",
             *[{**it, "usage": None} for it in plain],
             USAGE,
             DONE,
@@ -42,7 +48,7 @@ def texts() -> list[Row]:
         ),
         row(
             "openai/obfuscation",
-            "vercel/ai#12607",
+            "openai/openai-python src/openai/types/chat/chat_completion_stream_options_param.py",
             *[{**it, "obfuscation": "xx"} for it in plain],
             USAGE,
             DONE,
@@ -50,7 +56,7 @@ def texts() -> list[Row]:
         ),
         row(
             "azure/filter-first",
-            "meilisearch/meilisearch#6477",
+            "openai/openai-python#1677",
             {**event(), "id": "", "model": "", "prompt_filter_results": []},
             *plain,
             USAGE,
@@ -74,7 +80,7 @@ def texts() -> list[Row]:
         row("vllm/text", vllm, ROLE, *BODY, end(content=""), USAGE, DONE, **u),
         row(
             "vllm/usage-on-every-chunk",
-            f"{vllm}, continuous_usage_stats",
+            vllm,
             *continuous,
             USAGE,
             DONE,
@@ -104,7 +110,7 @@ def texts() -> list[Row]:
         ),
         row(
             "sglang/nulls",
-            sglang,
+            "pollinations/pollinations#1895",
             *[
                 event(
                     {"role": None, "content": part, "reasoning_content": None, "tool_calls": None}
@@ -138,7 +144,7 @@ def texts() -> list[Row]:
         ),
         row(
             "dynamo/comments",
-            "ai-dynamo/dynamo, annotations",
+            "ai-dynamo/dynamo#1516",
             b": keep-alive\n\n",
             *plain,
             b"event: llm_metrics\n: [4]\n\n",
@@ -148,7 +154,7 @@ def texts() -> list[Row]:
         ),
         row(
             "llamacpp/null-first",
-            "ggml-org/llama.cpp, tools/server",
+            "ggml-org/llama.cpp tools/server/server-task.cpp",
             event({"role": "assistant", "content": None}),
             *BODY,
             end(),
@@ -168,7 +174,7 @@ def texts() -> list[Row]:
         ),
         row(
             "ollama/role-on-each",
-            "ollama/ollama, openai/openai.go",
+            "ollama/ollama openai/openai.go",
             *[event({"role": "assistant", "content": part}) for part in ("Two ", "and three.")],
             event({"role": "assistant", "content": ""}, "stop"),
             USAGE,
@@ -177,7 +183,7 @@ def texts() -> list[Row]:
         ),
         row(
             "gemini/usage-with-text",
-            "ai.google.dev, openai compatibility",
+            "ogx-ai/ogx#5122",
             {
                 **event({"role": "assistant", "content": "Two "}),
                 "usage": {**USED, "completion_tokens": 2},
@@ -187,25 +193,18 @@ def texts() -> list[Row]:
             **u,
         ),
         row(
-            "gemini/one-chunk",
-            "ai.google.dev, openai compatibility",
-            {**event({"role": "assistant", "content": TEXT}, "stop"), "usage": USED},
-            DONE,
-            **u,
-        ),
-        row(
             "dashscope/text",
-            "help.aliyun.com, DashScope openai mode",
-            event({"content": "", "role": "assistant"}),
-            *BODY,
-            end(content=""),
+            "karthink/gptel#592",
+            *said("Two ", "and three.", role="assistant"),
+            end(),
             USAGE,
             DONE,
+            data="data:",
             **u,
         ),
         row(
             "deepseek/usage-at-finish",
-            "api-docs.deepseek.com, chat completion",
+            "CaiZongyuan/agentscope-nextjs-ai-demo backend/docs/example-completions.md",
             ROLE,
             *BODY,
             {
@@ -217,7 +216,7 @@ def texts() -> list[Row]:
         ),
         row(
             "deepseek/keep-alive",
-            "api-docs.deepseek.com, rate limit",
+            "https://api-docs.deepseek.com/quick_start/rate_limit",
             b": keep-alive\n\n" * 3,
             *plain,
             USAGE,
@@ -226,7 +225,7 @@ def texts() -> list[Row]:
         ),
         row(
             "openrouter/processing",
-            "openrouter.ai, api streaming",
+            "mnfst/llm-gateway#2053",
             b": OPENROUTER PROCESSING\n\n",
             *plain,
             USAGE,
@@ -235,7 +234,7 @@ def texts() -> list[Row]:
         ),
         row(
             "openrouter/native-finish",
-            "openrouter.ai, api overview",
+            "reVrost/go-openrouter#43",
             ROLE,
             *BODY,
             {
@@ -255,16 +254,17 @@ def texts() -> list[Row]:
         ),
         row(
             "groq/x-groq",
-            "console.groq.com, api reference",
+            "vercel/ai packages/groq/src/groq-chat-language-model.test.ts",
             {**ROLE, "x_groq": {"id": "req_1"}},
             *BODY,
-            {**end(), "x_groq": {"id": "req_1", "usage": USED}, "usage": USED},
+            {**end(), "x_groq": {"id": "req_1", "usage": USED}},
+            USAGE,
             DONE,
             **u,
         ),
         row(
-            "litellm/usage-beside-empty-delta",
-            "BerriAI/litellm, streaming_handler.py",
+            "xai/usage-beside-empty-delta",
+            "BerriAI/litellm#17136",
             ROLE,
             *BODY,
             end(),
@@ -273,8 +273,8 @@ def texts() -> list[Row]:
             **u,
         ),
         row(
-            "glm/finish-empty-text",
-            "adolfousier/opencrabs#1499",
+            "ollama/empty-finish",
+            "ollama/ollama#4357",
             ROLE,
             *[event({"content": part}, "") for part in ("Two ", "and three.")],
             end(),
@@ -283,20 +283,28 @@ def texts() -> list[Row]:
             **u,
         ),
         row(
-            "lmstudio/no-space",
-            "lmstudio-ai, data lines without a space",
-            *[f"data:{json.dumps(it)}\n\n".encode() for it in [*plain, USAGE]],
-            b"data:[DONE]\n\n",
+            "kimi/no-space",
+            "ENTERPILOT/GoModel tests/contract/testdata/kimi/chat_completion_stream.txt",
+            *plain,
+            USAGE,
+            DONE,
+            data="data:",
             **u,
         ),
         row(
-            "dotnet/crlf", "Azure API Management gateways", *plain, USAGE, DONE, newline="\r\n", **u
+            "sse/crlf",
+            "https://html.spec.whatwg.org/multipage/server-sent-events.html",
+            *plain,
+            USAGE,
+            DONE,
+            newline="\r\n",
+            **u,
         ),
-        row("proxy/byte-by-byte", "slow reverse proxies", *plain, USAGE, DONE, piece=1, **u),
-        row("proxy/one-write", "nginx proxy_buffering", *plain, USAGE, DONE, piece=65536, **u),
+        row("proxy/byte-by-byte", OWN, *plain, USAGE, DONE, piece=1, **u),
+        row("proxy/one-write", OWN, *plain, USAGE, DONE, piece=65536, **u),
         row(
             "proxy/cut-utf8",
-            "RFC 3629 over chunked encoding",
+            OWN,
             ROLE,
             *said("北京", "和上海 🙂"),
             end(),
@@ -306,22 +314,10 @@ def texts() -> list[Row]:
             text="北京和上海 🙂",
             usage=(9, 4),
         ),
-        row(
-            "newapi/zero-usage",
-            "QuantumNous/new-api, dummy usage in each chunk",
-            *[
-                {**it, "usage": {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}}
-                for it in plain
-            ],
-            USAGE,
-            DONE,
-            **u,
-        ),
-        row("vllm/no-usage", f"{vllm}, without include_usage", *plain, DONE, text=TEXT),
-        row("llamacpp/no-done", "old proxies that close after the finish mark", *plain, USAGE, **u),
+        row("vllm/no-usage", vllm, *plain, DONE, text=TEXT),
         row(
             "mistral/length",
-            "docs.mistral.ai, finish reasons",
+            "laravel/ai#955",
             ROLE,
             *BODY,
             end("length"),
@@ -331,7 +327,7 @@ def texts() -> list[Row]:
         ),
         row(
             "mistral/model-length",
-            "docs.mistral.ai, finish reasons",
+            "laravel/ai#955",
             ROLE,
             *BODY,
             end("model_length"),
@@ -341,7 +337,7 @@ def texts() -> list[Row]:
         ),
         row(
             "sse/retry-and-id",
-            "html.spec.whatwg.org, server-sent events",
+            "openai/openai-python#2721",
             b"retry: 1000\nid: 7\n\n",
             *plain,
             USAGE,
@@ -350,7 +346,7 @@ def texts() -> list[Row]:
         ),
         row(
             "sse/event-names",
-            "html.spec.whatwg.org, server-sent events",
+            "https://html.spec.whatwg.org/multipage/server-sent-events.html",
             *[f"event: message\ndata: {json.dumps(it)}\n\n".encode() for it in [*plain, USAGE]],
             DONE,
             **u,
@@ -370,7 +366,7 @@ def thoughts() -> list[Row]:
     return [
         row(
             "vllm/thoughts",
-            "vllm-project/vllm, docs/features/reasoning_outputs",
+            "vllm-project/vllm docs/features/reasoning_outputs.md",
             ROLE,
             *old,
             *BODY,
@@ -381,7 +377,7 @@ def thoughts() -> list[Row]:
         ),
         row(
             "sglang/thoughts",
-            "sgl-project/sglang, separate reasoning",
+            "pollinations/pollinations#1895",
             ROLE,
             *both,
             *turned,
@@ -392,23 +388,12 @@ def thoughts() -> list[Row]:
         ),
         row(
             "deepseek/thoughts",
-            "api-docs.deepseek.com, reasoning model",
+            "CaiZongyuan/agentscope-nextjs-ai-demo backend/docs/example-completions.md",
             event({"role": "assistant", "content": None, "reasoning_content": ""}),
             *both,
             *turned,
             end(content="", reasoning_content=None),
             event(usage=details),
-            DONE,
-            **truth,
-        ),
-        row(
-            "dashscope/thoughts",
-            "help.aliyun.com, deep thinking",
-            event({"content": None, "role": "assistant", "reasoning_content": ""}),
-            *both,
-            *turned,
-            end(content="", reasoning_content=None),
-            USAGE,
             DONE,
             **truth,
         ),
@@ -425,7 +410,7 @@ def thoughts() -> list[Row]:
         ),
         row(
             "gateway/thoughts-beside-text",
-            "one delta with both fields",
+            OWN,
             ROLE,
             event({"reasoning_content": THOUGHTS, "content": "Two "}),
             event({"content": "and three."}),
@@ -449,19 +434,19 @@ def failures() -> list[Row]:
     return [
         row(
             "vllm/error-first",
-            "vllm-project/vllm, create_streaming_error_response",
+            "vllm-project/vllm vllm/entrypoints/openai/chat_completion/serving.py",
             error,
             DONE,
             fails=True,
         ),
         row(
             "vllm/error-midway",
-            "vllm-project/vllm, create_streaming_error_response",
+            "vllm-project/vllm vllm/entrypoints/openai/chat_completion/serving.py",
             ROLE,
             *BODY,
             error,
             DONE,
             fails=True,
         ),
-        row("proxy/cut", "a worker that was killed: no finish mark", ROLE, *BODY, fails=True),
+        row("proxy/cut", OWN, ROLE, *BODY, fails=True),
     ]

@@ -299,21 +299,46 @@ def test_a_misspelt_argument_is_refused() -> None:
 
 class Events(BaseCallbackHandler):
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str]] = []
+        self.seen: list[Any] = []
 
     def on_custom_event(self, name: str, data: Any, **run: Any) -> None:
-        self.seen.append((name, data["state"]))
+        assert name == "modelscope_progress"
+        self.seen.append(data)
 
 
-async def test_its_progress_is_seen_by_callbacks(draw: MakeTool) -> None:
+STEPS = [
+    ("started", None, None),
+    ("waiting", 0, ""),  # the task was accepted
+    ("waiting", 1, "PROCESSING"),
+    ("waiting", 2, "PROCESSING"),
+    ("waiting", 3, "SUCCEED"),  # the image is fetched
+    ("finished", None, None),
+]
+
+
+def steps(seen: list[Any]) -> list[Any]:
+    return [(data["state"], data.get("looks"), data.get("status")) for data in seen]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_its_progress_is_seen_by_callbacks(
+    draw: MakeTool, service: LocalService, way: str
+) -> None:
     events = Events()
-    draw().invoke({"prompt": "a cat"}, {"callbacks": [events]})
-    await draw().ainvoke({"prompt": "a cat"}, {"callbacks": [events]})
-    assert (
-        events.seen
-        == [
-            ("modelscope_progress", "started"),
-            ("modelscope_progress", "finished"),
-        ]
-        * 2
-    )
+    service.next("task_slow:2")
+    if way == "invoke":
+        draw().invoke({"prompt": "a cat"}, {"callbacks": [events]})
+    else:
+        await draw().ainvoke({"prompt": "a cat"}, {"callbacks": [events]})
+    assert steps(events.seen) == STEPS
+    assert {data["model"] for data in events.seen} == {PAINTER}
+    assert len({data["task_id"] for data in events.seen[1:-1]}) == 1
+
+
+async def test_its_progress_is_in_the_stream_of_events(
+    draw: MakeTool, service: LocalService
+) -> None:
+    service.next("task_slow:2")
+    stream = draw().astream_events({"prompt": "a cat"}, version="v2")
+    seen = [event["data"] async for event in stream if event["event"] == "on_custom_event"]
+    assert steps(seen) == STEPS

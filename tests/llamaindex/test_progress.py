@@ -66,14 +66,27 @@ def states(seen: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
-async def test_events_of_an_image(reach: dict[str, Any], native: bool) -> None:
+async def test_events_of_an_image(
+    reach: dict[str, Any], service: LocalService, native: bool
+) -> None:
     tools = ModelScopeImageToolSpec(model="Qwen/Qwen-Image", poll_interval=0.01, **reach)
+    service.next("task_slow:2")
     with watching() as seen:
         if native:
             await tools.adraw_image("a cat")
         else:
             tools.draw_image("a cat")
-    assert states(seen) == [("draw_image", "started"), ("draw_image", "finished")]
+    events = [event for event in seen.events if isinstance(event, ModelScopeProgressEvent)]
+    assert [(event.state, event.looks, event.status) for event in events] == [
+        ("started", 0, ""),
+        ("waiting", 0, ""),  # the task was accepted
+        ("waiting", 1, "PROCESSING"),
+        ("waiting", 2, "PROCESSING"),
+        ("waiting", 3, "SUCCEED"),  # the image is fetched
+        ("finished", 0, ""),
+    ]
+    assert {event.tool for event in events} == {"draw_image"}
+    assert len({event.task_id for event in events[1:-1]}) == 1
 
 
 async def test_events_of_a_pipeline_that_fails(
