@@ -6,6 +6,7 @@ The sentences in the code are the English ones. The catalogue, a standard gettex
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gettext
 import locale
@@ -47,11 +48,13 @@ def translated(sentence: str) -> str:
 
     Args:
         sentence: the English one, as it stands in the code. One that the catalogue does not know
-            stays English.
+            stays English, and so do all where the catalogue cannot be opened.
     """
-    # Under "" stands the head of the catalogue.
-    known = not sentence or resolve_language() == "en"
-    return sentence if known else _chinese().gettext(sentence)
+    if not sentence or resolve_language() == "en":  # under "" stands the head of the catalogue
+        return sentence
+    with contextlib.suppress(OSError):  # as of a process that has no descriptor left
+        return _chinese().gettext(sentence)
+    return sentence
 
 
 def marked(sentence: str) -> str:

@@ -23,6 +23,7 @@ from ..language import translated as _
 from ..quota import Plan
 from ..settings import resolve_ledger
 from .batch_progress import JobProgress
+from .numbers import whole
 from .output import LATER, add_connection, add_json, tell_json
 from .plan import plan_lines
 
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=whole(1),
         default=1,
         help=_("calls at once (1)"),
     )

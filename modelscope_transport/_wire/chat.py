@@ -2,7 +2,9 @@
 
 The shapes are the recorded ones: a choice may hold ``delta`` and ``message`` at once, any field
 may be null, ``created`` is in milliseconds (recorded 2025-09-27); every chunk of a stream carries
-a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026-10).
+a dummy usage and the true one comes last, with empty ``choices`` (recorded 2026-10). An error
+counts whatever stands beside it: OpenRouter sends ``choices`` with a finish reason ``"error"``
+along with it (openrouter.ai/docs/api/reference/errors-and-debugging, read 2026-11).
 """
 
 from __future__ import annotations
@@ -197,10 +199,10 @@ class ChatDecoder:
         usage = envelope.usage
         if usage is not None and usage.completion_tokens:  # without them, it is the dummy
             self._usage = usage
-        if envelope.choices:
-            return self._delta(envelope, envelope.choices[0])
         if envelope.error or envelope.errors:
             return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+        if envelope.choices:
+            return self._delta(envelope, envelope.choices[0])
         # ``choices: []`` brings the usage; ``choices: null`` at the start is the empty shell.
         if envelope.choices is None and not self._introduced:
             return Failure("", request_id=_text(envelope.request_id), empty=True)

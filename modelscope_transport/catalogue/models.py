@@ -120,14 +120,15 @@ class ModelStatus(Struct, frozen=True, kw_only=True):
     task: str = "chat"
 
 
+# Read now, because at the first call it may be that no file can be opened any more; parsed then.
+_TEXT = (
+    resources.files("modelscope_transport").joinpath("data/models.toml").read_text(encoding="utf-8")
+)
+
+
 @functools.cache
 def _catalogue() -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    text = (
-        resources.files("modelscope_transport")
-        .joinpath("data/models.toml")
-        .read_text(encoding="utf-8")
-    )
-    data = tomllib.loads(text)
+    data = tomllib.loads(_TEXT)
     return data.get("models", {}), data.get("families", [])
 
 

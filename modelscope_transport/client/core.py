@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .._wire import catalogue, checks
-from .._wire.checks import check_headers, check_range
+from .._wire.carriers import late_imports
 from .._wire.encoded import Encoded
 from .._wire.failures import block_of
 from .._wire.stream_decoder import StreamDecoder
@@ -139,19 +139,17 @@ class Core:
     def _services(self) -> tuple[Service, ...]:
         """The service itself, then each platform."""
         # Here and not above: the HTTP libraries are a third of what importing a framework costs.
-        from ..calls.driver import Service
-        from ..http.channel import Channel
+        with late_imports():
+            from ..calls.driver import Service
+            from ..http.channel import Channel
 
         options = self.options
         given = options.http_client, options.http_async_client
-        home = Service(
-            self._admission(self.settings, self.ledger, options.budget),
-            Channel(self.settings, _user_agent(), *given),
-        )
+        admission = self._admission(self.settings, self.ledger, options.budget)
+        home = Service(admission, Channel(self.settings, _user_agent(), *given))
         others = []
         for platform in options.platforms:
-            settings = self._settings_of(platform)
-            ledger = self._ledger_of(platform)
+            settings, ledger = self._settings_of(platform), self._ledger_of(platform)
             admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
             others.append(Service(admission, Channel(settings, _user_agent())))
         return home, *others
@@ -177,17 +175,17 @@ class Core:
     @functools.cached_property
     def driver(self) -> Driver:
         """What plays the flows of sync calls."""
+        home, *others = self._services  # which imports the module first
         from ..calls.driver import Driver
 
-        home, *others = self._services
         return Driver(home, tuple(others))
 
     @functools.cached_property
     def async_driver(self) -> AsyncDriver:
         """What plays the flows of calls in event loops."""
-        from ..calls.async_driver import AsyncDriver
-
         home, *others = self._services
+        with late_imports():
+            from ..calls.async_driver import AsyncDriver
         return AsyncDriver(home, tuple(others))
 
     def _settings_of(self, platform: Platform) -> Settings:
@@ -214,8 +212,8 @@ class Core:
     @property
     def image_limiter(self) -> ConcurrencyLimiter:
         """Where image tasks wait for their turn: those of all clients of this account."""
-        size = self.options.image_tasks
-        return self.account.image_limiters.setdefault(size, ConcurrencyLimiter(size))
+        size, limiters = self.options.image_tasks, self.account.image_limiters
+        return limiters.setdefault(size, ConcurrencyLimiter(size))
 
     def reuse(self, kind: type[R]) -> R | None:
         """What makes calls unnecessary, sync or async; ``None`` where nothing was asked for."""
@@ -277,7 +275,7 @@ class Core:
         for model in request.fallback_models:
             self.check_model(model)
             check_task(self.profile(model), task)
-        check_headers(request.extra_headers)
+        checks.check_headers(request.extra_headers)
         terms = self.terms(request.timeout)
         if row.flow == "poll":
             return poll_flow(row, cast("ImageRequest", request), terms), terms.deadline
@@ -320,15 +318,15 @@ class Core:
                         "fit one index. Use another way to the same model, owner/name:Provider."
                     ).format(model=model, model2=request.model)
                 )
-        check_range("batch_size", request.batch_size, 1)
+        checks.check_range("batch_size", request.batch_size, 1)
         return Batches(request.texts, self._batch_size(request))
 
     def _batch_size(self, request: EmbeddingRequest) -> int:
-        known = self.profile(request.model).embedding_batch
-        learnt = known != profile_for(request.model).embedding_batch
-        if request.batch_size is None:
+        known, wanted = self.profile(request.model).embedding_batch, request.batch_size
+        if wanted is None:
             return known
-        return min(known, request.batch_size) if learnt else request.batch_size
+        learnt = known != profile_for(request.model).embedding_batch
+        return min(known, wanted) if learnt else wanted
 
     def shrink_batches(
         self,

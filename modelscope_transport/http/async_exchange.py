@@ -13,7 +13,7 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
@@ -28,6 +28,9 @@ from .async_connections import (
     unsent,
 )
 from .outgoing import Limits
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
 
 __all__ = ["FAILED", "Exchange"]
 
@@ -82,7 +85,7 @@ class Exchange(httpx.AsyncByteStream):
         self._error: httpx.TransportError | None = None
         self._begun = False
         self._unwritten = memoryview(b"")
-        self._is_sent = False
+        self._is_sent = self._heard = False
         self._keeps_alive = True
         self._ends_with_connection = False
         self._left, self._moved_at = -1, 0.0
@@ -110,6 +113,7 @@ class Exchange(httpx.AsyncByteStream):
             max_field_size=_LONGEST_LINE,
         )
         self._keeps_alive = not _says_close(head)
+        _note_first_bytes(protocol, self._hear)
         transport.write(head + body[:_PIECE])
         self._unwritten = memoryview(body)[_PIECE:]
         self._send_on()
@@ -127,6 +131,9 @@ class Exchange(httpx.AsyncByteStream):
         if payload.at_eof():
             self.end(reusable=True)
         return httpx.Response(message.code, headers=list(message.raw_headers), stream=self)
+
+    def _hear(self) -> None:
+        self._heard = True
 
     def _send_on(self) -> None:
         """Write the body in pieces, between other work of the loop, and see that it goes out."""
@@ -223,7 +230,7 @@ class Exchange(httpx.AsyncByteStream):
         )
         if not self._is_sent and self._payload is None:
             return httpx.WriteError(text or _("the server left before it had the whole request"))
-        if text:
+        if text and (self._payload is not None or not self._heard):
             return httpx.ReadError(text)
         if isinstance(error, HttpProcessingError) or isinstance(broken, HttpProcessingError):
             return httpx.RemoteProtocolError(_("the reply is not what HTTP/1.1 allows"))
@@ -256,6 +263,7 @@ class Exchange(httpx.AsyncByteStream):
         if connection is None:
             return
         protocol, self._owner = self._protocol, None
+        _note_first_bytes(protocol, None)
         self._connections.exchanges.pop(protocol, None)
         for timer in (self._deadline, self._look):
             if timer is not None:
@@ -286,6 +294,23 @@ class Exchange(httpx.AsyncByteStream):
         if self._payload is not None and self._payload.at_eof():
             self.end(reusable=True)
         self._cut(httpx.ReadError(_("the reply was closed before its end")))
+
+
+def _note_first_bytes(protocol: ResponseHandler, note: Callable[[], None] | None) -> None:
+    """Call ``note`` once, when the next bytes come; with ``None``, do not.
+
+    uvloop has looked up by then where bytes go: there nothing is called.
+    """
+    vars(protocol).pop("data_received", None)
+    if note is None:
+        return
+
+    def first(data: bytes) -> None:
+        _note_first_bytes(protocol, None)
+        note()
+        protocol.data_received(data)
+
+    vars(protocol)["data_received"] = first
 
 
 class _Pieces:

@@ -57,12 +57,13 @@ class _Source(io.RawIOBase):
         may_end: whether the end of the connection is no error.
         ended: whether it was met.
         looking: whether reads take what is there and wait for nothing.
+        heard: whether a byte has come since this was last set to ``False``.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.limit = self.deadline = math.inf
-        self.may_end = self.ended = self.looking = False
+        self.may_end = self.ended = self.looking = self.heard = False
         self._timeout = -1.0
         self._waiting = self._cut = False
 
@@ -82,6 +83,7 @@ class _Source(io.RawIOBase):
                 self.sock.close()
         if self._cut:
             raise ConnectionAbortedError(_("the reply was closed while it was read"))
+        self.heard = self.heard or size > 0
         if not size:
             self.ended = True
             if not (self.may_end or self.looking):

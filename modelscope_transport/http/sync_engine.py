@@ -155,7 +155,8 @@ class SyncEngine(httpx.BaseTransport):
             httpx.UnsupportedProtocol: its address is none of HTTP.
             httpx.ConnectError: nothing was sent; for want of time, ``httpx.ConnectTimeout``.
             httpx.WriteError: it was not sent whole; for want of time, ``httpx.WriteTimeout``.
-            httpx.ReadError: the connection broke; ``httpx.ReadTimeout``: no reply came in time.
+            httpx.ReadError: the connection broke before a byte of a reply.
+            httpx.ReadTimeout: no reply came in time.
             httpx.RemoteProtocolError: the reply is none of HTTP/1, or was cut off.
         """
         head, body = head_of(request), request.content
@@ -163,7 +164,7 @@ class SyncEngine(httpx.BaseTransport):
         connection = self._connection(request.url, limits.connect, limits.deadline)
         raw = connection.raw
         try:
-            raw.limit, raw.deadline = limits.read, limits.deadline
+            raw.limit, raw.deadline, raw.heard = limits.read, limits.deadline, False
             reply = Reply(connection, request.method)
             with _sending:
                 parts = memoryview(head + body[:PIECE]), memoryview(body)[PIECE:]

@@ -61,8 +61,20 @@ class Reply(HTTPResponse):
             Whether they are the final ones.
 
         Raises:
-            HTTPException: they are none.
+            HTTPException: they are none, or the connection broke within them.
+            OSError: it broke before a byte of a reply, or there was no time.
         """
+        try:
+            return self._read_head()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if not self.fp.raw.heard or isinstance(error, HTTPException):
+                raise
+            said = _("the connection broke within the head of the reply")
+            raise HTTPException(said) from error
+
+    def _read_head(self) -> bool:
         self.fp.raw.may_end = False
         found = _status_line(self.fp.readline(_LONGEST_LINE))
         if found is None:

@@ -51,11 +51,16 @@ class Allowance(Struct, frozen=True, kw_only=True):
         return {name: value for name, value in pairs.items() if value is not None}
 
 
+# Read now, because at the first call it may be that no file can be opened any more; parsed then.
+_TEXT = (
+    resources.files("modelscope_transport").joinpath("data/quota.toml").read_text(encoding="utf-8")
+)
+
+
 @functools.cache
 def quota_rules() -> dict[str, Any]:
     """The rules in ``data/quota.toml``: each with its numbers, source and date."""
-    package = resources.files(__package__.rpartition(".")[0])
-    return tomllib.loads(package.joinpath("data/quota.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(_TEXT)
 
 
 @functools.cache

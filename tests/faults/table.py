@@ -79,8 +79,7 @@ CONNECTION = (
     healed("reset before a byte of a reply, once", RESET, counted=2),
     broken("closed without a reply", END),
     broken("closed within the head", b"HTTP/1.1 200 OK\r\ncontent-ty", END),
-    # No engine shows half a head, so it counts as none.
-    refused("reset within the head", "APIConnectionError", 3, b"HTTP/1.1 20", RESET, **RESETS),
+    broken("reset within the head", b"HTTP/1.1 20", RESET),
     broken("garbage instead of a reply", b"\x00\xff\x16\x03 no HTTP at all\r\n\r\n", END),
     broken("a body shorter than its length", head("200 OK", JSON, "content-length: 9"), b"{", END),
     broken("a chunked body cut short", CHUNKS, END),
@@ -242,6 +241,11 @@ STREAM_ENDS = (
     of_stream("a reset after the first text", stream(BEGUN), RESET),
     of_stream(
         "an error among the events", chunked(BEGUN, _error("server is busy"), DONE), kept=True
+    ),
+    of_stream(
+        "an error beside the choices of an event",
+        chunked(BEGUN, {**delta("error", content=""), **_error("server is busy")}, DONE),
+        kept=True,
     ),
     of_stream("JSON cut short among the events", chunked(BEGUN, b'{"choices": [', DONE), kept=True),
     of_stream("deep JSON among the events", chunked(BEGUN, DEEP, DONE), kept=True),

@@ -10,12 +10,12 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
+from tests.soak.looking import COUNTED, descriptors, resident
 from tests.transport.callers import chat_request, settled
 
 STREAMS = int(os.environ.get("SOAK", "400"))
@@ -24,18 +24,8 @@ WARM = max(100, STREAMS // 10)
 MOST_GROWTH = 5 << 20
 
 pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/fd").is_dir(), reason="counts descriptors and memory in Linux's /proc"
+    not COUNTED, reason="counts descriptors and memory in Linux's /proc"
 )
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def resident() -> int:
-    """Bytes of memory that this process occupies."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def read_sync(client: Client, count: int) -> None:

@@ -1,4 +1,4 @@
-"""``quota --html``: a page in one file; and what notebooks show."""
+"""``quota --html``: a page in one file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from modelscope_transport import ChatRequest, Client, Message, QuotaExceededErro
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.settings import speak
 from modelscope_transport.shown import bars_html, table_html
-from modelscope_transport.task_types import Image
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 
@@ -64,6 +63,34 @@ def test_a_spent_day_is_shown(
     assert 'class="left spent"' in page.read_text(encoding="utf-8")
 
 
+def test_the_page_plans_jobs_of_the_model_that_is_used(client: Client, tmp_path: Path) -> None:
+    ask(client)
+    page = tmp_path / "allowance.html"
+    assert cli.main(["quota", "--html", str(page)]) == 0
+    (plans,) = re.findall(f"A job with {QWEN}.*?</table>", page.read_text(encoding="utf-8"))
+    rows = [re.findall("<td[^>]*>([^<]*)<", row) for row in plans.split("<tr>")[2:]]
+    # 199 of 200 are left today, and 200 come each day after
+    assert [row[:6] for row in rows] == [
+        ["100", "100", "100", "100", "200", "1"],
+        ["1000", "1000", "1000", "199", "200", "6"],
+        ["10000", "10000", "10000", "199", "200", "51"],
+    ]
+    cli.main(["quota", "Qwen/Qwen3.5-397B-A17B", "--html", str(page)])
+    assert "A job with Qwen/Qwen3.5-397B-A17B" in page.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_what_today_still_grants_once_the_service_said_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "allowance.html"
+    with LocalService(allowance="magicubes=250") as service:
+        monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+        place = ["--base-url", service.base_url, "--ledger", str(tmp_path / "books.sqlite3")]
+        for words in (["quota", "--refresh"], ["quota", "--html", str(page)]):
+            assert cli.main([*words, *place]) == 0
+    assert "What today grants" in page.read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_is_said(
     client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,12 +102,3 @@ def test_texts_are_escaped() -> None:
     for made in (table_html("<i>", ["<u>"], [["<s>"]]), bars_html("<i>", {"<u>": 1})):
         assert not re.search("<[ius]>", made)
         assert "&lt;i&gt;" in made
-
-
-def test_notebooks_show_the_allowance_a_plan_and_an_image(client: Client) -> None:
-    ask(client)
-    assert ">199<" in client.quotas()[0]._repr_html_()
-    assert "<td" in client.plan(10, QWEN)._repr_html_()
-    shown = Image('https://h/"onerror="x', b"\x89PNG", "image/png")._repr_html_()
-    assert 'src="data:image/png;base64,iVBORw=="' in shown
-    assert '"onerror="' not in Image('https://h/"onerror="x')._repr_html_()

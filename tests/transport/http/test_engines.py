@@ -336,8 +336,19 @@ def test_what_had_arrived_before_a_break_was_given_out(engine: Driver) -> None:
         opened.close()
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200", OK[:-1], CHUNKED + chunk(b"ok")])
-def test_a_connection_that_is_reset_is_a_read_error(engine: Driver, said: bytes) -> None:
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"", httpx.ReadError),
+        (b"HTTP/1.1 200", httpx.RemoteProtocolError),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", httpx.RemoteProtocolError),
+        (OK[:-1], httpx.ReadError),
+        (CHUNKED + chunk(b"ok"), httpx.ReadError),
+    ],
+)
+def test_a_reset_before_a_byte_or_in_a_body_is_a_read_error_and_else_a_reply_cut_off(
+    engine: Driver, said: bytes, error: type[httpx.TransportError]
+) -> None:
     go_on = threading.Event()
 
     def answer(wire: Wire) -> None:
@@ -355,8 +366,9 @@ def test_a_connection_that_is_reset_is_a_read_error(engine: Driver, said: bytes)
         finally:
             opened.close()
 
-    with serving(answer) as server, pytest.raises(httpx.ReadError):
+    with serving(answer) as server, pytest.raises(error) as caught:
         read(server.url())
+    assert type(caught.value) is error
 
 
 # --- what stands behind a reply

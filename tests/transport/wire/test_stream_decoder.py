@@ -271,6 +271,16 @@ def test_what_comes_after_done_is_not_waited_for() -> None:
         ({"error": {"message": "rate limit you"}}, RateLimitError, "too_fast"),
         ({"errors": {"code": 422, "message": "x"}}, ModelScopeError, "bad_request"),
         ({"errors": {"message": "inappropriate content"}}, ModelScopeError, "content_refused"),
+        pytest.param(
+            {
+                "id": "r",
+                "error": {"code": 502, "message": "rate limit you"},
+                "choices": [{"delta": {"content": ""}, "finish_reason": "error"}],
+            },
+            RateLimitError,
+            "too_fast",
+            id="beside choices",
+        ),
     ],
 )
 def test_an_error_in_the_middle_interrupts_and_keeps_what_had_arrived(
