@@ -9,8 +9,6 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 	done)
 
 BIN := .venv/bin
-# --only-binary: nothing is compiled here, so no compiler is needed and no package runs code of its own
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
 TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
@@ -24,59 +22,40 @@ help: ## list the targets
 .PHONY: install
 install: .venv/.installed ## set up .venv with the locked packages and this project (done once)
 
-# What the demo and the examples need comes first, since it takes half the time of the whole.
-.venv/.run: requirements-run.lock
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found as python3, python3.13, python3.12, python3.11 or python. Install one, or name it: make install PYTHON=/path/to/python"; exit 1; }
-	@echo "==> .venv: installing the frameworks and this project with $$($(PYTHON) --version) (about a minute the first time)"
-	@$(PYTHON) -m venv .venv
-	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-run.lock
-	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+# demo/environment.py does the work and says so in the user's language. What the demo and the examples
+# need comes first, since it is half of the whole.
+.venv/.run: requirements-uv.lock requirements-run.lock
+	@test -n "$(PYTHON)" || { echo "Python >= 3.11: not found / 没有找到 (make install PYTHON=/path/to/python)"; exit 1; }
+	@$(PYTHON) demo/environment.py run
 	@touch $@
 
 .venv/.installed: .venv/.run requirements.lock pyproject.toml
-	@echo "==> .venv: installing the tools of a developer (about a minute the first time)"
-	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements.lock
-	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PYTHON) demo/environment.py tools
 	@touch $@
-	@echo "==> .venv: ready"
 
 # The engine of the small real model. Its absence is no failure: the demo then runs the scripted engine and says so.
 .venv/.demo: requirements-demo.lock .venv/.run
-	@echo "==> .venv: installing the small real model's engine (two minutes at most)"
-	@$(BIN)/python -c 'import subprocess, sys; subprocess.run(sys.argv[1:], check=True, timeout=120)' \
-		$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-demo.lock 2>.venv/demo-install.log \
-		&& touch $@ \
-		|| echo "==> The engine could not be installed (see .venv/demo-install.log). Going on with the scripted engine."
+	@$(PYTHON) demo/environment.py engine && touch $@ || true
 
 # What `make fuzz` and `make mutants` need beside the tests.
 .venv/.proof: requirements-proof.lock .venv/.installed
-	@$(PIP_INSTALL) --only-binary :all: --require-hashes -r requirements-proof.lock
+	@$(PYTHON) demo/environment.py proof
 	@touch $@
 
-# The lowest versions that pyproject.toml declares, with the newest tools that run on them.
-.venv/lowest/.installed: requirements-lowest.lock pyproject.toml
-	@echo "==> .venv/lowest: installing the lowest declared versions (about a minute)"
-	@$(PYTHON) -m venv --clear .venv/lowest
-	@.venv/lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --only-binary :all: --require-hashes -r requirements-lowest.lock
-	@.venv/lowest/bin/python -m pip install --disable-pip-version-check --quiet --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
-
-# Agents and tools of other packages want a newer LangChain than the one that is locked for the rest.
-.venv/middlewares/.installed: requirements-middlewares.lock
-	@echo "==> .venv/middlewares: installing the packages around LangChain (a minute the first time)"
-	@$(PYTHON) -m venv --clear .venv/middlewares
-	@.venv/middlewares/bin/python -m pip install --disable-pip-version-check --quiet --quiet \
-		--only-binary :all: --require-hashes -r requirements-middlewares.lock
-	@.venv/middlewares/bin/python -m pip install --disable-pip-version-check --quiet --quiet \
-		--no-deps --no-build-isolation --editable .
+# Environments apart from the rest: the lowest versions that pyproject.toml declares; agents and tools
+# that want a newer LangChain than the locked one; the schedulers of docs/long-jobs.md.
+.venv/lowest/.installed .venv/middlewares/.installed .venv/recipes/.installed: \
+.venv/%/.installed: requirements-%.lock .venv/.run
+	@$(PYTHON) demo/environment.py $*
 	@touch $@
 
 .PHONY: lock
 lock: .venv/.run ## resolve the dependencies anew into the lock files
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --group uv $(LOCK_OPTIONS) -o requirements-uv.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
+	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
 	@$(BIN)/uv pip compile --group proof --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-proof.lock
 	@$(BIN)/python -m docs.lowest .venv/lowest.in
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override .venv/lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
@@ -157,14 +136,14 @@ test-real: .venv/.installed .venv/.demo ## both adapters on a small real model (
 	@$(PYTEST) tests/real -m real
 
 .PHONY: test-scale
-test-scale: .venv/.installed ## jobs over a Ray cluster of two nodes and a real Redis (needs redis-server)
+test-scale: .venv/.installed .venv/recipes/.installed ## long jobs over a Ray cluster of two nodes, a real Redis, Dask, Celery, Airflow (needs redis-server)
 	@echo "==> test-scale: pytest tests/scale"
 	@$(PYTEST) tests/scale --force-enable-socket -W ignore
 
 .PHONY: test-installed
 test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
-	@echo "==> test-installed: pytest tests/installed"
-	@$(PYTEST) tests/installed -m registry
+	@echo "==> test-installed: pytest tests/installed/test_pages.py"
+	@$(PYTEST) tests/installed/test_pages.py -m registry
 
 FUZZ_SECONDS ?= 1200
 
@@ -174,6 +153,13 @@ fuzz: .venv/.proof ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
 	@$(BIN)/python -m docs.proof fuzz $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # ------------------------------------------------------------------------------------------ showing
+
+.PHONY: dist
+dist: .venv/.installed ## sdist and wheel in dist/, and each extra alone in a new environment, on each Python that is here
+	@echo "==> dist: hatchling build, pytest tests/installed/test_distribution.py"
+	@rm -rf dist
+	@$(BIN)/hatchling build >/dev/null
+	@$(PYTEST) tests/installed/test_distribution.py -m registry --force-enable-socket
 
 .PHONY: docs
 docs: .venv/.installed ## rewrite what the pages show of data and of the command
@@ -186,6 +172,11 @@ demo: .venv/.demo ## the main job, on a small real model (or the live service wi
 .PHONY: live
 live: .venv/.run ## with a token, what a call can settle of what is believed of the service (at most 15 Magicubes)
 	@$(BIN)/python -m live
+
+.PHONY: first-run
+first-run: ## what a newcomer meets, from a clone on, in English and in Chinese; its times, into docs/first-run.md
+	@$(PYTHON) docs/first_run.py
+
 .PHONY: drift
 drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
 	@$(BIN)/python -m docs.drift

@@ -100,6 +100,8 @@ def _on_ray(items: int, change: Callable[[Any], Any]) -> float:
 
 def of_stage(url: str, ledger: str, items: int, workers: int) -> float:
     """Seconds of `ChatStage` on Ray, two actors."""
+    import ray
+
     from modelscope_transport.jobs.ray import ChatStage
 
     stage = {
@@ -111,7 +113,11 @@ def of_stage(url: str, ledger: str, items: int, workers: int) -> float:
     return _on_ray(
         items,
         lambda ds: ds.map_batches(
-            ChatStage, fn_constructor_kwargs=stage, num_cpus=0, concurrency=2, batch_size=250
+            ChatStage,
+            fn_constructor_kwargs=stage,
+            num_cpus=0,
+            compute=ray.data.ActorPoolStrategy(size=2),
+            batch_size=250,
         ),
     )
 

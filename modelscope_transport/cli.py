@@ -36,6 +36,7 @@ COMMANDS = {
     "doctor": ("_commands.doctor", _N("look for what is wrong, without a paid call")),
     "ledger": ("_commands.ledger", _N("say where the ledger is, or begin it anew")),
     "serve": ("emulator.serving", _N("serve the protocol on this machine")),
+    "completion": ("_commands.completion", _N("print what a shell needs to complete these words")),
 }
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
 
@@ -49,18 +50,20 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         description=_("ModelScope API-Inference, seen from the command line."),
     )
     version = f"modelscope-adapters {metadata.version('modelscope-adapters')}"
-    parser.add_argument("--version", action="version", version=version)
+    # argparse takes its own words for this when it is imported, which is too early.
+    shown = _("show program's version number and exit")
+    parser.add_argument("--version", action="version", version=version, help=shown)
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True)
     for name, (module, sentence) in COMMANDS.items():
         says = _(sentence)
         described = says[0].upper() + says[1:] + _(".")
         command = commands.add_parser(name, help=says, description=described, parents=[shared])
-        if name in words:
+        if name in words or words[:1] == ["completion"]:  # which describes all of them
             room = importlib.import_module(f".{module}", __package__)
             if name == "serve":
                 importlib.import_module(".emulator.language", __package__).speak(_)
             room.add_arguments(command)
-            command.set_defaults(run=room.run)
+            command.set_defaults(run=room.run, whole=parser)
     return parser
 
 

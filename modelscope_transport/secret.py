@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from .language import translated as _
 
-__all__ = ["Redactor", "Secret", "hide"]
+__all__ = ["Redactor", "Secret", "hide", "mask_address", "unmask_address"]
 
 
 class Secret:
@@ -116,3 +116,72 @@ def _proxy_words(url: str) -> set[str]:
     plain = urllib.parse.unquote(password)
     pair = f"{urllib.parse.unquote(user)}:{plain}".encode()
     return {url, password, plain, base64.b64encode(pair).decode()}
+
+
+_MASK = "***"
+_SECRET_OPTIONS = ("username", "password")  # redis-py's, and those of its sentinels and its TLS key
+
+
+def mask_address(address: str) -> str:
+    """An address of a server, with ``***`` in place of what it holds of credentials.
+
+    Args:
+        address: with or without a user and a password, and options such as ``?password=…``; what
+            is no such address is handed back as it is.
+    """
+    parts = urllib.parse.urlsplit(address)
+    credentials, at, host = parts.netloc.rpartition("@")
+    options = _options(parts.query)
+    hidden = [(name, _MASK if _is_secret(name) else value) for name, value in options]
+    if hidden != options:
+        parts = parts._replace(query=urllib.parse.urlencode(hidden, safe="*"))
+    if credentials:
+        parts = parts._replace(netloc=f"{_MASK}{at}{host}")
+    return parts.geturl() if credentials or hidden != options else address
+
+
+def unmask_address(address: str, known: str) -> str | None:
+    """An address as `mask_address` left it, with the credentials of a known one.
+
+    Args:
+        address: the address; one that is not masked is handed back as it is.
+        known: an address that holds its credentials.
+
+    Returns:
+        ``None`` where the known address is of another server, or does not hold all of them.
+    """
+    if not _is_masked(address):
+        return address
+    parts, whole = urllib.parse.urlsplit(address), urllib.parse.urlsplit(known)
+    if _is_masked(known) or _server(parts) != _server(whole):
+        return None
+    theirs = dict(_options(whole.query))
+    options = [
+        (name, theirs.get(name, value) if value == _MASK else value)
+        for name, value in _options(parts.query)
+    ]
+    netloc = whole.netloc if parts.netloc.startswith(f"{_MASK}@") else parts.netloc
+    filled = parts._replace(netloc=netloc, query=urllib.parse.urlencode(options)).geturl()
+    lacks = "@" in parts.netloc and "@" not in netloc
+    return None if lacks or _is_masked(filled) else filled
+
+
+def _is_masked(address: str) -> bool:
+    parts = urllib.parse.urlsplit(address)
+    return parts.netloc.startswith(f"{_MASK}@") or any(
+        _is_secret(name) and value == _MASK for name, value in _options(parts.query)
+    )
+
+
+def _server(parts: urllib.parse.SplitResult) -> tuple[str, str, str]:
+    """What two addresses of one server have in common; the path is that of a socket's file."""
+    host = parts.netloc.rpartition("@")[2]
+    return parts.scheme, host, "" if host else parts.path
+
+
+def _options(query: str) -> list[tuple[str, str]]:
+    return urllib.parse.parse_qsl(query, keep_blank_values=True)
+
+
+def _is_secret(option: str) -> bool:
+    return option.endswith(_SECRET_OPTIONS)

@@ -19,7 +19,7 @@ from .destinations import is_loopback
 from .errors import ConfigurationError
 from .language import LANGUAGE_VARIABLE, resolve_language, speak
 from .language import translated as _
-from .secret import Secret, hide
+from .secret import Secret, hide, mask_address, unmask_address
 from .token_file import stored_token
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Settings",
     "hub_url",
     "is_modelscope",
+    "resolve_address",
     "resolve_base_url",
     "resolve_ca_bundle",
     "resolve_key",
@@ -169,8 +170,36 @@ def resolve_key(api_key: str | Secret | None, variable: str | None = None) -> Se
 
 
 def resolve_ledger(name: str = "auto") -> str:
-    """The ledger's name: ``name``; for ``"auto"`` what the environment says, if it does."""
-    return (_first_set((LEDGER_VARIABLE,)) or "auto") if name == "auto" else name
+    """The ledger's name: ``name``; for ``"auto"`` what the environment says, if it does.
+
+    Raises:
+        ConfigurationError: see `resolve_address`.
+    """
+    said = (_first_set((LEDGER_VARIABLE,)) or "auto") if name == "auto" else name
+    return resolve_address(said)
+
+
+def resolve_address(address: str) -> str:
+    """The address of a Redis that came by a pickle or a file, with its credentials again.
+
+    They are those of the address in ``MODELSCOPE_LEDGER``, where that is the same server.
+
+    Args:
+        address: as `mask_address` left it; any other is handed back as it is.
+
+    Raises:
+        ConfigurationError: the environment does not hold the credentials.
+    """
+    whole = unmask_address(address, _first_set((LEDGER_VARIABLE,)) or "")
+    if whole is None:
+        raise ConfigurationError(
+            _(
+                "The address {address} came without its password, which leaves no process. Set "
+                "{variable} to the address of the same server, password included, in the "
+                "environment of this process."
+            ).format(address=mask_address(address), variable=LEDGER_VARIABLE)
+        )
+    return whole
 
 
 def resolve_base_url(base_url: str | None = None) -> str:

@@ -54,7 +54,7 @@ def bars_html(title: str, amounts: Mapping[str, float]) -> str:
         parts.append(
             f'<text x="0" y="{top + 14}" fill="currentColor">{_text(name)}</text>'
             f'<rect x="0" y="{top + 20}" width="{width:.1f}" height="14" rx="2" fill="#4a8cd6"/>'
-            f'<text x="{width + 6:.1f}" y="{top + 32}" fill="currentColor">{number:g}</text>'
+            f'<text x="{width + 6:.1f}" y="{top + 32}" fill="currentColor">{number:.12g}</text>'
         )
     return (
         f'<figure style="margin:1em 0"><figcaption><b>{_text(title)}</b></figcaption>'

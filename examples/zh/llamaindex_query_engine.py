@@ -17,8 +17,8 @@ from llama_index.core.schema import TransformComponent
 from llamaindex_modelscope import ModelScope, ModelScopeEmbedding
 
 QUESTIONS = [
-    "调用次数在一天的什么时刻归零？",
-    "How many Magicubes does a login give each day?",  # 每天登录送多少魔粒？
+    "过去按次数计算时，次数在什么时候重置？",
+    "毎日サイトにログインすると、魔粒は何個もらえますか。",  # 日语：每天登录网站送多少魔粒？
 ]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..client.sync import Client
 from ..language import translated as _
 from ..types import Message
-from .output import add_json, spent_part, tell_json
-from .talking import add_talk, request_of, show_cost, streamed, talker, user_turn
+from .output import add_json, tell_json
+from .talking import add_talk, answer_facts, request_of, show_cost, streamed, talker, user_turn
 
 __all__ = ["add_arguments", "run"]
 
@@ -40,22 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         messages = (Message("system", arguments.system), *messages)
     client = talker(arguments)
     if arguments.json:
-        return _json(client, arguments, messages)
+        answer = client.chat(request_of(arguments, messages))
+        tell_json(answer_facts(client, arguments, answer))
+        return 0
     answer = streamed(client, arguments, messages)
     show_cost(client, answer.model or arguments.model)
-    return 0
-
-
-def _json(client: Client, arguments: argparse.Namespace, messages: tuple[Message, ...]) -> int:
-    answer = client.chat(request_of(arguments, messages))
-    cost, left = spent_part(client, answer.model or arguments.model)
-    facts = {
-        "model": answer.model or arguments.model,
-        "text": answer.text,
-        "reasoning": answer.reasoning,
-        "usage": answer.usage,
-        "magicubes": cost,
-        "left": left,
-    }
-    tell_json(facts)
     return 0

@@ -7,19 +7,23 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
 from ..client.sync import Client
 from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
 from ..jobs.batch import JOB_WIDE, Batch, BatchReport
+from ..jobs.cluster import ClusterBatch, check_cluster
 from ..jobs.job_file import JobFile
 from ..jobs.lines import BadLine, Checked, LineReader
 from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
 from ..language import translated as _
 from ..quota import Plan
+from ..settings import resolve_ledger
 from .batch_progress import JobProgress
+from .numbers import whole
 from .output import LATER, add_connection, add_json, tell_json
 from .plan import plan_lines
 
@@ -52,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=whole(1),
         default=1,
         help=_("calls at once (1)"),
     )
@@ -67,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     on.add_argument("--ledger", metavar="NAME", help=_("as for run"))
     for each in (work, on):
         _add_manner(each)
+        each.add_argument(
+            "--ray",
+            metavar="ADDRESS",
+            help=_("let a Ray cluster ask: auto, host:port (needs a ledger in a Redis)"),
+        )
     status = deeds.add_parser("status", help=_("say how far a job is"))
     status.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
     plan = deeds.add_parser("plan", help=_("say what a job takes"))
@@ -120,7 +129,10 @@ def _run(arguments: argparse.Namespace) -> int:
         base_url=arguments.base_url,
         account=arguments.account,
         ledger=arguments.ledger,
+        ray=arguments.ray,
     )
+    if job.ray is not None:
+        check_cluster(_client(job))
     reader, checked = _checked(job)
     if checked is None:
         return 1
@@ -132,6 +144,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _resume(arguments: argparse.Namespace) -> int:
     job = JobFile.read(arguments.out)
     job.ledger = arguments.ledger or job.ledger
+    job.ray = arguments.ray or job.ray
     reader, checked = _checked(job)
     return 1 if checked is None else _work(job, reader, checked, arguments)
 
@@ -144,15 +157,29 @@ def _checked(job: JobFile) -> tuple[LineReader, Checked | None]:
     return reader, checked if job.skip_bad or not checked.bad else None
 
 
+def _client(job: JobFile) -> Client:
+    # Named as it is found here: a cluster's environment may name another one.
+    ledger = job.ledger if job.ray is None else resolve_ledger(job.ledger)
+    return Client(base_url=job.base_url, ledger=ledger, account=job.account)
+
+
+def _batch(job: JobFile, client: Client, out: Path, **options: Any) -> Batch:
+    if job.ray is None:
+        return Batch(client, out, **options)
+    return ClusterBatch(client, out, address=job.ray, **options)
+
+
 def _work(job: JobFile, reader: LineReader, checked: Checked, arguments: argparse.Namespace) -> int:
-    client = Client(base_url=job.base_url, ledger=job.ledger, account=job.account)
+    client = _client(job)
     model = next(iter(checked.models)) if len(checked.models) == 1 else None
+    progress: JobProgress
 
     def tell_row(row: BatchRow) -> None:
         if row.failure is not None:
             progress.say(f"{row.key}: {row.failure.message}")
 
-    batch = Batch(
+    batch = _batch(
+        job,
         client,
         arguments.out,
         workers=job.workers,

@@ -6,11 +6,15 @@ import argparse
 import contextlib
 import sys
 
+import msgspec
+
+from ..answers import ChatResult
 from ..client.sync import Client
 from ..errors import ModelScopeError, QuotaExceededError
 from ..language import translated as _
 from ..types import Message
-from .talking import add_talk, show_cost, streamed, talker, user_turn
+from .output import add_json
+from .talking import add_talk, answer_facts, request_of, show_cost, streamed, talker, user_turn
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,6 +22,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
     add_talk(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,7 +58,7 @@ def _turn(
     """Ask; the conversation with the answer, or as it was where none came."""
     try:
         asked = (*turns, user_turn(text, arguments.image))
-        answer = streamed(client, arguments, asked)
+        answer = _answer(client, arguments, asked)
     except QuotaExceededError:
         raise
     except ModelScopeError as error:
@@ -63,5 +68,17 @@ def _turn(
         print(file=sys.stderr)
         return turns
     arguments.image = []  # shown once
-    show_cost(client, answer.model or arguments.model)
     return (*asked, Message("assistant", answer.text))
+
+
+def _answer(
+    client: Client, arguments: argparse.Namespace, asked: tuple[Message, ...]
+) -> ChatResult:
+    """An answer, shown as it comes, or as one line of JSON."""
+    if arguments.json:
+        answer = client.chat(request_of(arguments, asked))
+        print(msgspec.json.encode(answer_facts(client, arguments, answer)).decode(), flush=True)
+        return answer
+    answer = streamed(client, arguments, asked)
+    show_cost(client, answer.model or arguments.model)
+    return answer

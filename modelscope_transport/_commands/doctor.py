@@ -33,7 +33,7 @@ from .output import (
     add_json,
     amount,
     client_of,
-    plain,
+    say,
     spent_part,
     tell_json,
 )
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
                 line = _("{mark:6}{what}: {said}").format(
                     mark=marks[finding.state], what=finding.what, said=finding.said
                 )
-                print(plain(line), flush=True)
+                say(line)
     if arguments.json:
         tell_json(findings)
     return 1 if any(finding.state == "wrong" for finding in findings) else 0

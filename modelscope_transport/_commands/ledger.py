@@ -10,7 +10,7 @@ from ..language import translated as _
 from ..quota import Lot, describe_ledger, open_ledger
 from ..settings import resolve_ledger
 from .numbers import above
-from .output import add_connection, client_of, tell_json
+from .output import add_connection, add_json, client_of, tell_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,46 +28,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = deeds.add_parser("export", help=_("print all that is kept, as JSON"))
     for deed in (path, reset, grant, mend, export):
         add_connection(deed)
+        add_json(deed)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it."""
+    told, facts = _done(arguments)
+    if arguments.json or arguments.deed == "export":
+        tell_json(facts)
+    else:
+        print("\n".join(told))
+    return 0
+
+
+def _done(arguments: argparse.Namespace) -> tuple[list[str], object]:
+    """Do it; what it says to people, and to programs."""
     name = resolve_ledger(arguments.ledger)
     if arguments.deed == "path":
-        print(describe_ledger(name))
-        return 0
+        where = describe_ledger(name)
+        return [where], {"path": where}
+    if arguments.deed in ("mend", "export"):
+        return _inside(arguments.deed, name)
     if arguments.deed == "reset" and arguments.all:
         ledger = open_ledger(name)
         if ledger is not None:
             ledger.forget()
-        print(_("All accounts are forgotten."))
-        return 0
-    if arguments.deed in ("mend", "export"):
-        return _look_inside(arguments.deed, name)
+        return [_("All accounts are forgotten.")], {"forgotten": "all"}
     client = client_of(arguments)
     if client.ledger is None:
         raise ConfigurationError(_("The ledger is switched off."))
-    account = client.account
     if arguments.deed == "reset":
-        client.ledger.forget(account)
-        print(_("This account is forgotten."))
-        return 0
+        client.ledger.forget(client.account)
+        return [_("This account is forgotten.")], {"forgotten": client.account}
     until = None if arguments.hours is None else time.time() + 3600 * arguments.hours
-    client.ledger.grant(account, Lot(amount=arguments.amount, expires_at=until))
-    print(_("{amount:g} Magicubes noted.").format(amount=arguments.amount))
-    return 0
+    lot = Lot(amount=arguments.amount, expires_at=until)
+    client.ledger.grant(client.account, lot)
+    return [_("{amount:.12g} Magicubes noted.").format(amount=arguments.amount)], lot
 
 
-def _look_inside(deed: str, name: str) -> int:
-    """What needs no account: mend the ledger, or print it."""
+def _inside(deed: str, name: str) -> tuple[list[str], object]:
+    """What needs no account: mend the ledger, or read all of it."""
     ledger = open_ledger(name)
     if ledger is None:
         raise ConfigurationError(_("The ledger is switched off."))
     if deed == "export":
-        tell_json(ledger.export())
-        return 0
+        return [], ledger.export()
     dropped = ledger.mend()
-    for cell in dropped:
-        print(cell)
-    print(_("{count} damaged entries dropped.").format(count=len(dropped)))
-    return 0
+    said = _("{count} damaged entries dropped.").format(count=len(dropped))
+    return [*map(str, dropped), said], {"dropped": dropped}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Collection
 
 from ..catalogue.cache import cache_path
@@ -14,7 +15,7 @@ from ..catalogue.models import (
     profile_for,
 )
 from ..client.sync import Client
-from ..jobs.refresh_models import refresh_models
+from ..jobs.refresh_models import Refreshed, refresh_models
 from ..language import translated as _
 from ..quota.allowance import price_in_tenths
 from .output import (
@@ -22,8 +23,10 @@ from .output import (
     add_json,
     amount,
     anonymous,
+    say,
     show,
     tell_json,
+    terminal,
 )
 
 __all__ = ["add_arguments", "run"]
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(_("Say one of: {said}.").format(said=said))
         return 2
     if arguments.refresh:
-        refresh_models(client)
+        _refreshed(client)
     listed = client.models()
     names = listed if arguments.listed else {*listed, *known_models()}
     profiles = [profile_for(name) for name in names]
@@ -94,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _refresh(client: Client, *, as_json: bool) -> int:
-    found = refresh_models(client)
+    found = _refreshed(client)
     if as_json:
         tell_json(found)
         return 0
@@ -111,6 +114,28 @@ def _refresh(client: Client, *, as_json: bool) -> int:
     )
     print(_("Kept in {cache_path}").format(cache_path=cache_path()))
     return 0
+
+
+def _refreshed(client: Client) -> Refreshed:
+    """Ask for everything, with a bar at a terminal and a line for each tenth in a pipe."""
+    from rich.progress import Progress
+
+    said, bar = (
+        _("asking for prices and tasks"),
+        Progress(console=terminal(sys.stderr), transient=True),
+    )
+    bar.disable = not sys.stderr.isatty()
+    task, tenths = bar.add_task(said), 0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal tenths
+        bar.update(task, completed=done, total=total)
+        if bar.disable and 10 * done // total > tenths:
+            tenths = 10 * done // total
+            print(f"{said}: {done}/{total}", file=sys.stderr, flush=True)
+
+    with bar:
+        return refresh_models(client, on_progress=on_progress)
 
 
 def _row(profile: ModelProfile) -> tuple[str, ...]:
@@ -149,7 +174,8 @@ def _show(client: Client, model: str, *, as_json: bool) -> int:
         tell_json({"status": status, "profile": profile})
     else:
         head = _("{name}: {fact}").format(name=model, fact=_served(status))
-        print("\n".join([head, *_lines(status, profile)]))
+        for line in (head, *_lines(status, profile)):
+            say(line)
     return 0 if status.served else 1
 
 

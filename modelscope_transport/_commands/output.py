@@ -95,7 +95,8 @@ def amount(number: float | None, unit: str | None = None) -> str:
     if number is None:
         return "?"
     names = {"magicubes": _("Magicubes"), "calls": _("calls")}
-    return f"{number:g} {names[unit]}" if unit else f"{number:g}"
+    shown = f"{number:.12g}"  # never 1e+06
+    return f"{shown} {names[unit]}" if unit else shown
 
 
 def moment(when: dt.datetime) -> str:

@@ -13,6 +13,7 @@ from .output import (
     add_json,
     amount,
     client_of,
+    say,
     tell_json,
 )
 
@@ -38,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell_json(plan)
     else:
-        print("\n".join(plan_lines(plan)))
+        for line in plan_lines(plan):
+            say(line)
     return 0 if plan.fits else LATER
 
 

@@ -99,8 +99,10 @@ def _as_told(books: Statement) -> dict[str, Any]:
 
 
 def _html(client: Client, arguments: argparse.Namespace, books: Statement | None) -> int:
+    if books is None and client.ledger is not None:  # what the service said before
+        books = client.ledger.statement(client.account)
     tables = () if books is None else book_tables(books)
-    write_page(client, arguments.html, _remarks(client.quotas()[0]), tables)
+    write_page(client, arguments.html, _remarks(client.quotas()[0]), tables, arguments.model)
     say(_("The page is in {path}.").format(path=arguments.html))
     if arguments.open:
         webbrowser.open(Path(arguments.html).resolve().as_uri())
@@ -128,7 +130,7 @@ def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     lapsing = quotas[0].lapsing
     if lapsing:
         say(
-            _("{lapsing:g} Magicubes expire before that, if they are not spent.").format(
+            _("{lapsing:.12g} Magicubes expire before that, if they are not spent.").format(
                 lapsing=lapsing
             )
         )

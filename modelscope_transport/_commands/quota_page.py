@@ -15,8 +15,11 @@ from ..quota import DayUse, Quota
 from ..shown import bars_html, table_html
 from .output import amount, how_known, moment
 from .quota_books import BookTable
+from .talking import MODEL
 
 __all__ = ["write_page"]
+
+_JOBS = (100, 1_000, 10_000)
 
 _STYLE = """
 :root{color-scheme:light dark}
@@ -29,7 +32,11 @@ td,th{padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8884;vertical-align:t
 
 
 def write_page(
-    client: Client, file: str, remarks: Sequence[str], tables: Sequence[BookTable] = ()
+    client: Client,
+    file: str,
+    remarks: Sequence[str],
+    tables: Sequence[BookTable] = (),
+    model: str | None = None,
 ) -> None:
     """Write the page.
 
@@ -38,11 +45,15 @@ def write_page(
         file: the file, which is replaced.
         remarks: sentences to put under the table.
         tables: what the service's books say.
+        model: whose jobs are planned; by default the one that was called most.
 
     Raises:
         ConfigurationError: the file cannot be written, or the ledger is switched off.
     """
-    text = _page(client.quotas(), client.history(14), remarks, tables)
+    days = client.history(14)
+    asked = _by_model(days)
+    planned = model or max(asked, key=asked.__getitem__, default=MODEL)
+    text = _page(client.quotas(), days, remarks, [*tables, _plans(client, planned)])
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -61,10 +72,8 @@ def _page(
     left = amount(0 if account.spent else account.remaining, account.unit)
     rest = _("{left} left").format(left=left)
     back = _("comes back") + ": " + moment(account.resets_at)
-    models: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     for day in days:
-        models.update(day.models)
         classes.update(day.classes)
     prices = {name or _("not known"): number for name, number in classes.most_common()}
     parts = [
@@ -76,7 +85,7 @@ def _page(
         *(table_html(*table) for table in tables),
         bars_html(_("Calls by day"), {day.day: day.calls for day in days}),
         bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in days}),
-        bars_html(_("Calls by model"), dict(models.most_common(20))),
+        bars_html(_("Calls by model"), dict(_by_model(days).most_common(20))),
         bars_html(_("Calls by price class"), prices),
     ]
     language = "zh-CN" if resolve_language() == "zh" else "en"
@@ -86,6 +95,32 @@ def _page(
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
+
+
+def _by_model(days: Sequence[DayUse]) -> Counter[str]:
+    models: Counter[str] = Counter()
+    for day in days:
+        models.update(day.models)
+    return models
+
+
+def _plans(client: Client, model: str) -> BookTable:
+    """How long jobs of three sizes take, as much each day as the allowance pays."""
+    rows = []
+    for items in _JOBS:
+        plan = client.plan(items, model)
+        numbers = (plan.calls, plan.magicubes, plan.fits_today, plan.a_day, plan.days)
+        rows.append((str(items), *map(amount, numbers), str(plan.done_on or "?")))
+    head = (
+        _("questions or texts"),
+        _("calls"),
+        _("Magicubes"),
+        _("fit into today"),
+        _("each day after"),
+        _("days"),
+        _("done on"),
+    )
+    return BookTable(_("A job with {model}").format(model=model), head, rows)
 
 
 def _head() -> tuple[str, ...]:

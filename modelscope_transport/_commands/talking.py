@@ -22,8 +22,9 @@ from .output import add_connection, amount, client_of, plain, spent_part, termin
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["add_talk", "request_of", "show_cost", "streamed", "talker", "user_turn"]
+__all__ = ["add_talk", "answer_facts", "request_of", "show_cost", "streamed", "talker", "user_turn"]
 
+Facts = dict[str, object]
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 
 
@@ -82,10 +83,18 @@ def streamed(
     client: Client, arguments: argparse.Namespace, messages: tuple[Message, ...]
 ) -> ChatResult:
     """Ask, and show the answer as it comes."""
+    from rich.text import Text
+
     out, aside = terminal(sys.stdout), terminal(sys.stderr)
     thinking = False
-    with client.stream_chat(request_of(arguments, messages)) as stream:
+    said = _("waiting for {model}").format(model=arguments.model)
+    with (
+        aside.status(Text(plain(said))) as waiting,
+        client.stream_chat(request_of(arguments, messages)) as stream,
+    ):
         for delta in stream:
+            if delta.reasoning or delta.text:
+                waiting.stop()
             if delta.reasoning:
                 thinking = True
                 _write(aside, delta.reasoning, "dim")
@@ -101,6 +110,20 @@ def streamed(
 
 def _write(console: Console, text: str, style: str = "") -> None:
     console.print(plain(text), style=style, end="", soft_wrap=True)
+
+
+def answer_facts(client: Client, arguments: argparse.Namespace, answer: ChatResult) -> Facts:
+    """An answer for programs, with what it cost and what is left."""
+    model = answer.model or arguments.model
+    cost, left = spent_part(client, model)
+    return {
+        "model": model,
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "usage": answer.usage,
+        "magicubes": cost,
+        "left": left,
+    }
 
 
 def show_cost(client: Client, model: str) -> None:

@@ -18,12 +18,14 @@ from ..errors import ConfigurationError
 from ..language import translated as _
 from ..platforms import Platform
 from ..quota import Budget, Ledger
-from ..secret import Secret, hide
+from ..secret import Secret, hide, mask_address
 from ..settings import resolve_base_url, resolve_token
 from .response_cache import ResponseCache
 
-__all__ = ["OPTIONS", "Options", "checked_timeout", "hide_options", "takes_options"]
+__all__ = ["CREDENTIALS", "OPTIONS", "Options", "checked_timeout", "hide_options", "takes_options"]
 
+# Options that are secrets themselves: they are in no pickle.
+CREDENTIALS = ("api_key", "proxy", "default_headers")
 # Clocks of event loops refuse what is not finite.
 _LONGEST = 7 * 86400.0
 
@@ -125,14 +127,16 @@ class Options(_Token, kw_only=True):
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave out credentials and what belongs to this process.
 
-        Token and proxy are looked for in the environment again; headers have to be passed anew.
+        Token, proxy and the password of a Redis are looked for in the environment again; headers
+        have to be passed anew.
         """
-        left_out = ("api_key", "proxy", "default_headers", "http_client", "http_async_client")
+        left_out = (*CREDENTIALS, "http_client", "http_async_client")
         kept = {
             name: getattr(self, name) for name in self.__struct_fields__ if name not in left_out
         }
         ledger = self.ledger
-        kept["ledger"] = ledger.name if isinstance(ledger, Ledger) else ledger
+        name = ledger.name if isinstance(ledger, Ledger) else ledger
+        kept["ledger"] = None if name is None else mask_address(name)
         return _made, (kept,)
 
     def __repr__(self) -> str:

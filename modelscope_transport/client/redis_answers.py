@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..errors import ConfigurationError
 from ..language import translated as _
 from ..quota.redis_address import RedisAddress
+from ..settings import resolve_address
 
 __all__ = ["RedisAnswers"]
 
@@ -23,10 +24,12 @@ class RedisAnswers:
     """A store of answers. A server that does not answer counts as empty.
 
     Args:
-        url: its address, see `RedisAddress`.
+        url: its address, see `RedisAddress`. The credentials of one that came by a pickle are
+            looked for in the environment at the first use; where they are missing, that use
+            raises a `ConfigurationError`.
 
     Raises:
-        ConfigurationError: the package ``redis`` is not installed.
+        ConfigurationError: the package ``redis`` is not installed, or the address says nonsense.
     """
 
     blocking = True
@@ -43,7 +46,8 @@ class RedisAnswers:
                 )
             ) from None
         self._passing = (redis.RedisError, OSError)
-        self._address = RedisAddress.parse(url)
+        RedisAddress.parse(url)
+        self._url = url
         self._lock = threading.Lock()
         self._client: Any = None
         self._process = 0
@@ -85,5 +89,6 @@ class RedisAnswers:
     def _open(self) -> Any:
         with self._lock:
             if self._client is None or self._process != os.getpid():
-                self._client, self._process = self._address.client(), os.getpid()
+                address = RedisAddress.parse(resolve_address(self._url))
+                self._client, self._process = address.client(), os.getpid()
             return self._client

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ..answers import ChatResult, EmbeddingResult
 from ..quota.redis_address import SCHEMES
+from ..secret import mask_address
 from ..types import ChatRequest, EmbeddingRequest
 from .redis_answers import RedisAnswers
 from .sqlite_answers import SQLiteAnswers
@@ -143,10 +144,12 @@ class ResponseCache:
     def __reduce__(self) -> tuple[object, ...]:
         """The same file or server, opened anew; a memory begins empty.
 
-        The address of a server may hold its password, as that of the ledger does: pickle such a
-        cache to your own processes only.
+        The address of a server leaves its credentials behind: the other process takes them from
+        ``MODELSCOPE_LEDGER``, see `modelscope_transport.settings.resolve_address`.
         """
-        path = self._address or (None if self.path is None else str(self.path))
+        path = None if self.path is None else str(self.path)
+        if self._address is not None:
+            path = mask_address(self._address)
         return _revive, (path, self.max_age)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from modelscope_transport.emulator.calls import Call
 from modelscope_transport.emulator.language import translated as _
@@ -34,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("the only token that is taken (default: any that begins with ms-)"),
     )
     parser.add_argument("--quiet", action="store_true", help=_("do not print each request"))
+    parser.add_argument(
+        "--json", action="store_true", help=_("print the address and each request as JSON lines")
+    )
     parser.add_argument(
         "--upstream",
         metavar="URL",
@@ -97,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             token=arguments.token,
-            on_call=None if arguments.quiet else _print_call,
+            on_call=_printer(arguments),
         )
         service.start()
     except (ValueError, OSError) as wrong:
@@ -108,7 +112,11 @@ def run(arguments: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        sys.stdout.write(greeting(service.base_url, service.token))
+        if arguments.json:
+            place = {"base_url": service.base_url, "token": service.token}
+            sys.stdout.write(json.dumps(place) + "\n")
+        else:
+            sys.stdout.write(greeting(service.base_url, service.token))
         sys.stdout.flush()
         ended.wait()
     finally:
@@ -133,9 +141,16 @@ def greeting(base_url: str, token: str) -> str:
     return "\n".join(said) + "\n"
 
 
-def _print_call(call: Call) -> None:
-    sys.stderr.write(call.line() + "\n")
-    sys.stderr.flush()
+def _printer(arguments: argparse.Namespace) -> Callable[[Call], None] | None:
+    """What shows each request: a line for people, or of JSON; None: nothing does."""
+    if arguments.quiet:
+        return None
+
+    def show(call: Call) -> None:
+        sys.stderr.write((json.dumps(call.facts()) if arguments.json else call.line()) + "\n")
+        sys.stderr.flush()
+
+    return show
 
 
 def serve(argv: Sequence[str] | None = None) -> int:

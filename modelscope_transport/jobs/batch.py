@@ -20,6 +20,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..answers import ChatResult, EmbeddingResult
 from ..client.sync import Client
 from ..errors import (
     AccountNotLinkedError,
@@ -295,16 +296,26 @@ class Batch:
 
     async def _ask(self, item: Item) -> BatchRow:
         row = BatchRow(key=item.key, fingerprint=item.fingerprint)
-        if isinstance(item.request, EmbeddingRequest):
-            return replace(row, embedding=await self._client.aio.embed(item.request))
-        row = replace(row, chat=await self._client.aio.chat(item.request))
-        if self._schema is None or item.request.response_format is not self._schema.form:
+        answer = await self._answer(item.request)
+        if isinstance(answer, EmbeddingResult):
+            return replace(row, embedding=answer)
+        row = replace(row, chat=answer)
+        if self._schema is None or isinstance(item.request, EmbeddingRequest):
+            return row
+        if item.request.response_format is not self._schema.form:
             return row
         try:
             self._schema.read(row.text)
         except ValueError as error:
             return replace(row, failure=BatchFailure("SchemaMismatch", str(error)))
         return row
+
+    async def _answer(
+        self, request: ChatRequest | EmbeddingRequest
+    ) -> ChatResult | EmbeddingResult:
+        if isinstance(request, EmbeddingRequest):
+            return await self._client.aio.embed(request)
+        return await self._client.aio.chat(request)
 
     def _block(
         self, job: Job, error: ModelScopeError, until: float | None, *, may_end: bool

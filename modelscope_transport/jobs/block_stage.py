@@ -1,6 +1,6 @@
 """What the stages of Ray Data share: one client an actor, and a job over each block.
 
-Laws of this file: it knows no Ray. A row that failed by its own fault is handed on, one that was
+Laws of this file: it imports no Ray. A row that failed by its own fault is handed on, one that was
 not asked for want of allowance is not.
 """
 
@@ -12,17 +12,21 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ..client.options import CREDENTIALS
 from ..client.response_cache import ResponseCache
 from ..client.sync import Client
 from ..errors import ModelScopeError, QuotaExceededError, RateLimitError
 from ..language import translated as _
+from ..secret import mask_address
 from .batch import Batch
-from .open_items import Requests
+from .open_items import BatchReport, Requests
 from .rows import BatchFailure, BatchRow
 
 __all__ = ["BlockStage", "Columns", "MakeClient", "length", "objects", "only"]
 
-_log = logging.getLogger(__name__)
+# A logger of Ray Data's: what it says stands in the actor's log file and at the driver, where Ray
+# shows its own progress.
+_log = logging.getLogger("ray.data.modelscope_adapters")
 MakeClient = Callable[[], Client]
 Columns = Mapping[str, Any]
 
@@ -61,13 +65,24 @@ class BlockStage:
         workers: int,
         wait: bool,
         pace: Mapping[str, Any] | None,
+        model: str,
     ) -> None:
+        self._model = model
         self._make = client
         self._cache = None if cache is None else ResponseCache(cache)
         self._workers = workers
         self._wait = wait
         self._pace = dict(pace or {})
         self._client: Client | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out credentials and the client, which each process makes for itself."""
+        made = self._make
+        if made is not None and not callable(made):
+            made = {name: value for name, value in made.items() if name not in CREDENTIALS}
+            if isinstance(ledger := made.get("ledger"), str):
+                made["ledger"] = mask_address(ledger)
+        return {**vars(self), "_make": made, "_client": None}
 
     def _opened(self) -> Client:
         if self._client is None:
@@ -93,11 +108,25 @@ class BlockStage:
             asyncio.run(self._run(job, requests))
         except (QuotaExceededError, RateLimitError) as error:
             _log.warning(_("The stage ends with what it has: %s"), error)
+        _log.info("%s", self._progress(job.report))
         return {
             key: row
             for key, row in job.block.rows.items()
             if row.failure is None or not row.failure.again
         }
+
+    def _progress(self, report: BatchReport) -> str:
+        """What came of a block, and what is left for the model."""
+        told = _("{model}: {answered} answered, {failed} failed in this block").format(
+            model=self._model, answered=report.answered, failed=report.failed
+        )
+        try:
+            quota = self._opened().quota(self._model)
+        except ModelScopeError:  # the ledger is off; what else is wrong, the calls have said
+            return told
+        left = "?" if quota.remaining is None else f"{quota.remaining:g}"
+        spent = _("{used:g} spent today, {left} left").format(used=quota.used, left=left)
+        return f"{told}; {spent}"
 
     async def _run(self, job: _BlockJob, requests: Requests) -> None:
         try:

@@ -1,7 +1,7 @@
 """What a job is: kept beside its results, so that ``batch resume`` and ``batch status`` know it.
 
-Laws of this file: no credential gets here. An address that may hold one (a Redis with a password)
-is left out and has to be named again, or stands in the environment.
+Laws of this file: no credential gets here. The address of a Redis stands here without its password,
+which is looked for in the environment again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError
 from ..language import translated as _
+from ..secret import mask_address
 from .rows import Form
 
 __all__ = ["JobFile"]
@@ -31,7 +32,8 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
         skip_bad: whether bad lines are left out.
         base_url: address of the service, where it was given.
         account: name of the account, where it was given.
-        ledger: where is counted, where it was given and holds no credential.
+        ledger: where is counted, where it was given; without credentials.
+        ray: address of the Ray cluster that asks, where one was given.
         items: how many there are.
     """
 
@@ -44,6 +46,7 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
     base_url: str | None = None
     account: str | None = None
     ledger: str = "auto"
+    ray: str | None = None
     items: int = 0
 
     @staticmethod
@@ -57,7 +60,7 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
         Raises:
             ConfigurationError: it cannot be written.
         """
-        safe = msgspec.structs.replace(self, ledger="auto" if "@" in self.ledger else self.ledger)
+        safe = msgspec.structs.replace(self, ledger=mask_address(self.ledger))
         place = self.place(results)
         fresh = place.with_name(place.name + f".{os.getpid()}")
         try:

@@ -87,7 +87,7 @@ class ChatStage(BlockStage):
                 ChatStage,
                 fn_constructor_kwargs={"model": …, "prompt": "Translate: {text}"},
                 num_cpus=0,  # it waits for a network, and at the limit for hours
-                concurrency=4,
+                compute=ray.data.ActorPoolStrategy(size=4),
                 batch_size=64,
             )
     """
@@ -116,8 +116,7 @@ class ChatStage(BlockStage):
                     "column."
                 )
             )
-        super().__init__(client, cache, workers, wait, pace)
-        self._model = model
+        super().__init__(client, cache, workers, wait, pace, model)
         self._prompt = prompt
         self._messages = messages
         self._output = output
@@ -194,8 +193,7 @@ class EmbeddingStage(BlockStage):
         pace: Mapping[str, Any] | None = None,
     ) -> None:
         """Open nothing yet."""
-        super().__init__(client, cache, workers, wait, pace)
-        self._model = model
+        super().__init__(client, cache, workers, wait, pace, model)
         self._column = column
         self._output = output
         self._dimensions = dimensions

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..language import translated as _
+from ..secret import mask_address
 from .ledger import Ledger
 from .memory_ledger import MemoryLedger
 from .outage import StandIn
@@ -86,13 +87,13 @@ class RedisLedger(Ledger):
         """Connect to nothing yet."""
         share = _share(url, when_down)
         store = RedisStore(url, patience)
-        # An address with a password is a secret: another process finds it in its environment.
-        self._name = "auto" if urllib.parse.urlsplit(url).password else url
+        # A password is a secret: another process finds it in its environment.
+        self._name = mask_address(url)
         super().__init__(store if share is None else StandIn(store, share), clock)
 
     @property
     def name(self) -> str:
-        """The address, unless it holds a password."""
+        """The address, ``***`` in place of its credentials."""
         return self._name
 
 

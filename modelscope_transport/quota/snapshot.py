@@ -88,7 +88,7 @@ class Quota(Struct, frozen=True, kw_only=True):
 
 
 def _shown(number: float | None) -> str:
-    return "?" if number is None else f"{number:g}"
+    return "?" if number is None else f"{number:.12g}"
 
 
 class Balance(Struct, frozen=True, kw_only=True):

@@ -112,3 +112,18 @@ def test_a_port_that_is_taken_is_told(capsys):
     with LocalService() as service:
         assert serve(["--port", service.root_url.rpartition(":")[2]]) == 2
     assert "in use" in capsys.readouterr().err
+
+
+def test_programs_get_the_address_and_each_request_as_json():
+    with subprocess.Popen(
+        [*COMMAND, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        place = json.loads(process.stdout.readline())
+        given = {"Authorization": f"Bearer {place['token']}"}
+        asked = urllib.request.Request(f"{place['base_url']}/chat/completions", BODY, given)
+        assert urllib.request.urlopen(asked).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        call = json.loads(process.stderr.read())
+    assert (call["model"], call["status"], call["price"]) == (CODER, 200, 1)
+    assert place["token"] not in str(call)

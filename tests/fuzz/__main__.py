@@ -22,11 +22,11 @@ def main() -> int:
     """Fuzz until the time is up; the status of the first that fails."""
     parser = argparse.ArgumentParser("python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=1200.0)
-    parser.add_argument("--examples", type=int, default=300, help="of each property, a round")
     wanted = parser.parse_args()
+    examples = min(300, max(30, round(wanted.seconds)))  # of each property, a round
     if importlib.util.find_spec("atheris") is None:
         print("==> fuzz: atheris has no wheel for this Python; all the time goes to the properties")
-        return properties(wanted.seconds, wanted.examples)
+        return properties(wanted.seconds, examples)
     for harness in ("sse", "decode"):
         print(f"==> fuzz: {harness}, guided by coverage", flush=True)
         seconds = str(max(1, round(wanted.seconds / 4)))
@@ -34,7 +34,7 @@ def main() -> int:
         done = subprocess.run(command, cwd=HERE.parents[1], check=False)
         if done.returncode:
             return done.returncode
-    return properties(wanted.seconds / 2, wanted.examples)
+    return properties(wanted.seconds / 2, examples)
 
 
 def properties(seconds: float, examples: int) -> int:

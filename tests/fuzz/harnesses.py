@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of what reads a server's bytes: ``python -m tests.fuzz.harnesses sse``.
 
-atheris changes inputs so that they reach new lines; it begins with the samples of tests/samples.
+atheris changes inputs so that they reach new lines, beginning with ``tests/samples``.
 The law is the one of test_fuzz.py: a result or one of our errors, nothing else, and no input takes
 two seconds. An input that breaks it is written into a file, whose name is printed.
 """
@@ -82,6 +82,7 @@ def main() -> None:
             f"-max_len={LONGEST}",
             f"-artifact_prefix=fuzz-{wanted.harness}-",
             "-print_final_stats=1",
+            "-verbosity=0",
         ]
         atheris.Setup([sys.argv[0], *options, str(folder)], HARNESSES[wanted.harness])
         atheris.Fuzz()

@@ -10,9 +10,7 @@ from typing import Any
 import ray
 
 from modelscope_transport.jobs.ray import ChatStage, checkpoint
-from tests.scale.worlds import FileClock, MakeClient, look_often
-
-MODEL = "Qwen/Qwen3-8B"
+from tests.scale.worlds import MODEL, FileClock, MakeClient, look_often
 
 
 def number_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -22,11 +20,11 @@ def number_of(row: dict[str, Any]) -> dict[str, Any]:
 
 def main(spec: dict[str, Any]) -> None:
     """Run the job that a mapping describes."""
-    ray.init(spec["address"], runtime_env={"env_vars": spec["env"]}, log_to_driver=False)
+    ray.init(spec["address"], runtime_env={"env_vars": spec["env"]})
     checkpoint(spec["checkpoint"], "id")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    make = MakeClient(spec["url"], spec["redis"], spec["clock"])
+    make = MakeClient(spec["url"], spec["redis"], spec["clock"], spec["paid"], spec["cap"])
     stage = {
         "model": MODEL,
         "prompt": "{text}",
@@ -42,7 +40,7 @@ def main(spec: dict[str, Any]) -> None:
             ChatStage,
             fn_constructor_kwargs=stage,
             num_cpus=0,
-            concurrency=spec["actors"],
+            compute=ray.data.ActorPoolStrategy(size=spec["actors"]),
             batch_size=spec["batch"],
         )
         .write_parquet(spec["out"])

@@ -7,8 +7,10 @@ import os
 import time
 from pathlib import Path
 
-from modelscope_transport import Client, RedisLedger
-from modelscope_transport.client.response_cache import ResponseCache
+from modelscope_transport import Client, Platform, RedisLedger, ResponseCache
+
+MODEL = "Qwen/Qwen3-8B"
+PAID_KEY = "KEY_OF_THE_PAID_PLATFORM"
 
 
 class FileClock:
@@ -33,15 +35,30 @@ async def look_often(seconds: float) -> None:
 
 
 class MakeClient:
-    """Makes a client on the Redis and the clock of a test; goes to actors by pickle."""
+    """Makes a client on the Redis and the clock of a test; goes to actors by pickle.
 
-    def __init__(self, url: str, redis: str, clock: str, *, cached: bool = True) -> None:
-        self.url, self.redis, self.clock, self.cached = url, redis, clock, cached
+    Args:
+        url: the service.
+        redis: where all count, and keep what was paid for.
+        clock: the file of a `FileClock`.
+        paid: a second service, which costs money.
+        cap: calls a day that it may be asked.
+    """
+
+    def __init__(
+        self, url: str, redis: str, clock: str, paid: str | None = None, cap: int = 0
+    ) -> None:
+        self.url, self.redis, self.clock, self.paid, self.cap = url, redis, clock, paid, cap
 
     def __call__(self) -> Client:
+        platforms = ()
+        if self.paid is not None:
+            given = {"models": {"*": MODEL}, "max_calls": self.cap, "api_key_env": PAID_KEY}
+            platforms = (Platform(self.paid, **given),)
         return Client(
             base_url=self.url,
             ledger=RedisLedger(self.redis, clock=FileClock(self.clock)),
-            cache=ResponseCache(self.redis) if self.cached else None,
+            cache=ResponseCache(self.redis),
+            platforms=platforms,
             timeout=60,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -450,7 +451,17 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
-@pytest.mark.parametrize("words", [["quota"], ["models"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["quota"],
+        ["models"],
+        ["models", "show", QWEN],
+        ["plan", "5000", "--model", QWEN],
+        ["doctor", "--model", QWEN, "--yes"],
+    ],
+    ids=lambda words: words[0] if len(words) < 3 else " ".join(words[:2]),
+)
 def test_tables_fit_the_terminal_and_break_no_word(
     words: list[str],
     width: int,
@@ -461,10 +472,69 @@ def test_tables_fit_the_terminal_and_break_no_word(
     call()
     screen = Terminal()
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", "xterm-256color")  # a dumb one is 80 wide for rich
     monkeypatch.setattr("sys.stdout", screen)
     cli.main([*words, "--lang", language])
     monkeypatch.undo()
-    lines = screen.getvalue().splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert any(QWEN in line for line in lines)
+
+
+def test_large_numbers_are_written_out(typed: Type, service: LocalService) -> None:
+    assert "5000000 Magicubes noted" in typed("ledger", "grant", "5000000")[1]
+    assert " 5000000 " in typed("quota")[1]
+
+
+def test_a_refresh_of_prices_says_how_far_it_is(typed: Type, service: LocalService) -> None:
+    code, _, err = typed("models", "refresh")
+    assert code == 0
+    shown = [line.rpartition(" ")[2].partition("/") for line in err.splitlines()]
+    assert len(shown) >= 10
+    assert shown[-1][0] == shown[-1][2]
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [["path"], ["grant", "5"], ["mend"], ["reset"], ["reset", "--all"]],
+    ids=" ".join,
+)
+def test_the_ledger_tells_programs_too(deed: list[str], typed: Type, service: LocalService) -> None:
+    code, out, _ = typed("ledger", *deed, "--json")
+    assert code == 0
+    assert isinstance(json.loads(out), dict)
+
+
+# Some of a shell's words for completion, asked of the program that it is given.
+_COMPLETE = """
+source "$1"
+COMP_WORDS=(modelscope-adapters "${@:2}")
+COMP_CWORD=$(($# - 1))
+_shtab_modelscope_adapters
+echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [(["qu"], "quota"), (["ledger", "gr"], "grant"), (["plan", "--mo"], "--model")],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_bash_completes_commands_and_options(
+    words: list[str], offered: str, typed: Type, tmp_path: Path
+) -> None:
+    program = tmp_path / "completion.bash"
+    program.write_text(typed("completion", "bash")[1], encoding="utf-8")
+    asked = ["bash", "-c", _COMPLETE, "-", str(program), *words]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [offered]
+
+
+def test_without_shtab_the_completion_says_what_to_install(
+    typed: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    code, _, err = typed("completion", "zsh")
+    assert code == 1
+    assert "pip install shtab" in err

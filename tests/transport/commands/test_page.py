@@ -64,6 +64,34 @@ def test_a_spent_day_is_shown(
     assert 'class="left spent"' in page.read_text(encoding="utf-8")
 
 
+def test_the_page_plans_jobs_of_the_model_that_is_used(client: Client, tmp_path: Path) -> None:
+    ask(client)
+    page = tmp_path / "allowance.html"
+    assert cli.main(["quota", "--html", str(page)]) == 0
+    (plans,) = re.findall(f"A job with {QWEN}.*?</table>", page.read_text(encoding="utf-8"))
+    rows = [re.findall("<td[^>]*>([^<]*)<", row) for row in plans.split("<tr>")[2:]]
+    # 199 of 200 are left today, and 200 come each day after
+    assert [row[:6] for row in rows] == [
+        ["100", "100", "100", "100", "200", "1"],
+        ["1000", "1000", "1000", "199", "200", "6"],
+        ["10000", "10000", "10000", "199", "200", "51"],
+    ]
+    cli.main(["quota", "Qwen/Qwen3.5-397B-A17B", "--html", str(page)])
+    assert "A job with Qwen/Qwen3.5-397B-A17B" in page.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_what_today_still_grants_once_the_service_said_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "allowance.html"
+    with LocalService(allowance="magicubes=250") as service:
+        monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+        place = ["--base-url", service.base_url, "--ledger", str(tmp_path / "books.sqlite3")]
+        for words in (["quota", "--refresh"], ["quota", "--html", str(page)]):
+            assert cli.main([*words, *place]) == 0
+    assert "What today grants" in page.read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_is_said(
     client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

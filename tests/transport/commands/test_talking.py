@@ -151,10 +151,18 @@ def test_a_conversation_goes_on_after_an_error(run: Run, modelscope_service: Loc
     assert len(modelscope_service.requests[-1].body["messages"]) == 1
 
 
+def test_a_conversation_for_programs_is_a_line_of_json_each(run: Run) -> None:
+    code, out, _ = run("chat", "--json", piped="Hello\nWhat is 2 plus 3?\n")
+    assert code == 0
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [answer["magicubes"] for answer in told] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["ask", "Hi", "--max-tokens", "0"],
+        ["batch", "run", "in", "out", "--workers", "0"],
         ["plan", "-5", "--model", "x"],
         ["plan", "1e3", "--model", "x"],
         ["quota", "--watch", "0"],

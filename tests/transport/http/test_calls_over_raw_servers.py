@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from modelscope_transport.errors import UnexpectedReplyError
 from tests.transport.callers import chat_request
 from tests.transport.http.conftest import Tls
 from tests.transport.http.raw_server import RawServer, Wire, answering, serving
+from tests.transport.http.streaming import Streaming
 
 # Two shared cores: how much later than on an idle machine something may be.
 SLACK = 1.5
@@ -37,18 +37,6 @@ def answer(text: str) -> bytes:
 def whole(body: bytes, kind: bytes = b"application/json") -> bytes:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
     return head % (kind, len(body)) + body
-
-
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-LAST = b'data: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-FIRST = HEAD + chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
-REST = chunk(LAST) + b"0\r\n\r\n"
 
 
 class Sync:
@@ -133,29 +121,6 @@ def user(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 
 
 # --- how many at once
-
-
-class Streaming:
-    """Answers every request by a stream that takes a while, or until enough are on their way."""
-
-    def __init__(self, seconds: float, enough: int = 0) -> None:
-        self.seconds = seconds
-        self.enough, self.are_enough = enough, threading.Event()
-        self.inside, self.peak = 0, 0
-        self._lock = threading.Lock()
-
-    def __call__(self, wire: Wire) -> None:
-        while wire.request():
-            with self._lock:
-                self.inside += 1
-                self.peak = max(self.peak, self.inside)
-                if self.inside == self.enough:
-                    self.are_enough.set()
-            wire.send(FIRST)
-            (self.are_enough.wait if self.enough else wire.pause)(self.seconds)
-            with self._lock:
-                self.inside -= 1
-            wire.send(REST)
 
 
 def test_streams_find_out_how_many_the_service_takes(user: Any) -> None:

@@ -67,6 +67,21 @@ def test_a_row_without_an_answer_for_want_of_allowance_does_not_go_on(
     assert list(stage(block("one", "two", "three", "four"))["id"]) == [0, 1]
 
 
+def test_progress_and_allowance_stand_in_ray_datas_own_log(
+    service: LocalService, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.next("honest", "context_length", "account_spent")
+    stage = ChatStage(QWEN, prompt="{text}", workers=1, wait=False, client={"ledger": "memory"})
+    assert len(stage(block("one", "two", "three"))["id"]) == 2
+    ended, progress = [
+        record.getMessage() for record in caplog.records if record.name.startswith("ray.data.")
+    ]
+    assert ended.startswith("The stage ends with what it has: ")
+    assert "comes back at" in ended
+    assert progress.startswith(f"{QWEN}: 1 answered, 1 failed in this block; ")
+    assert progress.endswith(" left")
+
+
 def test_what_is_wrong_with_all_ends_the_job(service: LocalService) -> None:
     service.next("authentication_failed")
     with pytest.raises(AuthenticationError):
