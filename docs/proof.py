@@ -14,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def main() -> int:
             sys.stdout.write(line)
             sys.stdout.flush()
             line = _COLOURS.sub("", line).rstrip().replace(str(ROOT), ".")
+            line = line.replace(tempfile.gettempdir(), "TEMP")
             if not _NOISE.fullmatch(line):
                 kept.append(line)
     cores, python = os.cpu_count(), platform.python_version()
