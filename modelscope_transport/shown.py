@@ -24,12 +24,7 @@ def table_html(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -
         rows: its cells.
     """
     heads = "".join(f'<th scope="col" style="text-align:left">{_text(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>"
-        + "".join(f'<td style="text-align:left">{_text(cell)}</td>' for cell in row)
-        + "</tr>"
-        for row in rows
-    )
+    lines = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     return (
         f'<div style="overflow-x:auto"><table><caption style="text-align:left;font-weight:bold">'
         f"{_text(title)}</caption><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
@@ -61,6 +56,14 @@ def bars_html(title: str, amounts: Mapping[str, float]) -> str:
         f'<svg role="img" aria-label="{_text(title)}" viewBox="0 0 {_LONGEST + 80} {height}" '
         f'style="width:100%;max-width:{_LONGEST + 80}px" font-size="13" font-family="inherit">'
         f"{''.join(parts)}</svg></figure>"
+    )
+
+
+def _cells(row: Sequence[str]) -> str:
+    """A row's cells; the first one names the row, so it is not broken."""
+    return "".join(
+        f'<td style="text-align:left{"" if place else ";white-space:nowrap"}">{_text(cell)}</td>'
+        for place, cell in enumerate(row)
     )
 
 

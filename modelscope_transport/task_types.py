@@ -100,8 +100,30 @@ class Image(Struct, frozen=True):
         """The file as a ``data:`` address, or its own address where it was not fetched."""
         return self.url if self.data is None else f"data:{self.media_type};base64,{self.base64}"
 
-    def _repr_html_(self) -> str:
-        """The image itself, for notebooks."""
+    def __repr__(self) -> str:
+        """Say what it is; a file has too many bytes to be shown."""
+        if self.data is None:
+            return f"Image(url={self.url!r})"
+        return f"<Image {self.media_type}, {len(self.data)} bytes>"
+
+    def _repr_png_(self) -> bytes | None:
+        """The image itself, for notebooks; ``None`` where it is no PNG."""
+        return self.data if self.media_type == "image/png" else None
+
+    def _repr_jpeg_(self) -> bytes | None:
+        """The image itself, for notebooks; ``None`` where it is no JPEG."""
+        return self.data if self.media_type == "image/jpeg" else None
+
+    def _repr_html_(self) -> str | None:
+        """An image of another kind or at its own address; pages that clean HTML drop this one."""
+        return None if self._is_shown_as_file else self._tag
+
+    @property
+    def _is_shown_as_file(self) -> bool:
+        return self._repr_png_() is not None or self._repr_jpeg_() is not None
+
+    @property
+    def _tag(self) -> str:
         return f'<img src="{html.escape(self.data_url)}" style="max-width:100%" alt="">'
 
 
@@ -117,9 +139,19 @@ class ImageResult(Struct, frozen=True):
         """The first image."""
         return self.images[0]
 
-    def _repr_html_(self) -> str:
-        """The images side by side, for notebooks."""
-        return "".join(image._repr_html_() for image in self.images)
+    def _repr_png_(self) -> bytes | None:
+        """The image of a task that has made one, for notebooks."""
+        return self.image._repr_png_() if len(self.images) == 1 else None
+
+    def _repr_jpeg_(self) -> bytes | None:
+        """The same, of a JPEG."""
+        return self.image._repr_jpeg_() if len(self.images) == 1 else None
+
+    def _repr_html_(self) -> str | None:
+        """Several images side by side, for notebooks."""
+        if len(self.images) == 1:
+            return self.image._repr_html_()
+        return "".join(image._tag for image in self.images)
 
 
 class TaskProgress(Struct, frozen=True):

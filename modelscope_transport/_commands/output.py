@@ -19,6 +19,7 @@ from ..errors import ConfigurationError
 from ..language import translated as _
 from ..quota import UTC8, Quota
 from ..quota.allowance import price_in_tenths
+from ..quota.books import amount
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,15 +89,6 @@ def anonymous(arguments: argparse.Namespace) -> Client:
 def tell_json(value: Any) -> None:
     """Print a value as JSON."""
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
-def amount(number: float | None, unit: str | None = None) -> str:
-    """A number as people write it, with its unit; ``?`` where nobody knows."""
-    if number is None:
-        return "?"
-    names = {"magicubes": _("Magicubes"), "calls": _("calls")}
-    shown = f"{number:.12g}"  # never 1e+06
-    return f"{shown} {names[unit]}" if unit else shown
 
 
 def moment(when: dt.datetime) -> str:

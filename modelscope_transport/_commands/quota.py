@@ -15,6 +15,7 @@ from ..client.sync import Client
 from ..language import translated as _
 from ..quota import Quota, Statement
 from ..quota.allowance import assumed_price
+from ..quota.books import book_tables
 from .numbers import above
 from .output import (
     LATER,
@@ -28,7 +29,6 @@ from .output import (
     show,
     tell_json,
 )
-from .quota_books import book_tables
 from .quota_page import write_page
 
 __all__ = ["add_arguments", "run"]
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             tell_json(quotas if books is None else {"quotas": quotas, "statement": _as_told(books)})
         else:
             _tell(quotas, again=arguments.watch is not None)
-            for table in () if books is None else book_tables(books):
+            for table in () if books is None else book_tables(books, moment):
                 print()
                 show(*table)
         if arguments.watch is None:
@@ -101,7 +101,7 @@ def _as_told(books: Statement) -> dict[str, Any]:
 def _html(client: Client, arguments: argparse.Namespace, books: Statement | None) -> int:
     if books is None and client.ledger is not None:  # what the service said before
         books = client.ledger.statement(client.account)
-    tables = () if books is None else book_tables(books)
+    tables = () if books is None else book_tables(books, moment)
     write_page(client, arguments.html, _remarks(client.quotas()[0]), tables, arguments.model)
     say(_("The page is in {path}.").format(path=arguments.html))
     if arguments.open:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ..client.response_cache import key_of
 from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
 from ..language import translated as _
+from ..shown import table_html
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
 from .rows import BatchFailure, BatchRow
 
@@ -41,6 +42,12 @@ class BatchReport(Struct, frozen=True, kw_only=True):
     kept: int = 0
     failed: int = 0
     blocked: int = 0
+
+    def _repr_html_(self) -> str:
+        """The counts as a table, for notebooks."""
+        head = (_("items"), _("answered"), _("kept"), _("failed"), _("waits"))
+        numbers = (self.items, self.answered, self.kept, self.failed, self.blocked)
+        return table_html(_("The job"), head, [tuple(map(str, numbers))])
 
 
 class Sink(Protocol):
@@ -189,7 +196,7 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
         return iter(requests.items())
     if isinstance(requests, Sequence):  # all of it is there: look before the first paid call
         seen: set[str] = set()
-        for key, _ in requests:
+        for key, _request in requests:
             if key in seen:
                 raise _twice(key)
             seen.add(key)

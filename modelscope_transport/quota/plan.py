@@ -12,6 +12,7 @@ from msgspec import Struct
 from ..language import translated as _
 from ..shown import table_html
 from .allowance import UTC8, granted_a_day, tenths_of
+from .books import amount
 from .snapshot import Quota
 
 __all__ = ["Plan", "binding", "calls_left", "plan"]
@@ -51,10 +52,12 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         """The forecast as a table, for notebooks."""
-        head = (_("model"), _("calls"), _("Magicubes"), _("today"), _("days"), _("done on"))
-        numbers = (self.calls, self.magicubes, self.fits_today, self.days, self.done_on)
-        row = (self.model, *("?" if number is None else str(number) for number in numbers))
-        return table_html(_("Plan for {items} items").format(items=self.items), head, [row])
+        head = (_("number of calls"), _("Magicubes"), _("today"), _("days"), _("done on"))
+        numbers = (self.calls, self.magicubes, self.fits_today, self.days)
+        row = (self.model, *map(amount, numbers), str(self.done_on or "?"))
+        return table_html(
+            _("Plan for {items} items").format(items=self.items), (_("model"), *head), [row]
+        )
 
 
 def calls_left(quota: Quota, price: int, amount: float | None) -> float:

@@ -13,8 +13,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ..language import translated as _
-from ..shown import table_html
-from .allowance import UTC8, end_of, granted_a_day
+from ..shown import bars_html, table_html
+from .allowance import end_of, granted_a_day
+from .books import amount, hour
 from .budget import Budget
 from .cells import (
     ACCOUNT,
@@ -32,7 +33,7 @@ from .lots import Filled, filled
 from .program import block_in
 from .steps import LASTING, Pages
 
-__all__ = ["Balance", "DayUse", "Quota", "history_of", "quotas_of"]
+__all__ = ["Balance", "DayUse", "History", "Quota", "Quotas", "history_of", "quotas_of"]
 
 # A number of the service counts as its word for this long; then it is a guess.
 _DAY = 86_400.0
@@ -79,16 +80,29 @@ class Quota(Struct, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         """The pool as a table, for notebooks."""
-        left = _("spent") if self.spent else _shown(self.remaining)
-        back = f"{self.resets_at.astimezone(UTC8):%Y-%m-%d %H:%M} UTC+8"
-        head = (_("pool"), _("used"), _("of"), _("left"), _("comes back"))
-        row = (self.model or _("account"), _shown(self.used), _shown(self.limit), left, back)
-        unit = _("Magicubes") if self.unit == "magicubes" else _("calls")
-        return table_html(unit, head, [row])
+        return Quotas((self,))._repr_html_()
 
 
-def _shown(number: float | None) -> str:
-    return "?" if number is None else f"{number:.12g}"
+class Quotas(tuple[Quota, ...]):
+    """Pools that show themselves; a tuple in every other way."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        """The pools as a table, for notebooks."""
+        head = (_("pool"), _("used"), _("of"), _("left"), _("unit"), _("comes back"))
+        return table_html(_("Allowance of this token"), head, [_cells(quota) for quota in self])
+
+
+def _cells(quota: Quota) -> tuple[str, ...]:
+    return (
+        quota.model or _("account"),
+        amount(quota.used),
+        amount(quota.limit),
+        _("spent") if quota.spent else amount(quota.remaining),
+        _("Magicubes") if quota.unit == "magicubes" else _("calls"),
+        hour(quota.resets_at),
+    )
 
 
 class Balance(Struct, frozen=True, kw_only=True):
@@ -124,6 +138,25 @@ class DayUse(Struct, frozen=True):
     classes: Mapping[str, int] = field(default_factory=dict)
 
 
+class History(tuple[DayUse, ...]):
+    """Days that show themselves; a tuple in every other way."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        """The days as a table with bars below it, for notebooks."""
+        head = (_("day"), _("number of calls"), _("Magicubes"), _("Calls by model"))
+        rows = [
+            (day.day, amount(day.calls), amount(day.magicubes), _listed(day.models)) for day in self
+        ]
+        bars = bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in self})
+        return table_html(_("Use by day"), head, rows) + bars
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {number}" for name, number in counts.items())
+
+
 class _View(NamedTuple):
     """The pages of an account at a moment."""
 
@@ -140,13 +173,13 @@ class _View(NamedTuple):
         return None if observed is None else max(0.0, self.now - observed)
 
 
-def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> tuple[Quota, ...]:
+def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> Quotas:
     """The account's pool, then those of its models that were asked today or are spent."""
     view = _View(pages.get(LASTING, {}), pages.get(day, {}), now, end_of(day))
     blocked = {pool for (pool,), until in BLOCKED_UNTIL.all_in(view.lasting) if until > now}
-    models = {pool for (pool,), _ in CALLS.all_in(view.today)}
+    models = {pool for (pool,), _calls in CALLS.all_in(view.today)}
     names = sorted((models | blocked | set(budget.models)) - {ACCOUNT, BALANCE})
-    return _account(view, budget), *(_model(name, view, budget) for name in names)
+    return Quotas([_account(view, budget), *(_model(name, view, budget) for name in names)])
 
 
 def _account(view: _View, budget: Budget) -> Quota:
@@ -298,9 +331,9 @@ def _while_short(quota: Quota, view: _View) -> Quota:
     )
 
 
-def history_of(pages: Pages) -> tuple[DayUse, ...]:
+def history_of(pages: Pages) -> History:
     """What was spent, day by day, oldest first."""
-    return tuple(
+    return History(
         DayUse(
             day,
             cells.get(CALLS.name(ACCOUNT), 0),

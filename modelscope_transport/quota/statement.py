@@ -9,7 +9,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..language import translated as _
+from ..shown import table_html
 from .allowance import UTC8
+from .books import amount, book_tables
 from .cells import BALANCE, OBSERVED_AT, RATE
 from .earnings import EarnRule, earnings_in, unfetched_of
 from .lots import filled
@@ -90,6 +93,12 @@ class Statement(Struct, frozen=True, kw_only=True):
         """Magicubes that a sign-in on the website would grant today; ``None``: not known."""
         return unfetched_of(self.earnings)
 
+    def _repr_html_(self) -> str:
+        """The books as tables, for notebooks."""
+        left = _("Magicubes left: {balance}").format(balance=amount(self.balance))
+        tables = (table_html(*table) for table in book_tables(self))
+        return table_html(left, (), ()) + "".join(tables)
+
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Days and classes that the service and the ledger count differently.
@@ -99,7 +108,7 @@ class Statement(Struct, frozen=True, kw_only=True):
         if not self.service_use:
             return ()
         theirs, ours = _by_class(self.service_use), _by_class(self.own_use)
-        days = {day for day, _ in theirs}
+        days = {day for day, _name in theirs}
         keys = sorted(set(theirs) | {key for key in ours if key[0] in days})
         return tuple(
             Difference(*key, theirs[key], ours[key]) for key in keys if theirs[key] != ours[key]

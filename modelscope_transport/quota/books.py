@@ -1,17 +1,20 @@
-"""``quota --refresh``: the service's own books, beside what was counted here."""
+"""The service's own books as tables, beside what was counted here: for terminals and notebooks."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..language import translated as _
-from ..quota import EarnRule, Statement
-from ..quota.allowance import quota_rules
-from .output import amount, moment
+from .allowance import UTC8, quota_rules
+from .earnings import EarnRule
 
-__all__ = ["BookTable", "book_tables"]
+if TYPE_CHECKING:
+    from .statement import Statement
+
+__all__ = ["BookTable", "amount", "book_tables", "hour"]
 
 # How to get what a rule grants, by the service's name of the rule (public clients, 2026-10-06).
 _SIGN_IN, _LINKED = "daily_active", "aliyun_bindlogin"
@@ -25,13 +28,34 @@ class BookTable(NamedTuple):
     rows: Sequence[tuple[str, ...]]
 
 
-def book_tables(statement: Statement) -> list[BookTable]:
-    """What the service's books say; a table of which nothing was said is left out."""
-    tables = (_lots(statement), _grants(statement), _use(statement))
+def amount(number: float | None, unit: str | None = None) -> str:
+    """A number as people write it, with its unit; ``?`` where nobody knows."""
+    if number is None:
+        return "?"
+    names = {"magicubes": _("Magicubes"), "calls": _("calls")}
+    shown = f"{number:.12g}"  # never 1e+06
+    return f"{shown} {names[unit]}" if unit else shown
+
+
+def hour(when: dt.datetime) -> str:
+    """A time as the service's own pages say it."""
+    return f"{when.astimezone(UTC8):%Y-%m-%d %H:%M} UTC+8"
+
+
+def book_tables(
+    statement: Statement, moment: Callable[[dt.datetime], str] = hour
+) -> list[BookTable]:
+    """What the service's books say; a table of which nothing was said is left out.
+
+    Args:
+        statement: the books.
+        moment: how a time is said.
+    """
+    tables = (_lots(statement, moment), _grants(statement), _use(statement))
     return [table for table in tables if table.rows]
 
 
-def _lots(statement: Statement) -> BookTable:
+def _lots(statement: Statement, moment: Callable[[dt.datetime], str]) -> BookTable:
     rows = [
         (
             amount(lot.left, "magicubes"),
