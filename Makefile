@@ -63,8 +63,8 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile --group docs --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-docs.lock
 	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
 	@$(BIN)/uv pip compile --group proof --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-proof.lock
-	@$(BIN)/python -m docs.lowest requirements-lowest.in
-	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override requirements-lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
+	@$(BIN)/python -m docs.lowest .venv/lowest.in
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override .venv/lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
@@ -189,6 +189,11 @@ pictures: .venv/.docs ## take the pictures of the pages anew, in a headless Chro
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: notebooks
+notebooks: .venv/.installed .venv/.demo ## run every notebook, in both languages, and write its outputs (on the small real model)
+	@echo "==> notebooks: python notebooks/execute.py"
+	@$(BIN)/python notebooks/execute.py
 
 .PHONY: live
 live: .venv/.run ## with a token, what a call can settle of what is believed of the service (at most 15 Magicubes)

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "README.zh.md",
+    ROOT / "docs" / "failures.md",
+    ROOT / "docs" / "failures.zh.md",
     ROOT / "docs" / "moving-langchain.md",
     ROOT / "docs" / "moving-langchain.zh.md",
     ROOT / "docs" / "tasks.md",
