@@ -26,11 +26,16 @@ TOKEN = re.compile(r"ms-[0-9a-f]{8}-[0-9a-f]{4}")
 PATHS = (str(Path.home()), tempfile.gettempdir(), "site-packages", ":\\")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 # Between two notebooks in one kernel: to import both frameworks anew would take most of the time.
-ANEW = f"""%reset -f
+ANEW = f"""
+import os
+_first = globals().get("_first") or set(globals())
+for _name in set(globals()) - _first:
+    if not _name.startswith("_"):
+        del globals()[_name]
 import os
 os.chdir({str(FOLDER)!r})
-for name in ("MODELSCOPE_API_KEY", "MODELSCOPE_API_BASE"):
-    os.environ.pop(name, None)
+for _name in ("MODELSCOPE_API_KEY", "MODELSCOPE_API_BASE"):
+    os.environ.pop(_name, None)
 """
 
 
@@ -55,6 +60,7 @@ def pictures(cells: list[Any]) -> set[str]:
     return {each["image/png"] for each in data if "image/png" in each}
 
 
+@pytest.mark.timeout(400)  # some 20 seconds on a quiet machine
 def test_every_cell_runs_on_the_scripted_service() -> None:
     cells = {name: code_of(read(name)) for name in ENGLISH}
     for each in cells.values():
