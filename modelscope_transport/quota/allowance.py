@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 __all__ = [
     "UTC8",
@@ -42,13 +43,7 @@ class Allowance(Struct, frozen=True, kw_only=True):
 
     def known(self) -> dict[str, int]:
         """The numbers that were sent, by name."""
-        pairs = {
-            "account_limit": self.account_limit,
-            "account_remaining": self.account_remaining,
-            "model_limit": self.model_limit,
-            "model_remaining": self.model_remaining,
-        }
-        return {name: value for name, value in pairs.items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 # Read now, because at the first call it may be that no file can be opened any more; parsed then.
