@@ -152,7 +152,8 @@ def _trial(
     program = program_of(name, row)
     if program is None:
         return None
-    service = stack.enter_context(LocalService(scenario=row.get("scenario")))
+    local = LocalService(scenario=row.get("scenario"), allowance=row.get("allowance"))
+    service = stack.enter_context(local)
     if "next" in row:
         service.next(row["next"])
     token = row.get("token", service.token)
