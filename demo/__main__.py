@@ -14,7 +14,7 @@ from demo.model import VECTORS, WORDS, ModelUnavailableError, RealModel, missing
 from demo.steps import SPENDING_STEPS, STEPS, Step
 from demo.usage import Usage, counted
 from demo.weights import obtain_weights
-from modelscope_transport.cli import argparse_translated
+from modelscope_transport.cli import argparse_translated, take_every_character
 from modelscope_transport.emulator import (
     Allowance,
     Engine,
@@ -138,6 +138,7 @@ def report(usage: Usage, stage: Stage) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all steps; 0 when each did its job."""
+    take_every_character()
     description = _(
         "Run the steps against the live service, or against the local service with a small real "
         "model."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from .language import marked as _N
 from .language import speak
 from .language import translated as _
 
-__all__ = ["argparse_translated", "main"]
+__all__ = ["argparse_translated", "main", "take_every_character"]
 
 
 # name: module, what it does
@@ -83,6 +84,22 @@ def argparse_translated() -> Iterator[None]:
         vars(argparse).update(before)
 
 
+def take_every_character() -> None:
+    """Let the outputs take Chinese, and whatever a model writes, also where they are a file.
+
+    A file of a Windows program has the encoding of the country, and a character that it lacks would
+    end the program.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        try:
+            _("COMMAND").encode(stream.encoding)
+        except UnicodeEncodeError:
+            stream.reconfigure(encoding="utf-8")
+        stream.reconfigure(errors="replace")
+
+
 def _without_language(words: Sequence[str]) -> list[str]:
     """Obey ``--lang``, wherever it stands, before the parser is built: its help is in it too."""
     before = argparse.ArgumentParser("modelscope-adapters", add_help=False)
@@ -103,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     others = _without_language(words)
+    take_every_character()
     with argparse_translated():
         arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import ctypes
 import gettext
 import io
+import os
 import re
 import string
 import subprocess
@@ -13,10 +15,12 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from modelscope_transport import cli, language
+from modelscope_transport.emulator import page
 from modelscope_transport.settings import resolve_token
 from tests.sentences import (
     NO_SENTENCES,
@@ -178,6 +182,17 @@ def test_an_unmarked_sentence_is_found(name: str, line: str, said: str) -> None:
     assert not list(unmarked(line.replace("@", f"_({said})"), name))
 
 
+def test_the_page_of_the_local_service_has_its_words_in_both_languages(
+    chinese: dict[str, str],
+) -> None:
+    for english, said in page._WORDS.values():
+        assert re.search("[\u4e00-\u9fff]", said)
+        assert not re.search("[\u4e00-\u9fff]", english)
+        assert said == chinese.get(
+            english, said
+        )  # where the command says it too, in the same words
+
+
 def test_a_scenario_that_is_not_in_the_catalogue_is_missed(tmp_path: Path) -> None:
     place = tmp_path / "emulator" / "rows.py"
     place.parent.mkdir()
@@ -209,11 +224,80 @@ def test_a_fuzzy_sentence_is_not_compiled(chinese: dict[str, str]) -> None:
 def test_the_language_is_that_of_the_environment(
     variables: dict[str, str], spoken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MODELSCOPE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+    for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert language.resolve_language() == spoken
+
+
+NAMES = ("MODELSCOPE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A process that no variable tells its language, as a program with windows is."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    language._of_system.cache_clear()
+    yield monkeypatch
+    language._of_system.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("code", "spoken"), [(0x0804, "zh"), (0x0404, "zh"), (0x0409, "en"), (0x0411, "en"), (1, "en")]
+)
+def test_on_windows_the_language_is_that_of_its_windows(
+    code: int, spoken: str, unset: pytest.MonkeyPatch
+) -> None:
+    kernel = SimpleNamespace(GetUserDefaultUILanguage=lambda: code)
+    unset.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    unset.setattr(sys, "platform", "win32")
+    assert language.resolve_language() == spoken
+
+
+@pytest.mark.parametrize(
+    ("told", "spoken"), [("zh-Hans_CN\n", "zh"), ("zh_TW\n", "zh"), ("en_CN\n", "en"), ("", "en")]
+)
+def test_on_macos_the_language_is_that_of_its_settings(
+    told: str, spoken: str, unset: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout=told)
+
+    unset.setattr(subprocess, "run", run)
+    unset.setattr(sys, "platform", "darwin")
+    assert [language.resolve_language() for _ in range(3)] == [spoken] * 3
+    assert asked == [["/usr/bin/defaults", "read", "-g", "AppleLocale"]]
+
+
+def test_a_mac_that_cannot_be_asked_is_english(unset: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    unset.setattr(subprocess, "run", run)
+    unset.setattr(sys, "platform", "darwin")
+    assert language.resolve_language() == "en"
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_a_variable_comes_before_the_system(platform: str, unset: pytest.MonkeyPatch) -> None:
+    unset.setattr(sys, "platform", platform)  # which would fail to be asked
+    unset.setenv("MODELSCOPE_LANG", "zh")
+    assert language.resolve_language() == "zh"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp936", "utf-8"])
+def test_chinese_goes_into_a_file_of_any_encoding(encoding: str) -> None:
+    # As on Windows, where a file has the encoding of the country.
+    command = [sys.executable, "-m", "modelscope_transport.cli", "--lang", "zh", "--help"]
+    settings = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=settings)
+    assert done.returncode == 0, done.stderr
+    assert "用法" in done.stdout.decode("cp936" if encoding == "cp936" else "utf-8")
 
 
 def test_an_error_before_any_request_is_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
