@@ -214,6 +214,7 @@ def _last(text: str) -> str:
     """The last line that says something, short enough for a page."""
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line).strip(" │╭╰─") for line in text.splitlines()]
     line = next((each for each in reversed(lines) if each), "nothing")
+    line = re.sub(r"http://127\.0\.0\.1:\d+", "http://…", line)
     return line if len(line) <= 160 else line[:159] + "…"
 
 
