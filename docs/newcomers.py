@@ -152,7 +152,8 @@ def _trial(
     program = program_of(name, row)
     if program is None:
         return None
-    service = stack.enter_context(LocalService(scenario=row.get("scenario")))
+    local = LocalService(scenario=row.get("scenario"), allowance=row.get("allowance"))
+    service = stack.enter_context(local)
     if "next" in row:
         service.next(row["next"])
     token = row.get("token", service.token)
@@ -213,6 +214,7 @@ def _last(text: str) -> str:
     """The last line that says something, short enough for a page."""
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line).strip(" │╭╰─") for line in text.splitlines()]
     line = next((each for each in reversed(lines) if each), "nothing")
+    line = re.sub(r"http://127\.0\.0\.1:\d+", "http://…", line)
     return line if len(line) <= 160 else line[:159] + "…"
 
 
