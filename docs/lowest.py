@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("langchain", "llamaindex", "redis")
 OVERRIDDEN = ("httpx",)  # langchain-tests wants 0.28.1
+# Later ones import what langgraph 1.1 has, and langchain 1.1 wants an older one.
+FITTING = ["langgraph-prebuilt==1.0.8"]
 
 
 def lowest() -> list[str]:
@@ -28,7 +30,7 @@ def lowest() -> list[str]:
 
 def main() -> None:
     """Write both files."""
-    files: tuple[list[str], list[str]] = ([], [])
+    files: tuple[list[str], list[str]] = ([*FITTING], [])
     for pinned in lowest():
         files[pinned.partition("==")[0] in OVERRIDDEN].append(pinned)
     for path, lines in zip(sys.argv[1:], files, strict=True):
