@@ -190,6 +190,11 @@ pictures: .venv/.docs ## take the pictures of the pages anew, in a headless Chro
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
 
+.PHONY: notebooks
+notebooks: .venv/.installed .venv/.demo ## run every notebook, in both languages, and write its outputs (on the small real model)
+	@echo "==> notebooks: python notebooks/execute.py"
+	@$(BIN)/python notebooks/execute.py
+
 .PHONY: live
 live: .venv/.run ## with a token, what a call can settle of what is believed of the service (at most 15 Magicubes)
 	@$(BIN)/python -m live

@@ -8,7 +8,7 @@ finish mark, token usage on the last.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, InvalidToolCall
@@ -27,6 +27,7 @@ from modelscope_transport.answers import (
     ToolCallDelta,
     Usage,
 )
+from modelscope_transport.types import ToolCall
 
 from ._fast import build, chunk_builder
 
@@ -57,31 +58,37 @@ def to_result(answer: ChatResult, *, headers: bool = False) -> LangChainResult:
 
 
 def _message(choice: ChatChoice, metadata: dict[str, Any], usage: Usage | None) -> AIMessage:
+    # An empty list of calls costs LangChain a third of a message's validation.
+    called = _calls(choice.tool_calls) if choice.tool_calls else {}
+    return AIMessage(
+        content=choice.text,
+        additional_kwargs=_additional(choice.reasoning, choice.refusal),
+        response_metadata=metadata,
+        usage_metadata=None if usage is None else _usage(usage),
+        **called,
+    )
+
+
+def _calls(made: Sequence[ToolCall]) -> dict[str, Any]:
+    """A message's calls, and those that must not be made."""
     calls: list[LangChainToolCall] = []
     invalid: list[InvalidToolCall] = []
-    for call in choice.tool_calls:
+    for call in made:
         if call.invalid is None:
             # Not strict: models write line breaks inside strings.
             arguments = json.loads(call.arguments, strict=False) if call.arguments else {}
             calls.append({"name": call.name, "args": arguments, "id": call.id, "type": "tool_call"})
         else:
             invalid.append(
-                {
-                    "name": call.name,
-                    "args": call.arguments,
-                    "id": call.id,
-                    "error": call.invalid,
-                    "type": "invalid_tool_call",
-                }
+                InvalidToolCall(
+                    name=call.name,
+                    args=call.arguments,
+                    id=call.id,
+                    error=call.invalid,
+                    type="invalid_tool_call",
+                )
             )
-    return AIMessage(
-        content=choice.text,
-        additional_kwargs=_additional(choice.reasoning, choice.refusal),
-        response_metadata=metadata,
-        tool_calls=calls,
-        invalid_tool_calls=invalid,
-        usage_metadata=None if usage is None else _usage(usage),
-    )
+    return {"tool_calls": calls, "invalid_tool_calls": invalid}
 
 
 def _additional(reasoning: str, refusal: str | None) -> dict[str, Any]:

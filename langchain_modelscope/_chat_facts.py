@@ -29,7 +29,8 @@ class ChatFacts(BaseChatModel, ChatFields):
     def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The options of a call: fields, then ``model_kwargs``, then the call's own."""
         given = dict(read_call(kwargs))
-        options = {name: getattr(self, name) for name in OPTIONS}
+        fields = self.__dict__
+        options = {name: fields[name] for name in OPTIONS}
         options["model"] = self.model_name
         options["extra_headers"] = self.default_headers
         for name in ("extra_headers", "extra_body"):

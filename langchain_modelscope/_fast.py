@@ -19,6 +19,7 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic import BaseModel
 
 __all__ = ["build", "chunk_builder"]
 
@@ -56,11 +57,30 @@ def chunk_builder() -> Callable[[str, dict[str, Any], dict[str, Any], Pieces], C
     return _assemble if _is_proven() else build
 
 
+# The slots of every pydantic object, filled without a look for them by name; none in a pydantic
+# that has others, and then nothing is proven.
+_fill_fields, _fill_names, _fill_extra, _fill_private = (
+    getattr(BaseModel.__dict__.get(slot), "__set__", None)
+    for slot in (
+        "__dict__",
+        "__pydantic_fields_set__",
+        "__pydantic_extra__",
+        "__pydantic_private__",
+    )
+)
 _new = object.__new__
-_set = object.__setattr__
 _MESSAGE = AIMessageChunk(content="")
 _MESSAGE_FIELDS = dict(_MESSAGE.__dict__)
 _CHUNK_FIELDS = dict(ChatGenerationChunk(message=_MESSAGE).__dict__)
+
+
+def _made(kind: Any, fields: dict[str, Any], names: set[str]) -> Any:
+    one = _new(kind)
+    _fill_fields(one, fields)  # type: ignore[misc]
+    _fill_names(one, names)  # type: ignore[misc]
+    _fill_extra(one, None)  # type: ignore[misc]
+    _fill_private(one, None)  # type: ignore[misc]
+    return one
 
 
 def _assemble(
@@ -84,7 +104,6 @@ def _assemble(
         else:
             bad = {"name": piece["name"], "args": args, "id": piece["id"], "error": None}
             invalid.append({**bad, "type": "invalid_tool_call"})
-    message = _new(AIMessageChunk)
     fields = {
         **_MESSAGE_FIELDS,
         "content": text,
@@ -94,15 +113,9 @@ def _assemble(
         "tool_calls": calls,
         "invalid_tool_calls": invalid,
     }
-    _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", {"content", "response_metadata"})
-    _set(message, "__pydantic_extra__", None)
-    _set(message, "__pydantic_private__", None)
-    chunk = _new(ChatGenerationChunk)
-    _set(chunk, "__dict__", {**_CHUNK_FIELDS, "text": text, "message": message})
-    _set(chunk, "__pydantic_fields_set__", {"message"})
-    _set(chunk, "__pydantic_extra__", None)
-    _set(chunk, "__pydantic_private__", None)
+    message = _made(AIMessageChunk, fields, {"content", "response_metadata"})
+    of_chunk = {**_CHUNK_FIELDS, "text": text, "message": message}
+    chunk: ChatGenerationChunk = _made(ChatGenerationChunk, of_chunk, {"message"})
     return chunk
 
 

@@ -1,10 +1,10 @@
-"""Responses of a stream without their constructors, which cost more than reading the stream.
+"""Responses without their constructors, which cost more than reading a stream.
 
-``TextBlock(…)``, ``ChatMessage(…)`` and ``ChatResponse(…)`` validate together, for every chunk,
-what we know to be right. Here an object is made as pydantic itself makes a copy: a new one whose
-fields are put in. That leans on pydantic's layout and on the fields that these classes have, so the
-first use compares responses of both makes, and where they differ, or anything goes wrong, all come
-from the constructors.
+``TextBlock(…)``, ``ChatMessage(…)`` and ``ChatResponse(…)`` validate together, for every chunk and
+answer, what we know to be right. Here an object is made as pydantic itself makes a copy: a new one
+whose fields are put in. That leans on pydantic's layout and on the fields that these classes have,
+so the first use compares responses of both makes, and where they differ, or anything goes wrong,
+all come from the constructors.
 
 ``model_construct`` is no way: it costs more than the constructors.
 """
@@ -31,7 +31,7 @@ __all__ = ["Makers", "makers"]
 
 
 class Makers:
-    """What a stream's responses are made of: by the constructors.
+    """What responses are made of: by the constructors.
 
     Each takes the fields that differ from one to the next, in this order; what is passed becomes
     the object's own.
@@ -58,7 +58,7 @@ class Makers:
     def response(
         blocks: list[ContentBlock],
         message_kwargs: dict[str, Any],
-        delta: str,
+        delta: str | None,
         raw: dict[str, Any],
         logprobs: list[list[LogProb]] | None,
         additional_kwargs: dict[str, Any],
@@ -121,7 +121,7 @@ class _ShortMakers(Makers):
     def response(
         blocks: list[ContentBlock],
         message_kwargs: dict[str, Any],
-        delta: str,
+        delta: str | None,
         raw: dict[str, Any],
         logprobs: list[list[LogProb]] | None,
         additional_kwargs: dict[str, Any],

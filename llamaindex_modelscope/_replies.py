@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from llama_index.core.base.llms.types import (
-    ChatMessage,
     ChatResponse,
     CompletionResponse,
     ContentBlock,
     LogProb,
-    MessageRole,
-    TextBlock,
     ThinkingBlock,
     ToolCallBlock,
 )
@@ -36,13 +33,13 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
         result: what the service answered.
         names: tools' names on the way, to their own.
     """
-    choice = result.choice
+    choice, make = result.choice, makers()
     blocks: list[ContentBlock] = []
     if choice.reasoning:
-        blocks.append(ThinkingBlock(content=choice.reasoning))
+        blocks.append(make.thinking(choice.reasoning))
     usable = any(call.invalid is None for call in choice.tool_calls)
     if choice.text or not (choice.reasoning or usable):
-        blocks.append(TextBlock(text=choice.text))
+        blocks.append(make.text(choice.text))
     calls: list[dict[str, Any]] = []
     invalid: list[dict[str, Any]] = []
     for call in choice.tool_calls:
@@ -50,9 +47,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
         if call.invalid is not None:
             invalid.append(_invalid_call(call.id, name, call.arguments, call.invalid))
             continue
-        blocks.append(
-            ToolCallBlock(tool_call_id=call.id, tool_name=name, tool_kwargs=call.arguments)
-        )
+        blocks.append(make.tool_call(call.id, name, call.arguments))
         calls.append(_call(call.id, name, call.arguments))
     message_kwargs: dict[str, Any] = {}
     if calls:
@@ -67,13 +62,13 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
         "created": result.created,
         "finish_reason": choice.finish_reason,
     }
-    return ChatResponse(
-        message=ChatMessage(
-            role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=message_kwargs
-        ),
-        raw=_close(raw, result.usage),
-        logprobs=_logprobs(choice.logprobs),
-        additional_kwargs=_told(result.usage, result.origin),
+    return make.response(
+        blocks,
+        message_kwargs,
+        None,
+        _close(raw, result.usage),
+        _logprobs(choice.logprobs),
+        _told(result.usage, result.origin),
     )
 
 

@@ -230,10 +230,11 @@ class ModelScope(ChatFields, StructuredOutputLLM):
     # --- one call -----------------------------------------------------------------------------
 
     def _request(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatRequest:
-        options = {name: getattr(self, name) for name in CHAT_OPTIONS}
+        fields = self.__dict__
+        options = {name: fields[name] for name in CHAT_OPTIONS}
         if not self.logprobs:
             del options["top_logprobs"]
-        for further in (self.additional_kwargs, kwargs):
+        for further in filter(None, (self.additional_kwargs, kwargs)):
             merged = {
                 name: {**options[name], **further[name]}
                 for name in MERGED_OPTIONS

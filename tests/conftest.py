@@ -33,6 +33,8 @@ os.environ["MODELSCOPE_LEDGER"] = "memory"
 os.environ["MODELSCOPE_LANG"] = "en"
 
 # What hubs said of models stays out of the tests, and what tests' hubs say out of the developer's.
+# Where the developer's are, the tests on a real model must know: its weights stay there.
+os.environ.setdefault("DEVELOPERS_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", ""))
 _cache = tempfile.TemporaryDirectory(prefix="modelscope-adapters-tests-")  # gone with the run
 os.environ["XDG_CACHE_HOME"] = _cache.name
 os.environ["XDG_CONFIG_HOME"] = _cache.name  # nor is a token that `login` stored ever read

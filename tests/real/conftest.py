@@ -6,6 +6,7 @@ half a billion parameters knows or does not know is not our subject.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,12 @@ ROOT = Path(__file__).parents[2]
 def service() -> Iterator[LocalService]:
     # in a process of its own: sockets to elsewhere are closed to tests
     fetched = subprocess.run(
-        [sys.executable, "-m", "demo.weights"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "demo.weights"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        # an empty variable counts as none
+        env=os.environ | {"XDG_CACHE_HOME": os.environ["DEVELOPERS_CACHE_HOME"]},
     )
     if fetched.returncode:
         pytest.skip(f"no weights here: {fetched.stderr.strip()}")

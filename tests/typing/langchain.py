@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Literal, assert_type
 
+import httpx
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import StdOutCallbackHandler
 from langchain_core.embeddings import Embeddings
 from langchain_core.exceptions import ModelError, ModelRateLimitError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import tool
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import BaseModel, SecretStr
@@ -23,8 +27,10 @@ from langchain_modelscope import (
     ModelScopeEmbeddings,
     ModelScopeError,
     ModelScopeImageTool,
+    ModelScopePipelineTool,
     ModelScopeQuotaExceededError,
     ModelScopeRateLimitError,
+    ModelScopeRerank,
     aload,
     is_retryable,
     load,
@@ -91,6 +97,23 @@ def construct() -> list[ChatModelScope]:
             model_kwargs={"seed": 5},
             extra_body={"user": "me"},
             default_headers={"x-team": "red"},
+            connect_timeout=5,
+            idle_timeout=30.0,
+            http_client=httpx.Client(),
+            http_async_client=httpx.AsyncClient(),
+            think_tags=True,
+            promote_reasoning_only=True,
+            name="qwen",
+            cache=InMemoryCache(),
+            verbose=False,
+            callbacks=[StdOutCallbackHandler()],
+            tags=["team"],
+            metadata={"team": "red"},
+            custom_get_token_ids=lambda text: [len(text)],
+            rate_limiter=InMemoryRateLimiter(requests_per_second=2),
+            disable_streaming="tool_calling",
+            output_version="v1",
+            profile={"tool_calling": True},
         ),
     ]
 
@@ -159,7 +182,10 @@ async def embed() -> list[float]:
         api_key="ms-token",
         dimensions=512,
         query_instruction="Query: ",
+        document_instruction="Text: ",
+        batch_size=8,
         concurrency=2,
+        show_progress_bar=True,
         on_progress=lambda done, total: None,
     )
     assert_type(embeddings.embed_documents(["a"]), list[list[float]])
@@ -170,3 +196,25 @@ async def embed() -> list[float]:
     assert_type(await aload("Qwen/Qwen-Image", "image"), ModelScopeImageTool)
     register()
     return await embeddings.aembed_query("a")
+
+
+def other_tasks() -> list[Any]:
+    """Classes of further tasks."""
+    return [
+        ModelScopeImageTool(
+            model="Qwen/Qwen-Image",
+            api_key="ms-token",
+            size="1024x1024",
+            negative_prompt="text",
+            seed=7,
+            steps=20,
+            guidance=4.5,
+            loras={"own/style": 1.0},
+            shows_image=True,
+            poll_interval=2,
+        ),
+        ModelScopePipelineTool(model="own/x", task="translation", parameters={"beam": 2}),
+        ModelScopeRerank(
+            model="Qwen/Qwen3-8B", top_n=3, max_documents=50, max_characters=900, cache=False
+        ),
+    ]

@@ -212,6 +212,23 @@ async def embed() -> Embedding:
 
 def other_tasks() -> None:
     """Classes of further tasks."""
+    ModelScopeImageToolSpec(
+        "Qwen/Qwen-Image",
+        api_key="ms-token",
+        size="1024x1024",
+        negative_prompt="text",
+        seed=7,
+        steps=20,
+        guidance=4.5,
+        loras={"own/style": 1.0},
+        shows_image=True,
+        poll_interval=2,
+        timeout=60,
+        fallback_models=["own/x"],
+        extra_body={"user": "me"},
+        client=Client("ms-token"),
+    )
+    ModelScopePipelineToolSpec("own/x", task="translation", parameters={"beam": 2}, timeout=5)
     FunctionAgent(
         tools=[*ModelScopeImageToolSpec(model="Qwen/Qwen-Image").to_tool_list()],
         llm=ModelScope("Qwen/Qwen3-8B"),
@@ -260,6 +277,14 @@ def moved() -> list[Any]:
     return [
         llm,
         ModelScopeEmbedding(model="Qwen/Qwen3-Embedding-0.6B", additional_kwargs={"user": "me"}),
+        ModelScopeEmbedding(
+            "Qwen/Qwen3-Embedding-0.6B",
+            base_url="https://api-inference.modelscope.cn/v1",
+            default_headers={"x-team": "red"},
+            fallback_models=["own/x"],
+            client=Client("ms-token"),
+        ),
+        ModelScopeRerank(model="Qwen/Qwen3-8B", max_documents=50, max_characters=900),
         ModelScopeRerank(model="Qwen/Qwen3-8B", top_n=3, keep_retrieval_score=True, proxy="none"),
         ModelScopeOutputParserError("No.", raw_answer="{").raw_answer,
         ModelScopeProgressEvent(tool="draw_image", model="a/b", state="started"),
