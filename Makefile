@@ -63,8 +63,8 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile --group docs --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-docs.lock
 	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
 	@$(BIN)/uv pip compile --group proof --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-proof.lock
-	@$(BIN)/python -m docs.lowest .venv/lowest.in
-	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override .venv/lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
+	@$(BIN)/python -m docs.lowest .venv/lowest.constraints .venv/lowest.overrides
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --constraint .venv/lowest.constraints --override .venv/lowest.overrides $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
