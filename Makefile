@@ -33,6 +33,11 @@ install: .venv/.installed ## set up .venv with the locked packages and this proj
 	@$(PYTHON) demo/environment.py tools
 	@touch $@
 
+# The site's tools, and the browser's driver; only `make docs` and `make test-web` need them.
+.venv/.docs: requirements-docs.lock .venv/.installed
+	@$(PYTHON) demo/environment.py docs
+	@touch $@
+
 # The engine of the small real model. Its absence is no failure: the demo then runs the scripted engine and says so.
 .venv/.demo: requirements-demo.lock .venv/.run
 	@$(PYTHON) demo/environment.py engine && touch $@ || true
@@ -55,10 +60,11 @@ lock: .venv/.run ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group run --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-run.lock
 	@$(BIN)/uv pip compile --group demo --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-demo.lock
+	@$(BIN)/uv pip compile --group docs --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-docs.lock
 	@$(BIN)/uv pip compile pyproject.toml --group recipes --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-recipes.lock
 	@$(BIN)/uv pip compile --group proof --constraint requirements.lock $(LOCK_OPTIONS) -o requirements-proof.lock
-	@$(BIN)/python -m docs.lowest requirements-lowest.in
-	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override requirements-lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
+	@$(BIN)/python -m docs.lowest .venv/lowest.in
+	@$(BIN)/uv pip compile pyproject.toml --extra langchain --extra llamaindex --extra redis --group dev --override .venv/lowest.in $(subst --universal,,$(LOCK_OPTIONS)) -o requirements-lowest.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra langchain --group middlewares $(LOCK_OPTIONS) -o requirements-middlewares.lock
 	@echo "==> requirements*.lock are new; make install brings .venv up to them"
 
@@ -140,6 +146,11 @@ test-scale: .venv/.installed .venv/recipes/.installed ## long jobs over a Ray cl
 	@echo "==> test-scale: pytest tests/scale"
 	@$(PYTEST) tests/scale --force-enable-socket -W ignore
 
+.PHONY: test-web
+test-web: docs ## look at the site and at our own pages in a headless Chromium (needs Debian's chromium)
+	@echo "==> test-web: pytest tests/web"
+	@$(PYTEST) tests/web
+
 .PHONY: test-installed
 test-installed: .venv/.installed ## the pages' code where only their install line was typed (from the package registry)
 	@echo "==> test-installed: pytest tests/installed/test_pages.py"
@@ -154,6 +165,8 @@ fuzz: .venv/.proof ## new random input for 20 minutes (FUZZ_SECONDS=60 for less)
 
 # ------------------------------------------------------------------------------------------ showing
 
+# Its theme warns of mkdocs's own next version, which no lock file here holds.
+SITE := NO_MKDOCS_2_WARNING=1
 .PHONY: dist
 dist: .venv/.installed ## sdist and wheel in dist/, and each extra alone in a new environment, on each Python that is here
 	@echo "==> dist: hatchling build, pytest tests/installed/test_distribution.py"
@@ -162,12 +175,25 @@ dist: .venv/.installed ## sdist and wheel in dist/, and each extra alone in a ne
 	@$(PYTEST) tests/installed/test_distribution.py -m registry --force-enable-socket
 
 .PHONY: docs
-docs: .venv/.installed ## rewrite what the pages show of data and of the command
+docs: .venv/.docs ## rewrite what the pages show of data and of the command, and build the site of them
 	@$(BIN)/python docs/tables.py
+	@echo "==> docs: mkdocs build --strict, into build/site"
+	@$(SITE) $(BIN)/python -m mkdocs build --strict
+
+.PHONY: pictures
+pictures: .venv/.docs ## take the pictures of the pages anew, in a headless Chromium
+	@$(BIN)/python -m docs.pictures ours
+	@$(SITE) $(BIN)/python -m mkdocs build --strict
+	@$(BIN)/python -m docs.pictures site
 
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)
 	@$(BIN)/python -m demo
+
+.PHONY: notebooks
+notebooks: .venv/.installed .venv/.demo ## run every notebook, in both languages, and write its outputs (on the small real model)
+	@echo "==> notebooks: python notebooks/execute.py"
+	@$(BIN)/python notebooks/execute.py
 
 .PHONY: live
 live: .venv/.run ## with a token, what a call can settle of what is believed of the service (at most 15 Magicubes)

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what")
     what = parser.parse_args(arguments).what
     VENV.mkdir(exist_ok=True)
-    known = {"run": _run, "engine": _engine, "tools": _tools, "proof": _proof}
+    known = {"run": _run, "engine": _engine, "tools": _tools, "proof": _proof, "docs": _docs}
     try:
         known[what]() if what in known else _apart(what)
     except InstallError as error:
@@ -91,6 +91,12 @@ def _proof() -> None:
     """What finds mutants and odd input."""
     lock = str(ROOT / "requirements-proof.lock")
     _install(_("a developer's tools"), *_CHECKED, "-r", lock)
+
+
+def _docs() -> None:
+    """What builds the site, and drives the browser that looks at it."""
+    lock = str(ROOT / "requirements-docs.lock")
+    _install(_("the site's tools"), *_CHECKED, "-r", lock)
 
 
 def _apart(name: str) -> None:

@@ -14,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from pathlib import Path
 
@@ -21,9 +22,11 @@ __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = 60
-# What colours a terminal, and pytest's lines of dots.
-_NOISE = re.compile(r"\x1b\[[0-9;]*m")
-_DOTS = re.compile(r"[.sxFE]+ *(\[ *\d+%\])?$")
+# What colours a terminal; pytest's lines of dots, and what a fuzzer says of its own work.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_NOISE = re.compile(
+    r"[.sxFE]+ *(\[ *\d+%\])?$|INFO: .*|WARNING: Failed to find.*|bringing up nodes.*"
+)
 
 
 def main() -> int:
@@ -41,8 +44,9 @@ def main() -> int:
         for line in running.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()
-            line = _NOISE.sub("", line).rstrip().replace(str(ROOT), ".")
-            if not _DOTS.fullmatch(line):
+            line = _COLOURS.sub("", line).rstrip().replace(str(ROOT), ".")
+            line = line.replace(tempfile.gettempdir(), "TEMP")
+            if not _NOISE.fullmatch(line):
                 kept.append(line)
     cores, python = os.cpu_count(), platform.python_version()
     head = [

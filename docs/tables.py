@@ -9,6 +9,7 @@ from pathlib import Path
 
 from docs import moving
 from docs.commands import commands
+from docs.environment import environment_table
 from langchain_modelscope import _argument_table as langchain_arguments
 from langchain_modelscope import errors as langchain_errors
 from langchain_modelscope._argument_table import Argument
@@ -22,11 +23,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "README.zh.md",
+    ROOT / "docs" / "failures.md",
+    ROOT / "docs" / "failures.zh.md",
     ROOT / "docs" / "moving-langchain.md",
     ROOT / "docs" / "moving-langchain.zh.md",
     ROOT / "docs" / "tasks.md",
     ROOT / "docs" / "tasks.zh.md",
     ROOT / "docs" / "moving-llamaindex.md",
+    ROOT / "docs" / "environment.md",
+    ROOT / "docs" / "environment.zh.md",
+    ROOT / "docs" / "how-it-works.md",
+    ROOT / "docs" / "how-it-works.zh.md",
     ROOT / "docs" / "moving-llamaindex.zh.md",
 ]
 _DONE = {
@@ -159,6 +166,13 @@ def argument_table(table: Mapping[str, Argument], language: Language = "en") -> 
     return "\n".join(lines)
 
 
+def folder_table(page: str, head: str) -> str:
+    """The table of the folders, as CONTRIBUTING.md has it."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    begins = text.index(head)
+    return text[begins : text.index("\n\n", begins)]
+
+
 _LANGCHAIN: dict[str, Mapping[str, Argument]] = {
     "langchain chat arguments": langchain_arguments.CHAT,
     "langchain call arguments": langchain_arguments.CALL,
@@ -182,6 +196,10 @@ TABLES: dict[str, Callable[[], str]] = {
         name: functools.partial(moving.argument_table, rows)
         for name, rows in moving.LLAMAINDEX.items()
     },
+    "environment": environment_table,
+    "environment zh": functools.partial(environment_table, "zh"),
+    "folders": functools.partial(folder_table, "CONTRIBUTING.md", "| folder |"),
+    "folders zh": functools.partial(folder_table, "CONTRIBUTING.zh.md", "| 目录 |"),
     **{
         f"{name} zh": functools.partial(moving.argument_table, rows, "zh")
         for name, rows in moving.LLAMAINDEX.items()

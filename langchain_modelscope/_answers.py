@@ -79,8 +79,15 @@ def _calls(made: Sequence[ToolCall]) -> dict[str, Any]:
             arguments = json.loads(call.arguments, strict=False) if call.arguments else {}
             calls.append({"name": call.name, "args": arguments, "id": call.id, "type": "tool_call"})
         else:
-            kept = {"name": call.name, "args": call.arguments, "id": call.id, "error": call.invalid}
-            invalid.append({**kept, "type": "invalid_tool_call"})
+            invalid.append(
+                InvalidToolCall(
+                    name=call.name,
+                    args=call.arguments,
+                    id=call.id,
+                    error=call.invalid,
+                    type="invalid_tool_call",
+                )
+            )
     return {"tool_calls": calls, "invalid_tool_calls": invalid}
 
 

@@ -40,7 +40,7 @@ def tool_errors() -> Iterator[None]:
         with native_errors():
             yield
     except ModelScopeInvalidRequestError as error:
-        raise ModelScopeToolError(str(error), details=error.details) from error
+        raise ModelScopeToolError(*error.args, details=error.details) from error
 
 
 _PROGRESS = "modelscope_progress"

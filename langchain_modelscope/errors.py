@@ -235,7 +235,7 @@ def native_errors() -> Iterator[None]:
         native = NATIVE.get(type(error))
         if native is None:
             raise
-        raise native(str(error), details=error.details) from error
+        raise native(*error.args, details=error.details) from error
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -234,7 +234,7 @@ class native_errors:
                 self._limiter.hold(said.retry_after)
             native = NATIVE.get(type(error))
             if native is not None:
-                raise native(str(error), details=error.details) from error
+                raise native(*error.args, details=error.details) from error
         elif isinstance(error, _MISREAD):
             raise ModelScopeError(
                 _("The call could not be carried out: {kind}: {error}").format(

@@ -24,8 +24,9 @@
 
 Laws of this file: an error is rebuilt from its one positional text, pickles with its details,
 holds neither token nor request, and derives from ``Exception`` alone, because frameworks read
-meaning into built-in bases. `QuotaExceededError` is no `RateLimitError`: waiting a moment
-cannot help, and code that waits on the one must not wait on the other.
+meaning into built-in bases. Its message ends with the place that says more: the section of the
+troubleshooting page that is called as the class. `QuotaExceededError` is no `RateLimitError`:
+waiting a moment cannot help, and code that waits on the one must not wait on the other.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from typing import Literal
 from msgspec import Struct, field
 
 from .answers import ChatResult
+from .language import resolve_language
+from .language import translated as _
 
 __all__ = [
     "APIConnectionError",
@@ -60,6 +63,10 @@ __all__ = [
     "UnexpectedReplyError",
     "UnsupportedTaskError",
 ]
+
+
+# Without an address: the pages are published nowhere yet.
+_PAGES = {"en": "docs/troubleshooting.md", "zh": "docs/troubleshooting.zh.md"}
 
 
 class ErrorDetails(Struct, frozen=True, kw_only=True):
@@ -123,6 +130,16 @@ class ModelScopeError(Exception):
         """Keep the message as the only positional argument, so that pickle can rebuild it."""
         super().__init__(message)
         self.details = details or ErrorDetails()
+
+    def __str__(self) -> str:
+        """The message, then the section of the troubleshooting page that is about this class."""
+        message = Exception.__str__(self)
+        # A message may be that of another error, which names its section already.
+        if not message or any(page in message for page in _PAGES.values()):
+            return message
+        kind = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        place = f"{_PAGES[resolve_language()]}#{kind.__name__.lower()}"
+        return _("{message} See {place}.").format(message=message, place=place)
 
     @property
     def status_code(self) -> int | None:

@@ -67,6 +67,7 @@ def execute(notebook: Any, environment: Mapping[str, str]) -> Any:
             resources={"metadata": {"path": str(FOLDER)}},
             record_timing=False,
             coalesce_streams=True,
+            extra_arguments=["--log-level=ERROR"],  # not a warning for each kernel
         )
         client.execute(env={**kept, **environment})
     notebook.metadata = nbformat.from_dict(METADATA)  # without the version of this Python

@@ -116,6 +116,17 @@ def test_what_is_said_of_the_words_is_true(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENGLISH)
+def test_a_pair_names_each_other_and_leads_to_what_exists(name: str) -> None:
+    for own, other in ((name, f"{name}.zh"), (f"{name}.zh", name)):
+        prose = [cell.source for cell in committed(own).cells if cell.cell_type == "markdown"]
+        places = re.findall(r"\]\(([^)#]+)", "\n".join(prose))
+        assert f"{other}.ipynb" in places
+        assert [place for place in places if not (FOLDER / place).exists()] == []
+        if own.endswith(".zh"):
+            assert [place for place in places[1:] if ".zh." not in place] == []
+
+
+@pytest.mark.parametrize("name", ENGLISH)
 def test_a_pair_has_the_same_code_and_its_own_language(name: str) -> None:
     english, chinese = code_of(committed(name)), code_of(committed(f"{name}.zh"))
     assert [cell.source for cell in english] == [cell.source for cell in chinese]

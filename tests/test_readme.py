@@ -52,7 +52,7 @@ def test_code_on_a_page_runs(
     page: Path, line: int, code: str, account: LocalService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Compiled with its place on the page, so that a failure points there.
-    program = compile("\n" * (line - 1) + code, str(page), "exec")
+    program = compile("\n" * (line - 1) + code, str(page), "exec", dont_inherit=True)
 
     exec(program, {"__name__": "__main__"})
 
@@ -73,13 +73,16 @@ def tables() -> ModuleType:
 @pytest.mark.parametrize(
     ("page", "telling"),
     [
-        ("README.md", "`ModelScopeQuotaExceededError` |"),
+        ("docs/failures.md", "`ModelScopeQuotaExceededError` |"),
         ("README.md", "| `ModelScopeImageTool` | `ModelScopeImageToolSpec` | served"),
         ("README.md", "$ modelscope-adapters quota --refresh\nAllowance of this token\n"),
-        ("README.zh.md", "账号的免费额度已用完。"),
+        ("docs/failures.zh.md", "账号的免费额度已用完。"),
         ("README.zh.md", "$ modelscope-adapters quota --refresh\n该令牌的额度\n"),
         ("docs/moving-llamaindex.md", "| `reuse_client` | nothing, or the same"),
         ("docs/moving-llamaindex.md", "| `max_completion_tokens` | the same, or `max_tokens` |"),
+        ("docs/environment.md", "`MODELSCOPE_API_KEY`, `MODELSCOPE_SDK_TOKEN`, "),
+        ("docs/environment.zh.md", "| `MODELSCOPE_LEDGER` | 在哪里计数"),
+        ("docs/how-it-works.md", "| `client/` | what the adapters hold"),
         ("docs/tasks.md", "| `translation` | translates text | text → text |"),
     ],
 )

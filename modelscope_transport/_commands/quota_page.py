@@ -25,9 +25,13 @@ _STYLE = """
 :root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
  max-width:56rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
-h1{font-size:1.4rem}.left{font-size:2rem;margin:.2rem 0}.spent{color:#d33}
+h1{font-size:1.4rem}.left{font-size:2rem;margin:.2rem 0}.spent{color:#c33}
+@media(prefers-color-scheme:dark){.spent{color:#f77}}
 table{border-collapse:collapse;font-size:.9rem}
-td,th{padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8884;vertical-align:top}
+td,th{padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8884;vertical-align:top;
+ overflow-wrap:normal}
+th,td:nth-child(2),td:nth-child(3),td:nth-child(4){white-space:nowrap}
+@media(min-width:56rem){.bars{display:grid;grid-template-columns:1fr 1fr;gap:0 2rem}}
 """
 
 
@@ -83,10 +87,12 @@ def _page(
         *(f"<p>{html.escape(line)}</p>" for line in remarks),
         table_html(_("Pools"), _head(), [_row(quota) for quota in quotas]),
         *(table_html(*table) for table in tables),
+        '<div class="bars">',
         bars_html(_("Calls by day"), {day.day: day.calls for day in days}),
         bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in days}),
         bars_html(_("Calls by model"), dict(_by_model(days).most_common(20))),
         bars_html(_("Calls by price class"), prices),
+        "</div>",
     ]
     language = "zh-CN" if resolve_language() == "zh" else "en"
     return (

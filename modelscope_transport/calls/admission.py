@@ -137,8 +137,8 @@ class Admission(Struct, frozen=True):
 
     async def asettle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
         """`settle`, in an event loop; it is done also when the caller is cancelled."""
-        if self.ledger is not None and not self.ledger.defer(reservation, **closing):
-            await finish_anyway(self.ledger.asettle(reservation, **closing))
+        if self.ledger is not None:
+            await self.ledger.asettle(reservation, **closing)
 
     async def aobserve(self, attempt: Attempt) -> None:
         """`observe`, in an event loop; it is done also when the caller is cancelled."""

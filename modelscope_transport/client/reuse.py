@@ -198,4 +198,4 @@ def late(request: ChatRequest) -> ModelScopeError:
 
 def raised_anew(error: ModelScopeError) -> ModelScopeError:
     """The same error anew: one that several raise would collect all their tracebacks."""
-    return type(error)(str(error), details=error.details)
+    return type(error)(*error.args, details=error.details)

@@ -22,7 +22,7 @@ _WORDS = {
     ),
     "allowance": ("Allowance", "额度"),
     "unlimited": ("not limited", "不限"),
-    "left": ("Magicubes left", "魔粒剩余"),
+    "left": ("# Magicubes left", "剩余 # 魔粒"),
     "spent": ("The allowance is spent: calls are refused.", "额度已用完：调用会被拒绝。"),
     "calls": ("Calls", "调用记录"),
     "time": ("time", "时间"),
@@ -37,40 +37,49 @@ _WORDS = {
 _PAGE = """<!doctype html>
 <html lang="@lang"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@title</title>
+<title>@title</title><link rel="icon" href="data:,">
 <style>
 :root{color-scheme:light dark;--line:#8884;--soft:#8881;--bad:#c33}
+@media(prefers-color-scheme:dark){:root{--bad:#f77}}
 body{font:16px/1.5 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
  max-width:60rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
 pre{background:var(--soft);padding:.8rem;overflow-x:auto;border-radius:.4rem}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:1.6rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
-td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid var(--line);vertical-align:top}
+.wide{overflow-x:auto}section{min-width:0}
+@media(min-width:75rem){body{max-width:78rem}
+ main{display:grid;grid-template-columns:1fr 1fr;gap:0 2.5rem}}
+table{border-collapse:collapse;width:100%;font-size:.9rem}
+td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid var(--line);vertical-align:top;
+ overflow-wrap:normal}th{white-space:nowrap}
 .bad{color:var(--bad)}
 </style></head><body>
 <p><a href="?lang=en">English</a> · <a href="?lang=zh">中文</a></p>
 <h1>@title</h1><p>@about</p>
-<h2>@point</h2>
+<main><section><h2>@point</h2>
 <pre>export MODELSCOPE_API_BASE=@base
 export MODELSCOPE_API_KEY=ms-local</pre><p>@any</p>
 <h3>LangChain</h3>
 <pre>from langchain_modelscope import ChatModelScope
 
 model = ChatModelScope(
-    model="Qwen/Qwen3-Coder-30B-A3B-Instruct", base_url="@base", api_key="ms-local"
+    model="Qwen/Qwen3-Coder-30B-A3B-Instruct",
+    base_url="@base",
+    api_key="ms-local",
 )
 print(model.invoke("Hello!").text)</pre>
 <h3>LlamaIndex</h3>
 <pre>from llamaindex_modelscope import ModelScope
 
 llm = ModelScope(
-    model="Qwen/Qwen3-Coder-30B-A3B-Instruct", base_url="@base", api_key="ms-local"
+    model="Qwen/Qwen3-Coder-30B-A3B-Instruct",
+    base_url="@base",
+    api_key="ms-local",
 )
 print(llm.complete("Hello!"))</pre>
-<h2>@allowance</h2><p id="left">…</p>
+</section><section><h2>@allowance</h2><p id="left">…</p>
 <h2>@calls</h2><p id="none">@none</p>
 <div class="wide"><table><thead><tr><th>@time</th><th>@model</th><th>@path</th><th>@status</th>
-<th>@price</th></tr></thead><tbody id="calls"></tbody></table></div>
+<th>@price</th></tr></thead><tbody id="calls"></tbody></table></div></section></main>
 <script>
 const words = {unlimited: "@unlimited", left: "@left", spent: "@spent", gone: "@gone"};
 let seen = 0;
@@ -80,11 +89,12 @@ async function look() {
     const told = await (await fetch("/local/calls?after=" + seen)).json();
     left.className = told.left === 0 ? "bad" : "";
     left.textContent = told.left === null ? words.unlimited
-      : told.left === 0 ? words.spent : told.left + " " + words.left;
+      : told.left === 0 ? words.spent : words.left.replace("#", told.left);
     for (const call of told.calls) {
       seen = call.number;
+      if (call.path === "/") continue;  // this page itself
       const row = document.getElementById("calls").insertRow(0);
-      const time = new Date(call.at * 1000).toLocaleTimeString();
+      const time = new Date(call.at * 1000).toLocaleTimeString([], {hour12: false});
       const path = call.method + " " + call.path;
       const cells = [time, call.model, path, call.status || "-", call.price];
       for (const text of cells) row.insertCell().textContent = text;
@@ -112,5 +122,6 @@ def page(host: str, language: str) -> bytes:
     chinese = language.lower().startswith("zh")
     words = {name: pair[chinese] for name, pair in _WORDS.items()}
     words |= {"lang": "zh-CN" if chinese else "en", "base": f"http://{host}/v1"}
-    filled = re.sub(r"@([a-z]+)", lambda found: html.escape(words[found[1]]), _PAGE)
+    names = "|".join(words)  # "@media" is none of them
+    filled = re.sub(rf"@({names})\b", lambda found: html.escape(words[found[1]]), _PAGE)
     return filled.encode()

@@ -126,7 +126,10 @@ class Bookkeeper:
         unexplained: str | None,
         at: float | None,
     ) -> bool:
-        """Settle without touching the store, where that can wait."""
+        """Settle without touching the store. False where that cannot wait.
+
+        A call that went well changes nothing for others: its end rides with the next reservation.
+        """
         account, model = reservation.account, reservation.model
         seen = self.runner.seen.get(account, {})
         if at is not None or (charged and SERVICE_TIME.word not in seen):

@@ -18,6 +18,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from .._cancellation import finish_anyway
 from .allowance import Allowance, tenths_of
 from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
@@ -27,7 +28,7 @@ from .memory import MemoryStore
 from .mending import mend
 from .program import price_of
 from .reservation import QuotaBlock, Reservation
-from .runner import Runner, Work, unusable
+from .runner import Begun, Runner, Work, unusable
 from .shares import ConcurrencyShare
 from .snapshot import DayUse, Quota, history_of, quotas_of
 from .statement import ClassUse, Statement, statement_of
@@ -90,9 +91,10 @@ class Ledger:
     ) -> Reservation | QuotaBlock:
         """`reserve`, for an event loop. A reservation that is cancelled is given back."""
         work = partial(self._books.reserving, account, model, tier, budget or NO_BUDGET)
-        if not self.blocking:
-            return self._books.runner.play(account, work)
-        asking = asyncio.ensure_future(self._books.runner.aplay(account, work))
+        begun = self._books.runner.begin(account, work)
+        if not isinstance(begun, Begun):
+            return begun
+        asking = asyncio.ensure_future(self._books.runner.afinish(account, work, begun))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -135,27 +137,11 @@ class Ledger:
         unexplained: str | None = None,
         at: float | None = None,
     ) -> None:
-        """`settle`, for an event loop."""
+        """`settle`, for an event loop. It is done also when the caller is cancelled."""
         closing = (charged, allowance, block, unexplained)
         if not self._books.defer(reservation, *closing, at):
             work = partial(self._books.settling, reservation, *closing)
-            await self._books.runner.aplay(reservation.account, work)
-
-    def defer(
-        self,
-        reservation: Reservation,
-        *,
-        charged: bool | None,
-        allowance: Allowance | None = None,
-        block: QuotaBlock | None = None,
-        unexplained: str | None = None,
-        at: float | None = None,
-    ) -> bool:
-        """Settle without touching the store, where that can wait. False where it cannot.
-
-        A call that went well changes nothing for others: its end rides with the next reservation.
-        """
-        return self._books.defer(reservation, charged, allowance, block, unexplained, at)
+            await finish_anyway(self._books.runner.aplay(reservation.account, work))
 
     def block(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
         """Block a pool that was declared spent outside of any call.

@@ -24,7 +24,9 @@ __all__ = ["RedisLedger", "SQLiteLedger", "describe_ledger", "open_ledger"]
 
 
 def _sqlite(path: str | Path | None) -> SQLiteStore:
-    from .sqlite import SQLiteStore, default_path  # imported late: it takes its time
+    # imported late: it takes its time
+    from .sqlite import SQLiteStore
+    from .sqlite_file import default_path
 
     return SQLiteStore(default_path() if path is None else path)
 

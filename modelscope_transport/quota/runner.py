@@ -1,9 +1,9 @@
 """Runs the ledger's work on a store, in a thread or in an event loop.
 
 The work is written once, as generators that yield what they want of the store: ``("run", …)`` or
-``("read", …)``. An event loop awaits a store that has an asyncio client, and gives any other store
-that does I/O to a few threads, which are the ledger's own: those of the loop may be filled with
-calls that wait for each other.
+``("read", …)``. An event loop does at once what the store can do without waiting. For the rest it
+awaits a store that has an asyncio client, and gives any other one to a few threads, which are the
+ledger's own: those of the loop may be filled with calls that wait for each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import ConfigurationError, ErrorDetails
 from ..language import translated as _
@@ -23,11 +23,19 @@ from .mending import damage_in
 from .outage import Downgraded, StandIn
 from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 
-__all__ = ["Runner", "Work"]
+__all__ = ["Begun", "Runner", "Work"]
 
 T = TypeVar("T")
 Wish = tuple[str, tuple[Any, ...]]
 Work = Generator[Wish, Any, T]
+
+
+class Begun(NamedTuple, Generic[T]):
+    """A piece of work that waits for the store, and for what."""
+
+    work: Work[T]
+    wish: Wish
+
 
 # What a cell of another kind than expected leads to.
 _ODD = (TypeError, ValueError, LookupError, AttributeError)
@@ -90,22 +98,27 @@ class Runner:
 
     # --- playing --------------------------------------------------------------------------
 
-    def play(self, account: str, work: Callable[[], Work[T]]) -> T:
+    def play(self, account: str, work: Callable[[], Work[T]], begun: Begun[T] | None = None) -> T:
         """Do a piece of work, in this thread.
+
+        Args:
+            account: whose numbers.
+            work: makes the work.
+            begun: where it was begun, what it waits for.
 
         Raises:
             ConfigurationError: the store cannot be used, or holds damaged cells.
         """
         try:
-            return self._play(work())
+            return self._play(work()) if begun is None else self._play(*begun)
         except _ODD as error:
             self._judge_damage(account, error)
             return self._play(work())
 
-    def _play(self, work: Work[T]) -> T:
+    def _play(self, work: Work[T], wanted: Wish | None = None) -> T:
         store = self.store
         try:
-            word, wish = next(work)
+            word, wish = wanted or next(work)
             while True:
                 try:
                     found = store.run(*wish) if word == "run" else store.read(*wish)
@@ -119,24 +132,52 @@ class Runner:
             done: T = stop.value
             return done
 
-    async def aplay(self, account: str, work: Callable[[], Work[T]]) -> T:
-        """`play`, for an event loop."""
+    def begin(self, account: str, work: Callable[[], Work[T]]) -> T | Begun[T]:
+        """Do a piece of work as far as nothing has to be waited for, in an event loop.
+
+        Returns:
+            What came of it; or what it waits for, for `afinish`.
+        """
         store: Any = self.store
         if not store.blocking:
             return self.play(account, work)
-        if not getattr(store, "awaitable", False):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_threads(), self.play, account, work)
+        at_once = getattr(store, "at_once", None)
+        playing = work()
         try:
-            return await self._aplay(work())
+            word, wish = next(playing)
+            while word == "run" and at_once is not None:
+                ran = at_once(*wish)
+                if ran is None:
+                    break
+                word, wish = playing.send(ran)
+        except StopIteration as stop:
+            done: T = stop.value
+            return done
+        except _ODD as error:
+            self._judge_damage(account, error)
+            return self.begin(account, work)
+        return Begun(playing, (word, wish))
+
+    async def aplay(self, account: str, work: Callable[[], Work[T]]) -> T:
+        """`play`, for an event loop."""
+        begun = self.begin(account, work)
+        return await self.afinish(account, work, begun) if isinstance(begun, Begun) else begun
+
+    async def afinish(self, account: str, work: Callable[[], Work[T]], begun: Begun[T]) -> T:
+        """The rest of a piece of work that waits for the store."""
+        if not getattr(self.store, "awaitable", False):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_threads(), self.play, account, work, begun)
+        try:
+            return await self._aplay(*begun)
         except _ODD as error:
             self._judge_damage(account, error)
             return await self._aplay(work())
 
-    async def _aplay(self, work: Work[T]) -> T:
+    async def _aplay(self, work: Work[T], wanted: Wish | None = None) -> T:
         store: Any = self.store
         try:
-            word, wish = next(work)
+            word, wish = wanted or next(work)
             while True:
                 try:
                     asked = store.arun(*wish) if word == "run" else store.aread(*wish)

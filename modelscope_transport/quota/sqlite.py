@@ -11,29 +11,29 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import stat
-import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from ..language import translated as _
+from .sqlite_file import check, default_path, furnish, identity_of, keep_private, make
 from .steps import LASTING, Pages, Ran, Step, StoreError, run
 
 __all__ = ["SQLiteStore", "default_path"]
 
 # How long a write waits for the others' writes.
 _PATIENCE = 5.0
-# "mspl" in ASCII, in the file's head: another program's file is left alone.
-_APPLICATION = 0x6D73706C
-_SCHEMA = 2
 # Seconds after which it is seen that the file was deleted or replaced while it was open.
 _LOOKS_EVERY = 1.0
+# With a log that is written ahead, what is committed waits for no disk.
+_UNHURRIED_DISK = "PRAGMA synchronous = NORMAL"
+# Of so many programs that an event loop wants at once, one is left to a thread.
+_OF_SO_MANY = 256
 # What was spent is kept for this many days, so that it can be plotted.
 _DAYS_KEPT = 35
 
@@ -61,11 +61,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def default_path() -> Path:
-    """Where the ledger of this user lives, by the custom of the platform."""
-    import platformdirs
+class _Seen(NamedTuple):
+    """A page and the lasting one: as they were written, and as they are read."""
 
-    return platformdirs.user_state_path("modelscope-adapters", appauthor=False) / "ledger.sqlite3"
+    row: bytes
+    lasting: bytes | None
+    pages: Pages
 
 
 class SQLiteStore:
@@ -83,21 +84,88 @@ class SQLiteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
         self._connection: sqlite3.Connection | None = None
+        # One that never waits, for `at_once`; opened when it has been missed.
+        self._hurried: sqlite3.Connection | None = None
+        self._hurries = 0
         self._lock = threading.Lock()
         self._newest: dict[str, str] = {}
-        # The pages of each account's last program, as they were written and as they are read.
-        self._seen: dict[str, tuple[dict[str, bytes], Pages]] = {}
+        # What was last seen, by account and page.
+        self._seen: dict[tuple[str, str], _Seen] = {}
         self._identity: tuple[int, int] | None = None
         self._looks_at = 0.0
         _stores.add(self)
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one transaction."""
-        wanted = {LASTING}
-        wanted.update(step.page for step in tests)
-        wanted.update(step.page for step in changes)
+        program = (account, now, tests, changes)
+        return self._guarded(lambda db: self._swap(db, *program) or self._transact(db, *program))
 
-        def work(database: sqlite3.Connection) -> Ran:
+    def at_once(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> Ran | None:
+        """Run a program if nothing has to be waited for: no lock, no disk, no other page.
+
+        ``None``: it was not run. Whether the file is still there, and moving what was written into
+        its place, is left to `run`, which therefore must be asked now and then.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            self._hurries += 1
+            if self._hurried is None or not self._hurries % _OF_SO_MANY or self._must_look():
+                return None
+            return self._swap(self._hurried, account, now, tests, changes)
+        except sqlite3.Error:  # others write, or it is for `run` to say what is wrong
+            return None
+        finally:
+            self._lock.release()
+
+    def _swap(
+        self,
+        database: sqlite3.Connection,
+        account: str,
+        now: float,
+        tests: Sequence[Step],
+        changes: Sequence[Step],
+    ) -> Ran | None:
+        """Run a program on the pages as last seen. ``None`` where they are so no longer.
+
+        Only one page may be written, and only it and the lasting one compared.
+        """
+        day = changes[0].page if changes else LASTING
+        seen = self._seen.get((account, day))
+        if seen is None:
+            return None
+        for step in changes:
+            if step.page != day:
+                return None
+        for step in tests:
+            if step.page != LASTING and step.page != day:
+                return None
+        pages = {**seen.pages, day: seen.pages[day].copy()}
+        failed, _changed = run(pages, now, tests, changes)
+        if failed is not None:  # a refusal needs no turn at writing, if nothing has changed
+            rows = _load(database, account, (LASTING, day))
+            is_so = (rows.get(day), rows.get(LASTING)) == (seen.row, seen.lasting)
+            return Ran(failed, seen.pages) if is_so else None
+        row = _encode(pages[day])
+        written = database.execute(_SWAP, (row, account, day, seen.row, seen.lasting))
+        if written.rowcount != 1:
+            return None
+        self._seen[account, day] = _Seen(row, seen.lasting, pages)
+        return Ran(None, pages)
+
+    def _transact(
+        self,
+        database: sqlite3.Connection,
+        account: str,
+        now: float,
+        tests: Sequence[Step],
+        changes: Sequence[Step],
+    ) -> Ran:
+        """Run a program on the pages as they are."""
+        wanted = {LASTING, *(step.page for step in tests), *(step.page for step in changes)}
+        with _transaction(database):
             rows = _load(database, account, wanted)
             pages = _read(rows)
             failed, changed = run(pages, now, tests, changes)
@@ -105,40 +173,11 @@ class SQLiteStore:
                 rows[page] = _encode(pages[page])
                 database.execute("REPLACE INTO page VALUES (?, ?, ?)", (account, page, rows[page]))
                 self._turn_pages(database, account, page)
-            self._seen[account] = rows, pages
-            return Ran(failed, pages)
-
-        def swap(database: sqlite3.Connection) -> Ran | None:
-            return self._compare_and_swap(database, account, now, tests, changes, wanted)
-
-        return self._guarded(swap) or self._transact(work)
-
-    def _compare_and_swap(
-        self,
-        database: sqlite3.Connection,
-        account: str,
-        now: float,
-        tests: Sequence[Step],
-        changes: Sequence[Step],
-        wanted: set[str],
-    ) -> Ran | None:
-        """Run a program on the pages as last seen. ``None`` where they are so no longer."""
-        rows, seen = self._seen.get(account, ({}, {}))
-        if wanted != rows.keys() | {LASTING}:
-            return None
-        if len(wanted) != 2 or not changes or any(step.page == LASTING for step in changes):
-            return None  # only a day's page is written, and only it and the lasting one compared
-        (day,) = wanted - {LASTING}
-        pages = {**seen, day: seen[day].copy()}
-        failed, _ = run(pages, now, tests, changes)
-        if failed is not None:
-            return None
-        cells = _encode(pages[day])
-        row = (cells, account, day, rows.get(day), rows.get(LASTING))
-        if database.execute(_SWAP, row).rowcount != 1:
-            return None
-        self._seen[account] = {**rows, day: cells}, pages
-        return Ran(None, pages)
+        days = wanted & rows.keys() - {LASTING}
+        if len(days) == 1:
+            (day,) = days
+            self._seen[account, day] = _Seen(rows[day], rows.get(LASTING), pages)
+        return Ran(failed, pages)
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
@@ -146,49 +185,42 @@ class SQLiteStore:
 
     def accounts(self) -> list[str]:
         """The accounts of which anything is kept."""
-        rows = self._guarded(
-            lambda database: database.execute("SELECT DISTINCT account FROM page").fetchall()
-        )
+        asked = "SELECT DISTINCT account FROM page"
+        rows = self._guarded(lambda database: database.execute(asked).fetchall())
         return [account for (account,) in rows]
 
     def pages(self, account: str) -> Pages:
         """All pages of an account."""
-
-        def work(database: sqlite3.Connection) -> Pages:
-            found = database.execute("SELECT page, cells FROM page WHERE account = ?", (account,))
-            return _read(dict(found.fetchall()))
-
-        return self._guarded(work)
+        asked = "SELECT page, cells FROM page WHERE account = ?"
+        rows = self._guarded(lambda database: database.execute(asked, (account,)).fetchall())
+        return _read(dict(rows))
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
-
-        def work(database: sqlite3.Connection) -> None:
-            if account is None:
-                database.execute("DELETE FROM page")
-            else:
-                database.execute("DELETE FROM page WHERE account = ?", (account,))
-
-        self._transact(work)
+        asked = "DELETE FROM page WHERE account = ?1 OR ?1 IS NULL"
+        self._guarded(lambda database: database.execute(asked, (account,)))
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+
+    def _close(self) -> None:
+        for connection in (self._hurried, self._connection):
+            if connection is not None:
+                connection.close()
+        self._hurried = self._connection = None
 
     def __del__(self) -> None:
-        """Close the connection; from Python 3.13 on one that is left open is warned of."""
-        connection = self.__dict__.get("_connection")
-        if connection is not None:
-            connection.close()
+        """Close the connections; from Python 3.13 on one that is left open is warned of."""
+        if "_connection" in self.__dict__:
+            self._close()
 
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
-        if self._connection is not None:
-            _left_to_the_parent.append(self._connection)
-        self._connection = None
+        ours = (self._hurried, self._connection)
+        _left_to_the_parent.extend(connection for connection in ours if connection is not None)
+        self._hurried = self._connection = None
         # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()
 
@@ -199,6 +231,7 @@ class SQLiteStore:
         if not day[:1].isdigit() or day == self._newest.get(account):
             return
         self._newest[account] = day
+        self._seen.clear()
         database.execute(
             "DELETE FROM page WHERE account = ?1 AND page GLOB '[0-9]*' AND page NOT IN ("
             "SELECT page FROM page WHERE account = ?1 AND page GLOB '[0-9]*' "
@@ -206,21 +239,8 @@ class SQLiteStore:
             (account, _DAYS_KEPT),
         )
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def within(database: sqlite3.Connection) -> T:
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                done = work(database)
-                database.execute("COMMIT")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
-            return done
-
-        return self._guarded(within)
-
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the connection, one thread at a time."""
         with self._lock:
             try:
                 return work(self._open())
@@ -232,109 +252,57 @@ class SQLiteStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and not self._is_gone():
+            if self._hurries and self._hurried is None:
+                self._hurried = self._connect(patience=0.0)
+                self._hurried.execute(_UNHURRIED_DISK)
+                self._hurried.execute("PRAGMA wal_autocheckpoint = 0")
             return self._connection
         if not self.path.exists():
-            _make(self.path)
-        database = sqlite3.connect(
-            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-        )
+            make(self.path)
+        database = self._connect(_PATIENCE)
         try:
             if self.path.stat().st_size == 0:
-                _furnish(database)  # a file that was left empty, by a full disk for instance
-            _check(database, self.path)
-            database.execute("PRAGMA synchronous = NORMAL")
-            _keep_private(self.path)
+                furnish(database)  # a file that was left empty, by a full disk for instance
+            check(database, self.path)
+            database.execute(_UNHURRIED_DISK)
+            keep_private(self.path)
         except BaseException:
             database.close()
             raise
-        self._identity = _identity_of(self.path)
+        self._identity = identity_of(self.path)
         self._connection = database
         return database
 
+    def _connect(self, patience: float) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self.path, timeout=patience, isolation_level=None, check_same_thread=False
+        )
+
+    def _must_look(self) -> bool:
+        return time.monotonic() >= self._looks_at
+
     def _is_gone(self) -> bool:
         """Whether the file was deleted or replaced while it was open; looked at once a second."""
-        now = time.monotonic()
-        if now < self._looks_at:
+        if not self._must_look():
             return False
-        self._looks_at = now + _LOOKS_EVERY
-        if _identity_of(self.path) == self._identity:
+        self._looks_at = time.monotonic() + _LOOKS_EVERY
+        if identity_of(self.path) == self._identity:
             return False
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        self._close()
         self._seen.clear()
         return True
 
 
-def _identity_of(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of the same name; ``None`` where there is none."""
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _keep_private(path: Path) -> None:
-    """Take a file of ours away from others; not through a link, which leads to we know not what."""
-    found = path.lstat()
-    if os.name == "posix" and stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
-        path.chmod(0o600)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, for their owner alone."""
-    if not folder.exists():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _make(path: Path) -> None:
-    """Make the file and its folder, for their owner alone; a second process finds it ready."""
-    _make_folder(path.parent)
-    descriptor, unfinished = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600
-    os.close(descriptor)
-    try:
-        database = sqlite3.connect(unfinished, isolation_level=None)
-        try:
-            _furnish(database)
-        finally:
-            database.close()
-        # Neither replaces a file that has come into being meanwhile.
-        with contextlib.suppress(FileExistsError):
-            (os.rename if os.name == "nt" else os.link)(unfinished, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(unfinished)
-
-
-def _furnish(database: sqlite3.Connection) -> None:
-    """Make an empty file a ledger; a second process that does so at the same time waits."""
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("BEGIN EXCLUSIVE")
-    database.execute(
-        "CREATE TABLE IF NOT EXISTS page (account TEXT, page TEXT, cells BLOB, "
-        "PRIMARY KEY (account, page)) WITHOUT ROWID"
-    )
-    database.execute(f"PRAGMA application_id = {_APPLICATION}")
-    database.execute(f"PRAGMA user_version = {_SCHEMA}")
-    database.execute("COMMIT")
-
-
-def _check(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file of another program, or of another version of this one."""
-    (application,) = database.execute("PRAGMA application_id").fetchone()
-    (schema,) = database.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION:
-        raise StoreError(_("the file {path} is no ledger").format(path=path))
-    if schema != _SCHEMA:
-        age = _("a newer") if schema > _SCHEMA else _("an older")
-        raise StoreError(
-            _(
-                "the file {path} was written by {age} version of modelscope-adapters (its "
-                "layout is {schema}, this version knows {schema2}) and is left as it is"
-            ).format(path=path, age=age, schema=schema, schema2=_SCHEMA)
-        )
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 def _load(database: sqlite3.Connection, account: str, pages: Collection[str]) -> dict[str, bytes]:

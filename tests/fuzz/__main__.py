@@ -1,8 +1,13 @@
-"""New examples for the properties, round after round: ``python -m tests.fuzz --seconds 60``."""
+"""New random input for so many seconds: ``python -m tests.fuzz --seconds 60``.
+
+Half of the time goes to the properties of test_fuzz.py, which try each way sync and async, and a
+quarter to each harness of harnesses.py, where atheris has a wheel for this Python.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import secrets
 import subprocess
@@ -14,13 +19,28 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Try rounds of examples until the time is up; the status of the first that fails."""
+    """Fuzz until the time is up; the status of the first that fails."""
     parser = argparse.ArgumentParser("python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=1200.0)
-    parser.add_argument("--examples", type=int, default=300, help="of each property, a round")
     wanted = parser.parse_args()
-    until, rounds = time.monotonic() + wanted.seconds, 0
-    environment = {**os.environ, "FUZZ_EXAMPLES": str(wanted.examples)}
+    examples = min(300, max(30, round(wanted.seconds)))  # of each property, a round
+    if importlib.util.find_spec("atheris") is None:
+        print("==> fuzz: atheris has no wheel for this Python; all the time goes to the properties")
+        return properties(wanted.seconds, examples)
+    for harness in ("sse", "decode"):
+        print(f"==> fuzz: {harness}, guided by coverage", flush=True)
+        seconds = str(max(1, round(wanted.seconds / 4)))
+        command = [sys.executable, "-m", "tests.fuzz.harnesses", harness, "--seconds", seconds]
+        done = subprocess.run(command, cwd=HERE.parents[1], check=False)
+        if done.returncode:
+            return done.returncode
+    return properties(wanted.seconds / 2, examples)
+
+
+def properties(seconds: float, examples: int) -> int:
+    """Try rounds of examples of each property; the status of the first round that fails."""
+    until, rounds = time.monotonic() + seconds, 0
+    environment = {**os.environ, "FUZZ_EXAMPLES": str(examples)}
     while time.monotonic() < until:
         seed = secrets.randbelow(1 << 32)
         print(f"==> fuzz: round {rounds + 1}, seed {seed}", flush=True)
@@ -30,7 +50,7 @@ def main() -> int:
         if done.returncode:
             return done.returncode
         rounds += 1
-    print(f"==> fuzz: {rounds} rounds of {wanted.examples} examples of each property, none failed")
+    print(f"==> fuzz: {rounds} rounds of {examples} examples of each property, none failed")
     return 0
 
 

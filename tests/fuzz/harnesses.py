@@ -82,6 +82,7 @@ def main() -> None:
             f"-max_len={LONGEST}",
             f"-artifact_prefix=fuzz-{wanted.harness}-",
             "-print_final_stats=1",
+            "-verbosity=0",
         ]
         atheris.Setup([sys.argv[0], *options, str(folder)], HARNESSES[wanted.harness])
         atheris.Fuzz()

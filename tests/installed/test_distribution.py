@@ -173,6 +173,7 @@ def environment(version: str, extra: str, folder: Path) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     wanted = f"{built('*.whl')}[{extra}]" if extra else str(built("*.whl"))
     install = [*uv, "pip", "install", "--quiet", "--only-binary", ":all:", "--python", str(python)]
+    install += ["--link-mode", "copy"]  # nltk opens no file that is linked to uv's cache
     subprocess.run([*install, wanted], check=True)
     return python
 

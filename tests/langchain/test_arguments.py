@@ -77,7 +77,7 @@ def test_a_constructor_takes_a_word_or_names_the_right_one(cls: type[Any], row: 
     if not row.now:
         with pytest.raises(ModelScopeConfigurationError) as caught:
             construct(cls, row)
-        assert str(caught.value) == f"{cls.__name__} takes no {row.word}=: {row.instead}."
+        assert caught.value.args == (f"{cls.__name__} takes no {row.word}=: {row.instead}.",)
         return
     made = construct(cls, row)
     field = "model_name" if row.now == "model" else row.now
@@ -123,7 +123,8 @@ CALL_VALUES: dict[str, Any] = {
 def said_by(call: Any) -> str:
     with pytest.raises(ModelScopeInvalidRequestError) as caught:
         call()
-    return str(caught.value)
+    [message] = caught.value.args
+    return str(message)
 
 
 @pytest.mark.parametrize("row", rows(CALL))

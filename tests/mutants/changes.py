@@ -89,7 +89,7 @@ def _variants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901 -- a table
             yield ast.Constant(node.value + 1)  # type: ignore[operator]
         case ast.IfExp(test, body, orelse):
             yield ast.IfExp(test, orelse, body)
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
             yield ast.Return(ast.Constant(None))
         case ast.Expr(ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise():
             yield ast.Pass()

@@ -10,7 +10,7 @@ _T = "tests/transport/"
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     "calls": (
         ["modelscope_transport/calls/*.py"],
-        [_T + "calls", _T + "client/test_client_faults.py", _T + "test_pacing.py"],
+        [_T + "calls", _T + "client", _T + "test_pacing.py", _T + "test_spent_pools.py"],
     ),
     "http": (["modelscope_transport/http/*.py"], [_T + "http"]),
     "_wire": (

@@ -1,4 +1,4 @@
-"""Ray's own HTTP processor beside our stage, on a bad day; docs/long-jobs.md shows the table."""
+"""Ray's own processor for HTTP beside our stage on a bad day, as docs/long-jobs.md shows it."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import pickle
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,8 @@ from modelscope_transport.errors import (
     RateLimitError,
     StreamInterruptedError,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _tree(root: type[ModelScopeError]) -> Iterator[type[ModelScopeError]]:
@@ -76,7 +80,7 @@ def test_a_class_derives_from_no_built_in_but_exception(kind: type[ModelScopeErr
 @EACH
 def test_an_error_is_rebuilt_from_one_text(kind: type[ModelScopeError]) -> None:
     error = kind("what happened")
-    assert (str(error), error.args) == ("what happened", ("what happened",))
+    assert error.args == ("what happened",)
     assert error.details == ErrorDetails()
     assert (error.status_code, error.request_id, error.model, error.reason) == (None,) * 4
     assert str(kind()) == ""
@@ -88,9 +92,33 @@ def test_an_error_travels_with_its_details(kind: type[ModelScopeError]) -> None:
     error.add_note("on the third page")
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is kind
-        assert str(twin) == "what happened"
+        assert str(twin) == str(error)
         assert twin.details == DETAILS
         assert twin.__notes__ == ["on the third page"]
+
+
+@EACH
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_message_names_its_section_of_the_page(
+    kind: type[ModelScopeError], language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_LANG", language)
+    message = str(kind("What happened."))
+    place = re.search(r"docs/troubleshooting(?:\.zh)?\.md#\w+", message)
+    assert message.startswith("What happened.")
+    assert place is not None
+    page, _, anchor = place[0].partition("#")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    anchors = {head.lower() for head in re.findall(r"^### `?(\w+)`?$", text, re.M)}
+    assert anchor == kind.__name__.lower()
+    assert anchor in anchors
+    assert page.endswith(".zh.md") == (language == "zh")
+
+
+def test_a_message_names_a_section_once() -> None:
+    first = QuotaExceededError("Spent.")
+    again = ModelScopeError(str(first), details=first.details)
+    assert str(again) == str(first)
 
 
 def test_details_read_as_attributes() -> None:

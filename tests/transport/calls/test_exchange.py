@@ -62,9 +62,6 @@ class FakeLedger:
             raise OSError("disk full")
         self.settled.append(closing)
 
-    def defer(self, reservation: Reservation, **closing: Any) -> bool:
-        return False
-
     def block(self, account: str, block: QuotaBlock, **more: Any) -> None:
         self.recorded.append(block)
 

@@ -67,6 +67,18 @@ class Crowd:
 # ------------------------------------------------------------------------------- coming and going
 
 
+def test_who_has_given_its_slot_back_waits_like_the_others() -> None:
+    limiter = ConcurrencyLimiter(1)
+    first = limiter.try_acquire()
+    assert first is not None
+    first.release()
+    crowd = Crowd(limiter)
+    crowd.come("another")
+    assert limiter.try_acquire() is None
+    assert limiter.inside == 1
+    crowd.release("another")
+
+
 def test_first_come_first_served() -> None:
     crowd = Crowd(ConcurrencyLimiter(1))
     for name in ("a", "b", "c"):

@@ -23,7 +23,8 @@ from modelscope_transport import (
     UnexpectedReplyError,
 )
 from modelscope_transport.emulator import LocalService, Raw
-from modelscope_transport.quota import MemoryLedger
+from modelscope_transport.quota import Ledger
+from modelscope_transport.quota.memory import MemoryStore
 from tests.streamed_answers import ANSWERS
 from tests.transport.callers import AsyncCaller, Caller, chat_request, settled
 from tests.transport.client.test_client import ADD
@@ -397,26 +398,26 @@ async def test_cancelled_calls_give_their_place_back(alone: LocalService) -> Non
 
 
 async def test_a_call_that_is_cancelled_while_the_ledger_settles_closes_its_stream(
-    alone: LocalService,
+    alone: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Slow(MemoryLedger):
-        """A store that does I/O."""
+    class Slow(MemoryStore):
+        """A store that does I/O, and takes its time to end a reservation."""
 
         blocking = True
 
-        def settle(self, *args: Any, **kwargs: Any) -> None:
-            settling.set()
-            go_on.wait(20)
-            super().settle(*args, **kwargs)
-
-        def defer(self, *args: Any, **kwargs: Any) -> bool:
-            return False
+        def run(self, account: str, now: float, tests: Any, changes: Any) -> Any:
+            if any(step.word == "settle" for step in changes):
+                settling.set()
+                assert go_on.wait(20)
+            return super().run(account, now, tests, changes)
 
     settling, go_on = threading.Event(), threading.Event()
-    client = Client(alone.token, base_url=alone.base_url, ledger=Slow())
+    ledger = Ledger(Slow())
+    monkeypatch.setattr(ledger._books, "defer", lambda *_: False)
+    client = Client(alone.token, base_url=alone.base_url, ledger=ledger)
     alone.next("stall")
     task = asyncio.create_task(client.aio.stream_chat(chat_request()))
-    await asyncio.to_thread(settling.wait, 20)
+    assert await asyncio.to_thread(settling.wait, 20)
     task.cancel()
     await asyncio.sleep(0)
     go_on.set()

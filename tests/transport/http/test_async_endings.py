@@ -51,6 +51,10 @@ def open_connections():
 
 async def hang():
     await asyncio.gather(calls(), begin("silence"), begin("stall"))
+
+async def begun(count):
+    while sum(len(home.exchanges) for home in engine._loops.values()) < count:
+        await asyncio.sleep(0.001)
 """
 
 PROGRAMS = {
@@ -119,13 +123,13 @@ asyncio.run(response.stream.aclose())
     "calls that are cancelled when their loop ends in order": """
 async def main():
     task = asyncio.ensure_future(hang())
-    await asyncio.sleep(0.2)
+    await begun(2)
 asyncio.run(main())
 """,
     "calls that end with an error": """
 async def main():
     task = asyncio.ensure_future(hang())
-    await asyncio.sleep(0.2)
+    await begun(2)
     raise KeyError
 try:
     asyncio.run(main())
@@ -135,7 +139,7 @@ except KeyError:
     "a call that is cancelled, and a loop that is closed only": """
 async def main():
     task = asyncio.ensure_future(begin("silence"))
-    await asyncio.sleep(0.2)
+    await begun(1)
     task.cancel()
     await asyncio.wait([task])
 loop = asyncio.new_event_loop()
@@ -232,7 +236,7 @@ ready = threading.Event()
 async def main():
     task = asyncio.ensure_future(hang())
     await calls()
-    await asyncio.sleep(0.2)
+    await begun(2)
     ready.set()
     await task
 threading.Thread(target=asyncio.run, args=[main()], daemon=True).start()

@@ -84,7 +84,7 @@ def test_a_damaged_block_is_the_ledgers_error(path: Path) -> None:
 def test_the_usual_ledger_goes_on_in_memory_when_a_cell_is_damaged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelscope_transport.quota.sqlite.default_path", lambda: path)
+    monkeypatch.setattr("modelscope_transport.quota.sqlite_file.default_path", lambda: path)
     spend(SQLiteLedger(path))
     spoil(path, f"until {QWEN}", "never")
     usual = open_ledger.__wrapped__("auto")

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from modelscope_transport.quota import Budget, Ledger, QuotaBlock, RedisLedger, Reservation
+from modelscope_transport.quota import (
+    Budget,
+    Ledger,
+    QuotaBlock,
+    RedisLedger,
+    Reservation,
+    SQLiteLedger,
+)
+from tests.transport.quota.far_away import far_away
 from tests.transport.quota.redis_server import RedisServer
 
 QWEN = "Qwen/Qwen3-8B"
@@ -50,35 +58,6 @@ def test_each_loop_has_a_connection_of_its_own(redis_server: RedisServer, accoun
     assert ledger.history(account, 1)[0].calls == 3
 
 
-@asynccontextmanager
-async def far_away(port: int, delay: float) -> AsyncIterator[int]:
-    """A way to a server that takes so many seconds there and as many back."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await reader.read(65_536):
-            loop.call_later(delay, writer.write, data)
-
-    tasks, writers = set(), list[asyncio.StreamWriter]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        writers.extend((writer, back))
-        tasks.update((asyncio.ensure_future(pump(reader, back)),))
-        tasks.update((asyncio.ensure_future(pump(there, writer)),))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.close()
-
-
 async def test_a_server_far_away_holds_no_threads(redis_server: RedisServer, account: str) -> None:
     """200 ms there and back, 100 calls at once."""
     async with far_away(redis_server.port, 0.1) as port:
@@ -107,3 +86,42 @@ def test_patience_is_settable_and_named_when_it_ends(
     assert time.perf_counter() - begun < 10
     with pytest.raises(ConfigurationError, match="patience"):
         RedisLedger("redis://127.0.0.1:1/0?patience=soon")
+
+
+async def test_a_file_that_nobody_writes_costs_an_event_loop_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, threads = SQLiteLedger(tmp_path / "ledger.sqlite3"), 0
+
+    def count() -> Executor:
+        nonlocal threads
+        threads += 1
+        return executor
+
+    with ThreadPoolExecutor(1) as executor:
+        monkeypatch.setattr("modelscope_transport.quota.runner._threads", count)
+        for _ in range(600):
+            assert await spend(ledger, "me")
+    (use,) = SQLiteLedger(tmp_path / "ledger.sqlite3").history("me", 1)
+    assert use.calls == 600
+    assert threads < 60  # the first ones, one each second, and one of 256
+
+
+async def test_what_is_done_at_once_is_never_done_twice(tmp_path: Path) -> None:
+    """Two handles, in turn: what one has seen is out of date each time."""
+    path = tmp_path / "ledger.sqlite3"
+    one, other = SQLiteLedger(path), SQLiteLedger(path)
+    budget, granted = Budget(calls=50), 0
+    for _ in range(40):
+        for ledger in (one, other, other):
+            granted += await spend(ledger, "me", budget)
+    assert granted == 50
+    (use,) = one.history("me", 1)
+    assert (use.calls, use.magicubes) == (50, 50)
+
+
+async def test_the_log_of_a_file_does_not_grow_without_end(tmp_path: Path) -> None:
+    ledger = SQLiteLedger(tmp_path / "ledger.sqlite3")
+    for _ in range(3000):
+        assert await spend(ledger, "me")
+    assert (tmp_path / "ledger.sqlite3-wal").stat().st_size < 6_000_000

@@ -1,4 +1,4 @@
-"""Many processes on one ledger (Q7, Q8). No unit is granted twice, whatever happens to them."""
+"""Many processes on one ledger . No unit is granted twice, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -21,46 +21,30 @@ ROOT = Path(__file__).parents[3]
 def start(*words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(WORKERS), *map(str, words)],
-        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
     )
 
 
-def heard(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("kind", "attempts"), [("sqlite", 250), ("redis", 50)])
+@pytest.mark.parametrize(("kind", "attempts"), [("sqlite", 60), ("redis", 12)])
 def test_sixteen_processes_race_for_the_last_hundred_units(
     kind: str, attempts: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """20 rounds, in a file of 4 000 attempts each."""
+    """5 rounds, 960 attempts each in a file."""
     name = str(tmp_path / "ledger.sqlite3")
     if kind == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
         name = server.url
-    runners = [start("race", name, 20, attempts, 100) for _ in range(16)]
-    try:
-        assert {heard(runner) for runner in runners} == {"ready"}
-        for _ in range(20):
-            for runner in runners:
-                assert runner.stdin is not None
-                runner.stdin.write("\n")
-                runner.stdin.flush()
-            assert sum(int(heard(runner)) for runner in runners) == 100
-    finally:
-        for runner in runners:
-            runner.communicate()
+    process = start("race", name, 16, 5, attempts, 100)
+    assert process.communicate(timeout=240)[0].split() == ["100"] * 5
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_a_hundred_processes_are_killed_while_they_reserve(
+def test_forty_processes_are_killed_while_they_reserve(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     path = tmp_path / "ledger.sqlite3"
@@ -69,7 +53,7 @@ def test_a_hundred_processes_are_killed_while_they_reserve(
         server: RedisServer = request.getfixturevalue("redis_server")
         name = server.url
     limit = 100_000
-    process = start("kill", name, 100, limit)
+    process = start("kill", name, 40, limit)
     granted = int(process.communicate(timeout=240)[0])
 
     if kind == "sqlite":
@@ -80,5 +64,5 @@ def test_a_hundred_processes_are_killed_while_they_reserve(
     assert ledger is not None
     used = ledger.quotas("me", Budget(calls=limit))[0].used
     # what was granted is counted; what was counted and never told is at most one for each kill
-    assert granted <= used <= granted + 100
-    assert granted >= 100
+    assert granted <= used <= granted + 40
+    assert granted >= 40

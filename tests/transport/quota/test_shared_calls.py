@@ -41,10 +41,12 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.url
 
 
-def start(service: LocalService, ledger: str, calls: int, threads: int) -> subprocess.Popen[str]:
+def start(
+    service: LocalService, ledger: str, calls: int, threads: int, processes: int = 1
+) -> subprocess.Popen[str]:
     words = [sys.executable, str(CALLING), service.base_url, service.token, ledger]
     return subprocess.Popen(
-        [*words, str(calls), str(threads)],
+        [*words, str(calls), str(threads), str(processes)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -57,26 +59,22 @@ def callers(
     service: LocalService, ledger: str, count: int, calls: int, threads: int = 1
 ) -> Iterator[Callable[[], list[tuple[int, list[str]]]]]:
     """So many processes, all ready; what is given lets them begin and says what came of it."""
-    processes = [start(service, ledger, calls, threads) for _ in range(count)]
+    process = start(service, ledger, calls, threads, count)
 
     def run() -> list[tuple[int, list[str]]]:
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        return [tuple(json.loads(process.communicate(timeout=200)[0])) for process in processes]
+        told, _ = process.communicate("\n", timeout=200)
+        return [tuple(json.loads(line)) for line in told.splitlines()]
 
     try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         yield run
     finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 @pytest.mark.timeout(300)
 def test_twelve_processes_divide_what_the_service_takes(of_four: LocalService, ledger: str) -> None:
     with callers(of_four, ledger, 12, 15) as run:

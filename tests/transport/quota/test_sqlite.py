@@ -22,7 +22,8 @@ from modelscope_transport.quota import (
     SQLiteLedger,
     open_ledger,
 )
-from modelscope_transport.quota.sqlite import SQLiteStore, default_path
+from modelscope_transport.quota.sqlite import SQLiteStore
+from modelscope_transport.quota.sqlite_file import default_path
 from modelscope_transport.quota.steps import Step
 from tests.transport.quota.clockwork import MORNING, Hands
 
@@ -38,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def usual(path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """The ledger that nobody chose."""
-    monkeypatch.setattr("modelscope_transport.quota.sqlite.default_path", lambda: path)
+    monkeypatch.setattr("modelscope_transport.quota.sqlite_file.default_path", lambda: path)
     ledger = open_ledger.__wrapped__("auto")
     assert ledger is not None
     return ledger

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
 import sys
 import time
+from collections import Counter
+from typing import Any
 
 from modelscope_transport.quota import Budget, Reservation, open_ledger
 
 MODEL = "Qwen/Qwen3-8B"
 
 
-def race(name: str, rounds: int, attempts: int, limit: int) -> None:
-    """Reserve and settle, round after round; each begins when a line comes. Print the grants."""
+def race(name: str, processes: int, rounds: int, attempts: int, limit: int) -> None:
+    """Let so many processes reserve and settle, round after round. Print the grants of each."""
+    context: Any = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+    line, told = context.Barrier(processes), context.SimpleQueue()
+    racer = (name, rounds, attempts, limit, line, told)
+    racers = [context.Process(target=run_race, args=racer) for _ in range(processes)]
+    for each in racers:
+        each.start()
+    granted = Counter[int]()
+    for _ in range(processes * rounds):
+        number, grants = told.get()
+        granted[number] += grants
+    for each in racers:
+        each.join()
+    print(*(granted[number] for number in range(rounds)), flush=True)
+
+
+def run_race(name: str, rounds: int, attempts: int, limit: int, line: Any, told: Any) -> None:
+    """One of them; all begin each round together."""
     ledger = open_ledger(name)
     assert ledger is not None
     ledger.quotas("warm")
-    print("ready", flush=True)
     for number in range(rounds):
-        sys.stdin.readline()
+        line.wait()
         granted = 0
         for _ in range(attempts):
             leave = ledger.reserve(f"round-{number}", MODEL, budget=Budget(calls=limit))
             if isinstance(leave, Reservation):
                 granted += 1
                 ledger.settle(leave, charged=True)
-        print(granted, flush=True)
+        told.put((number, granted))
 
 
 def kill(name: str, kills: int, limit: int) -> None:
