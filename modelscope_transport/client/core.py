@@ -10,7 +10,6 @@ import contextlib
 import functools
 import threading
 import time
-from importlib import metadata
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -79,11 +78,6 @@ def _account_of(settings: Settings) -> Account:
         return _accounts.setdefault(settings.account(), Account())
 
 
-@functools.cache
-def _user_agent() -> str:
-    return f"modelscope-adapters/{metadata.version('modelscope-adapters')}"
-
-
 class Core:
     """Settings, services and account of one client. Filled at the first call.
 
@@ -146,12 +140,12 @@ class Core:
         options = self.options
         given = options.http_client, options.http_async_client
         admission = self._admission(self.settings, self.ledger, options.budget)
-        home = Service(admission, Channel(self.settings, _user_agent(), *given))
+        home = Service(admission, Channel(self.settings, *given))
         others = []
         for platform in options.platforms:
             settings, ledger = self._settings_of(platform), self._ledger_of(platform)
             admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
-            others.append(Service(admission, Channel(settings, _user_agent())))
+            others.append(Service(admission, Channel(settings)))
         return home, *others
 
     def _ledger_of(self, platform: Platform) -> Ledger:

@@ -31,7 +31,6 @@ class Channel:
 
     Args:
         settings: token, address, proxy, further headers, time limits.
-        user_agent: what the requests say they come from.
         http_client: a client of httpx or httpx2 to send through instead of the account's engine.
         http_async_client: the same for event loops.
 
@@ -42,11 +41,10 @@ class Channel:
     def __init__(
         self,
         settings: Settings,
-        user_agent: str,
         http_client: Any = None,
         http_async_client: Any = None,
     ) -> None:
-        self._endpoints = EndpointResolver(settings, user_agent)
+        self._endpoints = EndpointResolver(settings)
         self._engines = engines_of(settings.account(), settings.proxy, resolve_ca_bundle())
         self._given: httpx.BaseTransport | None = None
         self._given_async: httpx.AsyncBaseTransport | None = None

@@ -6,10 +6,12 @@ that the user did not write goes a request only where `destinations` lets it.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import time
 import urllib.parse
 from collections.abc import Mapping
+from importlib import metadata
 
 import httpx
 from msgspec import Struct
@@ -21,6 +23,18 @@ __all__ = ["Endpoint", "EndpointResolver"]
 
 # Places kept in mind; every image task has one of its own.
 _MOST_KNOWN = 256
+
+
+@functools.cache
+def _version() -> str:
+    return metadata.version("modelscope-adapters")
+
+
+def _user_agent() -> str:
+    try:
+        return f"modelscope-adapters/{_version()}"
+    except metadata.PackageNotFoundError:  # so it is where no further file can be opened, too
+        return "modelscope-adapters"
 
 
 class Endpoint(Struct, frozen=True):
@@ -48,14 +62,13 @@ class EndpointResolver:
 
     Args:
         settings: token, address, further headers, time limits.
-        user_agent: what the requests say they come from.
     """
 
-    def __init__(self, settings: Settings, user_agent: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[str, Endpoint] = {}
         # What another server gets to see: an image's address may lead anywhere.
-        self._public = {"user-agent": user_agent, "accept-encoding": "identity"}
+        self._public = {"user-agent": _user_agent(), "accept-encoding": "identity"}
         self._own = {
             "authorization": f"Bearer {settings.token.reveal()}",
             "content-type": "application/json",

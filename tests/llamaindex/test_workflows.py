@@ -267,7 +267,7 @@ def test_every_error_comes_back_from_an_event(
     again = serializer.deserialize(serializer.serialize(failed))
 
     assert type(again.exception) is error
-    assert str(again.exception) == "spent until tomorrow"
+    assert str(again.exception) == str(failed.exception)
 
 
 @SERIALIZERS

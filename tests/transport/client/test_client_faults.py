@@ -466,7 +466,7 @@ def test_a_host_that_refuses(caller: type[Caller], service: LocalService) -> Non
     user = caller(service, base_url=f"http://127.0.0.1:{_free_port()}/v1", max_retries=1)
     with pytest.raises(APIConnectionError) as caught:
         user.chat()
-    told = str(caught.value)
+    told = caught.value.args[0]
     assert told.startswith("No connection to the service.")
     assert told.endswith("Check the network, the base URL and the proxy.")
     assert caught.value.details.attempts == 2

@@ -142,7 +142,7 @@ def test_the_token_goes_to_nobody_but_the_service(
         assert not storage.requests
     assert service.requests[0].headers["authorization"] == f"Bearer {canary}"
     assert service.requests[0].headers["x-private"] == "1"
-    resolver = EndpointResolver(client._core.settings, "agent/1")
+    resolver = EndpointResolver(client._core.settings)
     public = resolver.resolve("https://storage.example/images/x.png")
     request = resolver.request(public, b"", time.monotonic() + 9, extra={"x-too": "2"})
     assert set(request.headers) == {"host", "user-agent", "accept-encoding"}

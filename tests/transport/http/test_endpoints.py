@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from modelscope_transport import __version__
 from modelscope_transport.http.endpoints import Endpoint, EndpointResolver
 from modelscope_transport.secret import Secret
 from modelscope_transport.settings import Settings
@@ -17,7 +18,7 @@ BASE = "https://service.example/v1"
 
 def resolver(base_url: str = BASE, **settings: Any) -> EndpointResolver:
     given = {"token": Secret("ms-secret"), "headers": {"X-Mine": Secret("1")}, **settings}
-    return EndpointResolver(Settings(base_url=base_url, **given), "tests/1")
+    return EndpointResolver(Settings(base_url=base_url, **given))
 
 
 def resolve(path: str, base_url: str = BASE) -> Endpoint:
@@ -89,7 +90,7 @@ def test_the_service_gets_the_token_and_the_callers_headers() -> None:
         "authorization": "Bearer ms-secret",
         "content-type": "application/json",
         "accept-encoding": "identity",
-        "user-agent": "tests/1",
+        "user-agent": f"modelscope-adapters/{__version__}",
         "x-mine": "1",
         "x-trace": "t",
         "x-own": "o",
@@ -122,7 +123,7 @@ def test_another_host_gets_neither() -> None:
     sent = request("https://pictures.example/a.png", extra={"X-Trace": "t"})
     assert dict(sent.headers) == {
         "host": "pictures.example",
-        "user-agent": "tests/1",
+        "user-agent": f"modelscope-adapters/{__version__}",
         "accept-encoding": "identity",
     }
 

@@ -243,7 +243,8 @@ def body(**fields: Any) -> Reply:
 def test_an_address_is_read_as_it_stands() -> None:
     # Whether it may be fetched is for the one policy of destinations.
     url = "http://127.0.0.1:8000/x.png"
-    assert images.look("id").read(body(task_status="SUCCEED", output_images=[url])) == Done((url,))
+    done = images.look("id").read(body(task_status="SUCCEED", output_images=[url]))
+    assert done == Done((url,), status="SUCCEED")
 
 
 @pytest.mark.parametrize("reply", [b"", b"{}", b"[]", b"null", b"<html>", b'{"task_status": 7}'])
