@@ -111,6 +111,11 @@ test-lowest: .venv/lowest/.installed ## the tests of both adapters and the trans
 	@echo "==> test-lowest: pytest tests/transport tests/langchain tests/llamaindex"
 	@.venv/lowest/bin/python -m pytest tests/transport tests/langchain tests/llamaindex --numprocesses 2
 
+.PHONY: test-slow
+test-slow: .venv/.installed ## what takes long: whole demos, races of many processes, jobs that are killed
+	@echo "==> test-slow: pytest tests -m slow, on two processes"
+	@$(PYTEST) tests -m slow --numprocesses 2 --dist worksteal
+
 .PHONY: soak
 soak: .venv/.installed ## 10,000 mixed calls with faults, several processes on one ledger; 10,000 streams
 	@SOAK=10000 $(BIN)/python -m docs.proof soak $(PYTEST) tests/soak --timeout 3600 -rP --show-capture=stdout

@@ -57,7 +57,8 @@ def _run(paths: list[str]) -> dict[str, list[str]]:
     """The outcomes of these tests, by the dotted name of their file."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        options = ["-q", "--no-header", "--numprocesses", "2", "-o", "junit_family=xunit1"]
+        options = ["-q", "--no-header", "-m", "slow or not slow"]
+        options += ["--numprocesses", "2", "-o", "junit_family=xunit1"]
         command = [sys.executable, "-m", "pytest", *paths, *options, f"--junitxml={report}"]
         subprocess.run(command, cwd=ROOT, check=False)
         outcomes: dict[str, list[str]] = {}

@@ -78,6 +78,7 @@ def test_thirty_streams_find_out_that_half_of_them_may_go_at_once(
     assert script.are_enough.is_set(), f"{script.peak} at most"
 
 
+@pytest.mark.slow
 def test_two_thousand_calls_that_are_answered_by_streams_all_end_well() -> None:
     async def ask(model: ChatModelScope) -> str:
         return (await model.ainvoke("Hello")).text

@@ -60,6 +60,7 @@ def pictures(cells: list[Any]) -> set[str]:
     return {each["image/png"] for each in data if "image/png" in each}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # some 20 seconds on a quiet machine
 def test_every_cell_runs_on_the_scripted_service() -> None:
     cells = {name: code_of(read(name)) for name in ENGLISH}

@@ -56,6 +56,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_spent_account_costs_one_request_whoever_asks_and_wherever(ledger: str) -> None:
     with LocalService() as service:
         client = Client(service.token, base_url=service.base_url, ledger=ledger)

@@ -128,6 +128,7 @@ def run(folder: Path, program: str = PROGRAM) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_a_model_is_one_table_and_a_task_one_table_and_one_file(copy: Path) -> None:
     transport = copy / "modelscope_transport"
     append(transport / "data" / "models.toml", MODEL)
@@ -145,12 +146,14 @@ def test_a_model_is_one_table_and_a_task_one_table_and_one_file(copy: Path) -> N
     assert paths == "['/v1/proteins', '/v1/proteins']"
 
 
+@pytest.mark.slow
 def test_without_them_the_same_program_fails(copy: Path) -> None:
     told = run(copy)
     assert told.returncode == 1
     assert "AssertionError" in told.stderr or "KeyError" in told.stderr
 
 
+@pytest.mark.slow
 def test_the_rerankers_address_is_one_word_away(copy: Path) -> None:
     """The day on which the service offers it, ``status`` is all that changes."""
     tasks = copy / "modelscope_transport" / "data" / "tasks.toml"

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CACHE_HOME", "XDG_DATA_HOME")
 
 
+@pytest.mark.slow
 def test_a_run_writes_nothing_of_the_user(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.sqlite3"
     home = tmp_path / "home"

@@ -99,6 +99,7 @@ def test_a_run_fails_by_a_lost_row_a_new_one_or_none_at_all(
     assert conclude(rows, lost, new) is fails
 
 
+@pytest.mark.slow
 def test_the_command_fails_when_a_row_loses(tmp_path: Path) -> None:
     record = tmp_path / "recorded.toml"
     write(record, {ROW: Entry("", {"of_floor": Goal(0.001), "less_than_peer": Goal(0.001)})})

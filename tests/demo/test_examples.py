@@ -34,6 +34,7 @@ def run(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs_alone(example: Path, modelscope_service: LocalService) -> None:
     ran = run(example, service=modelscope_service)
@@ -54,6 +55,7 @@ def test_the_demo_goes_through_its_steps_without_a_real_model() -> None:
         assert f"examples/{example.name}" in ran.stdout
 
 
+@pytest.mark.slow
 def test_with_a_token_the_demo_asks_the_service_at_the_given_address(
     modelscope_service: LocalService,
 ) -> None:
@@ -65,6 +67,7 @@ def test_with_a_token_the_demo_asks_the_service_at_the_given_address(
     assert modelscope_service.token not in ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_fails_when_a_step_does() -> None:
     with LocalService(scenario="account_not_verified") as broken:
         ran = run("-m", "demo", service=broken)

@@ -104,6 +104,7 @@ def test_wrong_options_are_told_at_once():
         LocalService(scenario="earthquake")
 
 
+@pytest.mark.slow
 def test_the_fixture_forgets_between_tests(pytester):
     pytester.makeini("[pytest]\n")
     pytester.makeconftest('pytest_plugins = ["modelscope_transport.emulator.fixtures"]')

@@ -166,6 +166,7 @@ with LocalService() as service:
 """
 
 
+@pytest.mark.slow
 def test_a_notebook_that_nests_its_loops_works_and_ends_without_a_word() -> None:
     # in a process of its own, since nest_asyncio changes asyncio for good
     done = subprocess.run(

@@ -50,6 +50,7 @@ def pipeline(embed_model: ModelScopeEmbedding) -> IngestionPipeline:
     return IngestionPipeline(transformations=[embed_model])
 
 
+@pytest.mark.slow
 @each_way
 def test_two_workers_embed(
     run: Callable[[IngestionPipeline], Any],
@@ -67,6 +68,7 @@ def test_two_workers_embed(
     }
 
 
+@pytest.mark.slow
 @each_way
 def test_a_spent_allowance_ends_two_workers_with_our_error(
     run: Callable[[IngestionPipeline], Any],

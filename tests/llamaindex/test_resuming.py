@@ -46,6 +46,7 @@ print(len(index.vector_store.data.embedding_dict))
 """
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_at_half_costs_one_pass_and_one_request(
     modelscope_service: LocalService, tmp_path: Path
 ) -> None:

@@ -214,6 +214,7 @@ def test_the_list_of_scenarios(run: Run) -> None:
     assert not [left for each in descriptions for left in english(each)]
 
 
+@pytest.mark.slow
 def test_the_demo(tmp_path: Path) -> None:
     settings = {
         name: value for name, value in os.environ.items() if not name.startswith("MODELSCOPE_")

@@ -188,6 +188,7 @@ def test_another_address_is_another_answer(
 # --------------------------------------------------------------------------------- the allowance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_thousand_items_on_250_calls_a_day(days: Days, tmp_path: Path, workers: int) -> None:
     blocks: list[Any] = []
@@ -514,6 +515,7 @@ print(killed)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_job_that_is_killed_fifty_times_repeats_a_call_a_worker_each_time_at_most(

@@ -53,6 +53,7 @@ def run(program: str, service: LocalService, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_processes_share_one_limit(
     modelscope_service: LocalService, tmp_path: Path, method: str
@@ -70,6 +71,7 @@ def test_processes_share_one_limit(
         assert len(service.requests) <= 20 + 2
 
 
+@pytest.mark.slow
 def test_joblib_runs(modelscope_service: LocalService, tmp_path: Path) -> None:
     out = run(recipe("joblib"), modelscope_service, tmp_path)
     assert out.count("You said") == 10

@@ -201,6 +201,7 @@ def test_what_the_service_only_refused_has_no_limit(ledger: Ledger, account: str
     assert (whole.unit, whole.used, whole.limit) == ("calls", 6, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [1, 4])
 def test_a_job_of_a_thousand_items_is_done_in_the_fewest_days(
     ledger: Ledger, account: str, clock: Hands, days: int

@@ -27,6 +27,7 @@ def start(*words: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("kind", "attempts"), [("sqlite", 60), ("redis", 12)])
 def test_sixteen_processes_race_for_the_last_hundred_units(
@@ -41,6 +42,7 @@ def test_sixteen_processes_race_for_the_last_hundred_units(
     assert process.communicate(timeout=240)[0].split() == ["100"] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])

@@ -74,6 +74,7 @@ def callers(
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 @pytest.mark.timeout(300)
 def test_twelve_processes_divide_what_the_service_takes(of_four: LocalService, ledger: str) -> None:
@@ -85,6 +86,7 @@ def test_twelve_processes_divide_what_the_service_takes(of_four: LocalService, l
     assert len(of_four.requests) <= 1.15 * 180
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_one_process_alone_reaches_all_that_the_service_takes(
     of_four: LocalService, ledger: str
@@ -105,6 +107,7 @@ def test_one_process_alone_reaches_all_that_the_service_takes(
     assert peak == 4
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_the_slots_of_a_killed_process_come_back(
     of_four: LocalService, tmp_path: Path
