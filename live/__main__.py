@@ -91,7 +91,8 @@ def main(arguments: list[str] | None = None, local: LocalService | None = None) 
         print(f"This takes at most {total:g} Magicubes, and {service.balance()} are there.")
         for title in left_out:
             print(f"  left out, since it would be more than {MOST:g}: {title}")
-        if not (wanted.yes or input("Go on? [y/N] ").strip().lower().startswith("y")):
+        costs_nothing = local is None and not os.environ.get(TOKEN)
+        if not (wanted.yes or costs_nothing or _agreed()):
             return 0
         counts = {"confirmed": 0, "contradicted": 0, "unsettled": 0}
         try:
@@ -102,6 +103,15 @@ def main(arguments: list[str] | None = None, local: LocalService | None = None) 
     print(f"\n{', '.join(f'{count} {word}' for word, count in counts.items())}")
     print(f"Recordings, without token and ids: {folder}")
     return int(counts["contradicted"] > 0)
+
+
+def _agreed() -> bool:
+    """Whether the user wants to pay."""
+    try:
+        return input("Go on? [y/N] ").strip().lower().startswith("y")
+    except EOFError:
+        print("No answer; --yes goes on without asking.")
+        return False
 
 
 def tried(experiment: Experiment, service: Service, counts: dict[str, int]) -> None:
