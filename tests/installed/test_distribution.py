@@ -191,6 +191,7 @@ def test_an_extra_alone_gives_a_first_answer(
     program = CHECKED.format(absent=ABSENT[extra], version=PROJECT["version"]) + code
     with LocalService() as service:
         settings = {
+            "RAY_ADDRESS": "local",  # a cluster of its own, whatever else runs here
             "MODELSCOPE_API_KEY": service.token,
             "MODELSCOPE_API_BASE": service.base_url,
             "XDG_STATE_HOME": str(tmp_path / "state"),
