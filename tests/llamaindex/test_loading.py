@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import httpx
 import pytest
+from llama_index.core.schema import BaseComponent
+from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from pydantic import SecretStr
 
 import llamaindex_modelscope
@@ -154,3 +158,11 @@ def test_type_checkers_know_the_class_of_every_task() -> None:
     for name, tasks in typed.items():
         served = {task for task, row in TASKS.items() if row.llamaindex == name}
         assert set(get_args(tasks)) == served
+
+
+def test_what_llamahub_reads_names_what_is_there() -> None:
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    read = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["llamahub"]
+    package = importlib.import_module(read["import_path"])
+    for name in read["class_authors"]:
+        assert issubclass(getattr(package, name), BaseComponent | BaseToolSpec), name
