@@ -160,7 +160,7 @@ def live_through(name: str, further: int) -> Day | None:
     return Day((requests[0], requests[-1] - requests[0]), (seconds[0], sum(seconds[1:])), errors[0])
 
 
-# No ledger of the user's is touched, and nobody asks beyond this machine.
+# No ledger of the user's is touched, and nothing is asked beyond this machine.
 _SETTINGS = {
     "MODELSCOPE_LEDGER": "memory",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",

@@ -100,7 +100,7 @@ class _Engine:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
                 return True
-        except (urllib.error.URLError, OSError):  # nobody listens yet, or 503: still loading
+        except (urllib.error.URLError, OSError):  # nothing listens yet, or 503: still loading
             return False
 
     def _last_words(self) -> str:
