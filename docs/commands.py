@@ -11,16 +11,14 @@ import functools
 import io
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from unittest import mock
 
 from rich.cells import cell_len
 
+from docs.local_account import local_account
 from modelscope_transport import ChatRequest, Client, EmbeddingRequest, Message, QuotaExceededError
 from modelscope_transport.cli import main
-from modelscope_transport.emulator import LocalService
 
 CODER = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 FLAGSHIP = "Qwen/Qwen3.5-397B-A17B"
@@ -75,26 +73,16 @@ def a_day_that_has_begun() -> Iterator[str]:
 
     A grant is left of another day; today's owner has not signed in on the website yet.
     """
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        LocalService(allowance="magicubes=200,sign-in") as service,
-    ):
-        settings = {
-            "MODELSCOPE_API_KEY": service.token,
-            "MODELSCOPE_API_BASE": service.base_url,
-            "MODELSCOPE_LEDGER": str(Path(folder, "ledger.sqlite3")),
-            "XDG_CACHE_HOME": folder,
-        }
-        with mock.patch.dict(os.environ, settings):
-            service.meter.grant(60, hours=24 * 90)
-            client = Client()
-            for model in (CODER, CODER, CODER, FLAGSHIP):
-                ask(client, model)
-            client.embed(EmbeddingRequest(model="Qwen/Qwen3-Embedding-0.6B", texts=("Hello",)))
-            service.next("model_spent")
-            with contextlib.suppress(QuotaExceededError):
-                ask(client, SPENT)
-            yield folder
+    with local_account("magicubes=200,sign-in") as (service, folder):
+        service.meter.grant(60, hours=24 * 90)
+        client = Client()
+        for model in (CODER, CODER, CODER, FLAGSHIP):
+            ask(client, model)
+        client.embed(EmbeddingRequest(model="Qwen/Qwen3-Embedding-0.6B", texts=("Hello",)))
+        service.next("model_spent")
+        with contextlib.suppress(QuotaExceededError):
+            ask(client, SPENT)
+        yield folder
 
 
 def ask(client: Client, model: str) -> None:

@@ -10,22 +10,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.ui import WebDriverWait
 
 from docs.browser import DESKTOP, PHONE, browser, look, photograph
+from docs.local_account import local_account
 from modelscope_transport import ChatRequest, Client, EmbeddingRequest, Message, QuotaExceededError
 from modelscope_transport.cli import main
-from modelscope_transport.emulator import LocalService
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "build" / "site"
@@ -35,23 +33,6 @@ EMBEDDING = "Qwen/Qwen3-Embedding-0.6B"
 _DAY = 86_400
 # Calls of each of the last seven days: to the coder, the flagship, the embedding model.
 _WEEK = [(9, 1, 4), (14, 3, 2), (4, 0, 0), (21, 5, 6), (12, 2, 3), (17, 6, 1), (11, 3, 2)]
-
-
-@contextlib.contextmanager
-def account(allowance: str, clock: Callable[[], float] = time.time) -> Iterator[LocalService]:
-    """The local service, with a ledger of its own, as the environment's settings name them."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        LocalService(allowance=allowance, clock=clock) as service,
-    ):
-        settings = {
-            "MODELSCOPE_API_KEY": service.token,
-            "MODELSCOPE_API_BASE": service.base_url,
-            "MODELSCOPE_LEDGER": str(Path(folder, "ledger.sqlite3")),
-            "XDG_CACHE_HOME": folder,
-        }
-        with mock.patch.dict(os.environ, settings):
-            yield service
 
 
 def ask(model: str) -> None:
@@ -68,7 +49,7 @@ def quota_page(file: Path, language: str) -> None:
         language: ``"en"`` or ``"zh"``.
     """
     days_ago = len(_WEEK)
-    with account("magicubes=250", lambda: time.time() - days_ago * _DAY):
+    with local_account("magicubes=250", lambda: time.time() - days_ago * _DAY):
         for coder, flagship, embedded in _WEEK:
             days_ago -= 1
             for model in [CODER] * coder + [FLAGSHIP] * flagship:
@@ -120,7 +101,7 @@ def take_ours(driver: Chrome, language: str) -> None:
         ("", "magicubes=250", [CODER, FLAGSHIP, CODER]),
         ("-spent", "magicubes=3", [CODER, FLAGSHIP, CODER]),
     ):
-        with account(allowance) as service:
+        with local_account(allowance) as (service, _):
             look(driver, f"{service.root_url}/?lang={language}")
             for model in models:
                 ask(model)
