@@ -14,8 +14,8 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 
-from . import __version__
 from .errors import ModelScopeError, QuotaExceededError, RateLimitError
 from .language import marked as _N
 from .language import speak
@@ -50,7 +50,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         parents=[shared],
         description=_("ModelScope API-Inference, seen from the command line."),
     )
-    version = f"modelscope-adapters {__version__}"
+    version = f"modelscope-adapters {metadata.version('modelscope-adapters')}"
     # argparse takes its own words for this when it is imported, which is too early.
     shown = _("show program's version number and exit")
     parser.add_argument("--version", action="version", version=version, help=shown)
