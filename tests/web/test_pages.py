@@ -9,7 +9,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from docs.browser import DESKTOP, PHONE, Scheme, look
-from docs.pictures import CODER, FLAGSHIP, account, ask, calls_seen, wait_for
+from docs.local_account import local_account
+from docs.pictures import CODER, FLAGSHIP, ask, calls_seen, wait_for
 from tests.web.seeing import complaints, faint, missing_glyphs, overflow
 
 EACH_WIDTH = pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -55,7 +56,7 @@ def test_the_page_of_the_allowance(driver: Chrome, quota: str, width: int, schem
 def test_the_local_service_shows_calls_and_a_spent_day(
     driver: Chrome, language: str, width: int, scheme: Scheme
 ) -> None:
-    with account("magicubes=3") as service:
+    with local_account("magicubes=3") as (service, _):
         look(driver, f"{service.root_url}/?lang={language}", width, scheme)
         wait_for(driver, "document.getElementById('left').textContent.includes('3 ')")
         assert complaints(driver) == []
@@ -85,7 +86,7 @@ def test_the_local_service_shows_calls_and_a_spent_day(
 
 
 def test_the_local_service_changes_its_language_at_a_click(driver: Chrome) -> None:
-    with account("magicubes=3") as service:
+    with local_account("magicubes=3") as (service, _):
         look(driver, f"{service.root_url}/?lang=en")
         driver.find_element(By.LINK_TEXT, "中文").click()
         wait_for(driver, "document.documentElement.lang === 'zh-CN'")
