@@ -10,7 +10,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 
 BIN := .venv/bin
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
+TYPED := $(PACKAGES) demo live docs benchmarks $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help

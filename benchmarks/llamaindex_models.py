@@ -9,7 +9,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding  # type: ignore[import-untyped]
-from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
+from llama_index.llms.openai_like import OpenAILike
 
 from benchmarks import stub
 from benchmarks.adapter import BATCH, CONVERSATION, TEXTS, Adapter, message

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from babel.messages import Catalog, extract
 from babel.messages.mofile import write_mo
@@ -126,7 +127,9 @@ def brought_up() -> Catalog:
     after = Catalog(locale="zh_CN", project="modelscope-adapters", charset="utf-8")
     for sentence, places in sorted(sentences().items()):
         old = before.get(sentence)
-        after.add(sentence, old.string if old else "", locations=[(places[0][0], None)])
+        # no line number, which every change above it would move; Babel's own types forbid that
+        place: tuple[str, Any] = (places[0][0], None)
+        after.add(sentence, old.string if old else "", locations=[place])
     for said in sorted(words_of_argparse() - set(sentences())):
         old = before.get(said)
         after.add(said, old.string if old else "", auto_comments=["argparse"])

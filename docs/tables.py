@@ -131,7 +131,7 @@ def task_table(language: Language = "en") -> str:
     lines = [_TASK_HEADS[language], "|---|---|---|---|---|---|"]
     for row in TASKS.values():
         form = f"{row.form.takes} → {row.form.gives}" if row.wire == "pipelines" else ""
-        status = row.status
+        status: str = row.status
         if language == "zh":
             form = re.sub(r"\w+", lambda found: _FORMS_ZH[found[0]], form)
             status = _STATUS_ZH[status]
