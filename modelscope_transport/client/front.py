@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import time
 from typing import Any, Self
 
 from msgspec.structs import replace
@@ -119,7 +118,8 @@ class ClientFront:
         profile = self._core.profile(model)
         each = profile.embedding_batch if profile.task == "embedding" else 1
         calls = math.ceil(items / each)
-        return plan(self._quotas(), model, self._price(model), items, calls, time.time())
+        today = self._ledger().today(self.account)
+        return plan(self._quotas(), model, self._price(model), items, calls, today)
 
     def _price(self, model: str) -> int:
         return self._ledger().price(self.account, self._core.profile(model).tier)

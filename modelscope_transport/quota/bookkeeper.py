@@ -5,12 +5,13 @@ Each piece is a generator of what it wants of the store, see ``runner.py``.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from .allowance import Allowance, day_of, end_of, granted_a_day
+from .allowance import Allowance, day_of, end_of, granted_a_day, tenths_of
 from .budget import Budget
 from .cells import (
     ACCOUNT,
@@ -186,8 +187,11 @@ class Bookkeeper:
         yield from self.runner.run(account, self.now(account), (), changes)
         return True
 
-    def reporting(self, account: str, tenths: int) -> Work[None]:
-        """Take a balance over."""
+    def reporting(self, account: str, balance: float, at: float | None) -> Work[None]:
+        """Take a balance over, in Magicubes, and the time at which the service said it."""
+        if at is not None:
+            self.observe(account, at)
+        tenths = tenths_of(balance)
         cells = yield from self.runner.look(account)
         for _ in range(5):
             now = self.now(account)
@@ -264,6 +268,11 @@ class Bookkeeper:
         cells, clock = self.runner.seen.get(account, {}), self.clock_of(account)
         now = clock.now(cells)
         return now, *clock.day(now, cells)
+
+    def dating(self, account: str) -> Work[dt.date]:
+        """The day of the allowance."""
+        yield from self.runner.look(account)
+        return dt.date.fromisoformat(self.today(account)[1])
 
     def observe(self, account: str, at: float | None) -> None:
         """Learn the time of a reply; ``None``: it did not say."""

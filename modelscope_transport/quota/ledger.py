@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from .._cancellation import finish_anyway
-from .allowance import Allowance, tenths_of
+from .allowance import Allowance
 from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
 from .earnings import Earnings
@@ -188,17 +188,11 @@ class Ledger:
             balance: Magicubes that can be spent.
             at: when the service sent its reply, seconds since the epoch, by its own clock.
         """
-        if at is not None:
-            self._books.observe(account, at)
-        self._books.runner.play(
-            account, partial(self._books.reporting, account, tenths_of(balance))
-        )
+        self._books.runner.play(account, partial(self._books.reporting, account, balance, at))
 
     async def areport(self, account: str, balance: float, *, at: float | None = None) -> None:
         """`report`, for an event loop."""
-        if at is not None:
-            self._books.observe(account, at)
-        work = partial(self._books.reporting, account, tenths_of(balance))
+        work = partial(self._books.reporting, account, balance, at)
         await self._books.runner.aplay(account, work)
 
     def observe_time(self, account: str, at: float | None) -> None:
@@ -249,6 +243,10 @@ class Ledger:
             return quotas_of(pages, now, day, budget or NO_BUDGET)
 
         return self._books.runner.play(account, work)
+
+    def today(self, account: str) -> dt.date:
+        """The day of the allowance, in UTC+8, by the service's time as far as it is known."""
+        return self._books.runner.play(account, partial(self._books.dating, account))
 
     def price(self, account: str, tier: str | None) -> int:
         """What a call of a class costs, in tenths of a Magicube.

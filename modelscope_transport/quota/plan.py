@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ..language import translated as _
 from ..shown import table_html
-from .allowance import UTC8, granted_a_day, tenths_of
+from .allowance import granted_a_day, tenths_of
 from .books import amount
 from .snapshot import Quota
 
@@ -85,7 +85,7 @@ def binding(quotas: Sequence[Quota], model: str, price: int) -> Quota:
 
 
 def plan(
-    quotas: Sequence[Quota], model: str, price: int, items: int, calls: int, now: float
+    quotas: Sequence[Quota], model: str, price: int, items: int, calls: int, today: dt.date
 ) -> Plan:
     """Forecast a job.
 
@@ -95,23 +95,22 @@ def plan(
         price: of a call to it, in tenths of a Magicube, as `Ledger.price` gives it.
         items: what is to be done.
         calls: requests that takes.
-        now: seconds since the epoch.
+        today: the day of the allowance, as `Ledger.today` gives it.
     """
     quota = binding(quotas, model, price)
-    today = calls_left(quota, price, quota.remaining)
+    left = calls_left(quota, price, quota.remaining)
     a_day = calls_left(quota, price, _daily(quota))
-    rest = max(0, calls - today)
+    rest = max(0, calls - left)
     days = 1 + math.ceil(rest / a_day) if a_day > 0 else (None if rest else 1)
-    here = dt.datetime.fromtimestamp(now, UTC8).date()
     return Plan(
         model=model,
         items=items,
         calls=calls,
         magicubes=0.0 if ":" in model else calls * price / 10,
-        fits_today=None if math.isinf(today) else min(calls, int(today)),
+        fits_today=None if math.isinf(left) else min(calls, int(left)),
         a_day=None if math.isinf(a_day) else int(a_day),
         days=days,
-        done_on=None if days is None else here + dt.timedelta(days=days - 1),
+        done_on=None if days is None else today + dt.timedelta(days=days - 1),
         kind=quota.kind,
         quota=quota,
     )

@@ -1,4 +1,4 @@
-"""A spent pool costs one request, and then none until it comes back (Q1 to Q6, Q12 to Q15)."""
+"""A spent pool costs one request, and then none until it comes back."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def refused(client: Client, call: Call = chat) -> ModelScopeError:
     return caught.value
 
 
-# ----------------------------------------------------------------------------- spent (Q1, Q2)
+# ----------------------------------------------------------------------------- spent
 
 
 @each_call
@@ -292,7 +292,7 @@ def test_another_process_knows_it_too(service: LocalService, tmp_path: Path) -> 
     assert len(service.requests) == 1
 
 
-# ---------------------------------------------------------------------- too fast (Q3, Q4, Q5)
+# ---------------------------------------------------------------------- too fast
 
 
 def test_a_wait_that_was_asked_for_is_kept(
@@ -438,7 +438,7 @@ def test_a_named_throttle_makes_no_pause(
     assert client.chat(ask()).text
 
 
-# ------------------------------------------------------------------------------ gone (Q6)
+# ------------------------------------------------------------------------------ gone
 
 
 def test_a_withdrawn_model_leaves_the_accounts_pool_alone(
@@ -451,7 +451,7 @@ def test_a_withdrawn_model_leaves_the_accounts_pool_alone(
     assert not any(quota.spent for quota in client.quotas())
 
 
-# --------------------------------------------------------------- what is counted (Q12 to Q15)
+# --------------------------------------------------------------- what is counted
 
 
 def test_what_the_service_tells_is_taken_over(service: LocalService) -> None:

@@ -49,7 +49,7 @@ def calls_of(caller: Caller) -> list[Callable[..., Any]]:
     return [caller.chat, caller.stream, caller.embed]
 
 
-# --- H1, H2, H3: again, or not
+# --- again, or not
 
 
 def test_a_request_that_was_surely_not_accepted_is_sent_again(caller: Caller) -> None:
@@ -140,7 +140,7 @@ def test_a_wait_past_the_deadline_is_an_error_at_once(caller: Caller) -> None:
     assert caller.requests == 1
 
 
-# --- H4, H5: time
+# --- time
 
 
 def dripping(head: bytes, *, every: float = 0.1, drop: bytes = b" ") -> Raw:
@@ -228,7 +228,7 @@ def test_the_deadline_ends_the_waiting_between_attempts(caller: Caller) -> None:
     assert caller.requests == 1 + 2
 
 
-# --- H6: redirects
+# --- redirects
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -246,7 +246,7 @@ def test_a_redirect_is_not_followed(caller: Caller, status: int, elsewhere: bool
         assert caller.requests == 3
 
 
-# --- H8: certificates
+# --- certificates
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
@@ -305,7 +305,7 @@ def _listening(context: ssl.SSLContext | None) -> Iterator[tuple[int, list[bytes
     thread.join(10)
 
 
-# --- H9, H10, H11: size
+# --- size
 
 
 @contextmanager
@@ -376,7 +376,7 @@ def test_an_unusual_but_sound_reply_is_read(caller: Caller, scenario: str) -> No
         assert call() == honest
 
 
-# --- H12, H13: what is in it
+# --- what is in it
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_of_fields_that_come_twice_the_last_one_counts(caller: Caller) -> None:
     assert caller.chat().text == "b"
 
 
-# --- H14: headers
+# --- headers
 
 
 @pytest.mark.parametrize("scenario", ["huge_header", "many_headers", "huge_header:2000"])
@@ -422,7 +422,7 @@ def test_headers_without_measure_are_a_reply_or_a_typed_error(
     assert len(told) < 1000
 
 
-# --- H16: proxies
+# --- proxies
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_a_proxy_is_used(caller: Caller) -> None:
     assert caller.but(proxy="none").chat().text
 
 
-# --- H17: nobody there
+# --- nobody there
 
 
 def _free_port() -> int:
@@ -486,7 +486,7 @@ def test_a_host_that_no_one_knows(
         user.chat()
 
 
-# --- H15: anything at all
+# --- anything at all
 
 GARBAGE = st.binary(max_size=300)
 HEADS = st.sampled_from(

@@ -58,7 +58,7 @@ def test_whatever_happens_nobody_sees_the_token(kept: Caller, canary: str, scena
         assert canary not in f"{answer!r}"
 
 
-# --- X6: a server that repeats it
+# --- a server that repeats it
 #
 # With another token than the guarded one: httpcore logs a reply's headers at DEBUG as they came.
 
@@ -137,7 +137,7 @@ def test_bytes_that_repeat_the_token_in_a_streams_middle_are_masked(
     assert token not in everything_of(caught.value)
 
 
-# --- X3: more headers than were meant
+# --- more headers than were meant
 
 
 @pytest.mark.parametrize(

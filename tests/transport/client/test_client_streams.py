@@ -75,7 +75,7 @@ def alone() -> Iterator[LocalService]:
         yield service
 
 
-# --- S4, S5: shapes
+# --- shapes
 
 
 @pytest.mark.parametrize("scenario", SHAPES)
@@ -145,7 +145,7 @@ def test_a_recorded_stream_over_the_wire(caller: Caller, recorded: Sample) -> No
             caller.stream()
 
 
-# --- S1, S2, S6, S7: ends
+# --- ends
 
 
 @pytest.mark.parametrize("scenario", ["cut", "drop", "reset"])
@@ -203,7 +203,7 @@ def test_a_stream_that_begins_with_nothing_is_asked_again(caller: Caller, scenar
     assert caller.requests == 2
 
 
-# --- S8: leaving
+# --- leaving
 
 
 def test_a_stream_that_is_left_is_closed(alone: LocalService) -> None:
@@ -339,7 +339,7 @@ def test_a_stream_that_was_stopped_has_an_end(caller: Caller) -> None:
             list(stream)
 
 
-# --- S9: cancelling
+# --- cancelling
 
 
 async def test_cancelled_calls_leave_no_connection_and_no_reservation(alone: LocalService) -> None:

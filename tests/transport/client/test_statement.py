@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -150,3 +150,14 @@ def test_a_day_that_may_go_on_behind_the_last_page_is_left_out(
     assert days() == {"2026-11-22": 349, "2026-11-23": 150}
     service.meter.charge(cheap)  # five full pages: nobody knows whether there is a sixth
     assert days() == {"2026-11-23": 151}
+
+
+def test_a_plan_counts_its_days_by_the_service_not_by_this_host(user: Caller) -> None:
+    if isinstance(user, AsyncCaller):
+        plan = asyncio.run(user.client.aio.plan(700, FLAGSHIP))
+    else:
+        plan = user.client.plan(700, FLAGSHIP)
+    assert plan.days is not None
+    assert plan.days > 1
+    done_on = datetime.fromtimestamp(MORNING, UTC8).date() + timedelta(days=plan.days - 1)
+    assert plan.done_on == done_on

@@ -1,4 +1,4 @@
-"""Q10: setting the host's clock gives nothing for free."""
+"""Setting the host's clock gives nothing for free."""
 
 from __future__ import annotations
 

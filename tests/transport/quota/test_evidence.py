@@ -1,4 +1,4 @@
-"""What replies teach the ledger (Q12, Q14)."""
+"""What replies teach the ledger."""
 
 from __future__ import annotations
 

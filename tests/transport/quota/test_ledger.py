@@ -222,7 +222,7 @@ def test_a_model_that_costs_money_has_a_cap_of_its_own(ledger: Ledger, account: 
 
 
 def test_a_batch_stops_where_others_begin(ledger: Ledger, account: str) -> None:
-    """Q19: with a reserve of 50 the batch stops at 50 left, and interactive calls pass."""
+    """With a reserve of 50 the batch stops at 50 left, and interactive calls pass."""
     ledger.grant(account, Lot(amount=100, expires_at=MORNING + HOUR), Lot(amount=20))
     batch = Budget(keep=50)
     calls = 0

@@ -138,9 +138,8 @@ def test_fifty_calls_of_the_class_discount_cost_ten_magicubes(ledger: Ledger, ac
     while isinstance(ledger.reserve(account, QWEN, tier="discount", budget=budget), Reservation):
         calls += 1
     assert calls == 50
-    forecast = plan(
-        ledger.quotas(account), QWEN, ledger.price(account, "discount"), 1000, 1000, MORNING
-    )
+    price, today = ledger.price(account, "discount"), ledger.today(account)
+    forecast = plan(ledger.quotas(account), QWEN, price, 1000, 1000, today)
     assert forecast.magicubes == 200
 
 

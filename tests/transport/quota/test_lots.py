@@ -1,4 +1,4 @@
-"""Q11: lots are spent nearest expiry first, and tenths add up exactly."""
+"""Lots are spent nearest expiry first, and tenths add up exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several hosts on one Redis: what is in it, and what happens when it goes away (Q17)."""
+"""Several hosts on one Redis: what is in it, and what happens when it goes away."""
 
 from __future__ import annotations
 

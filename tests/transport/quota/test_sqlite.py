@@ -1,4 +1,4 @@
-"""The file: whose it is, and what happens when it cannot be used (Q16)."""
+"""The file: whose it is, and what happens when it cannot be used."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def chunk(finish_reason: str | None = None, **delta: Any) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-# --- S1: cuts
+# --- cuts
 
 
 def _finish(recorded: Sample) -> int:
@@ -206,7 +206,7 @@ def test_what_had_arrived_is_all_that_had() -> None:
     assert ".partial" in str(error)
 
 
-# --- S2, S3: endings
+# --- endings
 
 
 def test_an_end_without_a_finish_mark_is_no_end() -> None:
@@ -261,7 +261,7 @@ def test_what_comes_after_done_is_not_waited_for() -> None:
     assert [delta.text for delta in deltas(exchange, reader)] == ["a"]
 
 
-# --- S6: an error in the middle
+# --- an error in the middle
 
 
 @pytest.mark.parametrize(
