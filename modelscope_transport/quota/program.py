@@ -97,6 +97,10 @@ class ReservationProgram(Struct):
         if block.unit == "magicubes":
             return float(today.get(MAGICUBES.word, 0)) / 10
         used: int = today.get(CALLS.name(block.pool), 0)
+        # Calls on their way are counted too; of a pool that the service calls spent, it took no
+        # more than the pool had.
+        if block.reason == "spent" and block.limit is not None:
+            return min(used, block.limit)
         return used
 
 

@@ -298,9 +298,11 @@ def _while_blocked(quota: Quota, pool: str, view: _View) -> Quota:
         used = view.today.get(CALLS.name(pool), 0) if block.unit == "calls" else 0.0
         quota = replace(quota, unit=block.unit, used=used, limit=None, age=None, unpriced=0)
         quota = replace(quota, lapsing=0.0, returns="by itself")
+    limit = quota.limit if block.limit is None else block.limit
     return replace(
         quota,
-        limit=quota.limit if block.limit is None else block.limit,
+        limit=limit,
+        used=quota.used if limit is None else min(quota.used, limit),
         remaining=0.0,
         resets_at=dt.datetime.fromtimestamp(block.blocked_until, quota.resets_at.tzinfo),
         kind="reported",
