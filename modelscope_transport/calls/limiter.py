@@ -1,12 +1,9 @@
 """How many calls to one model are on their way at once.
 
 The service promises room for one call and limits more of them from moment to moment (official
-documentation, limits page as of 2026-08-22). How many it takes is found out by AIMD, additive
-increase and multiplicative decrease, as TCP finds out what a network takes: a limiter begins with
-one slot, adds one while calls are accepted and others wait, and halves them when a call was refused
-for being too fast. What proved too many is tried again only after many acceptances, so that few
-requests are wasted. Where a ledger is shared, all processes of the account find the level out
-together, and a limiter hands out this process's slots of it: ``shared_level.py``.
+documentation, limits page as of 2026-08-22). How many it takes is found out by AIMD. Where a ledger
+is shared, all processes of the account find the level out together, and a limiter hands out this
+process's slots of it: ``shared_level.py``.
 
 Laws of this file: threads and event loops share a limiter, first come, first served. No caller
 waits for itself: the holder of a slot is given further ones at once, and a thread that runs an
@@ -24,14 +21,11 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 
-from ..quota import ConcurrencyShare, Share
+from ..quota import AIMD, ConcurrencyShare, Share
 from .shared_level import Demand, SharedLevel
 from .slot import Slot
 
 __all__ = ["ConcurrencyLimiter", "Slot"]
-
-# Acceptances before one slot more than proved too many is tried again: at first, least, most.
-_PATIENCE, _LEAST, _MOST = 32, 8, 256
 
 
 class _Waiter:
@@ -79,11 +73,8 @@ class ConcurrencyLimiter:
         self._adapts = size is None
         self._size: float = 1 if size is None else size
         self._shared = SharedLevel(self, open_share) if self._adapts and open_share else None
-        # How many at once have proved too many, and acceptances until they are tried again.
-        self._too_many: float | None = None
-        self._patience = _PATIENCE
-        self._accepted = 0
-        self._decreases = 0
+        self._alone = AIMD()
+        self._epoch = self._accepted = 0
         self.begin_anew()
         _limiters.add(self)
 
@@ -165,7 +156,7 @@ class ConcurrencyLimiter:
         if self.inside > self._peak:
             self._peak = self.inside
         self._owners[owner] += 1
-        return Slot(self, owner, self._decreases)
+        return Slot(self, owner, self._epoch)
 
     def _serve_waiting(self) -> None:
         """Give free slots to those who wait longest."""
@@ -222,43 +213,24 @@ class ConcurrencyLimiter:
                 return
             if self.inside < self._size and not self._waiting:
                 return  # none was held up, so nothing is known of more
-            self._accepted += 1
-            if not self._may_increase():
-                return
-            self._size += 1
-            self._accepted = 0
-            self._serve_waiting()
-
-    def _may_increase(self) -> bool:
-        if self._too_many is None:
-            return True
-        if self._size + 1 < self._too_many:
-            return self._accepted >= self._size
-        if self._accepted < self._patience:
-            return False
-        self._too_many = self._size + 2
-        self._patience = max(_LEAST, self._patience // 2)
-        return True
+            self._alone.increase()
+            self._use_level()
 
     def decrease(self, slot: Slot) -> None:
-        """A call was too fast: half as many slots from now on.
-
-        Calls that were let in before the last decrease could not know of it: they count with it.
-        """
+        """A call was too fast: half as many slots from now on."""
         if not self._adapts:
             return
         with self._lock:
-            if slot.decreases != self._decreases:
-                return
             if self._follows:
-                self._report_refusal()
-            elif self._size > 1:
-                self._decreases += 1
-                if self._too_many is not None:
-                    self._patience = min(_MOST, self._patience * 4)
-                self._too_many = max(2, self.inside)
-                self._size = max(1, self._size // 2)
-                self._accepted = 0
+                if slot.epoch == self._epoch:
+                    self._report_refusal()
+            elif self._size > 1:  # a refusal of the only one says nothing of how many at once
+                self._alone.decrease(slot.epoch, self.inside)
+                self._use_level()
+
+    def _use_level(self) -> None:
+        self._size, self._epoch = self._alone.level, self._alone.epoch
+        self._serve_waiting()
 
     # --- AIMD, together -------------------------------------------------------------------
 
@@ -285,14 +257,15 @@ class ConcurrencyLimiter:
                 self._lead()
             else:
                 self._follows, self._size = True, share.slots
-                self._decreases, self.others = share.epoch, share.others
+                self._epoch, self.others = share.epoch, share.others
             self._serve_waiting()
 
     def _lead(self) -> None:
         """Go on alone, from what this process has of the shared level."""
         if self._follows:
-            self._follows, self.others = False, 0
-            self._size, self._accepted = max(1, self._size), 0
+            self._follows, self.others, self._accepted = False, 0, 0
+            self._alone.level, self._alone.epoch = max(1, int(self._size)), self._epoch
+            self._alone.successes, self._size = 0, self._alone.level
 
     def _ask_for_more(self) -> None:
         if self._shared is None or not self._waiting:
@@ -304,7 +277,7 @@ class ConcurrencyLimiter:
     def _report_refusal(self) -> None:
         """Have the level cut for all; until it is, this process sends fewer."""
         if self._too_fast is None and self._shared is not None:
-            self._too_fast = self._decreases
+            self._too_fast = self._epoch
             self._size = min(self._size, max(1, self._size // 2))
             self._shared.ask(at_once=True)
 

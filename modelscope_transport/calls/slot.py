@@ -13,12 +13,12 @@ __all__ = ["Slot"]
 class Slot:
     """One call's right to be on its way. Give it back with `release`, or drop it."""
 
-    __slots__ = ("_limiter", "_owner", "decreases")
+    __slots__ = ("_limiter", "_owner", "epoch")
 
-    def __init__(self, limiter: ConcurrencyLimiter, owner: object, decreases: int) -> None:
+    def __init__(self, limiter: ConcurrencyLimiter, owner: object, epoch: int) -> None:
         self._limiter: ConcurrencyLimiter | None = limiter
         self._owner = owner
-        self.decreases = decreases  # how often the limiter had been decreased when it was given
+        self.epoch = epoch  # of the limiter's level when it was given, see `AIMD`
 
     @property
     def is_alone(self) -> bool:

@@ -1,8 +1,10 @@
 """The allowance: what is known of it, and the refusal to ask again while it is spent."""
 
+from .aimd import AIMD
 from .allowance import UTC8, Allowance, day_of, next_reset
 from .budget import Budget
 from .earnings import Earnings, EarnRule
+from .history import DayUse
 from .ledger import Ledger
 from .lots import Lot
 from .memory_ledger import MemoryLedger
@@ -10,10 +12,11 @@ from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
 from .reservation import QuotaBlock, Reservation
 from .shares import ConcurrencyShare, Share
-from .snapshot import Balance, DayUse, Quota
+from .snapshot import Balance, Quota
 from .statement import ClassUse, Difference, LotLeft, Statement
 
 __all__ = [
+    "AIMD",
     "UTC8",
     "Allowance",
     "Balance",

@@ -23,6 +23,7 @@ from .allowance import Allowance
 from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
 from .earnings import Earnings
+from .history import DayUse, history_of
 from .lots import Lot
 from .memory import MemoryStore
 from .mending import mend
@@ -30,7 +31,7 @@ from .program import price_of
 from .reservation import QuotaBlock, Reservation
 from .runner import Begun, Runner, Work, unusable
 from .shares import ConcurrencyShare
-from .snapshot import DayUse, Quota, history_of, quotas_of
+from .snapshot import Quota, quotas_of
 from .statement import ClassUse, Statement, statement_of
 from .steps import LASTING, Pages, Store, StoreError
 

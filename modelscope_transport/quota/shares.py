@@ -1,10 +1,8 @@
 """How many calls to one model the service takes at once, found out together, and shared.
 
-All processes of an account keep one level in the ledger, by AIMD: it grows while calls succeed and
-others are held up, is halved when the service says "too fast", and what proved too many is tried
-again only after many successes. The level is dealt out in slots. A process keeps its slots by a
-lease, so that those of a dead one come back; where there are fewer slots than processes that want
-one, they take turns.
+All processes of an account keep one level in the ledger, see ``aimd.py``, which is dealt out in
+slots. A process keeps its slots by a lease, so that those of a dead one come back; where there are
+fewer slots than processes that want one, they take turns.
 
 Nothing here is exact to the call: a process may be a moment late in giving a slot back, and then
 the service refuses one call.
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.json import Decoder
 
+from .aimd import AIMD
 from .bookkeeper import Bookkeeper
 from .cells import SHARE, SHARE_VERSION
 from .runner import Work
@@ -29,8 +28,6 @@ PAGE = "shares"
 # Seconds: how long slots are kept without a word of their holder, how long a slot is kept while
 # another process has none, and how soon to ask again while slots are lacking, or not.
 _LEASE, _TURN, _SOON, _LATER = 5.0, 0.2, 0.05, 1.0
-# Successes before one more than proved too many is tried again: at first, at least, at most.
-_PATIENCE, _LEAST, _MOST = 32, 8, 256
 
 
 class Share(NamedTuple):
@@ -59,14 +56,9 @@ class _Holder(Struct):
     since: float
 
 
-class _Level(Struct):
+class _Level(AIMD):
     """The level of one model, and who holds what of it."""
 
-    level: int = 1
-    too_many: int | None = None
-    patience: int = _PATIENCE
-    successes: int = 0
-    epoch: int = 0
     holders: dict[str, _Holder] = field(default_factory=dict)
 
     def grow(self, successes: int) -> None:
@@ -75,34 +67,11 @@ class _Level(Struct):
         for _ in range(successes):
             if wanted < self.level:
                 return
-            self.successes += 1
-            if self.too_many is None:
-                self.level += 1
-            elif self.level + 1 < self.too_many:
-                if self.successes < self.level:
-                    continue
-                self.level += 1
-            elif self.successes >= self.patience:
-                self.level += 1
-                self.too_many = self.level + 1
-                self.patience = max(_LEAST, self.patience // 2)
-            else:
-                continue
-            self.successes = 0
+            self.increase()
 
     def shrink(self, epoch: int) -> None:
-        """A call was too fast: half as many from now on.
-
-        Those that were sent before the last such refusal count as one with it.
-        """
-        if epoch != self.epoch:
-            return
-        self.epoch += 1
-        if self.too_many is not None:
-            self.patience = min(_MOST, self.patience * 4)
-        self.too_many = max(2, sum(holder.slots for holder in self.holders.values()))
-        self.level = max(1, self.level // 2)
-        self.successes = 0
+        """A call was too fast."""
+        self.decrease(epoch, sum(holder.slots for holder in self.holders.values()))
 
     def deal(self, name: str, wanted: int, inside: int, now: float) -> Share:
         """Give one process its slots."""

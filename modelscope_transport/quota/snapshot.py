@@ -9,11 +9,11 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ..language import translated as _
-from ..shown import bars_html, table_html
+from ..shown import table_html
 from .allowance import end_of, granted_a_day
 from .books import amount, hour
 from .budget import Budget
@@ -33,7 +33,7 @@ from .lots import Filled, filled
 from .program import block_in
 from .steps import LASTING, Pages
 
-__all__ = ["Balance", "DayUse", "History", "Quota", "Quotas", "history_of", "quotas_of"]
+__all__ = ["Balance", "Quota", "Quotas", "quotas_of"]
 
 # A number of the service counts as its word for this long; then it is a guess.
 _DAY = 86_400.0
@@ -117,44 +117,6 @@ class Balance(Struct, frozen=True, kw_only=True):
     available: float
     total: float
     frozen: float = 0.0
-
-
-class DayUse(Struct, frozen=True):
-    """What was spent on one day of the allowance.
-
-    Attributes:
-        day: ISO, in UTC+8.
-        calls: calls of the account.
-        magicubes: their price, as the service or else the published table has it; an assumption
-            for each call of a class that neither knows.
-        models: calls by model ID.
-        classes: calls of the account by price class; those of a class not known under ``""``.
-    """
-
-    day: str
-    calls: int
-    magicubes: float
-    models: Mapping[str, int]
-    classes: Mapping[str, int] = field(default_factory=dict)
-
-
-class History(tuple[DayUse, ...]):
-    """Days that show themselves; a tuple in every other way."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        """The days as a table with bars below it, for notebooks."""
-        head = (_("day"), _("number of calls"), _("Magicubes"), _("Calls by model"))
-        rows = [
-            (day.day, amount(day.calls), amount(day.magicubes), _listed(day.models)) for day in self
-        ]
-        bars = bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in self})
-        return table_html(_("Use by day"), head, rows) + bars
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}: {number}" for name, number in counts.items())
 
 
 class _View(NamedTuple):
@@ -331,22 +293,3 @@ def _while_short(quota: Quota, view: _View) -> Quota:
         spent=left == 0,
         refused_from=price / 10,
     )
-
-
-def history_of(pages: Pages) -> History:
-    """What was spent, day by day, oldest first."""
-    return History(
-        DayUse(
-            day,
-            cells.get(CALLS.name(ACCOUNT), 0),
-            cells.get(MAGICUBES.word, 0) / 10,
-            {pool: calls for pool, calls in _counts(CALLS, cells) if pool != ACCOUNT},
-            dict(_counts(CLASS_CALLS, cells)),
-        )
-        for day, cells in sorted(pages.items())
-        if day != LASTING
-    )
-
-
-def _counts(kind: Any, cells: Mapping[str, Any]) -> list[tuple[str, int]]:
-    return sorted((key, calls) for (key,), calls in kind.all_in(cells) if calls)

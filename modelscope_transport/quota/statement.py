@@ -15,8 +15,8 @@ from .allowance import UTC8
 from .books import amount, book_tables
 from .cells import BALANCE, OBSERVED_AT, RATE
 from .earnings import EarnRule, earnings_in, unfetched_of
+from .history import DayUse
 from .lots import filled
-from .snapshot import DayUse
 
 __all__ = ["ClassUse", "Difference", "LotLeft", "Statement", "statement_of"]
 

@@ -23,7 +23,8 @@ from modelscope_transport import (
 from modelscope_transport.emulator import Allowance, LocalService
 from modelscope_transport.language import speak
 from modelscope_transport.quota import UTC8, ClassUse, EarnRule, LotLeft, Statement
-from modelscope_transport.quota.snapshot import History, Quotas
+from modelscope_transport.quota.history import History
+from modelscope_transport.quota.snapshot import Quotas
 from modelscope_transport.task_types import Image, ImageResult
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
