@@ -34,8 +34,7 @@ class Limiters:
     ) -> None:
         self._size = _size(concurrency)
         self._account = account
-        is_shared = ledger is not None and ledger.is_shared
-        self._ledger = weakref.ref(ledger) if ledger is not None and is_shared else None
+        self._ledger = weakref.ref(ledger) if ledger is not None and ledger.is_shared else None
         self._limiters: dict[str, ConcurrencyLimiter] = {}
         self._lock = threading.Lock()
 

@@ -118,7 +118,7 @@ class Channel:
 def _addresses(url: httpx.URL) -> list[str]:
     """The IP addresses of a host."""
     try:
-        found = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(url.host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise httpx.ConnectError(str(error)) from error
     return [str(info[4][0]) for info in found]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from modelscope_transport.calls.admission import Concurrency, Limiters
 from modelscope_transport.calls.limiter import ConcurrencyLimiter, Slot
 
 
@@ -127,6 +128,16 @@ def test_who_waits_too_long_goes_without() -> None:
     assert crowd.limiter.acquire(past()) is None
     crowd.release("a")
     assert crowd.limiter.try_acquire() is not None
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "size"), [(None, math.inf), (3, 3), ("adaptive", 1)], ids=str
+)
+def test_the_users_word_becomes_a_number_of_slots(concurrency: Concurrency, size: float) -> None:
+    limiters = Limiters(concurrency)
+    assert limiters.of("a/b").size == size
+    assert limiters.of("a/b") is limiters.of("a/b")
+    assert limiters.of("c/d") is not limiters.of("a/b")
 
 
 def test_any_number_comes_in_where_there_is_no_limit() -> None:

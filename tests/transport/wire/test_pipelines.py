@@ -188,6 +188,13 @@ def test_a_refusal_inside_a_success_is_a_failure() -> None:
     assert result.message == "model not loaded"
 
 
+@pytest.mark.parametrize("code", [None, 0, 200, "200"])
+def test_these_codes_are_those_of_a_success(code: Any) -> None:
+    result = read("translation", {"translation": "早"}, Code=code, Success=True)
+    assert isinstance(result, PipelineResult)
+    assert result.output == "早"
+
+
 @pytest.mark.parametrize("data", [None, {}])
 def test_a_success_without_data_is_empty(data: Any) -> None:
     result = read("translation", data)

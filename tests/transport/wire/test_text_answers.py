@@ -91,6 +91,13 @@ def test_a_forced_call_that_came_as_text(answered: Any, asked: ChatRequest) -> N
 
 
 @both
+def test_a_call_that_came_as_text_keeps_its_characters(answered: Any) -> None:
+    said = '好的：{"name": "李白", "age": 61}'
+    (call,) = answered(FORCED, said).choice.tool_calls
+    assert call.arguments == '{"name": "李白", "age": 61}'
+
+
+@both
 @pytest.mark.parametrize(
     "said",
     [
@@ -133,6 +140,7 @@ def test_what_nobody_forced_is_not_searched(answered: Any, asked: ChatRequest) -
         (FORM, f"Cut: {ADA[:-2]}", f"Cut: {ADA[:-2]}"),
         (JSON, "So: [1, 2]", "[1, 2]"),
         (JSON, "北京: {}", "{}"),
+        (JSON, '好的: {"城市": "北京"}', '{"城市": "北京"}'),
         (JSON, "So: 7", "So: 7"),
     ],
 )
