@@ -10,7 +10,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 
 BIN := .venv/bin
 PACKAGES := modelscope_transport langchain_modelscope llamaindex_modelscope
-TYPED := $(PACKAGES) demo live docs benchmarks $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
+TYPED := $(PACKAGES) demo live docs benchmarks tests/web $(wildcard tests/typing/*.py examples/*.py examples/zh/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -187,9 +187,9 @@ docs: .venv/.docs ## rewrite what the pages show of data and of the command, and
 
 .PHONY: pictures
 pictures: .venv/.docs ## take the pictures of the pages anew, in a headless Chromium
-	@$(BIN)/python -m docs.pictures ours
+	@$(BIN)/python -m docs.take_pictures ours
 	@$(SITE) $(BIN)/python -m mkdocs build --strict
-	@$(BIN)/python -m docs.pictures site
+	@$(BIN)/python -m docs.take_pictures site
 
 .PHONY: demo
 demo: .venv/.demo ## the main job, on a small real model (or the live service with MODELSCOPE_API_KEY)

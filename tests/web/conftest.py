@@ -14,7 +14,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from docs.browser import browser
-from docs.pictures import SITE, quota_page, served
+from docs.take_pictures import SITE, quota_page, served
 
 # What the driver says to the browser fills pages, and holds no token.
 for _name in ("selenium", "urllib3"):

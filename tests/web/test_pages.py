@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 
 from docs.browser import DESKTOP, PHONE, Scheme, look
 from docs.local_account import local_account
-from docs.pictures import CODER, FLAGSHIP, ask, calls_seen, wait_for
+from docs.take_pictures import CODER, FLAGSHIP, ask, calls_seen, wait_for
 from tests.web.seeing import complaints, faint, missing_glyphs, overflow
 
 EACH_WIDTH = pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])

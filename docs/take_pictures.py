@@ -1,8 +1,8 @@
 """Takes the pictures of docs/pictures in a browser: ``make pictures``.
 
-``python -m docs.pictures ours`` takes those of our own two pages, which the site shows;
-``python -m docs.pictures site`` those of the site, once it is built. What they show is made here,
-on the local service: a week of calls, and a day that is spent.
+``python -m docs.take_pictures ours`` takes those of our own two pages, which the site shows;
+``python -m docs.take_pictures site`` those of the site, once it is built. What they show is made
+here, on the local service: a week of calls, and a day that is spent.
 """
 
 from __future__ import annotations
