@@ -214,7 +214,7 @@ drift: .venv/.installed ## what the service publishes of itself, beside our data
 
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
-	@$(BIN)/python -m docs.proof promises --lines 1000 $(BIN)/python -m docs.promises
+	@$(BIN)/python -m docs.proof --lines 1000 promises $(BIN)/python -m docs.promises
 
 .PHONY: bench
 bench: .venv/.installed ## every benchmark beside its recorded ratio; fails when one falls short by more than 25 %
