@@ -45,7 +45,7 @@ def main() -> int:
             sys.stdout.write(line)
             sys.stdout.flush()
             line = _COLOURS.sub("", line).rstrip().replace(str(ROOT), ".")
-            line = line.replace(tempfile.gettempdir(), "TEMP")
+            line = line.replace(tempfile.gettempdir(), "TEMP").replace(sys.base_prefix, "PYTHON")
             if not _NOISE.fullmatch(line):
                 kept.append(line)
     cores, python = os.cpu_count(), platform.python_version()

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import signal
 import tempfile
@@ -36,6 +37,7 @@ os.environ["MODELSCOPE_LANG"] = "en"
 # Where the developer's are, the tests on a real model must know: its weights stay there.
 os.environ.setdefault("DEVELOPERS_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", ""))
 _cache = tempfile.TemporaryDirectory(prefix="modelscope-adapters-tests-")  # gone with the run
+atexit.register(_cache.cleanup)
 os.environ["XDG_CACHE_HOME"] = _cache.name
 os.environ["XDG_CONFIG_HOME"] = _cache.name  # nor is a token that `login` stored ever read
 
