@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import textwrap
 
 import pytest
 
@@ -15,7 +17,7 @@ BLOCKS = [
     for number, block in enumerate(
         re.findall(
             r"```python\n(.*?)```",
-            getattr(llamaindex_modelscope, name).__doc__ or "",
+            inspect.getdoc(getattr(llamaindex_modelscope, name)) or "",
             re.DOTALL,
         )
     )
@@ -33,7 +35,7 @@ def test_an_example_runs(
     monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
     monkeypatch.setenv("MODELSCOPE_API_BASE", service.base_url)
 
-    exec("\n".join(line.removeprefix("        ") for line in block.split("\n")), {})
+    exec(textwrap.dedent(block), {})
 
     assert capsys.readouterr().out.strip()
 
