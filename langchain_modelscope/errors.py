@@ -196,8 +196,9 @@ class ModelScopeQuotaExceededError(
 ):
     """The allowance of the account or of one model is spent until ``resets_at``.
 
-    No retry is worth a request: ``ModelRetryMiddleware`` and LangGraph's default ``RetryPolicy``
-    leave it alone, ``with_fallbacks`` and ``ModelFallbackMiddleware`` move on to the next model.
+    No retry is worth a request: ``ModelRetryMiddleware``, from LangChain 1.3.16 on, and LangGraph's
+    default ``RetryPolicy`` leave it alone; ``with_fallbacks`` and ``ModelFallbackMiddleware`` move
+    on to the next model.
     """
 
     is_retryable = False

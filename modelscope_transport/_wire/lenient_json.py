@@ -43,7 +43,10 @@ def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool 
         except ValueError:
             raise error from None
         kept = _JOINED if streamed else frozenset()
-        read: _T = msgspec.convert(_mended(value, kept), decoder.type, strict=decoder.strict)
+        try:
+            read: _T = msgspec.convert(_mended(value, kept), decoder.type, strict=decoder.strict)
+        except SystemError:  # msgspec before 0.22, of a whole number that no float holds
+            raise error from None
         return read
 
 

@@ -130,7 +130,9 @@ class Exchange(httpx.AsyncByteStream):
         )
         if payload.at_eof():
             self.end(reusable=True)
-        return httpx.Response(message.code, headers=list(message.raw_headers), stream=self)
+        # aiohttp before 3.14.4 leaves the blanks after a value.
+        headers = [(name, value.rstrip(b" \t")) for name, value in message.raw_headers]
+        return httpx.Response(message.code, headers=headers, stream=self)
 
     def _hear(self) -> None:
         self._heard = True

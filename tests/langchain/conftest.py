@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ STREAM_ONLY = "Qwen/QwQ-32B"
 NO_SCHEMA = "deepseek-ai/DeepSeek-V4.1-Flash"
 
 MakeChat = Callable[..., ChatModelScope]
+
+
+def langchain_is(lowest: str) -> bool:
+    """Whether LangChain has at least a version, of three numbers."""
+    here, wanted = (
+        [int(part) for part in text.split(".")[:3]] for text in (version("langchain"), lowest)
+    )
+    return here >= wanted
 
 
 @pytest.fixture

@@ -38,11 +38,14 @@ class Kit:
     @contextmanager
     def as_settings(self) -> Iterator[None]:
         """Both models as LlamaIndex's defaults."""
+        # Core makes these on first use and keeps them, also of no model at all.
+        Settings._prompt_helper = Settings._chat_prompt_helper = None
         Settings.llm, Settings.embed_model = self.llm, self.embed_model
         try:
             yield
         finally:
             Settings._llm = Settings._embed_model = None
+            Settings._prompt_helper = Settings._chat_prompt_helper = None
 
 
 @dataclass(frozen=True)

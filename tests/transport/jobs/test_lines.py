@@ -25,6 +25,7 @@ from modelscope_transport import (
     read_results,
 )
 from modelscope_transport.emulator import LocalService, Reply
+from modelscope_transport.jobs.answer_schema import AnswerSchema
 from modelscope_transport.jobs.lines import LineReader
 from modelscope_transport.jobs.results import ResultsFile
 from modelscope_transport.jobs.rows import BatchRow
@@ -286,3 +287,12 @@ def test_an_answer_that_is_no_object_of_the_schema_is_a_failure_of_its_own(
     assert rows["bad"].failure.error == "SchemaMismatch"
     assert rows["bad"].text == '{"name": "Li"}'  # it was paid for
     assert batch.run(asked) == BatchReport(items=2, kept=1, failed=1)
+
+
+class Weight(msgspec.Struct):
+    kilograms: float
+
+
+def test_a_number_that_no_float_holds_does_not_fit_a_schema() -> None:
+    with pytest.raises(ValueError, match="fits the schema"):
+        AnswerSchema(Weight).read(f'{{"kilograms": {10**400}}}')
