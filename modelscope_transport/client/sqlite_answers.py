@@ -69,9 +69,13 @@ class SQLiteAnswers:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         place = ":memory:" if self._path is None else self._path
         database = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, at REAL, answer BLOB)"
-        )
+        try:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, at REAL, answer BLOB)"
+            )
+        except BaseException:
+            database.close()
+            raise
         self._database, self._process = database, os.getpid()
         return database
 
