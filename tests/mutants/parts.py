@@ -12,7 +12,10 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
         ["modelscope_transport/calls/*.py"],
         [_T + "calls", _T + "client", _T + "test_pacing.py", _T + "test_spent_pools.py"],
     ),
-    "http": (["modelscope_transport/http/*.py"], [_T + "http"]),
+    "http": (
+        ["modelscope_transport/http/*.py"],
+        [_T + "http", _T + "client", _T + "test_destinations.py"],
+    ),
     "_wire": (
         ["modelscope_transport/_wire/*.py"],
         [_T + "wire", _T + "jobs/test_lines.py", _T + "client/test_task_calls.py"],
