@@ -16,6 +16,9 @@ class RedisServer:
 
     def __init__(self, program: str, folder: Path) -> None:
         self._command = [program, "--save", "", "--appendonly", "yes", "--dir", str(folder)]
+        # By default a write waits while the disk is still busy with the last one, and the answer
+        # goes out before it: what was answered would be lost when the server is killed.
+        self._command += ["--appendfsync", "no"]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
