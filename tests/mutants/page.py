@@ -1,4 +1,4 @@
-"""Writes docs/mutants.md from the last results, with the reason why a change survives."""
+"""Writes docs/proof/mutants.txt from the last results, with the reason why a change survives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["RESULTS", "write_page"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-PAGE = HERE.parents[1] / "docs" / "mutants.md"
+PAGE = HERE.parents[1] / "docs" / "proof" / "mutants.txt"
 LEAST = 0.92
 
 _OPENING = """\
