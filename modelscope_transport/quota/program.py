@@ -96,12 +96,7 @@ class ReservationProgram(Struct):
         today = ran.pages.get(self.reservation.day, {})
         if block.unit == "magicubes":
             return float(today.get(MAGICUBES.word, 0)) / 10
-        used: int = today.get(CALLS.name(block.pool), 0)
-        # Calls on their way are counted too; of a pool that the service calls spent, it took no
-        # more than the pool had.
-        if block.reason == "spent" and block.limit is not None:
-            return min(used, block.limit)
-        return used
+        return block.within_limit(today.get(CALLS.name(block.pool), 0))
 
 
 def block_in(cells: Mapping[str, Any], pool: str, now: float) -> QuotaBlock:

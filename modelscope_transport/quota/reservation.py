@@ -64,6 +64,16 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
             return self.model or ACCOUNT
         return ACCOUNT if self.price is None else BALANCE
 
+    def within_limit(self, counted: float) -> float:
+        """What was used of the pool, where so much was counted.
+
+        Calls on their way are counted too; of a pool that the service calls spent, it took no more
+        than the pool had.
+        """
+        if self.reason == "spent" and self.limit is not None:
+            return min(counted, self.limit)
+        return counted
+
 
 Decoder(QuotaBlock)  # work it out while there is one thread; see ModelProfile
 
@@ -113,7 +123,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
         calls_of_model, calls, tenths = self.before
         if block.unit == "magicubes":
             return tenths / 10 or None
-        return (calls_of_model if block.scope == "model" else calls) or None
+        return block.within_limit(calls_of_model if block.scope == "model" else calls) or None
 
 
 _ACCOUNT_CALLS = CALLS.name(ACCOUNT)

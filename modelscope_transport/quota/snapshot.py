@@ -260,11 +260,12 @@ def _while_blocked(quota: Quota, pool: str, view: _View) -> Quota:
         used = view.today.get(CALLS.name(pool), 0) if block.unit == "calls" else 0.0
         quota = replace(quota, unit=block.unit, used=used, limit=None, age=None, unpriced=0)
         quota = replace(quota, lapsing=0.0, returns="by itself")
-    limit = quota.limit if block.limit is None else block.limit
+    if block.limit is None:
+        block = replace(block, limit=quota.limit)
     return replace(
         quota,
-        limit=limit,
-        used=quota.used if limit is None else min(quota.used, limit),
+        limit=block.limit,
+        used=block.within_limit(quota.used),
         remaining=0.0,
         resets_at=dt.datetime.fromtimestamp(block.blocked_until, quota.resets_at.tzinfo),
         kind="reported",

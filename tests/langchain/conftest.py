@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from langchain_modelscope import ChatModelScope, ModelScopeEmbeddings
 from modelscope_transport.emulator import LocalService
@@ -20,11 +21,8 @@ MakeChat = Callable[..., ChatModelScope]
 
 
 def langchain_is(lowest: str) -> bool:
-    """Whether LangChain has at least a version, of three numbers."""
-    here, wanted = (
-        [int(part) for part in text.split(".")[:3]] for text in (version("langchain"), lowest)
-    )
-    return here >= wanted
+    """Whether LangChain has at least a version."""
+    return Version(version("langchain")) >= Version(lowest)
 
 
 @pytest.fixture

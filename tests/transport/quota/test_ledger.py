@@ -131,7 +131,7 @@ def test_forgetting_opens_everything(ledger: Ledger, account: str) -> None:
 
 
 def test_of_a_spent_pool_no_more_is_used_than_it_had(ledger: Ledger, account: str) -> None:
-    first, *_others = [leave(ledger, account) for _ in range(5)]  # all at once
+    first, *_others, last = [leave(ledger, account) for _ in range(5)]  # all at once
     block = QuotaBlock(
         scope="model", model=QWEN, blocked_until=MORNING + HOUR, limit=2, unit="calls"
     )
@@ -139,6 +139,7 @@ def test_of_a_spent_pool_no_more_is_used_than_it_had(ledger: Ledger, account: st
 
     assert refusal(ledger, account).used == 2
     assert of_model(ledger, account).used == 2
+    assert last.used(block) == 2
 
 
 # ---------------------------------------------------------------------------- one reservation
