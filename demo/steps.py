@@ -15,7 +15,7 @@ from modelscope_transport.language import resolve_language
 from modelscope_transport.language import translated as _
 
 ROOT = Path(__file__).parents[1]
-# prose alone: the tables that docs/ generates are long, and nobody asks them a question
+# prose alone: the tables that docs/ generates are long, and no question of the demo is about them
 DOCUMENTS = (
     Path(__file__).with_name("documents"),
     ROOT / "README.md",
@@ -124,7 +124,7 @@ STEPS = (
     ),
     Step("d", _N("a LlamaIndex agent calls a tool"), "llamaindex_agent.py", check_output),
 )
-# each brings a local service of its own: nobody's real allowance is spent for a demonstration
+# each starts a local service of its own, so that no real allowance is spent
 SPENDING_STEPS = (
     Step("e", _N("a spent allowance in LangChain"), "spent_allowance_langchain.py", check_refusal),
     Step(

@@ -44,7 +44,7 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\\n"
 
 """
-# Of argparse's own words: those that a user can meet. The rest is said to whoever writes a parser.
+# Of argparse's own words: those that a user can meet. The rest is for programmers.
 _FOR_PROGRAMMERS = (
     "conflict",
     "unknown parser",

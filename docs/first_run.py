@@ -168,7 +168,7 @@ def english_in(text: str) -> list[str]:
 
 
 def pieces(sentence: str) -> list[str]:
-    """The fixed parts of a sentence that nobody else would say by chance: three words or more."""
+    """The fixed parts of a sentence that are no other's by chance: three words or more."""
     parts = re.split(r"\{[^}]*\}|%\(\w+\)\w|%[sdr]|\n", sentence)
     return [part.strip() for part in parts if re.search(r"([A-Za-z]{2,} ){2,}[A-Za-z]{2,}", part)]
 

@@ -43,10 +43,7 @@ def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool 
         except ValueError:
             raise error from None
         kept = _JOINED if streamed else frozenset()
-        try:
-            read: _T = msgspec.convert(_mended(value, kept), decoder.type, strict=decoder.strict)
-        except SystemError:  # msgspec before 0.22, of a whole number that no float holds
-            raise error from None
+        read: _T = msgspec.convert(_mended(value, kept), decoder.type, strict=decoder.strict)
         return read
 
 

@@ -130,9 +130,7 @@ class Exchange(httpx.AsyncByteStream):
         )
         if payload.at_eof():
             self.end(reusable=True)
-        # aiohttp before 3.14.4 leaves the blanks after a value.
-        headers = [(name, value.rstrip(b" \t")) for name, value in message.raw_headers]
-        return httpx.Response(message.code, headers=headers, stream=self)
+        return httpx.Response(message.code, headers=list(message.raw_headers), stream=self)
 
     def _hear(self) -> None:
         self._heard = True

@@ -100,7 +100,5 @@ def _converter(schema: Any) -> Callable[[Any], Any]:
             return msgspec.convert(value, schema)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from None
-        except SystemError as error:  # msgspec before 0.22, of a whole number that no float holds
-            raise ValueError(str(error.__cause__ or error)) from None
 
     return convert

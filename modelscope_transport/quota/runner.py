@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from msgspec import MsgspecError
-
 from ..errors import ConfigurationError, ErrorDetails
 from ..language import translated as _
 from .mending import damage_in
@@ -39,8 +37,8 @@ class Begun(NamedTuple, Generic[T]):
     wish: Wish
 
 
-# What a cell of another kind than expected leads to. msgspec's errors are ValueErrors from 0.21 on.
-_ODD = (TypeError, ValueError, LookupError, AttributeError, MsgspecError)
+# What a cell of another kind than expected leads to.
+_ODD = (TypeError, ValueError, LookupError, AttributeError)
 
 
 class Runner:
