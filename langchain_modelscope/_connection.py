@@ -216,11 +216,14 @@ class Connection(BaseModel):
                 yield name, value
 
     def close(self) -> None:
-        """Close the idle connections to the service; a later call opens new ones."""
+        """Close the connections to the service, those in use after their replies.
+
+        A later call opens new ones.
+        """
         self._client.close()
 
     async def aclose(self) -> None:
-        """Close the idle connections of this event loop."""
+        """Close this event loop's connections, those in use after their replies."""
         await self._client.aio.aclose()
 
     def __enter__(self) -> Self:
@@ -228,7 +231,7 @@ class Connection(BaseModel):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the idle connections."""
+        """Close the connections."""
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -236,7 +239,7 @@ class Connection(BaseModel):
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Close the idle connections of this event loop."""
+        """Close the connections of this event loop."""
         await self.aclose()
 
     def __getstate__(self) -> dict[Any, Any]:

@@ -231,7 +231,10 @@ class AsyncClient(ClientFront):
         return handover.value
 
     async def aclose(self) -> None:
-        """Close the idle connections of this event loop."""
+        """Close this event loop's connections, those in use after their replies.
+
+        A later call opens new ones.
+        """
         await self._core.async_driver.aclose()
 
     async def __aenter__(self) -> Self:

@@ -338,7 +338,10 @@ class Client(ClientFront):
         return handover.value
 
     def close(self) -> None:
-        """Close the idle connections of the account; a later call opens new ones."""
+        """Close the account's connections, those in use after their replies.
+
+        A later call opens new ones.
+        """
         self._core.driver.close()
 
     def __enter__(self) -> Self:

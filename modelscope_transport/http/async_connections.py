@@ -76,6 +76,9 @@ class Exchange(Protocol):
     def end(self, *, reusable: bool) -> None:
         """Give the connection back or close it."""
 
+    def close_after(self) -> None:
+        """Close the connection when the reply has ended."""
+
 
 class LoopConnections:
     """The connections of one event loop.
@@ -215,9 +218,11 @@ class LoopConnections:
         return found
 
     async def close_idle(self) -> None:
-        """Close the connections on which nothing goes on."""
+        """Close the connections on which nothing goes on, and each other one after its reply."""
         for protocol, transport in list(self._transports.items()):
-            if protocol not in self.exchanges:
+            if protocol in self.exchanges:
+                self.exchanges[protocol].close_after()
+            else:
                 transport.abort()
         await asyncio.sleep(0)  # a socket is closed in the next turn of its loop
 

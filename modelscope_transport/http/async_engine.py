@@ -102,7 +102,10 @@ class AsyncEngine(httpx.AsyncBaseTransport):
             return self._context
 
     async def aclose(self) -> None:
-        """Close the idle connections of this loop. The engine can be used again."""
+        """Close the idle connections of this loop, and each other one after its reply.
+
+        The engine goes on serving.
+        """
         connections = self._loops.get(asyncio.get_running_loop())
         if connections is not None:
             await connections.close_idle()

@@ -112,7 +112,7 @@ class Exchange(httpx.AsyncByteStream):
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,
         )
-        self._keeps_alive = not _says_close(head)
+        self._keeps_alive &= not _says_close(head)
         _note_first_bytes(protocol, self._hear)
         transport.write(head + body[:_PIECE])
         self._unwritten = memoryview(body)[_PIECE:]
@@ -281,6 +281,10 @@ class Exchange(httpx.AsyncByteStream):
             else:
                 transport.abort()
         connection.close()
+
+    def close_after(self) -> None:
+        """Close the connection when the reply has ended."""
+        self._keeps_alive = False
 
     async def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""

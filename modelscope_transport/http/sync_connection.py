@@ -136,7 +136,7 @@ class Connection(io.BufferedReader):
     Attributes:
         raw: the socket, its limits and its state.
         origin: where it leads.
-        used_at: when it was last used, on ``time.monotonic()``.
+        used_at: when its last exchange began or, while it is idle, ended, on ``time.monotonic()``.
     """
 
     raw: _Source

@@ -8,6 +8,7 @@ serves again only where nothing stands behind its last reply.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import ssl
 import threading
@@ -143,6 +144,7 @@ class SyncEngine(httpx.BaseTransport):
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()  # the one used last stands last
+        self._closed_at = -math.inf
         _engines.add(self)
         # The collector takes what is in a cycle in any order, and sockets would complain.
         weakref.finalize(self, _close_all, self._idle)
@@ -186,13 +188,17 @@ class SyncEngine(httpx.BaseTransport):
         """The idle connection that was used last, or a new one."""
         encrypted = url.raw_scheme == b"https"
         origin = url.raw_scheme, url.raw_host, url.port or (443 if encrypted else 80)
-        while (idle := self._take(origin)) is not None:
-            if idle.is_quiet():
-                return idle
-            idle.raw.cut()
-        with _connecting:
-            end = min(deadline, time.monotonic() + limit)
-            return connect(origin, end, self._known_tls if encrypted else None)
+        now = time.monotonic()
+        while (connection := self._take(origin)) is not None:
+            if connection.is_quiet():
+                break
+            connection.raw.cut()
+        else:
+            with _connecting:
+                end = min(deadline, now + limit)
+                connection = connect(origin, end, self._known_tls if encrypted else None)
+        connection.used_at = now
+        return connection
 
     def _known_tls(self) -> ssl.SSLContext:
         with self._lock:
@@ -214,15 +220,20 @@ class SyncEngine(httpx.BaseTransport):
         if not connection.is_quiet():
             connection.raw.cut()
             return
-        connection.used_at = now = time.monotonic()
+        now = time.monotonic()
         with self._lock:
+            if connection.used_at <= self._closed_at:
+                connection.raw.cut()
+                return
+            connection.used_at = now
             self._idle.append(connection)
             while len(self._idle) > _MOST_IDLE or self._idle[0].used_at < now - _KEPT:
                 self._idle.popleft().raw.cut()
 
     def close(self) -> None:
-        """Close the idle connections. The engine goes on serving."""
+        """Close the idle connections, and each other one after its reply. It goes on serving."""
         with self._lock:
+            self._closed_at = time.monotonic()
             _close_all(self._idle)
 
     def forget(self) -> None:

@@ -910,6 +910,29 @@ def test_closing_an_engine_closes_what_is_idle_and_it_serves_on(engine: Driver) 
         assert len(server.connections) == 2
 
 
+def test_a_connection_in_use_is_closed_after_its_reply_when_its_engine_was_closed(
+    engine: Driver,
+) -> None:
+    go_on = threading.Event()
+
+    def say(wire: Wire) -> None:
+        while wire.request():
+            wire.send(CHUNKED + b"2\r\nok\r\n")
+            go_on.wait(10)
+            wire.send(b"0\r\n\r\n")
+
+    with serving(say) as server:
+        opened = engine.open(exchange(server.url()))
+        engine.close()
+        go_on.set()
+        assert opened.rest() == b"ok"
+        opened.close()
+        assert server.ended.acquire(timeout=10)
+        for _ in range(2):
+            assert engine.send(exchange(server.url()))[2] == b"ok"
+        assert len(server.connections) == 2
+
+
 def test_no_more_connections_are_kept_than_are_of_use(engine: Driver) -> None:
     with serving(answering(OK)) as server:
         opened = [engine.open(exchange(server.url())) for _ in range(70)]
