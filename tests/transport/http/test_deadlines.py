@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+import os
 import socket
 import threading
 import time
@@ -44,6 +45,22 @@ def test_a_nearer_deadline_is_not_kept_waiting_by_a_farther_one(
     far = watch(pair[1], time.monotonic() + 3600)
     watch(pair[0], time.monotonic() + 0.05)
     assert pair[0].recv(1) == b""
+    far.cancel()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_watches_its_own_deadlines(pair: tuple[socket.socket, socket.socket]) -> None:
+    far = watch(pair[1], time.monotonic() + 3600)  # whose thread is the parent's alone
+    child = os.fork()
+    if child == 0:
+        pair[0].settimeout(5)
+        try:
+            watch(pair[0], time.monotonic() + 0.05)
+            os._exit(0 if pair[0].recv(1) == b"" else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     far.cancel()
 
 

@@ -7,6 +7,7 @@ import gc
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -272,6 +273,24 @@ def test_a_child_that_reads_on_keeps_no_connection_of_its_parent(driver: SyncDri
         opened.close()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_closes_its_descriptors_of_its_parents_connections(driver: SyncDriver) -> None:
+    with serving(answering(OK)) as server:
+        driver.send(exchange(server.url()))
+        descriptor = driver.engine._idle[0].raw.sock.fileno()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert driver.send(exchange(server.url()))[2] == b"ok"
+        assert len(server.connections) == 1
+
+
 # --- what is left behind
 
 
@@ -330,6 +349,21 @@ def test_an_engine_that_is_forgotten_closes_its_connections() -> None:
         del engine
         gc.collect()
         assert server.ended.acquire(timeout=10)
+
+
+def test_an_answer_is_heard_at_once_while_the_server_takes_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while ours.send(bytes(1 << 16)):  # until nothing more goes out
+            pass
+    theirs.sendall(OK)
+    connection = sync_connection.Connection(ours, (b"http", b"127.0.0.1", 80))
+    begun = time.monotonic()
+    with theirs:
+        assert not connection.send(memoryview(b"x"), 30.0, lambda: True)
+        assert time.monotonic() - begun < 0.9  # one write that waits takes a second
+        connection.raw.cut()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows throws away what came before a reset")
