@@ -216,10 +216,7 @@ class Connection(BaseModel):
                 yield name, value
 
     def close(self) -> None:
-        """Close the connections to the service, those in use after their replies.
-
-        A later call opens new ones.
-        """
+        """Close the connections, those in use after their replies. A later call opens new ones."""
         self._client.close()
 
     async def aclose(self) -> None:

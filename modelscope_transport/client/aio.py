@@ -231,10 +231,7 @@ class AsyncClient(ClientFront):
         return handover.value
 
     async def aclose(self) -> None:
-        """Close this event loop's connections, those in use after their replies.
-
-        A later call opens new ones.
-        """
+        """Close this event loop's connections, those in use after their replies."""
         await self._core.async_driver.aclose()
 
     async def __aenter__(self) -> Self:
@@ -242,5 +239,5 @@ class AsyncClient(ClientFront):
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Close the idle connections of this event loop."""
+        """Close the connections of this event loop."""
         await self.aclose()

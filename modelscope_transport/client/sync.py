@@ -338,10 +338,7 @@ class Client(ClientFront):
         return handover.value
 
     def close(self) -> None:
-        """Close the account's connections, those in use after their replies.
-
-        A later call opens new ones.
-        """
+        """Close the account's connections, those in use after their replies. It serves on."""
         self._core.driver.close()
 
     def __enter__(self) -> Self:
@@ -349,5 +346,5 @@ class Client(ClientFront):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the idle connections."""
+        """Close the connections."""
         self.close()
