@@ -12,7 +12,10 @@ import httpx
 
 from modelscope_transport.http.sync_engine import SyncEngine
 
-__all__ = ["AsyncDriver", "Driver", "Opened", "SyncDriver", "exchange"]
+__all__ = ["SLACK", "AsyncDriver", "Driver", "MakeEngine", "Opened", "SyncDriver", "exchange"]
+
+# Two cores are shared with other work: how many seconds late an exact deadline may look.
+SLACK = 1.5
 
 
 def no_tls() -> ssl.SSLContext:
@@ -163,3 +166,4 @@ class AsyncDriver:
 
 
 Driver = SyncDriver | AsyncDriver
+MakeEngine = Callable[..., Driver]

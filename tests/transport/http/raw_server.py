@@ -14,7 +14,11 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["RawServer", "Script", "Wire", "answering", "serving"]
+__all__ = ["CHUNKED", "OK", "RawServer", "Script", "Wire", "answering", "chunk", "serving"]
+
+# A whole reply, and the head of one in chunks.
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 # Linger, for no seconds: closing breaks the connection.
 _LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -96,6 +100,11 @@ class Wire:
 
 
 Script = Callable[[Wire], None]
+
+
+def chunk(data: bytes) -> bytes:
+    """Data as one chunk of a body in chunks."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def answering(*replies: bytes) -> Script:

@@ -14,9 +14,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.transport.http.conftest import Tls
-from tests.transport.http.raw_server import RawServer, Wire, serving
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+from tests.transport.http.raw_server import OK, RawServer, Wire, serving
 
 BEGINNING = """
 import asyncio, gc, logging, os, ssl, sys, threading

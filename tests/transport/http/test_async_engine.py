@@ -19,12 +19,7 @@ from modelscope_transport.http import async_connections, async_socket
 from modelscope_transport.http.async_engine import AsyncEngine
 from tests.transport.http.conftest import Tls
 from tests.transport.http.drivers import exchange, no_tls
-from tests.transport.http.raw_server import RawServer, Wire, answering, serving
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-# Two cores are shared with other work: how late an exact deadline may look.
-SLACK = 1.5
+from tests.transport.http.raw_server import CHUNKED, OK, RawServer, Wire, answering, serving
 
 
 @pytest.fixture

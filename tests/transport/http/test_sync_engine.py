@@ -22,13 +22,8 @@ import pytest
 from modelscope_transport.http import sync_connection, sync_engine
 from modelscope_transport.http.sync_engine import SyncEngine
 from tests.transport.http.conftest import Tls
-from tests.transport.http.drivers import SyncDriver, exchange, no_tls
-from tests.transport.http.raw_server import RawServer, Wire, answering, serving
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-# Two cores are shared with other work.
-SLACK = 1.5
+from tests.transport.http.drivers import SLACK, SyncDriver, exchange, no_tls
+from tests.transport.http.raw_server import CHUNKED, OK, RawServer, Wire, answering, serving
 
 
 @pytest.fixture
