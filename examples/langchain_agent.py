@@ -25,13 +25,15 @@ def affordable_calls(magicubes: int, tier: Literal["light", "mainstream", "flags
 
 
 def main() -> list[AnyMessage]:
-    """Ask, show every step of the agent, and return the messages."""
+    """Ask, show each step of the agent as it comes, and return the messages."""
     model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
     agent = create_agent(model, tools=[affordable_calls])
 
-    messages: list[AnyMessage] = agent.invoke({"messages": [HumanMessage(QUESTION)]})["messages"]
-    for message in messages:
-        message.pretty_print()
+    messages: list[AnyMessage] = []
+    question = HumanMessage(QUESTION)
+    for state in agent.stream({"messages": [question]}, stream_mode="values"):
+        messages = state["messages"]
+        messages[-1].pretty_print()
     return messages
 
 

@@ -29,9 +29,11 @@ def main() -> list[AnyMessage]:
     model = ChatModelScope(model="Qwen/Qwen3-Coder-30B-A3B-Instruct", temperature=0)
     agent = create_agent(model, tools=[affordable_calls])
 
-    messages: list[AnyMessage] = agent.invoke({"messages": [HumanMessage(QUESTION)]})["messages"]
-    for message in messages:
-        message.pretty_print()
+    messages: list[AnyMessage] = []
+    question = HumanMessage(QUESTION)
+    for state in agent.stream({"messages": [question]}, stream_mode="values"):
+        messages = state["messages"]
+        messages[-1].pretty_print()
     return messages
 
 

@@ -42,7 +42,7 @@ def main(*places: Path) -> list[RESPONSE_TYPE]:
         SentenceSplitter(chunk_size=512, chunk_overlap=0),
     ]
     index = VectorStoreIndex.from_documents(
-        documents, embed_model=embed_model, transformations=splitters
+        documents, embed_model=embed_model, transformations=splitters, show_progress=True
     )
     print(f"{len(documents)} 个文件，{len(index.index_struct.nodes_dict)} 个段落")
 
