@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import random
 import signal
 import tempfile
 from collections.abc import Generator
@@ -44,6 +45,22 @@ os.environ["XDG_CONFIG_HOME"] = _cache.name  # nor is a token that `login` store
 # A run in the background of a shell is told to ignore it, and so would be what tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of a random order."""
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="files and tests in random order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the files, and the tests of each; its tests stay together, as its fixtures do."""
+    seed = config.getoption("shuffle")
+    if seed is None:
+        return
+    chance = random.Random(seed)
+    files = {item.path: chance.random() for item in items}
+    chance.shuffle(items)
+    items.sort(key=lambda item: files[item.path])
 
 
 @pytest.fixture(autouse=True)
