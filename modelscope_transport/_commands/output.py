@@ -123,9 +123,6 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
 
     console = terminal(sys.stdout)
     table = Table(
-        title=plain(title),
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         pad_edge=False,
         padding=(0, 2, 0, 0),
@@ -134,6 +131,7 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
         table.add_column(plain(name))
     for row in rows:
         table.add_row(*map(plain, row))
+    console.print(plain(title), style="bold")  # a title of the table's own ends with its columns
     limits = console.measure(table, options=console.options.update(max_width=_WIDEST))
     if not console.is_terminal:
         with console.capture() as caught:
@@ -142,11 +140,10 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     elif limits.minimum <= console.width:
         console.print(table)
     else:
-        _list(console, title, head, rows)
+        _list(console, head, rows)
 
 
-def _list(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    console.print(plain(title), style="bold")
+def _list(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for first, *others in rows:
         console.print(plain(first), soft_wrap=True)
         for name, cell in zip(head[1:], others, strict=True):

@@ -149,8 +149,8 @@ def _remarks(quota: Quota) -> list[str]:
     if quota.unpriced:
         lines.append(
             _(
-                "{unpriced} calls of today are of a price that is not known; each is "
-                "taken as {assumed_price}."
+                "Calls of today whose price is not known: {unpriced}, each taken as "
+                "{assumed_price}."
             ).format(
                 unpriced=quota.unpriced, assumed_price=amount(assumed_price() / 10, "magicubes")
             )

@@ -19,6 +19,7 @@ from rich.cells import cell_len
 
 import modelscope_transport
 from modelscope_transport import ChatRequest, Client, Message, cli
+from modelscope_transport._commands.output import show
 from modelscope_transport.emulator import Allowance, LocalService
 from modelscope_transport.settings import speak
 
@@ -479,6 +480,17 @@ def test_tables_fit_the_terminal_and_break_no_word(
     lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert any(QWEN in line for line in lines)
+
+
+@pytest.mark.parametrize("output", [io.StringIO, Terminal])
+def test_a_title_that_is_wider_than_its_table_is_whole(
+    output: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = output()
+    monkeypatch.setattr("sys.stdout", screen)
+    show("余额（按发放批次）", ("a",), [("1",)])
+    monkeypatch.undo()
+    assert "余额（按发放批次）" in screen.getvalue()
 
 
 def test_large_numbers_are_written_out(typed: Type, service: LocalService) -> None:
