@@ -18,7 +18,7 @@ from llamaindex_modelscope import ModelScope, ModelScopeEmbedding
 
 QUESTIONS = [
     "过去按次数计算时，次数在什么时候重置？",
-    "毎日サイトにログインすると、魔粒は何個もらえますか。",  # 日语：每天登录网站送多少魔粒？
+    "Quantos Magicubes o login diário concede?",  # 葡萄牙语：每天登录送多少魔粒？
 ]
 
 
