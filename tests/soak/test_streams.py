@@ -70,5 +70,5 @@ def test_streams_leave_nothing_behind(read: Callable[[Client, int], None]) -> No
             read(client, STREAMS // 10)
             service.requests.clear()  # what the service keeps is not the client's
         open_after, memory_after = look()
-    assert open_after == open_before
+    assert open_after <= open_before  # what earlier tests had left open may go meanwhile
     assert memory_after - memory_before <= MOST_GROWTH, sys.version
