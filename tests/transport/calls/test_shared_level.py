@@ -51,17 +51,19 @@ def others(ledger: Ledger) -> int:
 def test_a_call_gets_a_slot_of_the_shared_level_and_gives_it_back(
     ledger: Ledger, limiter: ConcurrencyLimiter
 ) -> None:
+    before = threading.enumerate()
     assert limiter.try_acquire() is None, "none is had before the ledger was asked"
     slot = limiter.acquire(soon())
     assert slot is not None
     assert others(ledger) == 1
     slot.release()
     until(lambda: others(ledger) == 0)
-    until(lambda: not _asking())
+    until(lambda: not [thread for thread in asking() if thread not in before])
 
 
-def _asking() -> bool:
-    return any(thread.name == "modelscope-concurrency" for thread in threading.enumerate())
+def asking() -> list[threading.Thread]:
+    """The threads that ask the ledger."""
+    return [thread for thread in threading.enumerate() if thread.name == "modelscope-concurrency"]
 
 
 def test_a_caller_that_finds_a_free_slot_asks_no_one(ledger: Ledger) -> None:

@@ -6,9 +6,8 @@ import gc
 import pickle
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -32,11 +31,11 @@ SLACK = 4.0  # what a busy machine may take on top
 
 
 @pytest.fixture
-def server(redis_server: RedisServer, tmp_path: Path) -> RedisServer:
+def server(redis_server: RedisServer) -> Iterator[RedisServer]:
     """The server, running again at the end of the test whatever it did to it."""
+    yield redis_server
     redis_server.stop()
     redis_server.start()
-    return redis_server
 
 
 @pytest.fixture
