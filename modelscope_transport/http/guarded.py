@@ -98,9 +98,10 @@ def _reply_of(response: Any, stream: Any) -> httpx.Response:
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, response: Any, guard: Watch) -> None:
+    def __init__(self, response: Any, guard: Watch, after: Callable[[], None]) -> None:
         self._response = response
         self._guard = guard
+        self._after = after
 
     def __iter__(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
@@ -121,6 +122,7 @@ class _Body(httpx.SyncByteStream):
         self._guard.cancel()
         with _Translated(bool):
             self._response.close()
+        self._after()
 
 
 class GuardedTransport(httpx.BaseTransport):
@@ -134,6 +136,7 @@ class GuardedTransport(httpx.BaseTransport):
     def __init__(self, send: Callable[[httpx.Request], Any], close: Callable[[], None]) -> None:
         self._send = send
         self._close = close
+        self._closings = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
@@ -151,10 +154,17 @@ class GuardedTransport(httpx.BaseTransport):
             sock = network.get_extra_info("socket")
             if sock is not None and sock is not guard.sock:
                 guard.follow(sock)
-        return _reply_of(response, _Body(response, guard))
+        closings = self._closings
+
+        def after() -> None:
+            if self._closings != closings:
+                self._close()
+
+        return _reply_of(response, _Body(response, guard, after))
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close idle connections, and those in use after their replies."""
+        self._closings += 1
         self._close()
 
 
@@ -163,9 +173,12 @@ def _far_off() -> float:
 
 
 class _AsyncBody(httpx.AsyncByteStream):
-    def __init__(self, response: Any, deadline: float) -> None:
+    def __init__(
+        self, response: Any, deadline: float, after: Callable[[], Awaitable[None]]
+    ) -> None:
         self._response = response
         self._deadline = deadline
+        self._after = after
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._response.is_stream_consumed:
@@ -190,6 +203,7 @@ class _AsyncBody(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         with _Translated(bool):
             await finish_anyway(self._response.aclose())
+        await self._after()
 
 
 class GuardedAsyncTransport(httpx.AsyncBaseTransport):
@@ -202,6 +216,7 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._send = send
         self._aclose = aclose
+        self._closings = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
@@ -211,8 +226,15 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
         with _Translated(lambda: time.monotonic() >= deadline, way):
             async with asyncio.timeout(deadline - time.monotonic()):
                 response = await self._send(request)
-        return _reply_of(response, _AsyncBody(response, deadline))
+        closings = self._closings
+
+        async def after() -> None:
+            if self._closings != closings:
+                await self._aclose()
+
+        return _reply_of(response, _AsyncBody(response, deadline, after))
 
     async def aclose(self) -> None:
-        """Close idle connections."""
+        """Close idle connections, and those in use after their replies."""
+        self._closings += 1
         await self._aclose()

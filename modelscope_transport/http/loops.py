@@ -63,11 +63,10 @@ class PerLoop(Generic[T]):
             held = things[loop] = made, guard
         return held[0]  # type: ignore[return-value]
 
-    async def aclose(self) -> None:
-        """Close that of the running loop; a later `get` makes another one."""
-        held = self._held.pop(asyncio.get_running_loop(), None)
-        if held is not None:
-            await held[1].aclose()
+    def made(self) -> T | None:
+        """That of the running loop, if there is one."""
+        held = self._held.get(asyncio.get_running_loop())
+        return held and held[0]  # type: ignore[return-value]
 
     def forget(self) -> None:
         """In a forked child: leave alone what is the parent's."""

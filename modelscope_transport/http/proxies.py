@@ -1,10 +1,15 @@
-"""Through a proxy: httpx's own transports, which know HTTP and SOCKS proxies."""
+"""Through a proxy: httpx's own transports, which know HTTP and SOCKS proxies.
+
+Their own ``close`` ends what goes on, too, and the clients of an account share a transport: here
+only what is idle is closed. httpx has no public name for that, see `_idle`.
+"""
 
 from __future__ import annotations
 
 import importlib
 import ssl
 import urllib.parse
+from typing import Any
 
 import httpx
 
@@ -62,7 +67,12 @@ def _problem_of(address: Secret) -> str | None:
 def through_proxy(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedTransport:
     """The sync way through a proxy."""
     transport = httpx.HTTPTransport(verify=tls, proxy=_encrypted(proxy, tls), limits=_KEPT)
-    return GuardedTransport(transport.handle_request, transport.close)
+
+    def close() -> None:
+        for connection in _idle(transport):
+            connection.close()
+
+    return GuardedTransport(transport.handle_request, close)
 
 
 def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsyncTransport:
@@ -72,7 +82,22 @@ def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsync
     async def send(request: httpx.Request) -> httpx.Response:
         return await (await transports.get()).transport.handle_async_request(request)
 
-    return GuardedAsyncTransport(send, transports.aclose)
+    async def close() -> None:
+        made = transports.made()
+        if made is not None:
+            for connection in _idle(made.transport):
+                await connection.aclose()
+
+    return GuardedAsyncTransport(send, close)
+
+
+def _idle(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport) -> list[Any]:
+    """The connections on which nothing goes on.
+
+    Where httpx's pool has another name, there are none, and they stay until a server closes them.
+    """
+    pool = getattr(transport, "_pool", None)
+    return [one for one in getattr(pool, "connections", ()) if one.is_idle()]
 
 
 def _encrypted(proxy: httpx.Proxy, tls: ssl.SSLContext) -> httpx.Proxy:

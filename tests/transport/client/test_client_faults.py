@@ -37,7 +37,7 @@ from modelscope_transport import (
     UnexpectedReplyError,
 )
 from modelscope_transport.emulator import LocalService, Pause, Raw, Reply
-from tests.transport.callers import AsyncCaller, Caller, chat_request
+from tests.transport.callers import AsyncCaller, Caller, chat_request, settled
 
 JSON = {"content-type": "application/json"}
 EVENTS = {"content-type": "text/event-stream"}
@@ -450,6 +450,34 @@ def test_a_proxy_is_used(caller: Caller) -> None:
     assert through.chat().text, "a proxy of plain HTTP is asked for the whole address"
     assert caller.requests == 1
     assert caller.but(proxy="none").chat().text
+
+
+def test_closing_a_client_ends_no_call_of_another_one_through_the_same_proxy(
+    caller: Caller,
+) -> None:
+    async def read_async(user: Caller, other: Caller) -> str:
+        stream = await user.client.aio.stream_chat(chat_request())
+        await anext(aiter(stream))
+        await other.client.aio.aclose()
+        async for _ in stream:
+            pass
+        assert await settled(lambda: user.service.connections == 0)
+        return stream.result().text
+
+    def read_sync(user: Caller, other: Caller) -> str:
+        stream = user.client.stream_chat(chat_request())
+        next(iter(stream))
+        other.client.close()
+        assert list(stream)
+        assert asyncio.run(settled(lambda: user.service.connections == 0))
+        return stream.result().text
+
+    with LocalService(scenario="slow:0.005") as service:
+        user, other = (type(caller)(service, proxy=service.root_url) for _ in range(2))
+        if isinstance(caller, AsyncCaller):
+            assert asyncio.run(read_async(user, other))
+        else:
+            assert read_sync(user, other)
 
 
 # --- nobody there
