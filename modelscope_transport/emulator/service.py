@@ -161,8 +161,10 @@ class LocalService:
 
     async def _dated(self, request: Request) -> Answer:
         """The answer, with the time by the service's clock, as every server tells it."""
+        token = self.token
         answer = await self._answer(request)
-        self._record(request, answer)
+        if token == self.token:  # else it was asked before a reset
+            self._record(request, answer)
         if isinstance(answer, Raw):
             return answer
         date = formatdate(self._clock(), usegmt=True)

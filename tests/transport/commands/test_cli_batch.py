@@ -164,17 +164,24 @@ def test_a_file_that_is_missing_is_said(typed: Type, service: LocalService) -> N
     assert not service.requests
 
 
-def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(service: LocalService) -> None:
-    service.next("honest", "silence")
-    job = subprocess.Popen(
-        [sys.executable, "-m", "modelscope_transport.cli", "batch", "run", *JOB],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while len(service.requests) < 2:
-        assert job.poll() is None
-    job.send_signal(signal.SIGINT)
-    _, err = job.communicate(timeout=30)
+@pytest.mark.usefixtures("service")
+def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A service of its own: a late request of an earlier test would be taken for the job's.
+    with LocalService() as service:
+        monkeypatch.setenv("MODELSCOPE_API_BASE", service.base_url)
+        monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+        service.next("honest", "silence")
+        job = subprocess.Popen(
+            [sys.executable, "-m", "modelscope_transport.cli", "batch", "run", *JOB],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(service.requests) < 2:
+            assert job.poll() is None
+        job.send_signal(signal.SIGINT)
+        _, err = job.communicate(timeout=30)
 
     assert job.returncode == 130
     assert "To go on: modelscope-adapters batch resume answers.jsonl" in err
