@@ -14,7 +14,17 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["CHUNKED", "OK", "RawServer", "Script", "Wire", "answering", "chunk", "serving"]
+__all__ = [
+    "CHUNKED",
+    "OK",
+    "RawServer",
+    "Script",
+    "Wire",
+    "answering",
+    "chunk",
+    "halves",
+    "serving",
+]
 
 # A whole reply, and the head of one in chunks.
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -196,6 +206,18 @@ class RawServer:
         for thread in self._threads:
             thread.join(10)
         self._listener.close()
+
+
+def halves(go_on: threading.Event, first: bytes, second: bytes) -> Script:
+    """Answer each request of a connection in two chunks, the second one when it may go on."""
+
+    def script(wire: Wire) -> None:
+        while wire.request():
+            wire.send(CHUNKED + chunk(first))
+            go_on.wait(10)
+            wire.send(chunk(second) + b"0\r\n\r\n")
+
+    return script
 
 
 @contextlib.contextmanager

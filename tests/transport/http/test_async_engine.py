@@ -19,7 +19,7 @@ from modelscope_transport.http import async_connections, async_socket
 from modelscope_transport.http.async_engine import AsyncEngine
 from tests.transport.http.conftest import Tls
 from tests.transport.http.drivers import exchange, no_tls
-from tests.transport.http.raw_server import CHUNKED, OK, RawServer, Wire, answering, serving
+from tests.transport.http.raw_server import CHUNKED, OK, RawServer, Wire, answering, halves, serving
 
 
 @pytest.fixture
@@ -465,14 +465,7 @@ async def test_the_servers_that_are_remembered_are_not_without_number(
 
 async def test_closing_an_engine_leaves_calls_alone(engine: AsyncEngine) -> None:
     go_on = threading.Event()
-
-    def say(wire: Wire) -> None:
-        while wire.request():
-            wire.send(CHUNKED + b"3\r\none\r\n")
-            go_on.wait(10)
-            wire.send(b"3\r\ntwo\r\n0\r\n\r\n")
-
-    with serving(say) as server:
+    with serving(halves(go_on, b"one", b"two")) as server:
         response = await engine.handle_async_request(exchange(server.url()))
         waiting = asyncio.ensure_future(send(engine, exchange(server.url())))
         assert await settled(lambda: len(server.requests) == 2)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.transport.http.conftest import Tls
 from tests.transport.http.drivers import Driver, MakeEngine, exchange
-from tests.transport.http.raw_server import CHUNKED, OK, Wire, answering, chunk, serving
+from tests.transport.http.raw_server import CHUNKED, OK, Wire, answering, chunk, halves, serving
 
 # --- what goes out and what comes in
 
@@ -275,14 +275,7 @@ def test_a_connection_in_use_is_closed_after_its_reply_when_its_engine_was_close
     engine: Driver,
 ) -> None:
     go_on = threading.Event()
-
-    def say(wire: Wire) -> None:
-        while wire.request():
-            wire.send(CHUNKED + b"2\r\nok\r\n")
-            go_on.wait(10)
-            wire.send(b"0\r\n\r\n")
-
-    with serving(say) as server:
+    with serving(halves(go_on, b"o", b"k")) as server:
         opened = engine.open(exchange(server.url()))
         engine.close()
         go_on.set()
