@@ -47,6 +47,7 @@ _QUOTED = re.compile(
     "[Nn]o such file or directory|Connection refused"  # of the system
     "|rate limit"  # the words that programs look for in a message
     r"|def tokens\(text\)[^”]*"  # the function that the demo has explained
+    r"|Quantos Magicubes.*\n.*"  # the demo's Portuguese question, answered from its documents
 )
 
 
