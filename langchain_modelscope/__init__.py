@@ -17,7 +17,6 @@ except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(_said, name=_error.name) from None
 
 from .chat_models import ChatModelScope
-from .embeddings import ModelScopeEmbeddings
 from .errors import (
     ModelScopeAccountNotLinkedError,
     ModelScopeAccountNotVerifiedError,
@@ -46,6 +45,7 @@ ModelScopeChatEndpoint = ChatModelScope
 
 if typing.TYPE_CHECKING:
     from ._tool_calls import ModelScopeToolError
+    from .embeddings import ModelScopeEmbeddings
     from .image_tool import ModelScopeImageTool
     from .loading import aload, load
     from .pipeline_tool import ModelScopePipelineTool
@@ -87,6 +87,7 @@ __all__ = [
 # What not everybody uses is imported at its first use.
 _LATE = {
     "ModelScopeBatch": "batches",
+    "ModelScopeEmbeddings": "embeddings",
     "ModelScopeImageTool": "image_tool",
     "ModelScopePipelineTool": "pipeline_tool",
     "ModelScopeRerank": "rerank",
@@ -97,7 +98,7 @@ _LATE = {
 
 
 def __getattr__(name: str) -> typing.Any:
-    """Import a class of a task beyond chat and embeddings; or look the version up."""
+    """Import a class of a task beyond chat; or look the version up."""
     if name == "__version__":
         return importlib.import_module("modelscope_transport").__version__
     room = _LATE.get(name)

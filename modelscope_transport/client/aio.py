@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
 
 from .._wire import catalogue
 from .._wire.chat import Opening
 from ..answers import ChatResult, EmbeddingResult
-from ..calls.async_driver import OnProgress
 from ..calls.attempt import Flow
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
@@ -33,6 +32,9 @@ from .embedding_batches import Batches
 from .front import ClientFront, no_turn, trivial_ranking
 from .rerank_prompt import read_ranking, to_chat
 from .task_choice import choose, hub_flow, resolve_task
+
+if TYPE_CHECKING:
+    from ..calls.async_driver import OnProgress
 
 __all__ = ["AsyncClient"]
 

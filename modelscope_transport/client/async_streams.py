@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .._wire.stream_decoder import StreamDecoder, spent_by
 from ..answers import ChatDelta, ChatResult, Origin
-from ..calls.async_exchange import AsyncExchange
 from ..errors import StreamInterruptedError
-from ..http.reply import BROKEN
 from .streams import WholeAnswer
+
+if TYPE_CHECKING:  # which imports httpx; that is for the first call
+    from ..calls.async_exchange import AsyncExchange
 
 __all__ = ["AsyncChatStream", "deltas"]
 
@@ -33,7 +34,7 @@ async def _deltas(exchange: AsyncExchange, decoder: StreamDecoder) -> AsyncItera
             while not decoder.ended and (data := await anext(reply.chunks, None)) is not None:
                 for delta in decoder.feed(data):
                     yield delta
-        except BROKEN as error:
+        except reply.broken as error:
             broken = decoder.describe(error)
         data = None  # a traceback that shows locals must not show what a server repeats
         for delta in decoder.finish(exchange.late or broken):

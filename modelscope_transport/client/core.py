@@ -30,7 +30,6 @@ from ..calls.retry import RetryBudget, RetryPolicy
 from ..catalogue.models import ModelProfile, ProfileBook, profile_for
 from ..catalogue.tasks import check_task
 from ..errors import ConfigurationError, InvalidRequestError, QuotaExceededError
-from ..http.reply import ReplyHead
 from ..language import translated as _
 from ..platforms import Platform
 from ..quota import Budget, Ledger, open_ledger
@@ -52,6 +51,7 @@ from .reuse import ReuseRules, Singleflight
 if TYPE_CHECKING:
     from ..calls.async_driver import AsyncDriver
     from ..calls.driver import Driver, Service
+    from ..http.reply import ReplyHead
 
 __all__ = ["Core"]
 

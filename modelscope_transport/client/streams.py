@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .._wire.stream_decoder import StreamDecoder, spent_by
 from ..answers import ChatDelta, ChatResult, Origin, ToolCallDelta
-from ..calls.exchange import Exchange
 from ..errors import StreamInterruptedError
-from ..http.reply import BROKEN
+
+if TYPE_CHECKING:  # which imports httpx; that is for the first call
+    from ..calls.exchange import Exchange
 
 __all__ = ["ChatStream", "WholeAnswer", "deltas"]
 
@@ -30,7 +31,7 @@ def _deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
         try:
             while not decoder.ended and (data := next(reply.chunks, None)) is not None:
                 yield from decoder.feed(data)
-        except BROKEN as error:
+        except reply.broken as error:
             broken = decoder.describe(error)
         data = None  # a traceback that shows locals must not show what a server repeats
         yield from decoder.finish(exchange.late or broken)

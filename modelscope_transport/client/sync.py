@@ -17,7 +17,6 @@ from .._wire import catalogue
 from .._wire.chat import Opening
 from ..answers import ChatResult, EmbeddingResult
 from ..calls.attempt import Flow
-from ..calls.driver import OnProgress
 from ..catalogue.models import ModelStatus
 from ..catalogue.tasks import TASKS, Task
 from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, ServerError
@@ -39,6 +38,7 @@ from .streams import ChatStream, deltas
 from .task_choice import choose, hub_flow, resolve_task
 
 if TYPE_CHECKING:
+    from ..calls.driver import OnProgress
     from .aio import AsyncClient
 
 __all__ = ["Client"]

@@ -30,11 +30,14 @@ class ReplyHead:
         response: the reply as its engine gives it, its stream unread.
 
     Attributes:
+        broken: what its bytes raise where they break off or cannot be read.
         status: of HTTP.
         headers: names in lower case.
         events: splits the stream, once it has begun.
         pending: payloads that came together with the first.
     """
+
+    broken = BROKEN
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
