@@ -12,7 +12,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from ._answers import PROVIDER, merge_usage
 from ._arguments import read_call
@@ -23,11 +23,9 @@ from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
 __all__ = ["ChatFacts"]
 
 
-class ChatFacts(BaseChatModel, ChatFields):
+# All fields are inherited; looking for them in this long source would slow the import down.
+class ChatFacts(BaseChatModel, ChatFields, use_attribute_docstrings=False):
     """A chat model, without its calls."""
-
-    # All fields are inherited; looking for them in this long source would slow the import down.
-    model_config = ConfigDict(use_attribute_docstrings=False)
 
     def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The options of a call: fields, then ``model_kwargs``, then the call's own."""

@@ -35,7 +35,7 @@ __all__ = ["ChatModelScope"]
 register_blocks(PROVIDER)
 
 
-class ChatModelScope(ChatFacts):
+class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the first one together
     """A chat model of ModelScope API-Inference.
 
     Setup:

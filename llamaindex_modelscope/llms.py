@@ -41,7 +41,8 @@ __all__ = ["ModelScope"]
 _UNKNOWN_WINDOW: Final = 32_768
 
 
-class ModelScope(ChatFields, StructuredOutputLLM):
+# built now: threads may make the first one together
+class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
     """A chat model of ModelScope API-Inference.
 
     Args:
