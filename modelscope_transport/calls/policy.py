@@ -118,6 +118,7 @@ class _Call(Struct):
             )
             outcome = yield attempt
             if platform is None and (yield from self._look_again(outcome, model, looked)):
+                delay = 0.0  # it was waited out before the look
                 continue
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)

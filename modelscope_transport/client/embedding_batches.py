@@ -46,6 +46,7 @@ class Batches:
                 )
         self._texts = texts
         self._waiting: deque[tuple[str, ...]] = deque(_cut(tuple(dict.fromkeys(texts)), size))
+        self._dropped = False
         self._vectors: dict[str, list[float]] = {}
         self._answers: list[EmbeddingResult] = []
         self._lock = threading.Lock()
@@ -78,13 +79,14 @@ class Batches:
         """
         size = max(1, len(batch) // 2)
         with self._lock:
-            waiting = [batch, *self._waiting]
+            waiting = [] if self._dropped else [batch, *self._waiting]
             self._waiting = deque(part for whole in waiting for part in _cut(whole, size))
         return size
 
     def drop(self) -> None:
-        """Forget the batches that wait, after a failure."""
+        """Forget the batches that wait, and any that comes back: no further one is begun."""
         with self._lock:
+            self._dropped = True
             self._waiting.clear()
 
     def result(self) -> EmbeddingResult:

@@ -154,8 +154,11 @@ class Client(ClientFront):
         else:
             with ThreadPoolExecutor(workers, thread_name_prefix="modelscope-embed") as pool:
                 futures = [pool.submit(work) for _ in range(workers)]
-                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    future.result()
+                try:
+                    for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                        future.result()
+                finally:
+                    batches.drop()  # Ctrl-C interrupts this thread alone
         return batches.result()
 
     def _embed_batch(

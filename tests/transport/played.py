@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from modelscope_transport import ChatRequest, EmbeddingRequest, Message, ModelScopeError
+from modelscope_transport._wire.encoded import Encoded
 from modelscope_transport._wire.outcomes import Outcome
 from modelscope_transport.calls.attempt import Attempt, Flow, Handover, Terms
 from modelscope_transport.calls.policy import call_flow
@@ -56,6 +57,7 @@ class Stage(Struct, kw_only=True):
     policy: RetryPolicy = RetryPolicy()
     budget: RetryBudget = field(default_factory=RetryBudget)
     deadline: float = 600.0
+    looks: dict[str, Encoded] = {}
 
     def play(
         self,
@@ -107,6 +109,7 @@ class Stage(Struct, kw_only=True):
                 budget=self.budget,
                 clock=lambda: next(clock),
                 chance=lambda: 0.5,
+                looks=self.looks,
             ),
             stream=stream,
         )

@@ -22,6 +22,7 @@ from modelscope_transport import (
     ServerError,
     ToolSpec,
 )
+from modelscope_transport._wire import catalogue
 from modelscope_transport._wire.chat import Opening
 from modelscope_transport._wire.failures import Verdict
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply
@@ -71,6 +72,15 @@ def test_a_stream_is_handed_over_with_its_first_delta() -> None:
     assert isinstance(opening, Opening)
     assert opening.first is not None
     assert opening.first.response_id
+
+
+def test_a_wait_before_a_free_look_is_not_waited_twice() -> None:
+    stage = Stage(looks={"balance": catalogue.balance("https://modelscope.cn")})
+    small = QuotaBlock(
+        scope="account", model=None, blocked_until=2e9, unit="magicubes", price=1.0, ask="balance"
+    )
+    told = Reply(200, {}, b'{"data": {"available_balance": 100}}')
+    assert stage.play(throttled("30"), Refused(small), told, GOOD).delays == [0.0, 30.0, 0.0, 0.0]
 
 
 def test_the_origin_tells_the_id_and_the_limits_of_the_reply() -> None:

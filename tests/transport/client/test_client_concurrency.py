@@ -6,6 +6,7 @@ import asyncio
 import copy
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 import cloudpickle
 import pytest
+from msgspec.structs import replace
 
 from modelscope_transport import Client, ConfigurationError
 from modelscope_transport.emulator import LocalService
@@ -33,6 +35,27 @@ def client(alone: LocalService) -> Iterator[Client]:
     """A client that takes no turns, so that calls truly meet."""
     with Client(alone.token, base_url=alone.base_url, concurrency=None) as client:
         yield client
+
+
+# --- an interrupt
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its signals do not wake a thread that waits")
+def test_ctrl_c_begins_no_further_batch(alone: LocalService, client: Client) -> None:
+    once = threading.Lock()
+
+    def interrupt(done: int, of: int) -> None:
+        if once.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request = replace(embedding_request(*map(str, range(40))), batch_size=1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            client.embed(request, concurrency=2, on_progress=interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(alone.requests) < 10
 
 
 # --- loops

@@ -91,6 +91,15 @@ def test_what_waits_can_be_dropped() -> None:
     assert batches.take() is None
 
 
+def test_what_was_dropped_stays_so_when_a_batch_comes_back_too_large() -> None:
+    batches = Batches(["a", "b", "c"], 2)
+    batch = batches.take()
+    assert batch is not None
+    batches.drop()
+    batches.split(batch)
+    assert batches.take() is None
+
+
 def test_progress_counts_texts() -> None:
     batches = Batches(["a", "b", "a"], 1)
     assert batches.done == 0
