@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import math
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .._cancellation import finish_anyway
 from ..language import translated as _
 from .cells import CELL_KINDS
 from .memory import MemoryStore
@@ -43,7 +45,9 @@ class StandIn:
         self._share = share
         self._known: dict[str, Pages] = {}
         self._memory: MemoryStore | None = None
-        self._tried = 0.0
+        self._tried, self._is_trying = 0.0, False
+        # Held by what reads or changes the memory that is in force, and by what changes which is.
+        self._lock = threading.Lock()
 
     @property
     def blocking(self) -> bool:
@@ -69,26 +73,29 @@ class StandIn:
             Downgraded: the store has just gone down and a share of each limit holds; nothing was
                 changed.
         """
-        if self._is_due():
-            self._try_again(now)
-        if self._memory is None:
-            try:
-                return self._note(account, self._store.run(account, now, tests, changes))
-            except StoreError as error:
-                self.give_up(error)
-                if self._share is not None and tests:
-                    raise Downgraded from None
-        return self._in_memory(account, now, tests, changes)
+        self._try_again(now)
+        while True:
+            memory = self._memory
+            if memory is None:
+                try:
+                    return self._note(account, self._store.run(account, now, tests, changes))
+                except StoreError as error:
+                    memory = self.give_up(error)
+                    if self._share is not None and tests:
+                        raise Downgraded from None
+            ran = self._in_memory(memory, account, now, tests, changes)
+            if ran is not None:
+                return ran
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, from where they can be read."""
-        if self._memory is None:
+        memory = self._memory
+        if memory is None:
             try:
                 return self._keep(account, self._store.read(account, pages))
             except StoreError as error:
-                self.give_up(error)
-        assert self._memory is not None
-        return self._memory.read(account, pages)
+                memory = self.give_up(error)
+        return memory.read(account, pages)
 
     def at_once(
         self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
@@ -107,27 +114,30 @@ class StandIn:
     ) -> Ran:
         """`run`, for an event loop."""
         store: Any = self._store
-        if self._is_due():
-            await self._atry_again(now)
-        if self._memory is None:
-            try:
-                return self._note(account, await store.arun(account, now, tests, changes))
-            except StoreError as error:
-                self.give_up(error)
-                if self._share is not None and tests:
-                    raise Downgraded from None
-        return self._in_memory(account, now, tests, changes)
+        await finish_anyway(self._atry_again(now))
+        while True:
+            memory = self._memory
+            if memory is None:
+                try:
+                    return self._note(account, await store.arun(account, now, tests, changes))
+                except StoreError as error:
+                    memory = self.give_up(error)
+                    if self._share is not None and tests:
+                        raise Downgraded from None
+            ran = self._in_memory(memory, account, now, tests, changes)
+            if ran is not None:
+                return ran
 
     async def aread(self, account: str, pages: Sequence[str]) -> Pages:
         """`read`, for an event loop."""
         store: Any = self._store
-        if self._memory is None:
+        memory = self._memory
+        if memory is None:
             try:
                 return self._keep(account, await store.aread(account, pages))
             except StoreError as error:
-                self.give_up(error)
-        assert self._memory is not None
-        return self._memory.read(account, pages)
+                memory = self.give_up(error)
+        return memory.read(account, pages)
 
     # --- the rest of a store --------------------------------------------------------------
 
@@ -156,17 +166,22 @@ class StandIn:
         """Close the store proper."""
         self._store.close()
 
-    def give_up(self, error: StoreError) -> None:
+    def give_up(self, error: StoreError) -> MemoryStore:
         """Go on in memory, and say so once."""
-        if self._memory is not None:
-            return
-        self._memory = MemoryStore(
-            {
+        with self._lock:
+            if self._memory is not None:
+                return self._memory
+            self._known = {
                 account: {page: _sound(cells, page) for page, cells in pages.items()}
-                for account, pages in self._known.items()
+                for account, pages in self._known.copy().items()
             }
-        )
-        self._tried = time.monotonic()
+            memory = self._memory = MemoryStore(
+                {
+                    account: {page: dict(cells) for page, cells in pages.items()}
+                    for account, pages in self._known.items()
+                }
+            )
+            self._tried = time.monotonic()
         meanwhile = (
             _("From now on this process counts for itself, and others do not see what it spends.")
             if self._share is None
@@ -179,11 +194,13 @@ class StandIn:
             RuntimeWarning,
             stacklevel=2,
         )
+        return memory
 
     # --- underneath -----------------------------------------------------------------------
 
     def _keep(self, account: str, pages: Pages) -> Pages:
-        self._known.setdefault(account, {}).update(pages)
+        # Never changed in place: another thread may be reading it.
+        self._known[account] = {**self._known.get(account, {}), **pages}
         return pages
 
     def _note(self, account: str, ran: Ran) -> Ran:
@@ -191,12 +208,20 @@ class StandIn:
         return ran
 
     def _in_memory(
-        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
-    ) -> Ran:
-        assert self._memory is not None
-        if self._share is not None:
-            tests = [self._cut(account, step, self._share) for step in tests]
-        return self._memory.run(account, now, tests, changes)
+        self,
+        memory: MemoryStore,
+        account: str,
+        now: float,
+        tests: Sequence[Step],
+        changes: Sequence[Step],
+    ) -> Ran | None:
+        """Run a program in memory; ``None``: the store has come back meanwhile."""
+        with self._lock:
+            if self._memory is not memory:
+                return None
+            if self._share is not None:
+                tests = [self._cut(account, step, self._share) for step in tests]
+            return memory.run(account, now, tests, changes)
 
     def _cut(self, account: str, step: Step, share: float) -> Step:
         """A test; of the limit of a day, with the share of what is left of it."""
@@ -206,45 +231,74 @@ class StandIn:
         used: int = self._known.get(account, {}).get(page, {}).get(cell, 0)
         return step._replace(b=used + math.floor(max(0.0, bound - used) * share))
 
-    def _is_due(self) -> bool:
-        """Whether the store should be tried again."""
-        return self.shares and time.monotonic() - self._tried >= _RETRY
+    # --- back to the store ----------------------------------------------------------------
 
     def _try_again(self, now: float) -> None:
         """Go back to the store when it answers, with what was spent meanwhile."""
-        self._tried = time.monotonic()
-        try:
-            for account, changes in self._spent_meanwhile():
-                self._store.run(account, now, (), changes)
-        except StoreError:
+        if not self._begins_return():
             return
-        self._memory = None
+        with contextlib.suppress(StoreError), self._trying():
+            while owed := self._owed():
+                for account, pages, changes in owed:
+                    self._store.run(account, now, (), changes)
+                    self._known[account] = pages
 
     async def _atry_again(self, now: float) -> None:
-        store: Any = self._store
-        self._tried = time.monotonic()
-        try:
-            for account, changes in self._spent_meanwhile():
-                await store.arun(account, now, (), changes)
-        except StoreError:
+        """`_try_again`, for an event loop."""
+        if not self._begins_return():
             return
-        self._memory = None
+        store: Any = self._store
+        with contextlib.suppress(StoreError), self._trying():
+            while owed := self._owed():
+                for account, pages, changes in owed:
+                    await store.arun(account, now, (), changes)
+                    self._known[account] = pages
 
-    def _spent_meanwhile(self) -> Iterator[tuple[str, list[Step]]]:
-        assert self._memory is not None
-        for account in self._memory.accounts():
-            yield account, list(self._changed(account, self._memory.pages(account)))
+    def _begins_return(self) -> bool:
+        """Whether this caller is the one to try the store now."""
+        if self._memory is None or self._share is None:
+            return False
+        with self._lock:
+            if self._is_trying or time.monotonic() - self._tried < _RETRY:
+                return False
+            self._tried, self._is_trying = time.monotonic(), True
+            return True
+
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._is_trying = False
+
+    def _owed(self) -> list[tuple[str, Pages, list[Step]]]:
+        """What the store has not heard of, by account; with nothing, the store is in force again."""
+        with self._lock:
+            memory = self._memory
+            if memory is None:
+                return []
+            owed = []
+            for account in memory.accounts():
+                pages = memory.pages(account)
+                if changes := list(self._changed(account, pages)):
+                    owed.append((account, pages, changes))
+            if not owed:
+                self._memory = None
+            return owed
 
     def _changed(self, account: str, pages: Pages) -> Iterator[Step]:
         before = self._known.get(account, {})
         for page, cells in pages.items():
-            for cell, value in cells.items():
-                old = before.get(page, {}).get(cell)
+            known = before.get(page, {})
+            for cell in known | cells:
+                old, value = known.get(cell), cells.get(cell)
                 if value == old:
                     continue
                 kind = CELL_KINDS.get(cell.partition(" ")[0])
                 if kind is not None and kind.adds_up:
-                    yield Step("add", page, cell, value - (old or 0))
+                    yield Step("settle", page, cell, (value or 0) - (old or 0))
+                elif value is None:
+                    yield Step("drop", page, cell)
                 else:
                     yield Step("put", page, cell, value)
 
@@ -252,5 +306,4 @@ class StandIn:
 def _sound(cells: dict[str, Any], page: str) -> dict[str, Any]:
     """A page of its own, without damaged cells."""
     damaged = damage_in(cells, page)
-    kept = {name: value for name, value in cells.items() if name not in damaged}
-    return copy.deepcopy(kept)
+    return {name: value for name, value in cells.items() if name not in damaged}

@@ -1,0 +1,152 @@
+"""A store that goes and comes back: nothing is counted twice, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from modelscope_transport.quota import outage
+from modelscope_transport.quota.cells import BLOCKED_UNTIL, CALLS
+from modelscope_transport.quota.memory import MemoryStore
+from modelscope_transport.quota.outage import Downgraded, StandIn
+from modelscope_transport.quota.steps import LASTING, Ran, Step, StoreError
+
+DAY = "2026-12-01"
+COUNTED = CALLS.name("")
+CALL = [Step("add", DAY, COUNTED, 1)]
+
+
+class FarStore(MemoryStore):
+    """A store whose answers are copies, as those of another process are, and that may be down."""
+
+    blocking = awaitable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down: set[str] = set()
+        self.is_asked: asyncio.Event | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
+        with self._one_at_a_time:
+            if self.down & {account, "*"}:
+                raise StoreError("down")
+            ran = super().run(account, now, tests, changes)
+            return Ran(ran.failed, copy.deepcopy(ran.pages))
+
+    async def arun(
+        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+    ) -> Ran:
+        ran = self.run(account, now, tests, changes)
+        if self.is_asked is not None:
+            self.is_asked.set()
+            await asyncio.sleep(0.01)
+        return ran
+
+    def count(self, account: str = "a") -> int:
+        counted: int = self.pages(account)[DAY][COUNTED]
+        return counted
+
+
+@pytest.fixture
+def store() -> FarStore:
+    return FarStore()
+
+
+@pytest.fixture
+def stand_in(store: FarStore, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """It tries the store again at every call."""
+    monkeypatch.setattr(outage, "_RETRY", 0.0)
+    return StandIn(store, share=0.5)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ledger:RuntimeWarning")
+
+
+def test_what_was_written_before_another_account_failed_is_not_written_again(
+    store: FarStore, stand_in: StandIn
+) -> None:
+    for account in ("a", "b"):
+        stand_in.run(account, 0, (), CALL)
+    store.down = {"*"}
+    for account in ("a", "b"):
+        stand_in.run(account, 0, (), CALL)
+    store.down = {"b"}
+    for _ in range(3):
+        stand_in.run("b", 0, (), ())
+    store.down = set()
+    stand_in.run("b", 0, (), ())
+    assert (store.count("a"), store.count("b")) == (2, 2)
+
+
+async def test_what_is_spent_while_the_store_is_being_told_is_told_as_well(
+    store: FarStore, stand_in: StandIn
+) -> None:
+    await stand_in.arun("a", 0, (), CALL)
+    store.down = {"*"}
+    await stand_in.arun("a", 0, (), CALL)
+    store.down, store.is_asked = set(), asyncio.Event()
+    returning = asyncio.create_task(stand_in.arun("a", 0, (), CALL))
+    await store.is_asked.wait()
+    await stand_in.arun("a", 0, (), CALL)
+    await returning
+    assert store.count() == 4
+
+
+async def test_a_caller_who_leaves_while_the_store_is_told_has_it_told_once(
+    store: FarStore, stand_in: StandIn
+) -> None:
+    await stand_in.arun("a", 0, (), CALL)
+    store.down = {"*"}
+    await stand_in.arun("a", 0, (), CALL)
+    store.down, store.is_asked = set(), asyncio.Event()
+    leaving = asyncio.create_task(stand_in.arun("a", 0, (), ()))
+    await store.is_asked.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await stand_in.arun("a", 0, (), ())
+    await stand_in.arun("a", 0, (), ())
+    assert store.count() == 2
+
+
+def test_threads_lose_no_call_while_the_store_comes_and_goes(
+    store: FarStore, stand_in: StandIn
+) -> None:
+    made, failed = [0] * 4, list[BaseException]()
+
+    def work(place: int) -> None:
+        for _ in range(500):
+            try:
+                stand_in.run("a", 0, (), CALL)
+            except BaseException as error:
+                failed.append(error)
+            made[place] += 1
+
+    workers = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        store.down = {"*"} - store.down
+        workers[0].join(0.001)
+    store.down = set()
+    stand_in.run("a", 0, (), ())
+    assert not failed
+    assert store.count() == sum(made) == 2000
+
+
+def test_a_pool_that_was_opened_meanwhile_is_open_when_the_store_is_back(
+    store: FarStore, stand_in: StandIn
+) -> None:
+    until = BLOCKED_UNTIL.name("a/b")
+    stand_in.run("a", 0, (), [Step("put", LASTING, until, 9.0), *CALL])
+    store.down = {"*"}
+    with pytest.raises(Downgraded):
+        stand_in.run("a", 0, [Step("not_before", LASTING, "", 0)], ())
+    stand_in.run("a", 0, (), [Step("drop", LASTING, until), Step("settle", DAY, COUNTED, -1)])
+    store.down = set()
+    stand_in.run("a", 0, (), ())
+    assert store.pages("a") == {LASTING: {}, DAY: {}}
