@@ -69,7 +69,7 @@ class ChatFields(ConnectedComponent, defer_build=True):  # nobody makes one
     top_logprobs: int | None = Field(
         default=None, ge=0, le=20, description="Alternatives of each token, with logprobs."
     )
-    logit_bias: dict[str, float] | None = Field(
+    logit_bias: dict[int | str, float] | None = Field(
         default=None, description="Token IDs to what is added to their likelihood, -100 to 100."
     )
     reasoning_effort: str | None = Field(

@@ -134,6 +134,11 @@ class ConnectedComponent(BaseComponent):
                 ).format(name=name, name2=cls.__name__)
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """As core does it, of a copy: core takes what does not pickle off the object itself."""
+        state: dict[str, Any] = super(ConnectedComponent, self.model_copy()).__getstate__()
+        return state
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As core does it; a client out of a pickle brings what it was made with."""
         fields = dict(state["__dict__"])

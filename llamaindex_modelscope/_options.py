@@ -28,7 +28,14 @@ from ._argument_tables import CALL
 from ._arguments import settle
 from ._convert import sendable_name
 
-__all__ = ["chat_request", "check_options", "json_schema_format", "original_names", "tool_option"]
+__all__ = [
+    "chat_request",
+    "check_options",
+    "json_schema_format",
+    "original_names",
+    "settled",
+    "tool_option",
+]
 
 
 def chat_request(
@@ -39,7 +46,7 @@ def chat_request(
     Args:
         model: model ID, unless the options name another.
         messages: the conversation.
-        options: options by name; ``None`` leaves one to the service's own default.
+        options: `settled` options; ``None`` leaves one to the service's own default.
 
     Raises:
         InvalidRequestError: an option that cannot be read.
@@ -47,7 +54,7 @@ def chat_request(
     # None leaves it to the model's profile whether thoughts go back.
     known: dict[str, Any] = {"model": model, "send_reasoning": None}
     body: dict[str, Any] = {}
-    for name, value in _settled(options).items():
+    for name, value in options.items():
         if value is None or name in _INTERNAL:
             continue
         if (read := _READERS.get(name)) is not None:
@@ -73,7 +80,12 @@ def check_options(options: Mapping[str, Any]) -> None:
     settle(options, _PLAIN, CALL, owner="additional_kwargs", hint=_HINT)
 
 
-def _settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
+def settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options of a call by their own names.
+
+    Raises:
+        InvalidRequestError: one that is not known or cannot be taken, or two that are one.
+    """
     if options.keys() <= _PLAIN:  # nearly always: nothing to rename
         return options
     return settle(options, _PLAIN, CALL, owner=_N("A call"), hint=_HINT, error=InvalidRequestError)

@@ -182,14 +182,15 @@ class Program(BasePydanticProgram[Any]):
         try:
             if not calls or name is None:
                 broken = message.additional_kwargs.get("invalid_tool_calls")
-                if broken and not raw:
-                    raw = broken[0]["arguments"]
+                if not broken or raw:
+                    return read_answer(raw, self._accept, tool=name)
+                raw, why = broken[0]["arguments"], broken[0]["error"]
+                try:
+                    return read_answer(raw, self._accept, tool=name)
+                except ValueError:
                     raise ValueError(
-                        _("it is no complete JSON object ({broken})").format(
-                            broken=broken[0]["error"]
-                        )
-                    )
-                return read_answer(raw, self._accept, tool=name)
+                        _("it is no complete JSON object ({broken})").format(broken=why)
+                    ) from None
             raw = _written(calls[0].tool_kwargs)
             if all(call.tool_name != name for call in calls):
                 raise ValueError(
@@ -198,7 +199,7 @@ class Program(BasePydanticProgram[Any]):
                     )
                 )
             raw = next(_written(call.tool_kwargs) for call in calls if call.tool_name == name)
-            return self._accept(json.loads(raw, strict=False))
+            return self._accept(json.loads(raw or "{}", strict=False))
         except ValueError as error:
             raise ModelScopeOutputParserError(
                 _("The answer makes no {name}: {error}. It was: {raw!r}").format(

@@ -22,7 +22,7 @@ from modelscope_transport.language import translated as _
 
 from ._convert import calls_beside
 from ._options import original_names, tool_option
-from .errors import native_errors
+from .errors import ModelScopeOutputParserError, native_errors
 
 __all__ = ["ToolCallingLLM", "read_arguments"]
 
@@ -93,6 +93,8 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # nobody makes one
         it stands in the message's ``additional_kwargs["invalid_tool_calls"]``.
 
         Raises:
+            ModelScopeOutputParserError: the answer is nothing but such a call. An agent that went
+                on would end as if it had succeeded.
             ValueError: there is none and ``error_on_no_tool_call`` is set. It speaks of the
                 model's words, not of the service, and core's programs expect it.
         """
@@ -112,8 +114,11 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # nobody makes one
             )
             for call in calls_beside(response.message.additional_kwargs)
         ]
-        if not calls and error_on_no_tool_call:
-            invalid = response.message.additional_kwargs.get("invalid_tool_calls") or ()
+        if calls:
+            return calls
+        invalid = response.message.additional_kwargs.get("invalid_tool_calls", [])
+        silent = invalid and not response.message.content
+        if silent or error_on_no_tool_call:
             why = "".join(
                 _(" Of {name!r}: {error}").format(name=call["name"], error=call["error"])
                 for call in invalid
@@ -123,6 +128,8 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # nobody makes one
                 said = _(
                     "Expected at least one tool call, and the answer has none that can be made."
                 )
+            if silent:
+                raise ModelScopeOutputParserError(said + why, raw_answer=invalid[0]["arguments"])
             raise ValueError(said + why)
         return calls
 

@@ -29,7 +29,7 @@ from ._connected import hidden
 from ._convert import to_messages
 from ._events import chat_events, completion_events
 from ._growing import agrow, grow
-from ._options import chat_request, check_options
+from ._options import chat_request, check_options, settled
 from ._replies import GrowingMessage, to_chat_response, to_completion_response
 from ._structured import StructuredOutputLLM
 from .errors import native_errors
@@ -233,9 +233,9 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
     def _request(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatRequest:
         fields = self.__dict__
         options = {name: fields[name] for name in CHAT_OPTIONS}
-        if not self.logprobs:
-            del options["top_logprobs"]
-        for further in filter(None, (self.additional_kwargs, kwargs)):
+        asked = options.pop("top_logprobs")
+        # by their own names, so that an option of a call replaces one that had another name
+        for further in map(settled, filter(None, (self.additional_kwargs, kwargs))):
             merged = {
                 name: {**options[name], **further[name]}
                 for name in MERGED_OPTIONS
@@ -243,6 +243,8 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
             }
             options.update(further)
             options.update(merged)
+        if options.get("logprobs"):
+            options.setdefault("top_logprobs", asked)
         return chat_request(self.model, messages, options)
 
     def _chat(self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> ChatResponse:

@@ -272,7 +272,7 @@ class StandIn:
             self._is_trying = False
 
     def _owed(self) -> list[tuple[str, Pages, list[Step]]]:
-        """What the store has not heard of, by account; with nothing, the store is in force again."""
+        """What the store has not heard of, by account; if nothing, it is in force again."""
         with self._lock:
             memory = self._memory
             if memory is None:
