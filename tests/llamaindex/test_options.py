@@ -56,6 +56,49 @@ def test_a_field_is_an_option_of_every_call(
     assert [request.body[name] for request in service.requests] == [FIELDS[name]] * 3
 
 
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({"max_tokens": 100}, {"max_completion_tokens": 10}),
+        ({"additional_kwargs": {"max_completion_tokens": 100}}, {"max_tokens": 10}),
+        ({"max_tokens": 100, "additional_kwargs": {"max_completion_tokens": 10}}, {}),
+    ],
+)
+def test_an_option_replaces_the_same_one_of_another_name(
+    make_llm: MakeLLM, service: LocalService, fields: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    make_llm(**fields).complete("Hello", **asked)
+    assert service.requests[-1].body["max_tokens"] == 10
+    assert "max_completion_tokens" not in service.requests[-1].body
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "sent"),
+    [
+        ({"top_logprobs": 5}, {"logprobs": True}, (True, 5)),
+        ({"top_logprobs": 5, "additional_kwargs": {"logprobs": True}}, {}, (True, 5)),
+        ({"logprobs": True, "top_logprobs": 5}, {"logprobs": False}, (False, None)),
+        ({"top_logprobs": 5}, {}, (None, None)),
+        ({}, {"logprobs": True, "top_logprobs": 2}, (True, 2)),
+    ],
+)
+def test_top_logprobs_go_with_the_logprobs_of_the_call(
+    make_llm: MakeLLM,
+    service: LocalService,
+    fields: dict[str, Any],
+    asked: dict[str, Any],
+    sent: tuple[bool | None, int | None],
+) -> None:
+    make_llm(**fields).complete("Hello", **asked)
+    body = service.requests[-1].body
+    assert (body.get("logprobs"), body.get("top_logprobs")) == sent
+
+
+def test_token_ids_may_be_numbers(make_llm: MakeLLM, service: LocalService) -> None:
+    make_llm(logit_bias={1234: -100}).complete("Hello")
+    assert service.requests[-1].body["logit_bias"] == {"1234": -100}
+
+
 @pytest.mark.parametrize("name", CALL_ONLY)
 def test_an_option_that_is_no_field(make_llm: MakeLLM, service: LocalService, name: str) -> None:
     make_llm().chat(HELLO, **{name: CALL_ONLY[name]})

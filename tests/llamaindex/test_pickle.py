@@ -107,6 +107,18 @@ def told(model: Any) -> dict[str, Any]:
     return {name: fields[name] for name in model.to_dict() if name != "class_name"}
 
 
+def test_a_pickle_leaves_the_original_whole(service: LocalService) -> None:
+    model = ModelScope(
+        CHAT,
+        api_key=service.token,
+        base_url=service.base_url,
+        completion_to_prompt=lambda prompt: prompt + "!",
+    )
+    pickle.dumps(model)
+    model.complete("Hello")
+    assert service.requests[-1].body["messages"][-1]["content"] == "Hello!"
+
+
 @each_model
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle])
 def test_a_pickle_holds_all_but_the_token(

@@ -20,6 +20,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.tools import FunctionTool
 
 from llamaindex_modelscope import ModelScope
+from llamaindex_modelscope.errors import ModelScopeOutputParserError
 from modelscope_transport.emulator import DONE, LocalService, Reply, Stream
 from tests.langchain import mixed
 
@@ -353,6 +354,11 @@ def test_arguments_of_every_kind(
 
     answer = list(llm.stream_chat(HELLO))[-1] if stream else llm.chat(HELLO)
 
+    if read is None:
+        with pytest.raises(ModelScopeOutputParserError, match=r"'add': .*no JSON") as raised:
+            llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
+        assert raised.value.raw_answer == arguments
+        answer.message.content = "Let me see."  # beside words it is left out
     selected = llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
     assert [(one.tool_id, one.tool_name, one.tool_kwargs) for one in selected] == [
         ("c1", "add", each) for each in (read,) if each is not None
@@ -362,6 +368,19 @@ def test_arguments_of_every_kind(
         ("c1", "add", arguments) for each in (read,) if each is None
     ]
     assert all("no JSON" in one["error"] for one in invalid)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the workflow engine's own
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_agent_does_not_end_well_with_a_call_that_cannot_be_made(
+    llm: ModelScope, service: LocalService, streaming: bool
+) -> None:
+    call = mixed.call(0, "{'a': 1, 'b': 2}", id="c1", name="add")
+    choice = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    service.next(pieces([call]) if streaming else Reply(200, {"choices": [choice]}))
+    agent = FunctionAgent(tools=[add], llm=llm, streaming=streaming)
+    with pytest.raises(ModelScopeOutputParserError, match="'add'"):
+        await agent.run("Add 1 and 2.")
 
 
 @pytest.mark.parametrize("shape", ["no_tool_id", "no_tool_index", "object_tool_arguments"])

@@ -555,6 +555,36 @@ async def test_arguments_that_were_cut_make_no_object(
         await made(llm, way)
 
 
+class Filters(BaseModel):
+    """Filters of a search."""
+
+    city: str | None = None
+
+
+@each_way
+@pytest.mark.parametrize(
+    ("arguments", "city"),
+    [
+        ("", None),
+        ('```json\n{"city": "杭州"}\n```', "杭州"),
+        ('{"city": "杭州"}}', "杭州"),
+        ('Sure: {"city": "杭州"}', "杭州"),
+    ],
+)
+async def test_arguments_are_read_like_a_text(
+    make_llm: MakeLLM, service: LocalService, arguments: str, city: str | None, way: str
+) -> None:
+    call = mixed.call(0, arguments, id="c1", name="Filters")
+    if "stream" in way:
+        service.next(Stream([mixed.chunk(tool_calls=[call]), mixed.chunk("tool_calls"), DONE]))
+    else:
+        message = {"content": None, "tool_calls": [call]}
+        service.next(Reply(200, {"choices": [{"message": message, "finish_reason": "tool_calls"}]}))
+    llm = make_llm(structured_output_mode="function_calling")
+    found = await made(llm, way, Filters, prompt=PromptTemplate("Which?"))
+    assert found == Filters(city=city)
+
+
 @each_way
 @pytest.mark.parametrize("mode", ["function_calling", "text"])
 async def test_cores_own_programs_read_the_same(
