@@ -7,16 +7,15 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from modelscope_transport import errors
+from modelscope_transport import Client, errors
 from modelscope_transport.jobs import Batch, BatchRow
-from modelscope_transport.language import translated as _
 from modelscope_transport.types import ChatRequest
 
 from ._answers import to_result
@@ -25,6 +24,8 @@ from .chat_models import ChatModelScope
 from .errors import native_errors
 
 __all__ = ["ModelScopeBatch"]
+
+T = TypeVar("T")
 
 
 class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
@@ -92,7 +93,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         **kwargs: Any,
     ) -> list[AIMessage]:
         """The answers, in the order of the inputs; see `batch_as_completed`."""
-        done = dict(self._as_completed(inputs, return_exceptions, kwargs))
+        done = dict(self.batch_as_completed(inputs, return_exceptions=return_exceptions, **kwargs))
         return [done[index] for index in range(len(inputs))]
 
     async def abatch(
@@ -106,7 +107,9 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         """As `batch`, for event loops."""
         done = {
             index: answer
-            async for index, answer in self._as_completed_async(inputs, return_exceptions, kwargs)
+            async for index, answer in self.abatch_as_completed(
+                inputs, return_exceptions=return_exceptions, **kwargs
+            )
         }
         return [done[index] for index in range(len(inputs))]
 
@@ -129,61 +132,18 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         Raises:
             ModelScopeError: one of `langchain_modelscope.errors`: of an input, or of the whole job.
         """
-        return self._as_completed(inputs, return_exceptions, kwargs)
+        given = self.abatch_as_completed(inputs, return_exceptions=return_exceptions, **kwargs)
+        return _in_thread(given, self.model._client)
 
-    def abatch_as_completed(
+    async def abatch_as_completed(
         self,
         inputs: Sequence[LanguageModelInput],
         config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
-    ) -> AsyncIterator[tuple[int, AIMessage]]:
+    ) -> AsyncGenerator[tuple[int, AIMessage]]:
         """As `batch_as_completed`, for event loops."""
-        return self._as_completed_async(inputs, return_exceptions, kwargs)
-
-    def _as_completed(
-        self, inputs: Sequence[LanguageModelInput], lenient: bool, kwargs: dict[str, Any]
-    ) -> Iterator[tuple[int, AIMessage]]:
-        rows: queue.Queue[BatchRow | None] = queue.Queue()
-        failure: list[BaseException] = []
-        left = threading.Event()
-
-        def hand_over(row: BatchRow) -> None:
-            rows.put(row)
-            if left.is_set():
-                raise errors.APIConnectionError(_("The reader of the answers has left."))
-
-        with native_errors():
-            requests = self._requests(inputs, kwargs)
-        job = self._job(hand_over)
-
-        def work() -> None:
-            # A thread, since the caller's may run an event loop (a notebook does).
-            try:
-                job.run(requests)
-            except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
-                failure.append(error)
-            finally:
-                rows.put(None)
-
-        worker = threading.Thread(target=work, name="modelscope-batch", daemon=True)
-        worker.start()
-        seen: set[str] = set()
-        try:
-            while (row := rows.get()) is not None:
-                seen.add(row.key)
-                yield self._answer(row, lenient)
-        finally:
-            left.set()
-        with native_errors():
-            if failure:
-                raise failure[0]
-        yield from self._kept(job, len(inputs), seen, lenient)
-
-    async def _as_completed_async(
-        self, inputs: Sequence[LanguageModelInput], lenient: bool, kwargs: dict[str, Any]
-    ) -> AsyncIterator[tuple[int, AIMessage]]:
         rows: asyncio.Queue[BatchRow | None] = asyncio.Queue()
         with native_errors():
             requests = self._requests(inputs, kwargs)
@@ -200,14 +160,14 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         try:
             while (row := await rows.get()) is not None:
                 seen.add(row.key)
-                yield self._answer(row, lenient)
+                yield self._answer(row, return_exceptions)
             with native_errors():
                 await task
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, errors.ModelScopeError):
                 await task
-        for answer in self._kept(job, len(inputs), seen, lenient):
+        for answer in self._kept(job, len(inputs), seen, return_exceptions):
             yield answer
 
     def _requests(
@@ -243,3 +203,45 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
             if lenient:
                 return int(row.key), cast("AIMessage", error)
             raise
+
+
+def _in_thread(answers: AsyncGenerator[T], client: Client) -> Iterator[T]:
+    """What an async generator gives, out of a loop in a thread: the caller's may run one already.
+
+    It ends with its reader.
+    """
+    came: queue.Queue[T | None] = queue.Queue()
+    failures: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+
+    async def work() -> None:
+        try:
+            async with contextlib.aclosing(answers):
+                async for answer in answers:
+                    came.put(answer)
+        finally:
+            await client.aio.aclose()
+
+    task = loop.create_task(work())
+
+    def play() -> None:
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            failures.append(error)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+            came.put(None)
+
+    worker = threading.Thread(target=play, name="modelscope-batch", daemon=True)
+    worker.start()
+    try:
+        while (answer := came.get()) is not None:
+            yield answer
+        if failures:
+            raise failures[0]
+    finally:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(task.cancel)
+        worker.join()

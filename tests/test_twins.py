@@ -66,18 +66,13 @@ PAIRS = (
                 - return AsyncClient._of(self._core)
             """,
             "threads run on when one has failed, tasks are cancelled": """
-                - try:
-                - except BaseException:
-                - batches.drop()
-                - raise
                 - with ThreadPoolExecutor(workers, thread_name_prefix='modelscope-embed') as pool:
                 - futures = [pool.submit(work) for _ in range(workers)]
                 - for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 - future.result()
+                - batches.drop()
                 + tasks = [asyncio.create_task(work()) for _ in range(workers)]
-                + try:
                 + asyncio.gather(*tasks)
-                + finally:
                 + for task in tasks:
                 + task.cancel()
                 + asyncio.gather(*tasks, return_exceptions=True)

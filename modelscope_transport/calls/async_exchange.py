@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._wire.failures import block_of
 from .._wire.outcomes import NoReply, Outcome, Refused, Reply
-from ..errors import QuotaExceededError
+from ..errors import ConfigurationError, QuotaExceededError
 from ..http.async_reply import AsyncOpenReply
 from ..http.decompression import UnreadableBodyError
 from ..http.reply import BROKEN
@@ -60,10 +60,14 @@ class AsyncExchange(Holdings):
             return
         self._settled = True
         closing, reservation = self._closing(), self.attempt.reservation
-        if reservation is not None:
-            await self._admission.asettle(reservation, closing)
-        elif self.attempt.free:
-            await self._admission.aobserve(self.attempt)
+        try:
+            if reservation is not None:
+                await self._admission.asettle(reservation, closing)
+            elif self.attempt.free:
+                await self._admission.aobserve(self.attempt)
+        except ConfigurationError:
+            if not self._is_answered:
+                raise
 
     async def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that the stream declared spent after it had been accepted."""

@@ -17,7 +17,7 @@ from typing import Any
 from .._wire.failure_table import Kind
 from .._wire.failures import block_of
 from .._wire.outcomes import NoReply, Outcome, Refused, Reply
-from ..errors import QuotaExceededError
+from ..errors import ConfigurationError, QuotaExceededError
 from ..http.channel import Channel
 from ..http.decompression import UnreadableBodyError
 from ..http.failures import describe_failure
@@ -115,6 +115,15 @@ class Holdings:
                 slot.record_success()
         return closing
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the answer is here and paid for, and no trouble of the ledger may take it away.
+
+        Its unit stays reserved, and the next reservation says what is wrong with the ledger.
+        """
+        verdict = self.attempt.verdict
+        return verdict is not None and verdict.kind is Kind.GOOD
+
     def _release(self) -> None:
         if self._slot is not None:
             self._slot.release()
@@ -167,10 +176,14 @@ class Exchange(Holdings):
             return
         self._settled = True
         closing, reservation = self._closing(), self.attempt.reservation
-        if reservation is not None:
-            self._admission.settle(reservation, closing)
-        elif self.attempt.free:
-            self._admission.observe(self.attempt)
+        try:
+            if reservation is not None:
+                self._admission.settle(reservation, closing)
+            elif self.attempt.free:
+                self._admission.observe(self.attempt)
+        except ConfigurationError:
+            if not self._is_answered:
+                raise
 
     def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that the stream declared spent after it had been accepted."""

@@ -122,9 +122,12 @@ class ConcurrencyLimiter:
             self._ask_for_more()
         try:
             ready.wait(max(0.0, deadline - time.monotonic()))
-        finally:
+        except BaseException:  # Ctrl-C
             slot = self._stop_waiting(waiter)
-        return slot
+            if slot is not None:
+                slot.release()
+            raise
+        return self._stop_waiting(waiter)
 
     async def acquire_async(self, deadline: float) -> Slot | None:
         """`acquire`, in an event loop."""

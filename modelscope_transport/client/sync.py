@@ -139,14 +139,10 @@ class Client(ClientFront):
         total = len(set(request.texts))
 
         def work() -> None:
-            try:
-                while (batch := batches.take()) is not None:
-                    self._embed_batch(request, batch, batches)
-                    if on_progress is not None:
-                        on_progress(batches.done, total)
-            except BaseException:
-                batches.drop()  # after a failure no other one is begun
-                raise
+            while (batch := batches.take()) is not None:
+                self._embed_batch(request, batch, batches)
+                if on_progress is not None:
+                    on_progress(batches.done, total)
 
         workers = min(concurrency, len(batches))
         if workers <= 1:
@@ -158,7 +154,7 @@ class Client(ClientFront):
                     for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                         future.result()
                 finally:
-                    batches.drop()  # Ctrl-C interrupts this thread alone
+                    batches.drop()  # after a failure, or Ctrl-C here, no other one is begun
         return batches.result()
 
     def _embed_batch(

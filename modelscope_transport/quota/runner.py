@@ -171,7 +171,8 @@ class Runner:
         try:
             return await self._aplay(*begun)
         except _ODD as error:
-            self._judge_damage(account, error)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(_threads(), self._judge_damage, account, error)
             return await self._aplay(work())
 
     async def _aplay(self, work: Work[T], wanted: Wish | None = None) -> T:

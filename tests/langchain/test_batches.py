@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,13 @@ def test_an_input_that_fails_raises_or_stands_in_its_place(
     assert (one.text, three.text) == ("You said: “a”.", "You said: “c”.")
     with pytest.raises(ModelScopeContextLengthError):
         kept.batch(["a", "b", "c"])
+
+
+def test_a_reader_who_leaves_ends_a_job_that_waits(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    service.next("honest", "model_spent")
+    answers = ModelScopeBatch(chat(), tmp_path / "answers.jsonl").batch_as_completed(["a", "b"])
+    assert next(answers)[0] == 0
+    answers.close()  # type: ignore[attr-defined]
+    assert "modelscope-batch" not in [thread.name for thread in threading.enumerate()]

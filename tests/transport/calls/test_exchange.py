@@ -14,7 +14,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from modelscope_transport import QuotaExceededError
+from modelscope_transport import ConfigurationError, QuotaExceededError
 from modelscope_transport._wire.failure_table import Kind
 from modelscope_transport._wire.failures import Verdict, judge
 from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply, read_failure
@@ -44,6 +44,7 @@ class FakeLedger:
         self.settled: list[dict[str, Any]] = []
         self.recorded: list[QuotaBlock] = []
         self.fails = False
+        self.is_gone = False
         self.asked, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
 
@@ -60,6 +61,8 @@ class FakeLedger:
     def settle(self, reservation: Reservation, **closing: Any) -> None:
         if self.fails:
             raise OSError("disk full")
+        if self.is_gone:
+            raise ConfigurationError("The ledger: it is gone.")
         self.settled.append(closing)
 
     def block(self, account: str, block: QuotaBlock, **more: Any) -> None:
@@ -304,6 +307,18 @@ def test_a_reply_is_settled_once_as_it_was_judged(side: Any) -> None:
         made.settle(exchange)
         made.close(exchange)
     assert [closing["charged"] for closing in ledger.settled] == [True]
+
+
+def test_an_answer_is_not_lost_with_the_ledger(side: Any) -> None:
+    ledger = FakeLedger(reservation())
+    ledger.is_gone = True
+    made = side(ledger)
+    assert made.whole() == GOOD
+    given_up = made.exchange()
+    made.run(given_up)
+    with pytest.raises(ConfigurationError, match="gone"):
+        made.close(given_up)
+    assert made.inside == 0
 
 
 def test_a_call_that_was_sent_and_given_up_may_have_been_charged(side: Any) -> None:
