@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, overload
 
+from pydantic import SecretStr
+
 from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
+from modelscope_transport.secret import hide
 
+from ._argument_table import CONNECTION
 from ._connection import OWN, reveal
 from .chat_models import ChatModelScope
 from .embeddings import ModelScopeEmbeddings
@@ -90,6 +94,7 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
         ModelScopeUnsupportedTaskError: it does another kind of work, or nobody serves that work.
         ModelScopeConfigurationError: there is no such task, no token, an unknown argument.
     """
+    arguments = _hidden(arguments)  # a traceback shows local variables
     with native_errors():
         row = _client(arguments).task_of(model, task, look_up=look_up)
     return _made(row, model, arguments)
@@ -119,17 +124,35 @@ async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
 ) -> Loaded:
     """As `load`, without holding up the event loop while the hub is asked."""
+    arguments = _hidden(arguments)
     with native_errors():
         row = await _client(arguments).aio.task_of(model, task, look_up=look_up)
     return _made(row, model, arguments)
 
 
+def _hidden(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, credentials hidden: also those that a class will refuse."""
+    return {
+        word: SecretStr(value)
+        if isinstance(value, str) and word.endswith(("key", "token", "proxy"))
+        else value
+        for word, value in arguments.items()
+    }
+
+
 def _client(arguments: dict[str, Any]) -> Client:
+    """What the object will reach the service with, so that the hub is asked the same way."""
     client: Client | None = arguments.get("client")
     if client is not None:
         return client
-    own = {name: value for name in OWN if (value := arguments.get(name)) is not None}
-    return Client(**{**own, "api_key": reveal(own.get("api_key"))})
+    named = {
+        CONNECTION[word].now if word in CONNECTION else word: value
+        for word, value in arguments.items()
+        if value is not None
+    }
+    own = {name: named[name] for name in (*OWN, "timeout") if name in named}
+    own |= {name: hide(reveal(own[name])) for name in ("api_key", "proxy") if name in own}
+    return Client(**own)
 
 
 def _made(row: Task, model: str, arguments: dict[str, Any]) -> Loaded:

@@ -25,10 +25,10 @@ from modelscope_transport.secret import Secret, hide
 from ._arguments import Argument, settle
 from .errors import ModelScopeConfigurationError, native_errors
 
-__all__ = ["ConnectedComponent", "client_for", "hidden", "quota_of"]
+__all__ = ["REACH", "ConnectedComponent", "client_for", "hidden", "hidden_in", "quota_of"]
 
 # What a client is made of, and cannot change afterwards.
-_REACH: Final = (
+REACH: Final = (
     "api_key",
     "base_url",
     "timeout",
@@ -40,7 +40,7 @@ _REACH: Final = (
     "http_client",
     "async_http_client",
 )
-_FIXED: Final = frozenset({*_REACH, "api_base", "client"} - {"timeout"})
+_FIXED: Final = frozenset({*REACH, "api_base", "client"} - {"timeout"})
 _CREDENTIAL: Final = re.compile(
     r"auth|bearer|cookie|cred|jwt|key|pass|secret|session|sign|token", re.IGNORECASE
 )
@@ -164,6 +164,14 @@ def hidden(value: str | SecretStr | Secret | None) -> Secret | None:
     return hide(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
+def hidden_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments, credentials hidden, also those that a class will refuse."""
+    return {
+        name: hidden(value) if name.endswith(("key", "token", "proxy")) else value
+        for name, value in arguments.items()
+    }
+
+
 def client_for(
     client: Client | None = None,
     *,
@@ -223,7 +231,7 @@ def quota_of(client: Client, model: str) -> Quota:
 def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> dict[str, Any]:
     """The fields of an object: every argument under its own name, and the client."""
     # class_name is how a dump says whose it is, also inside of another object's dump
-    known = {*owner.model_fields, *_REACH, "class_name"}
+    known = {*owner.model_fields, *REACH, "class_name"}
     hint = _N(" A field of the request's body goes in extra_body.")
     fields = settle(arguments, known, owner.ARGUMENTS, owner=owner.__name__, hint=hint)
     fields.pop("class_name", None)
@@ -233,7 +241,7 @@ def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> 
                 name=owner.__name__, model=owner.MODEL
             )
         )
-    reach = {name: fields.pop(name, None) for name in _REACH}
+    reach = {name: fields.pop(name, None) for name in REACH}
     client = client_for(fields.pop("client", None), **reach)
     return fields | {
         "base_url": client.base_url,

@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage, ContentBlock, ImageBlo
 from llama_index.core.tools.function_tool import FunctionTool
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.tools.types import ToolMetadata
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from modelscope_transport.catalogue import (
     TASKS,
@@ -22,6 +22,7 @@ from modelscope_transport.catalogue import (
 from modelscope_transport.client import Client
 from modelscope_transport.media import MediaSource, media_url
 from modelscope_transport.quota import Quota
+from modelscope_transport.secret import Secret
 from modelscope_transport.task_types import (
     Image,
     ImageRequest,
@@ -30,7 +31,7 @@ from modelscope_transport.task_types import (
 )
 from modelscope_transport.types import ImagePart
 
-from ._connected import client_for, quota_of
+from ._connected import client_for, hidden, hidden_in, quota_of
 from ._convert import to_messages
 from ._progress import reported
 from .errors import native_errors
@@ -122,9 +123,11 @@ class ModelScopeImageToolSpec(BaseToolSpec):
         fallback_models: Sequence[str] = (),
         extra_body: dict[str, Any] | None = None,
         client: Client | None = None,
-        api_key: str | None = None,
+        api_key: str | SecretStr | Secret | None = None,
         **settings: Any,
     ) -> None:
+        # a traceback shows local variables
+        api_key, settings = hidden(api_key), hidden_in(settings)
         with native_errors():
             self._client = client_for(client, api_key=api_key, timeout=timeout, **settings)
         self.spec_functions = [("draw_image", "adraw_image")]

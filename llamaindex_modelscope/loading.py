@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 from modelscope_transport.catalogue import Task
 from modelscope_transport.client import Client
 
-from ._connected import client_for
+from ._connected import REACH, client_for, hidden_in
 from .embeddings import ModelScopeEmbedding
 from .errors import native_errors
 from .image_tool import ModelScopeImageToolSpec
@@ -115,6 +115,7 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
         ModelScopeUnsupportedTaskError: it does another kind of work, or nobody serves that work.
         ModelScopeConfigurationError: there is no such task, no token, an unknown argument.
     """
+    arguments = hidden_in(arguments)  # a traceback shows local variables
     with native_errors():
         row = _client(arguments).task_of(model, task, look_up=look_up)
     return _made(row, model, arguments)
@@ -150,6 +151,7 @@ async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
 ) -> Any:
     """As `load`, without holding up the event loop while the hub is asked."""
+    arguments = hidden_in(arguments)
     with native_errors():
         row = await _client(arguments).aio.task_of(model, task, look_up=look_up)
     return _made(row, model, arguments)
@@ -157,16 +159,9 @@ async def aload(
 
 def _client(arguments: dict[str, Any]) -> Client:
     """What the object will reach the service with, so that the hub is asked the same way."""
-    given = arguments.get
-    return client_for(
-        given("client"),
-        api_key=given("api_key"),
-        timeout=given("timeout"),
-        base_url=given("base_url") or given("api_base"),
-        proxy=given("proxy"),
-        http_client=given("http_client"),
-        async_http_client=given("async_http_client"),
-    )
+    reach = {name: arguments.get(name) for name in REACH}
+    reach["base_url"] = reach["base_url"] or arguments.get("api_base")
+    return client_for(arguments.get("client"), **reach)
 
 
 def _made(row: Task, model: str, arguments: dict[str, Any]) -> Any:

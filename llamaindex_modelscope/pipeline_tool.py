@@ -12,7 +12,7 @@ import msgspec
 from llama_index.core.tools.function_tool import FunctionTool
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.tools.types import ToolMetadata
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from modelscope_transport.catalogue import (
     TASKS,
@@ -22,12 +22,13 @@ from modelscope_transport.catalogue import (
 )
 from modelscope_transport.client import Client
 from modelscope_transport.media import media_url
+from modelscope_transport.secret import Secret
 from modelscope_transport.task_types import (
     PipelineRequest,
     PipelineResult,
 )
 
-from ._connected import client_for
+from ._connected import client_for, hidden, hidden_in
 from ._progress import reported
 from .errors import native_errors
 
@@ -104,9 +105,11 @@ class ModelScopePipelineToolSpec(BaseToolSpec):
         fallback_models: Sequence[str] = (),
         extra_body: dict[str, Any] | None = None,
         client: Client | None = None,
-        api_key: str | None = None,
+        api_key: str | SecretStr | Secret | None = None,
         **settings: Any,
     ) -> None:
+        # a traceback shows local variables
+        api_key, settings = hidden(api_key), hidden_in(settings)
         with native_errors():
             self._client = client_for(client, api_key=api_key, timeout=timeout, **settings)
             known = known_task(self._client.profile(model)) or TASKS["pipeline"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -107,6 +108,64 @@ def test_the_token_may_be_hidden_or_in_the_environment(
     assert load("own/Painter", api_key=SecretStr(hub.token), base_url=hub.base_url)
     monkeypatch.setenv("MODELSCOPE_API_KEY", hub.token)
     assert load("own/Painter", base_url=hub.base_url)
+
+
+@pytest.mark.parametrize("word", ["modelscope_sdk_token", "modelscope_api_key", "openai_api_key"])
+def test_the_look_up_reads_the_words_that_the_class_reads(word: str, hub: LocalService) -> None:
+    it = load("own/Painter", **{word: hub.token}, api_base=hub.base_url)
+    assert type(it) is ModelScopeImageTool
+    assert it.base_url == hub.base_url
+    assert [request.path for request in hub.requests] == ["/api/v1/models/own/Painter"]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_the_look_up_goes_through_the_proxy(hidden: bool, hub: LocalService) -> None:
+    from pydantic import SecretStr
+
+    proxy = SecretStr(hub.root_url) if hidden else hub.root_url
+    nowhere = "http://127.0.0.1:9/v1"
+    load("own/Painter", openai_proxy=proxy, api_key=hub.token, base_url=nowhere)
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [
+        ("own/None", {}),
+        ("Qwen/Qwen3-8B", {"max_retries": -1}),
+        ("Qwen/Qwen3-8B", {"zebra": 1}),
+        ("Qwen/Qwen-Image", {"zebra": 1}),
+        (MOOD, {"zebra": 1}),
+    ],
+)
+@pytest.mark.parametrize("word", ["api_key", "modelscope_sdk_token", "azure_api_key"])
+def test_no_frame_on_its_way_shows_the_token(
+    word: str, model: str, arguments: dict[str, Any], hub: LocalService, canary: str
+) -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        load(model, **{word: canary, "base_url": hub.base_url, **arguments})
+    nothing_is_shown(caught.value, canary)
+
+
+def test_no_frame_shows_a_proxys_password(reach: dict[str, Any], canary: str) -> None:
+    with pytest.raises(ModelScopeConfigurationError, match="zebra") as caught:
+        load("Qwen/Qwen-Image", **reach, proxy=f"http://me:{canary}@127.0.0.1:9", zebra=1)
+    nothing_is_shown(caught.value, canary)
+
+
+async def test_no_frame_shows_it_in_an_event_loop(reach: dict[str, Any], canary: str) -> None:
+    with pytest.raises(ModelScopeConfigurationError, match="zebra") as caught:
+        await aload("Qwen/Qwen3-8B", **{**reach, "api_key": canary}, zebra=1)
+    nothing_is_shown(caught.value, canary)
+
+
+def nothing_is_shown(error: BaseException, canary: str) -> None:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    assert len(frames) > 2
+    for frame in frames[1:]:  # the test itself holds it on purpose
+        # an object that is half made has no repr
+        shown = {name: it for name, it in frame.f_locals.items() if name != "self"}
+        assert canary not in repr(shown), frame.f_code
 
 
 @pytest.mark.parametrize(

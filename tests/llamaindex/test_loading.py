@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import tomllib
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from llamaindex_modelscope import (
     ModelScope,
     ModelScopeConfigurationError,
     ModelScopeEmbedding,
+    ModelScopeError,
     ModelScopeImageToolSpec,
     ModelScopeModelNotServedError,
     ModelScopePipelineToolSpec,
@@ -106,6 +108,52 @@ def test_the_look_up_goes_where_the_object_will_go(
     assert [request.path for request in service.requests] == ["/api/v1/models/own/Talker"]
     assert [request.url.path for request in seen] == ["/api/v1/models/own/Talker"]
     through.close()
+
+
+@pytest.mark.parametrize("option", ["connect_timeout", "idle_timeout", "max_retries"])
+def test_the_look_up_reads_what_the_class_reads(option: str, reach: dict[str, Any]) -> None:
+    with pytest.raises(ModelScopeConfigurationError, match=f"{option} must be"):
+        load("own/None", **reach, **{option: -1})
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [
+        ("own/None", {}),
+        ("Qwen/Qwen3-8B", {"max_retries": -1}),
+        ("Qwen/Qwen3-8B", {"zebra": 1}),
+        ("Qwen/Qwen-Image", {"zebra": 1}),
+        (MOOD, {"zebra": 1}),
+    ],
+)
+@pytest.mark.parametrize("word", ["api_key", "openai_api_key"])
+def test_no_frame_on_its_way_shows_the_token(
+    word: str, model: str, arguments: dict[str, Any], service: LocalService, canary: str
+) -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        load(model, **{word: canary, "base_url": service.base_url, **arguments})
+    nothing_is_shown(caught.value, canary)
+
+
+def test_no_frame_shows_a_proxys_password(reach: dict[str, Any], canary: str) -> None:
+    with pytest.raises(ModelScopeError, match="zebra") as caught:
+        load("Qwen/Qwen-Image", **reach, proxy=f"http://me:{canary}@127.0.0.1:9", zebra=1)
+    nothing_is_shown(caught.value, canary)
+
+
+async def test_no_frame_shows_it_in_an_event_loop(reach: dict[str, Any], canary: str) -> None:
+    with pytest.raises(ModelScopeConfigurationError, match="zebra") as caught:
+        await aload("Qwen/Qwen3-8B", **{**reach, "api_key": canary}, zebra=1)
+    nothing_is_shown(caught.value, canary)
+
+
+def nothing_is_shown(error: BaseException, canary: str) -> None:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    assert len(frames) > 2
+    for frame in frames[1:]:  # the test itself holds it on purpose
+        # an object that is half made has no repr
+        shown = {name: it for name, it in frame.f_locals.items() if name != "self"}
+        assert canary not in repr(shown), frame.f_code
 
 
 @pytest.fixture
