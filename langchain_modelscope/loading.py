@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from pydantic import SecretStr
 
-from modelscope_transport.catalogue import Task
+from modelscope_transport.catalogue import (
+    ChatTask,
+    EmbeddingTask,
+    ImageTask,
+    PipelineTask,
+    RerankTask,
+    Task,
+)
 from modelscope_transport.client import Client
 from modelscope_transport.secret import hide
 
@@ -42,33 +49,26 @@ _CLASSES: dict[str, type[Loaded]] = {
 }
 
 
-# Tasks whose class a type checker knows; of the other names, and of none, it is any of them.
-Chats = Literal[
-    "chat",
-    "text-generation",
-    "text2text-generation",
-    "image-text-to-text",
-    "visual-question-answering",
-]
-Embeds = Literal["embedding", "sentence-embedding", "feature-extraction"]
-Draws = Literal["image", "text-to-image-synthesis", "image-to-image"]
-Ranks = Literal["rerank", "text-ranking"]
-
-
-@overload
-def load(model: str, task: Chats, *, look_up: bool = True, **arguments: Any) -> ChatModelScope: ...
 @overload
 def load(
-    model: str, task: Embeds, *, look_up: bool = True, **arguments: Any
+    model: str, task: ChatTask, *, look_up: bool = True, **arguments: Any
+) -> ChatModelScope: ...
+@overload
+def load(
+    model: str, task: EmbeddingTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeEmbeddings: ...
 @overload
 def load(
-    model: str, task: Draws, *, look_up: bool = True, **arguments: Any
+    model: str, task: ImageTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeImageTool: ...
 @overload
 def load(
-    model: str, task: Ranks, *, look_up: bool = True, **arguments: Any
+    model: str, task: RerankTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeRerank: ...
+@overload
+def load(
+    model: str, task: PipelineTask, *, look_up: bool = True, **arguments: Any
+) -> ModelScopePipelineTool: ...
 @overload
 def load(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
@@ -102,20 +102,24 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
 
 @overload
 async def aload(
-    model: str, task: Chats, *, look_up: bool = True, **arguments: Any
+    model: str, task: ChatTask, *, look_up: bool = True, **arguments: Any
 ) -> ChatModelScope: ...
 @overload
 async def aload(
-    model: str, task: Embeds, *, look_up: bool = True, **arguments: Any
+    model: str, task: EmbeddingTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeEmbeddings: ...
 @overload
 async def aload(
-    model: str, task: Draws, *, look_up: bool = True, **arguments: Any
+    model: str, task: ImageTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeImageTool: ...
 @overload
 async def aload(
-    model: str, task: Ranks, *, look_up: bool = True, **arguments: Any
+    model: str, task: RerankTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeRerank: ...
+@overload
+async def aload(
+    model: str, task: PipelineTask, *, look_up: bool = True, **arguments: Any
+) -> ModelScopePipelineTool: ...
 @overload
 async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from modelscope_transport.catalogue import Task
+from modelscope_transport.catalogue import (
+    ChatTask,
+    EmbeddingTask,
+    ImageTask,
+    PipelineTask,
+    RerankTask,
+    Task,
+)
 from modelscope_transport.client import Client
 
 from ._connected import REACH, client_for, hidden_in
@@ -30,65 +37,23 @@ _CLASSES: dict[str, Any] = {
 }
 
 
-# Names of tasks by the class that serves them, for type checkers; the task registry decides.
-Chat = Literal[
-    "chat",
-    "text-generation",
-    "text2text-generation",
-    "image-text-to-text",
-    "visual-question-answering",
-]
-Embeddings = Literal["embedding", "sentence-embedding", "feature-extraction"]
-Images = Literal["image", "text-to-image-synthesis", "image-to-image"]
-Reranking = Literal["rerank", "text-ranking"]
-Pipelines = Literal[
-    "pipeline",
-    "text-classification",
-    "sentiment-classification",
-    "zero-shot-classification",
-    "nli",
-    "sentence-similarity",
-    "named-entity-recognition",
-    "token-classification",
-    "part-of-speech",
-    "word-segmentation",
-    "siamese-uie",
-    "relation-extraction",
-    "translation",
-    "text-error-correction",
-    "text-summarization",
-    "fill-mask",
-    "punctuation",
-    "classic-sentence-embedding",
-    "classic-text-ranking",
-    "auto-speech-recognition",
-    "text-to-speech",
-    "ocr-recognition",
-    "image-captioning",
-    "image-classification",
-    "multimodal-dialogue",
-    "text-to-video-synthesis",
-    "image-to-video",
-]
-
-
 @overload
-def load(model: str, task: Chat, *, look_up: bool = True, **arguments: Any) -> ModelScope: ...
+def load(model: str, task: ChatTask, *, look_up: bool = True, **arguments: Any) -> ModelScope: ...
 @overload
 def load(
-    model: str, task: Embeddings, *, look_up: bool = True, **arguments: Any
+    model: str, task: EmbeddingTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeEmbedding: ...
 @overload
 def load(
-    model: str, task: Images, *, look_up: bool = True, **arguments: Any
+    model: str, task: ImageTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeImageToolSpec: ...
 @overload
 def load(
-    model: str, task: Reranking, *, look_up: bool = True, **arguments: Any
+    model: str, task: RerankTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeRerank: ...
 @overload
 def load(
-    model: str, task: Pipelines, *, look_up: bool = True, **arguments: Any
+    model: str, task: PipelineTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopePipelineToolSpec: ...
 @overload
 def load(model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any) -> Any: ...
@@ -123,23 +88,23 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
 
 @overload
 async def aload(
-    model: str, task: Chat, *, look_up: bool = True, **arguments: Any
+    model: str, task: ChatTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScope: ...
 @overload
 async def aload(
-    model: str, task: Embeddings, *, look_up: bool = True, **arguments: Any
+    model: str, task: EmbeddingTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeEmbedding: ...
 @overload
 async def aload(
-    model: str, task: Images, *, look_up: bool = True, **arguments: Any
+    model: str, task: ImageTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeImageToolSpec: ...
 @overload
 async def aload(
-    model: str, task: Reranking, *, look_up: bool = True, **arguments: Any
+    model: str, task: RerankTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopeRerank: ...
 @overload
 async def aload(
-    model: str, task: Pipelines, *, look_up: bool = True, **arguments: Any
+    model: str, task: PipelineTask, *, look_up: bool = True, **arguments: Any
 ) -> ModelScopePipelineToolSpec: ...
 @overload
 async def aload(

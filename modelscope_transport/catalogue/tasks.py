@@ -22,13 +22,59 @@ from .models import ModelProfile
 
 __all__ = [
     "TASKS",
+    "ChatTask",
+    "EmbeddingTask",
     "Form",
+    "ImageTask",
+    "PipelineTask",
+    "RerankTask",
     "Task",
     "check_offered",
     "check_task",
     "known_task",
     "task_in_id",
     "task_named",
+]
+
+# The names once more, by kind, for type checkers: a test compares them with the rows.
+ChatTask = Literal[
+    "chat",
+    "text-generation",
+    "text2text-generation",
+    "image-text-to-text",
+    "visual-question-answering",
+]
+EmbeddingTask = Literal["embedding", "sentence-embedding", "feature-extraction"]
+ImageTask = Literal["image", "text-to-image-synthesis", "image-to-image"]
+RerankTask = Literal["rerank", "text-ranking"]
+PipelineTask = Literal[
+    "pipeline",
+    "text-classification",
+    "sentiment-classification",
+    "zero-shot-classification",
+    "nli",
+    "sentence-similarity",
+    "named-entity-recognition",
+    "token-classification",
+    "part-of-speech",
+    "word-segmentation",
+    "siamese-uie",
+    "relation-extraction",
+    "translation",
+    "text-error-correction",
+    "text-summarization",
+    "fill-mask",
+    "punctuation",
+    "classic-sentence-embedding",
+    "classic-text-ranking",
+    "auto-speech-recognition",
+    "text-to-speech",
+    "ocr-recognition",
+    "image-captioning",
+    "image-classification",
+    "multimodal-dialogue",
+    "text-to-video-synthesis",
+    "image-to-video",
 ]
 
 

@@ -20,10 +20,16 @@ from langchain_modelscope import (
     ModelScopeUnsupportedTaskError,
     aload,
     load,
-    loading,
 )
 from modelscope_transport import Client
-from modelscope_transport.catalogue import TASKS
+from modelscope_transport.catalogue import (
+    TASKS,
+    ChatTask,
+    EmbeddingTask,
+    ImageTask,
+    PipelineTask,
+    RerankTask,
+)
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.emulator import LocalService, Model
 
@@ -204,13 +210,14 @@ def test_the_package_has_what_it_lists_and_nothing_else() -> None:
         _ = langchain_modelscope.nothing
 
 
-def test_the_types_of_load_are_those_of_the_task_table() -> None:
+def test_type_checkers_know_the_class_of_every_task() -> None:
     typed = {
-        "ChatModelScope": loading.Chats,
-        "ModelScopeEmbeddings": loading.Embeds,
-        "ModelScopeImageTool": loading.Draws,
-        "ModelScopeRerank": loading.Ranks,
+        "ChatModelScope": ChatTask,
+        "ModelScopeEmbeddings": EmbeddingTask,
+        "ModelScopeImageTool": ImageTask,
+        "ModelScopeRerank": RerankTask,
+        "ModelScopePipelineTool": PipelineTask,
     }
     for name, tasks in typed.items():
-        named = {row.name for row in TASKS.values() if row.langchain == name}
-        assert set(get_args(tasks)) == named
+        served = {task for task, row in TASKS.items() if row.langchain == name}
+        assert set(get_args(tasks)) == served

@@ -27,10 +27,16 @@ from llamaindex_modelscope import (
     ModelScopeUnsupportedTaskError,
     aload,
     load,
-    loading,
 )
 from modelscope_transport import Client
-from modelscope_transport.catalogue import TASKS
+from modelscope_transport.catalogue import (
+    TASKS,
+    ChatTask,
+    EmbeddingTask,
+    ImageTask,
+    PipelineTask,
+    RerankTask,
+)
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.emulator import LocalService, Model
 
@@ -197,11 +203,11 @@ def test_the_package_has_what_it_lists_and_nothing_else() -> None:
 
 def test_type_checkers_know_the_class_of_every_task() -> None:
     typed = {
-        "ModelScope": loading.Chat,
-        "ModelScopeEmbedding": loading.Embeddings,
-        "ModelScopeImageToolSpec": loading.Images,
-        "ModelScopeRerank": loading.Reranking,
-        "ModelScopePipelineToolSpec": loading.Pipelines,
+        "ModelScope": ChatTask,
+        "ModelScopeEmbedding": EmbeddingTask,
+        "ModelScopeImageToolSpec": ImageTask,
+        "ModelScopeRerank": RerankTask,
+        "ModelScopePipelineToolSpec": PipelineTask,
     }
     for name, tasks in typed.items():
         served = {task for task, row in TASKS.items() if row.llamaindex == name}

@@ -193,6 +193,7 @@ async def embed() -> list[float]:
     InMemoryVectorStore(any_embeddings)
     ModelScopeEmbeddings(model_name="Qwen/Qwen3-Embedding-0.6B", chunk_size=10)
     assert_type(load("Qwen/Qwen3-8B", "chat"), ChatModelScope)
+    assert_type(load("own/x", "translation"), ModelScopePipelineTool)
     assert_type(await aload("Qwen/Qwen-Image", "image"), ModelScopeImageTool)
     register()
     return await embeddings.aembed_query("a")

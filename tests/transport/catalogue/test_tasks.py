@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,11 @@ from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport.catalogue.models import ModelProfile, known_models, profile_for
 from modelscope_transport.catalogue.tasks import (
     TASKS,
+    ChatTask,
+    EmbeddingTask,
+    ImageTask,
+    PipelineTask,
+    RerankTask,
     Task,
     check_task,
     known_task,
@@ -25,6 +30,20 @@ from modelscope_transport.catalogue.tasks import (
 
 _DATE = re.compile(r"20\d\d(-\d\d(-\d\d)?)?")
 EACH_TASK = pytest.mark.parametrize("row", TASKS.values(), ids=lambda row: row.name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("chat", ChatTask),
+        ("embedding", EmbeddingTask),
+        ("image", ImageTask),
+        ("rerank", RerankTask),
+        ("pipeline", PipelineTask),
+    ],
+)
+def test_type_checkers_are_told_the_names_of_the_rows(kind: str, names: Any) -> None:
+    assert get_args(names) == tuple(row.name for row in TASKS.values() if row.kind == kind)
 
 
 def tables() -> dict[str, dict[str, Any]]:
