@@ -239,15 +239,15 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         return self._embed(texts, self.text_instruction)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        gate = _gate.get()
-        if gate is None:
+        limiter = _limiter.get()
+        if limiter is None:
             return await self._aembed(texts, self.text_instruction)
-        async with gate.places:
-            gate.check()
+        async with limiter.slots:
+            limiter.check()
             try:
                 return await self._aembed(texts, self.text_instruction)
             except ModelScopeError as error:
-                gate.failure = error
+                limiter.failure = error
                 raise
 
     # Core cuts the texts into batches before any of the methods above sees them. Its own methods
@@ -280,12 +280,12 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         first has failed.
         """
         distinct = list(dict.fromkeys(texts))
-        outer = _gate.set(_Gate(self.num_workers or 1))
+        outer = _limiter.set(_Limiter(self.num_workers or 1))
         try:
             with progress_bar(_(_TITLE), len(distinct), shown=show_progress):
                 vectors = await _core_abatch(self, distinct, False, **kwargs)
         finally:
-            _gate.reset(outer)
+            _limiter.reset(outer)
         return _spread(texts, distinct, vectors)
 
 
@@ -312,14 +312,14 @@ def _apart(vectors: Sequence[Embedding]) -> list[Embedding]:
     return apart
 
 
-class _Gate:
-    """Lets a few batches of a call through at a time, and none after the first has failed.
+class _Limiter:
+    """Runs a few batches of a call at a time, and none after the first has failed.
 
     Core neither bounds the batches of an async call nor stops them when one fails.
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = asyncio.Semaphore(places)
+    def __init__(self, limit: int) -> None:
+        self.slots = asyncio.Semaphore(limit)
         self.failure: ModelScopeError | None = None
 
     def check(self) -> None:
@@ -328,5 +328,5 @@ class _Gate:
             raise type(self.failure)(str(self.failure), details=self.failure.details)
 
 
-# The gate of the call that is under way here: core runs its batches as tasks, which inherit it.
-_gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)
+# That of the call that is under way here: core runs its batches as tasks, which inherit it.
+_limiter: ContextVar[_Limiter | None] = ContextVar("limiter", default=None)

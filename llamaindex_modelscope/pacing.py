@@ -57,12 +57,12 @@ class ModelScopeRateLimiter(BaseRateLimiter):
         self._lock = threading.Lock()
 
     def acquire(self, num_tokens: int = 0) -> None:
-        """Wait for the next free place."""
+        """Wait for the next free slot."""
         if (wait := self._take()) > 0:
             self._sleep(wait)
 
     async def async_acquire(self, num_tokens: int = 0) -> None:
-        """Wait for the next free place, without blocking the event loop."""
+        """Wait for the next free slot, without blocking the event loop."""
         if (wait := self._take()) > 0:
             await self._async_sleep(wait)
 
