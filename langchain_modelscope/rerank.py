@@ -16,9 +16,14 @@ from pydantic import Field
 
 from modelscope_transport.answers import ChatChoice, ChatResult
 from modelscope_transport.catalogue import known_task
-from modelscope_transport.client.rerank_prompt import check_ranking, read_ranking, to_chat
+from modelscope_transport.client import (
+    check_ranking,
+    ranking_request,
+    read_ranking,
+    trivial_ranking,
+)
 from modelscope_transport.language import translated as _
-from modelscope_transport.task_types import Rank, RerankRequest, RerankResult
+from modelscope_transport.task_types import RerankRequest, RerankResult
 
 from ._connection import Connection
 from .chat_models import ChatModelScope
@@ -119,24 +124,18 @@ class ModelScopeRerank(BaseDocumentCompressor, Connection):
         )
 
         def rank(request: RerankRequest) -> RerankResult:
-            if len(request.documents) < 2:
-                return _alone(request)
-            return _read(request, chat.invoke(_messages(request)))
+            return trivial_ranking(request) or _read(request, chat.invoke(_messages(request)))
 
         async def arank(request: RerankRequest) -> RerankResult:
-            if len(request.documents) < 2:
-                return _alone(request)
-            return _read(request, await chat.ainvoke(_messages(request)))
+            return trivial_ranking(request) or _read(
+                request, await chat.ainvoke(_messages(request))
+            )
 
         return RunnableLambda(rank, arank, name=type(self).__name__)
 
 
-def _alone(request: RerankRequest) -> RerankResult:
-    return RerankResult(tuple(Rank(index, 1.0) for index in range(len(request.documents))))
-
-
 def _messages(request: RerankRequest) -> list[BaseMessage]:
-    asked = to_chat(request).messages
+    asked = ranking_request(request).messages
     return convert_to_messages([{"role": it.role, "content": it.content} for it in asked])
 
 

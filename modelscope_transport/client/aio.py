@@ -30,7 +30,7 @@ from .async_reuse import AsyncReuse
 from .async_streams import AsyncChatStream, deltas
 from .embedding_batches import Batches
 from .front import ClientFront, no_turn, trivial_ranking
-from .rerank_prompt import read_ranking, to_chat
+from .rerank_prompt import ranking_request, read_ranking
 from .task_choice import choose, hub_flow, resolve_task
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class AsyncClient(ClientFront):
             return trivial
         if self._has_own_endpoint(request.model):
             return await self._call(request, "rerank")  # type: ignore[no-any-return]
-        return read_ranking(request, await self.chat(to_chat(request)))
+        return read_ranking(request, await self.chat(ranking_request(request)))
 
     async def task_of(self, model: str, task: str | None = None, *, look_up: bool = True) -> Task:
         """As `Client.task_of`."""

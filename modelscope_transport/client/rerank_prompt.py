@@ -15,7 +15,7 @@ from ..language import translated as _
 from ..task_types import Rank, RerankRequest, RerankResult
 from ..types import ChatRequest, Message
 
-__all__ = ["check_ranking", "read_ranking", "to_chat"]
+__all__ = ["check_ranking", "ranking_request", "read_ranking"]
 
 _SYSTEM = (
     "You rank documents by how well they answer a query. Answer with a JSON list of the documents' "
@@ -42,7 +42,7 @@ def check_ranking(request: RerankRequest) -> None:
             )
 
 
-def to_chat(request: RerankRequest) -> ChatRequest:
+def ranking_request(request: RerankRequest) -> ChatRequest:
     """The question to a chat model: all documents at once, thinking off where it can be."""
     shown = [
         f"[{number}] {text[: request.max_characters]}"

@@ -32,7 +32,7 @@ from ..task_types import (
 from ..types import ChatRequest, EmbeddingRequest
 from .embedding_batches import Batches
 from .front import ClientFront, no_turn, trivial_ranking
-from .rerank_prompt import read_ranking, to_chat
+from .rerank_prompt import ranking_request, read_ranking
 from .reuse import Reuse
 from .streams import ChatStream, deltas
 from .task_choice import choose, hub_flow, resolve_task
@@ -222,7 +222,7 @@ class Client(ClientFront):
             return trivial
         if self._has_own_endpoint(request.model):
             return self._call(request, "rerank")  # type: ignore[no-any-return]
-        return read_ranking(request, self.chat(to_chat(request)))
+        return read_ranking(request, self.chat(ranking_request(request)))
 
     def task_of(self, model: str, task: str | None = None, *, look_up: bool = True) -> Task:
         """Which kind of work a model does.

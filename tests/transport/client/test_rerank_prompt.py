@@ -14,7 +14,7 @@ from modelscope_transport._wire.carriers import prepare
 from modelscope_transport._wire.outcomes import Failure, Reply
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.catalogue.tasks import TASKS
-from modelscope_transport.client.rerank_prompt import check_ranking, read_ranking, to_chat
+from modelscope_transport.client.rerank_prompt import check_ranking, ranking_request, read_ranking
 from modelscope_transport.task_types import Rank, RerankRequest, RerankResult
 
 MODEL = "some/model"
@@ -31,7 +31,7 @@ def order(answer: str, count: int = 3, **fields: Any) -> list[int]:
 
 
 def test_all_documents_are_shown_in_one_question() -> None:
-    chat = to_chat(asked(3))
+    chat = ranking_request(asked(3))
     question = chat.messages[-1].content
     assert isinstance(question, str)
     assert question.startswith("Query: why?")
@@ -43,7 +43,7 @@ def test_all_documents_are_shown_in_one_question() -> None:
 
 def test_long_and_many_documents_are_cut() -> None:
     question = (
-        to_chat(asked(documents=("x" * 50, "y", "z"), max_characters=10, max_documents=2))
+        ranking_request(asked(documents=("x" * 50, "y", "z"), max_characters=10, max_documents=2))
         .messages[-1]
         .content
     )
