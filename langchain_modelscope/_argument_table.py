@@ -54,6 +54,7 @@ CONNECTION = _table(
     ("groq_api_base", "base_url", _G),
     ("api_base", "base_url", f"{_L}, {_M}"),
     ("modelscope_api_base", "base_url", _N("this package")),
+    ("account", "account", _N("this package")),
     ("timeout", "timeout", f"{_O}, {_G}"),
     ("request_timeout", "timeout", f"{_O}, {_G}, {_L}"),
     ("max_retries", "max_retries", f"{_O}, {_G}, {_L}"),

@@ -68,6 +68,10 @@ class Connection(BaseModel):
     """Address of the service; by default that of ``MODELSCOPE_API_BASE`` or
     ``MODELSCOPE_BASE_URL``, else ``https://api-inference.modelscope.cn/v1``."""
 
+    account: str | None = None
+    """Name under which the ledger counts; by default it follows the token. Where the token is
+    renewed from time to time, a name keeps what is known of the account."""
+
     timeout: float | None = None
     """Total deadline of a call in seconds: waits, retries and the stream included. Default 600."""
 

@@ -25,6 +25,7 @@ class ConnectionArguments(TypedDict, total=False):
 
     api_key: SecretStr | str | Callable[[], str] | None
     base_url: str | None
+    account: str | None
     timeout: float | None
     request_timeout: float | None
     max_retries: int | None

@@ -31,6 +31,7 @@ __all__ = ["REACH", "ConnectedComponent", "client_for", "hidden", "hidden_in", "
 REACH: Final = (
     "api_key",
     "base_url",
+    "account",
     "timeout",
     "connect_timeout",
     "idle_timeout",
@@ -62,6 +63,10 @@ class ConnectedComponent(BaseComponent):
     MODEL: ClassVar[str] = "model"
 
     base_url: str = Field(description="Address of the service; fixed at construction.")
+    account: str | None = Field(
+        default=None,
+        description="Name under which the ledger counts; by default it follows the token.",
+    )
     timeout: float | None = Field(default=None, description="Total deadline of a call, seconds.")
     max_retries: int | None = Field(
         default=None,
@@ -142,7 +147,8 @@ class ConnectedComponent(BaseComponent):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As core does it; a client out of a pickle brings what it was made with."""
         fields = dict(state["__dict__"])
-        made_with = {name: fields.pop(name, None) for name in ("max_retries", "default_headers")}
+        names = ("account", "max_retries", "default_headers")
+        made_with = {name: fields.pop(name, None) for name in names}
         super().__setstate__({**state, "__dict__": fields})
         self.__dict__.update(made_with)
 
@@ -245,6 +251,7 @@ def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> 
     client = client_for(fields.pop("client", None), **reach)
     return fields | {
         "base_url": client.base_url,
+        "account": reach["account"],
         "timeout": reach["timeout"],
         "max_retries": reach["max_retries"],
         "default_headers": _without_credentials(reach["default_headers"]),

@@ -40,13 +40,14 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         api_key: access token; else ``MODELSCOPE_API_KEY`` and its kin from the environment. It is
             kept out of every dump, trace and pickle.
         base_url: address of the service; ``api_base`` is the same; else from the environment.
+        account: name under which the ledger counts; by default it follows the token.
         timeout: total deadline of a request in seconds, waits and retries included.
         max_retries: further attempts after the first, 2 by default, for what a moment may heal.
         default_headers: further headers of every request.
         connect_timeout: seconds for a connection to come up; 10.
         idle_timeout: seconds without a byte after which a reply counts as lost; 120.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
-        client: a `modelscope_transport.Client` to share with others, instead of the six above.
+        client: a `modelscope_transport.Client` to share with others, instead of these.
         http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
         embed_batch_size: most texts in one request; by default as many as the model takes, since
             each request costs a unit of the allowance.
@@ -102,6 +103,9 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         exclude=True,
         description="Other ways to the same model: owner/name:Provider.",
     )
+    account: str | None = Field(
+        default=None, exclude=True, description="Name under which the ledger counts."
+    )
     timeout: float | None = Field(
         default=None, exclude=True, description="Total deadline of a request, seconds."
     )
@@ -118,6 +122,7 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
         *,
         api_key: str | SecretStr | Secret | None = None,
         base_url: str | None = None,
+        account: str | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         idle_timeout: float | None = None,
@@ -143,6 +148,7 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
             model_name=model_name,
             api_key=api_key,
             base_url=base_url,
+            account=account,
             timeout=timeout,
             connect_timeout=connect_timeout,
             idle_timeout=idle_timeout,

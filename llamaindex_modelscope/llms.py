@@ -47,16 +47,16 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
 
     Args:
         model: model ID, ``owner/name``; ``model_name`` is the same.
-        api_key: access token; else ``MODELSCOPE_API_KEY`` and its kin from the environment. It is
-            kept out of every dump, trace and pickle.
+        api_key: access token, kept out of every dump; else ``MODELSCOPE_API_KEY`` and its kin.
         base_url: address of the service; ``api_base`` is the same; else from the environment.
+        account: name under which the ledger counts; by default it follows the token.
         timeout: total deadline of a call in seconds, waits, retries and stream included.
         max_retries: further attempts after the first, 2 by default, for what a moment may heal.
         default_headers: further headers of every request.
         connect_timeout: seconds for a connection to come up; 10.
         idle_timeout: seconds without a byte after which a reply counts as lost; 120.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
-        client: a `modelscope_transport.Client` to share with others, instead of the six above.
+        client: a `modelscope_transport.Client` to share with others, instead of these.
         http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
         fields: the fields below, those of LlamaIndex's ``LLM`` (``system_prompt``,
             ``rate_limiter``, ``callback_manager``, …), and the names that ``OpenAI`` and
@@ -145,6 +145,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
         *,
         api_key: str | SecretStr | Secret | None = None,
         base_url: str | None = None,
+        account: str | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         idle_timeout: float | None = None,
@@ -168,6 +169,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
             model=model,
             api_key=api_key,
             base_url=base_url,
+            account=account,
             timeout=timeout,
             connect_timeout=connect_timeout,
             idle_timeout=idle_timeout,
@@ -208,8 +210,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
     @property
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex asks of a model before it builds a prompt."""
-        profile = self.profile
-        calls_tools = self.is_function_calling_model
+        profile, calls_tools = self.profile, self.is_function_calling_model
         return LLMMetadata(
             context_window=self.context_window or profile.context_window or _UNKNOWN_WINDOW,
             num_output=self.max_tokens or -1,

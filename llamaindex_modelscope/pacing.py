@@ -70,7 +70,7 @@ class ModelScopeRateLimiter(BaseRateLimiter):
         """Let no call begin for a while; our classes say so when one was too fast.
 
         Args:
-            seconds: how long; by default two places' worth.
+            seconds: how long; by default two slots' worth.
         """
         interval = 60 / self.requests_per_minute
         with self._lock:
@@ -78,13 +78,13 @@ class ModelScopeRateLimiter(BaseRateLimiter):
             self._free_at = max(self._free_at, free_at)
 
     def _take(self) -> float:
-        """Take a place; seconds until it comes."""
+        """Take a slot; seconds until it comes."""
         with self._lock:
             now = self._clock()
-            place = max(now, self._free_at)
-            self._free_at = place + 60 / self.requests_per_minute
-            return place - now
+            slot = max(now, self._free_at)
+            self._free_at = slot + 60 / self.requests_per_minute
+            return slot - now
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As new in another process: places cannot be shared there."""
+        """As new in another process: slots cannot be shared there."""
         return type(self), (self.requests_per_minute,)

@@ -37,13 +37,14 @@ class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
         model: model ID of a chat model, ``owner/name``.
         api_key: access token; else ``MODELSCOPE_API_KEY`` and its kin from the environment.
         base_url: address of the service; ``api_base`` is the same; else from the environment.
+        account: name under which the ledger counts; by default it follows the token.
         timeout: total deadline of a call in seconds.
         max_retries: further attempts after the first, 2 by default.
         default_headers: further headers of every request.
         connect_timeout: seconds for a connection to come up; 10.
         idle_timeout: seconds without a byte after which a reply counts as lost; 120.
         proxy: address of a proxy, ``"none"`` for none; by default what the environment says.
-        client: a `modelscope_transport.Client` to share with others, instead of the six above.
+        client: a `modelscope_transport.Client` to share with others, instead of these.
         http_client: an ``httpx.Client`` to send through, and ``async_http_client`` likewise.
         fields: the fields below, those of LlamaIndex's ``BaseNodePostprocessor``, and the names
             that its other rerankers have for the same.
@@ -99,6 +100,7 @@ class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
         *,
         api_key: str | SecretStr | Secret | None = None,
         base_url: str | None = None,
+        account: str | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         idle_timeout: float | None = None,
@@ -115,6 +117,7 @@ class ModelScopeRerank(ConnectedComponent, BaseNodePostprocessor):
             model=model,
             api_key=api_key,
             base_url=base_url,
+            account=account,
             timeout=timeout,
             connect_timeout=connect_timeout,
             idle_timeout=idle_timeout,

@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
     "model": "Qwen/Qwen3-8B",
     "api_key": TOKEN,
     "base_url": "http://127.0.0.1:9/v1",
+    "account": "team",
     "proxy": "http://127.0.0.1:9",
     "default_headers": {"x-team": "red"},
     "extra_headers": {"x-team": "red"},

@@ -19,6 +19,7 @@ from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
 from tests.langchain.conftest import PLAIN, MakeChat
 
+OTHER_TOKEN = "ms-00000000-0000-0000-0000-00000000beef"
 CLASSES = [ChatModelScope, ModelScopeEmbeddings, ModelScopeImageTool, ModelScopeRerank]
 
 
@@ -75,6 +76,27 @@ def test_a_spent_model_says_so_until_its_reset(chat: MakeChat, service: LocalSer
 
     assert (model.quota.spent, model.quota.remaining) == (True, 0)
     assert model.quota.resets_at == caught.value.resets_at
+
+
+@pytest.mark.parametrize("account", ["team", None])
+def test_a_renewed_token_of_a_named_account_finds_its_pools_as_they_were(
+    account: str | None, chat: MakeChat, service: LocalService
+) -> None:
+    token = service.token
+    model = chat(api_key=lambda: token, account=account)
+    service.next("model_spent")
+    with pytest.raises(ModelScopeQuotaExceededError):
+        model.invoke("Hello")
+    sent = len(service.requests)
+
+    token = OTHER_TOKEN
+    if account is None:  # what is known follows the token
+        assert model.invoke("Hello").text
+        return
+    assert model.quota.spent
+    with pytest.raises(ModelScopeQuotaExceededError):
+        model.invoke("Hello")
+    assert len(service.requests) == sent
 
 
 def test_where_nothing_is_counted_there_is_nothing_to_tell(service: LocalService) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from .conftest import MakeLLM
 from .consumers.kit import CHAT, EMBEDDING
 
 OTHER = "Qwen/Qwen3.5-122B-A10B"
+OTHER_TOKEN = "ms-00000000-0000-0000-0000-00000000beef"
 
 CLASSES = [ModelScope, ModelScopeEmbedding, ModelScopeImageToolSpec, ModelScopeRerank]
 
@@ -65,6 +67,40 @@ def test_a_spent_model_says_so_until_its_reset(service: LocalService, llm: Model
 
     assert (llm.quota.spent, llm.quota.remaining) == (True, 0)
     assert llm.quota.resets_at == caught.value.resets_at
+
+
+def test_two_tokens_of_a_named_account_share_their_pools(service: LocalService) -> None:
+    def of(token: str) -> ModelScope:
+        return ModelScope(CHAT, api_key=token, base_url=service.base_url, account="team")
+
+    service.next("model_spent")
+    with pytest.raises(ModelScopeQuotaExceededError):
+        of(service.token).complete("Hello")
+    sent = len(service.requests)
+
+    other = of(OTHER_TOKEN)
+    assert other.quota.spent
+    with pytest.raises(ModelScopeQuotaExceededError):
+        other.complete("Hello")
+    assert len(service.requests) == sent
+    assert ModelScope(CHAT, api_key=OTHER_TOKEN, base_url=service.base_url).complete("Hello").text
+
+
+def test_the_accounts_name_is_kept(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSCOPE_API_KEY", OTHER_TOKEN)
+    kinds = (ModelScope, CHAT), (ModelScopeRerank, CHAT), (ModelScopeEmbedding, EMBEDDING)
+    for kind, model in kinds:
+        made = kind(model, base_url=service.base_url, account="team")
+        for copy in (pickle.loads(pickle.dumps(made)), made.model_copy()):
+            assert (copy.account, copy.client.account) == ("team", made.client.account)
+        with pytest.raises(ModelScopeConfigurationError, match="account is fixed"):
+            made.account = "other"
+    llm = ModelScope(CHAT, base_url=service.base_url, account="team")
+    assert ModelScope.from_dict(llm.to_dict()).account == "team"
+    # a vector is the same whoever pays for it: the key of an ingestion cache
+    assert "account" not in made.to_dict()
+    with pytest.raises(ModelScopeConfigurationError, match="brings its own account"):
+        ModelScope(CHAT, client=llm.client, account="team")
 
 
 def test_where_nothing_is_counted_there_is_nothing_to_tell(service: LocalService) -> None:

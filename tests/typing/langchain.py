@@ -99,6 +99,7 @@ def construct() -> list[ChatModelScope]:
             default_headers={"x-team": "red"},
             connect_timeout=5,
             idle_timeout=30.0,
+            account="team",
             http_client=httpx.Client(),
             http_async_client=httpx.AsyncClient(),
             think_tags=True,
