@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .._forks import begin_anew_in_child
 from ..errors import ConfigurationError
 from ..language import translated as _
 from ..quota.redis_address import RedisAddress
@@ -48,9 +48,13 @@ class RedisAnswers:
         self._passing = (redis.RedisError, OSError)
         RedisAddress.parse(url)
         self._url = url
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """Forget the connections: in a forked child they are the parent's."""
         self._lock = threading.Lock()
         self._client: Any = None
-        self._process = 0
 
     def find(self, key: bytes, oldest: float) -> bytes | None:
         """What is kept under a name since a time, if anything."""
@@ -77,7 +81,7 @@ class RedisAnswers:
     def close(self) -> None:
         """Close the connections."""
         with self._lock, contextlib.suppress(*self._passing):
-            if self._client is not None and self._process == os.getpid():
+            if self._client is not None:
                 self._client.close()
             self._client = None
 
@@ -88,7 +92,6 @@ class RedisAnswers:
 
     def _open(self) -> Any:
         with self._lock:
-            if self._client is None or self._process != os.getpid():
-                address = RedisAddress.parse(resolve_address(self._url))
-                self._client, self._process = address.client(), os.getpid()
+            if self._client is None:
+                self._client = RedisAddress.parse(resolve_address(self._url)).client()
             return self._client

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .._forks import begin_anew_in_child, leave_to_the_parent
+
 __all__ = ["SQLiteAnswers"]
 
 T = TypeVar("T")
@@ -25,9 +27,15 @@ class SQLiteAnswers:
     def __init__(self, path: Path | None) -> None:
         """Open nothing yet."""
         self._path = path
-        self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
-        self._process = 0
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: leave the parent's connection alone, open another when needed."""
+        leave_to_the_parent(self._database)
+        self._database = None
+        self._lock = threading.Lock()
 
     @property
     def blocking(self) -> bool:
@@ -62,7 +70,7 @@ class SQLiteAnswers:
         return None
 
     def _open(self) -> sqlite3.Connection:
-        if self._database is not None and self._process == os.getpid():
+        if self._database is not None:
             return self._database
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,11 +84,11 @@ class SQLiteAnswers:
         except BaseException:
             database.close()
             raise
-        self._database, self._process = database, os.getpid()
+        self._database = database
         return database
 
     def __del__(self) -> None:
         """Close the file."""
         database = self.__dict__.get("_database")
-        if database is not None and self._process == os.getpid():
+        if database is not None:
             database.close()
