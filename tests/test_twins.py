@@ -100,10 +100,7 @@ PAIRS = (
                 "ReuseRules",
                 "Singleflight",
                 "_KEPT",
-                "_after_fork",
                 "_runs_loop",
-                "_singleflights",
-                "hasattr(os, 'register_at_fork')",
                 "late",
                 "raised_anew",
             }

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 
+from .._forks import begin_anew_in_child
 from ..quota import AIMD, ConcurrencyShare, Share
 from .shared_level import Demand, SharedLevel
 from .slot import Slot
@@ -38,18 +37,6 @@ class _Waiter:
         self.wake = wake
         self.slot: Slot | None = None
         self.gone = False
-
-
-_limiters: weakref.WeakSet[ConcurrencyLimiter] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for limiter in list(_limiters):
-        limiter.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class ConcurrencyLimiter:
@@ -76,7 +63,7 @@ class ConcurrencyLimiter:
         self._alone = AIMD()
         self._epoch = self._accepted = 0
         self.begin_anew()
-        _limiters.add(self)
+        begin_anew_in_child(self)
 
     def begin_anew(self) -> None:
         """Forget the slots and who waits: in a forked child they are the parent's."""

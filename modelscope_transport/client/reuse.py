@@ -7,10 +7,8 @@ its own deadline, and takes over when the other gives up.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -18,6 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from .._forks import begin_anew_in_child
 from .._wire.failure_table import Kind, shape_rows
 from .._wire.failures import Verdict
 from .._wire.stream_decoder import StreamDecoder
@@ -30,24 +29,13 @@ from .response_cache import ResponseCache, key_of
 
 __all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]
 
-_singleflights: weakref.WeakSet[Singleflight] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for singleflight in list(_singleflights):
-        singleflight.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
 
 class Singleflight:
     """The calls on their way, by their keys. A call that its caller gave up ends in ``None``."""
 
     def __init__(self) -> None:
         self.begin_anew()
-        _singleflights.add(self)
+        begin_anew_in_child(self)
 
     def begin_anew(self) -> None:
         """In a forked child no one will ever answer what the parent has asked."""

@@ -12,7 +12,6 @@ errors.
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import threading
 import time
@@ -21,6 +20,7 @@ from collections.abc import Callable
 
 import httpx
 
+from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .async_connections import LoopConnections, close_all
 from .async_exchange import FAILED, Exchange
@@ -45,7 +45,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._loops: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
-        _engines.add(self)
+        begin_anew_in_child(self)
         # At the end of the process the connections end by themselves.
         weakref.finalize(self, close_all, self._loops).atexit = False
 
@@ -110,19 +110,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         if connections is not None:
             await connections.close_idle()
 
-    def forget(self) -> None:
+    def begin_anew(self) -> None:
         """Leave the connections to the process that this one is a fork of."""
         self._lock = threading.Lock()
         self._loops.clear()
-
-
-_engines: weakref.WeakSet[AsyncEngine] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    for engine in list(_engines):
-        engine.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -12,11 +12,12 @@ import contextlib
 import heapq
 import itertools
 import math
-import os
 import socket
 import threading
 import time
 from typing import Any
+
+from .._forks import begin_anew_in_child
 
 __all__ = ["Watch", "shut", "watch"]
 
@@ -68,9 +69,10 @@ def shut(sock: Any) -> None:
 class _Watchdog:
     def __init__(self) -> None:
         self._ticket = itertools.count()
-        self.forget()
+        self.begin_anew()
+        begin_anew_in_child(self)
 
-    def forget(self) -> None:
+    def begin_anew(self) -> None:
         """Start anew: in a forked child there is no thread, and the lock may be held for ever."""
         self._heap: list[tuple[float, int, Watch]] = []
         self._cancelled = 0
@@ -131,9 +133,6 @@ class _Watchdog:
 
 
 _watchdog = _Watchdog()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_watchdog.forget)
 
 
 def watch(sock: Any | None, deadline: float) -> Watch:

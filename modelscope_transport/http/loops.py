@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, Protocol, TypeVar
+
+from .._forks import begin_anew_in_child
 
 __all__ = ["PerLoop"]
 
@@ -48,6 +49,7 @@ class PerLoop(Generic[T]):
         self._make = make
         self._held: _Held = {}
         _all.add(self)
+        begin_anew_in_child(self)
         weakref.finalize(self, _abandon, self._held)
 
     async def get(self) -> T:
@@ -68,7 +70,7 @@ class PerLoop(Generic[T]):
         held = self._held.get(asyncio.get_running_loop())
         return held and held[0]  # type: ignore[return-value]
 
-    def forget(self) -> None:
+    def begin_anew(self) -> None:
         """In a forked child: leave alone what is the parent's."""
         _left.append(dict(self._held))
         self._held.clear()
@@ -126,12 +128,3 @@ _closing: set[asyncio.Task[None]] = set()
 def _drop_all() -> None:
     for held in [per_loop._held for per_loop in list(_all)] + _left:
         _drop(held, at_exit=True)
-
-
-def _forget_all() -> None:
-    for per_loop in list(_all):
-        per_loop.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import ssl
 import threading
 import time
@@ -20,6 +19,7 @@ from http.client import HTTPException
 
 import httpx
 
+from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .outgoing import head_of, limits_of
 from .sync_connection import PIECE, Connection, Origin, connect
@@ -145,7 +145,7 @@ class SyncEngine(httpx.BaseTransport):
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()  # the one used last stands last
         self._closed_at = -math.inf
-        _engines.add(self)
+        begin_anew_in_child(self)
         # The collector takes what is in a cycle in any order, and sockets would complain.
         weakref.finalize(self, _close_all, self._idle)
 
@@ -236,7 +236,7 @@ class SyncEngine(httpx.BaseTransport):
             self._closed_at = time.monotonic()
             _close_all(self._idle)
 
-    def forget(self) -> None:
+    def begin_anew(self) -> None:
         """Leave the connections to the process that this one is a fork of."""
         self._lock = threading.Lock()  # another thread of the parent may hold the old one
         self.close()  # descriptors of this process, that is; the parent's stay open
@@ -245,15 +245,3 @@ class SyncEngine(httpx.BaseTransport):
 def _close_all(idle: deque[Connection]) -> None:
     while idle:
         idle.pop().raw.cut()
-
-
-_engines: weakref.WeakSet[SyncEngine] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    for engine in list(_engines):
-        engine.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import os
 import threading
 import traceback
 import weakref
@@ -21,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .redis_address import RedisAddress
 from .redis_promises import look_at
@@ -40,18 +40,6 @@ def _script() -> tuple[str, str]:
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-_stores: weakref.WeakSet[RedisStore] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 class RedisStore:
     """Numbers in a Redis. Nothing is opened before the first call.
 
@@ -68,7 +56,7 @@ class RedisStore:
         self.address = RedisAddress.parse(url, patience)
         self.prefix = prefix
         self.begin_anew()
-        _stores.add(self)
+        begin_anew_in_child(self)
 
     def begin_anew(self) -> None:
         """Forget all connections: in a forked child they are the parent's."""

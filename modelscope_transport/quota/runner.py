@@ -167,7 +167,9 @@ class Runner:
         """The rest of a piece of work that waits for the store."""
         if not getattr(self.store, "awaitable", False):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_threads(), self.play, account, work, begun)
+            return await loop.run_in_executor(
+                _threads(os.getpid()), self.play, account, work, begun
+            )
         try:
             return await self._aplay(*begun)
         except _ODD as error:
@@ -224,9 +226,6 @@ def unusable(error: StoreError) -> ConfigurationError:
 
 
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
+def _threads(process: int) -> ThreadPoolExecutor:
+    """The threads of a process; a forked child has none of its parent's."""
     return ThreadPoolExecutor(4, thread_name_prefix="modelscope-ledger")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_threads.cache_clear)

@@ -13,13 +13,13 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from .._forks import begin_anew_in_child, leave_to_the_parent
 from ..language import translated as _
 from .sqlite_file import check, default_path, furnish, identity_of, keep_private, make
 from .steps import LASTING, Pages, Ran, Step, StoreError, run
@@ -46,19 +46,6 @@ _SWAP = (
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 T = TypeVar("T")
-
-_stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
-# Connections of the parent process: closing one here would take the parent's locks away.
-_left_to_the_parent: list[sqlite3.Connection] = []
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Seen(NamedTuple):
@@ -93,7 +80,7 @@ class SQLiteStore:
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._identity: tuple[int, int] | None = None
         self._looks_at = 0.0
-        _stores.add(self)
+        begin_anew_in_child(self)
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one transaction."""
@@ -218,8 +205,8 @@ class SQLiteStore:
 
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
-        ours = (self._hurried, self._connection)
-        _left_to_the_parent.extend(connection for connection in ours if connection is not None)
+        # Closing one here would take the parent's locks away.
+        leave_to_the_parent(self._hurried, self._connection)
         self._hurried = self._connection = None
         # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()

@@ -93,7 +93,7 @@ async def test_a_file_that_nobody_writes_costs_an_event_loop_no_thread(
 ) -> None:
     ledger, threads = SQLiteLedger(tmp_path / "ledger.sqlite3"), 0
 
-    def count() -> Executor:
+    def count(process: int) -> Executor:
         nonlocal threads
         threads += 1
         return executor
