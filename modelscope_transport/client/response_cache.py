@@ -85,7 +85,8 @@ class ResponseCache:
             (``redis://…``, as the ledger takes it), which hosts may share; ``None`` keeps the
             answers in memory. A file holds what was answered, so it is made readable by its owner
             alone.
-        max_age: seconds after which an answer is forgotten; ``None`` for never.
+        max_age: seconds after which an answer is forgotten; ``None`` for never. Of the caches that
+            share a file, the smallest one counts.
         clock: seconds since the epoch.
     """
 

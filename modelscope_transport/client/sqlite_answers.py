@@ -49,7 +49,10 @@ class SQLiteAnswers:
         return None if row is None else bytes(row[0])
 
     def keep(self, key: bytes, at: float, answer: bytes, max_age: float | None) -> None:
-        """Keep something under a name."""
+        """Keep something under a name, and nothing that has grown too old."""
+        if max_age is not None:
+            oldest = (at - max_age,)
+            self._with(lambda file: file.execute("DELETE FROM answers WHERE at < ?", oldest))
         row = (key, at, answer)
         self._with(lambda database: database.execute("REPLACE INTO answers VALUES (?, ?, ?)", row))
 
@@ -81,6 +84,7 @@ class SQLiteAnswers:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, at REAL, answer BLOB)"
             )
+            database.execute("CREATE INDEX IF NOT EXISTS by_age ON answers (at)")
         except BaseException:
             database.close()
             raise

@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import signal
+import sqlite3
 import stat
 import threading
 from collections.abc import AsyncGenerator, Iterator
@@ -20,7 +21,9 @@ from msgspec.structs import replace
 
 from modelscope_transport import (
     APITimeoutError,
+    ChatChoice,
     ChatRequest,
+    ChatResult,
     Client,
     ImagePart,
     MemoryLedger,
@@ -354,6 +357,28 @@ def test_an_answer_grows_old(prompt: LocalService) -> None:
     clock.now += 1
     client.chat(ask())
     assert len(prompt.requests) == 2
+
+
+def test_a_file_does_not_keep_what_has_grown_old(tmp_path: Path) -> None:
+    clock, path = Hands(), tmp_path / "answers"
+    whole = ResponseCache(path, clock=clock)
+    aging = ResponseCache(path, max_age=60, clock=clock)
+    for number in range(20):
+        whole.keep(b"%d" % number, ChatResult((ChatChoice("five"),)))
+        clock.now += 10
+    assert _rows(path) == 20
+    aging.keep(b"the newest", ChatResult((ChatChoice("five"),)))
+    assert _rows(path) == 7
+    assert whole.find(b"13") is None
+    assert whole.find(b"14") is not None
+    whole.close()
+    aging.close()
+
+
+def _rows(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        (count,) = file.execute("SELECT count(*) FROM answers").fetchone()
+    return int(count)
 
 
 def test_a_cache_is_cleared(prompt: LocalService) -> None:
