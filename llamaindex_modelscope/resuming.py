@@ -7,13 +7,13 @@ import asyncio
 import hashlib
 import os
 import sqlite3
-import threading
 from pathlib import Path
 from typing import Any
 
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
 
 from modelscope_transport.language import translated as _
+from modelscope_transport.private_database import PrivateDatabase
 
 from .embeddings import ModelScopeEmbedding
 from .errors import ModelScopeConfigurationError
@@ -71,9 +71,10 @@ class VectorFile(BaseKVStore):
         """Open nothing yet."""
         self.path = Path(path).expanduser().absolute()
         self.space = space
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
-        self._process = 0
+        self._database = PrivateDatabase(
+            self.path,
+            "CREATE TABLE IF NOT EXISTS vectors (name BLOB PRIMARY KEY, id TEXT, vector BLOB)",
+        )
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
         """The vector of a text, as core keeps one."""
@@ -122,49 +123,19 @@ class VectorFile(BaseKVStore):
         return hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 
     def _run(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._lock:
-            try:
-                return self._opened().execute(query, values).fetchall()
-            except (sqlite3.Error, OSError) as error:
-                raise ModelScopeConfigurationError(
-                    _(
-                        "The file of vectors {path} cannot be used: {error}. Make room, or name "
-                        "another file."
-                    ).format(path=self.path, error=error)
-                ) from None
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is not None and self._process == os.getpid():
-            return self._database
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = sqlite3.connect(
-            self.path, timeout=30, isolation_level=None, check_same_thread=False
-        )
         try:
-            # On file for a process that is killed; for a power cut the last few may be missing.
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS vectors (name BLOB PRIMARY KEY, id TEXT, vector BLOB)"
-            )
-        except sqlite3.Error:
-            database.close()
-            raise
-        self._database, self._process = database, os.getpid()
-        return database
+            return self._database.run(query, values)
+        except (sqlite3.Error, OSError) as error:
+            raise ModelScopeConfigurationError(
+                _(
+                    "The file of vectors {path} cannot be used: {error}. Make room, or name "
+                    "another file."
+                ).format(path=self.path, error=error)
+            ) from None
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
-        with self._lock:
-            if self._database is not None and self._process == os.getpid():
-                self._database.close()
-            self._database = None
-
-    def __del__(self) -> None:
-        """Close the file."""
-        if "_lock" in self.__dict__:
-            self.close()
+        self._database.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same file, opened anew."""

@@ -81,7 +81,7 @@ class ResponseCache:
     A convenience, not a record: a file or a server that cannot be used counts as empty.
 
     Args:
-        path: a file, which processes may share; the address of a Redis or Valkey
+        path: a file, which processes of one host may share; the address of a Redis or Valkey
             (``redis://…``, as the ledger takes it), which hosts may share; ``None`` keeps the
             answers in memory. A file holds what was answered, so it is made readable by its owner
             alone.

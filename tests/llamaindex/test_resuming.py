@@ -20,7 +20,9 @@ from llamaindex_modelscope import (
     ModelScopeQuotaExceededError,
     resumable,
 )
+from llamaindex_modelscope.resuming import VectorFile
 from modelscope_transport.emulator import LocalService
+from tests.forks import forking, in_a_fork, open_files
 
 MODEL = "Qwen/Qwen3-Embedding-0.6B"
 NODES = 5000
@@ -119,3 +121,17 @@ def test_what_cannot_be_kept_is_said(modelscope_service: LocalService, tmp_path:
     (tmp_path / "notes").write_text("my own notes, which are no database at all")
     with pytest.raises(ModelScopeConfigurationError, match="cannot be used"):
         resumable(make(modelscope_service), tmp_path / "notes").get_text_embedding("one")
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_opens_the_file_for_itself(tmp_path: Path) -> None:
+    vectors = VectorFile(tmp_path / "vectors", "space")
+    vectors.put("one", {"id": [1.0]})
+
+    def look() -> int:
+        assert vectors.get("one") == {"id": [1.0]}
+        return open_files(tmp_path / "vectors")
+
+    assert in_a_fork(vectors._database._lock, look) > look()
+    vectors.close()

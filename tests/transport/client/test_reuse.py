@@ -7,7 +7,6 @@ import contextlib
 import os
 import pickle
 import shutil
-import signal
 import sqlite3
 import stat
 import threading
@@ -38,6 +37,7 @@ from modelscope_transport import (
 from modelscope_transport.client.response_cache import key_of
 from modelscope_transport.emulator import LocalService, ScriptedEngine
 from modelscope_transport.emulator.engine import ChatCall, Piece, Usage
+from tests.forks import forking, in_a_fork, open_files
 from tests.transport.callers import settled
 from tests.transport.quota.clockwork import Hands
 from tests.transport.quota.redis_server import RedisServer
@@ -402,56 +402,20 @@ def test_a_client_with_a_cache_goes_through_pickle(tmp_path: Path) -> None:
 
 # --------------------------------------------------------------------------------------- forks
 
-forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-
-
-def open_files(path: Path) -> int:
-    """How many descriptors of this process lead to a file."""
-    found, wanted = 0, path.stat()
-    for descriptor in range(1024):
-        with contextlib.suppress(OSError):
-            found += os.path.samestat(os.fstat(descriptor), wanted)
-    return found
-
-
-def in_a_fork(cache: ResponseCache, path: Path | None = None) -> int:
-    """Look something up in a fork that begins while another thread uses the cache.
-
-    Returns:
-        How many descriptors of the file the fork then has.
-    """
-    busy, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with cache._answers._lock:  # type: ignore[attr-defined]
-            busy.set()
-            done.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    busy.wait()
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(10)  # it would wait for ever
-        with contextlib.suppress(BaseException):
-            cache.find(b"key")
-            os._exit(0 if path is None else open_files(path))
-        os._exit(100)
-    done.set()
-    thread.join()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
 
 @forking
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_opens_the_file_for_itself_and_leaves_that_of_its_parent_open(
     tmp_path: Path,
 ) -> None:
-    cache = ResponseCache(tmp_path / "answers")
-    cache.find(b"key")
-    assert open_files(tmp_path / "answers") == 1
-    assert in_a_fork(cache, tmp_path / "answers") == 2
+    cache, path = ResponseCache(tmp_path / "answers"), tmp_path / "answers"
+
+    def look() -> int:
+        cache.find(b"key")
+        return open_files(path)
+
+    assert look() == 1
+    assert in_a_fork(cache._answers._database._lock, look) == 2  # type: ignore[attr-defined]
     cache.close()
 
 
@@ -459,8 +423,14 @@ def test_a_fork_opens_the_file_for_itself_and_leaves_that_of_its_parent_open(
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_has_a_memory_of_its_own() -> None:
     cache = ResponseCache()
-    cache.find(b"key")
-    assert in_a_fork(cache) == 0
+    cache.keep(b"key", ChatResult((ChatChoice("five"),)))
+
+    def look() -> int:
+        return cache.find(b"key") is not None
+
+    assert look()
+    assert in_a_fork(cache._answers._database._lock, look) == 0  # type: ignore[attr-defined]
+    assert look()
 
 
 @forking
@@ -472,8 +442,12 @@ def test_a_fork_and_its_parent_share_no_connection_to_a_redis(tmp_path: Path) ->
     server = RedisServer(program, tmp_path)
     server.start()
     cache = ResponseCache(server.url)
-    cache.find(b"key")
-    assert in_a_fork(cache) == 0
-    cache.find(b"key")
+    cache.keep(b"key", ChatResult((ChatChoice("five"),)))
+
+    def look() -> int:
+        return cache.find(b"key") is not None
+
+    assert in_a_fork(cache._answers._lock, look) == 1  # type: ignore[attr-defined]
+    assert look()
     cache.close()
     server.stop()

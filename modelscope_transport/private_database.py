@@ -1,0 +1,102 @@
+"""An SQLite file that is its owner's alone: threads share one connection, a fork opens its own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ._forks import begin_anew_in_child, leave_to_the_parent
+
+__all__ = ["PrivateDatabase"]
+
+# Seconds for which a write waits for those of other processes.
+_PATIENCE = 30.0
+
+
+class PrivateDatabase:
+    """A file for processes of one host, or a memory. Nothing is opened before the first statement.
+
+    What was written is on file for a process that is killed; for a power cut the last few may be
+    missing.
+
+    Args:
+        path: the file; it and its folder are made when they are missing. ``None`` for memory.
+        furnish: the statements that make its tables, where they are missing.
+    """
+
+    def __init__(self, path: Path | None, *furnish: str) -> None:
+        """Open nothing yet."""
+        self._path = path
+        self._furnish = ("PRAGMA synchronous = NORMAL", *furnish)
+        self._connection: sqlite3.Connection | None = None
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: leave the parent's connection alone, open another when needed."""
+        leave_to_the_parent(self._connection)
+        self._connection = None
+        self._lock = threading.Lock()
+
+    def run(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        """Run one statement; the rows that it finds.
+
+        Raises:
+            sqlite3.Error: the file is none of SQLite's, is damaged or full, or others are busy.
+            OSError: it cannot be made.
+        """
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._opened()
+            return self._connection.execute(statement, values).fetchall()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            ":memory:" if self._path is None else self._path,
+            timeout=_PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _write_ahead(connection)
+            for statement in self._furnish:
+                connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Close the file; a later statement opens it again. A memory is lost."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        """Close the file; from Python 3.13 on one that is left open is warned of."""
+        self.close()
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a log written ahead. Of those who begin it at once SQLite refuses some, without a wait.
+
+    So the wait is here.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
