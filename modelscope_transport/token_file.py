@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import platformdirs
 
+from ._private_file import write_private_file
 from .errors import ConfigurationError
 from .language import translated as _
 from .secret import Secret
@@ -32,12 +31,7 @@ def store_token(token: Secret) -> Path:
     """
     path = token_path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # mkstemp makes the file with mode 0600: at no moment can another user read it
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix="token-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(token.reveal() + "\n")
-        os.replace(beside, path)
+        write_private_file(path, f"{token.reveal()}\n".encode())
     except OSError as error:
         raise ConfigurationError(
             _("The token cannot be stored in {path}: {error}.").format(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import platformdirs
+
+from .._private_file import write_private_file
 
 __all__ = ["cache_path", "read", "remember"]
 
@@ -51,11 +51,8 @@ def remember(facts: Mapping[str, Mapping[str, Any]]) -> bool:
     for model, known in facts.items():
         kept[model] = {**kept.get(model, {}), **known}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside it and moved, so that nobody ever reads half of it.
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(kept, order="sorted"), indent=1))
-        os.replace(file.name, path)
+        text = msgspec.json.format(msgspec.json.encode(kept, order="sorted"), indent=1)
+        write_private_file(path, text)
     except OSError:
         return False
     _read.cache_clear()

@@ -6,12 +6,12 @@ which is looked for in the environment again.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from .._private_file import write_private_file
 from ..errors import ConfigurationError
 from ..language import translated as _
 from ..secret import mask_address
@@ -62,13 +62,8 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
         """
         safe = msgspec.structs.replace(self, ledger=mask_address(self.ledger))
         place = self.place(results)
-        fresh = place.with_name(place.name + f".{os.getpid()}")
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(safe))
-            fresh.replace(place)
+            write_private_file(place, msgspec.json.encode(safe))
         except OSError as error:
             raise ConfigurationError(
                 _(

@@ -1,0 +1,29 @@
+"""A small file that is its owner's alone, written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["write_private_file"]
+
+
+def write_private_file(path: Path, data: bytes) -> None:
+    """Put a file in place of the last one: nobody ever reads half of it.
+
+    Raises:
+        OSError: it cannot be written; the last one stays, and nothing beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # mkstemp makes the file with mode 0600: at no moment can another user read it
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
