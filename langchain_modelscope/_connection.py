@@ -26,7 +26,7 @@ from modelscope_transport.client import OPTIONS, Client
 from modelscope_transport.errors import ConfigurationError
 from modelscope_transport.language import translated as _
 from modelscope_transport.quota import Quota
-from modelscope_transport.secret import hide
+from modelscope_transport.secret import Secret, hide
 from modelscope_transport.settings import resolve_token
 
 from ._argument_table import CONNECTION, Argument
@@ -111,7 +111,7 @@ class Connection(BaseModel):
 
     _own_client: Client = PrivateAttr()
     _ask_token: Callable[[], str] | None = PrivateAttr(default=None)
-    _token: str = PrivateAttr(default="")
+    _token: Secret | None = PrivateAttr(default=None)
 
     @property
     def model(self) -> str:
@@ -162,16 +162,16 @@ class Connection(BaseModel):
             elif callable(self.api_key):
                 self._ask_token = self.api_key
             else:
-                token = resolve_token(reveal(self.api_key)).reveal()
-                self.__dict__["api_key"] = SecretStr(token)
+                token = resolve_token(hide(reveal(self.api_key)))
+                self.__dict__["api_key"] = SecretStr(token.reveal())
                 self._own_client = self._new_client(token)
 
-    def _new_client(self, token: str) -> Client:
+    def _new_client(self, token: Secret) -> Client:
         own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
         if self.timeout is not None:
             own["timeout"] = self.timeout
         own["proxy"] = hide(reveal(self.proxy))
-        return Client(**{**own, "api_key": hide(token)})
+        return Client(**{**own, "api_key": token})
 
     @property
     def _client(self) -> Client:
@@ -189,8 +189,9 @@ class Connection(BaseModel):
                         "text, at once."
                     ).format(name=type(token).__name__)
                 )
+            token = hide(token)
             if token != self._token:
-                self._own_client = self._new_client(resolve_token(token).reveal())
+                self._own_client = self._new_client(resolve_token(token))
                 self._token = token
         return self._own_client
 

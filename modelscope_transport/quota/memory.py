@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from .._forks import begin_anew_in_child
 from .steps import Pages, Ran, Step, run
 
 __all__ = ["MemoryStore"]
@@ -21,6 +22,11 @@ class MemoryStore:
 
     def __init__(self, pages: dict[str, Pages] | None = None) -> None:
         self._accounts: dict[str, Pages] = pages or {}
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: another thread of the parent may hold the lock."""
         self._lock = threading.Lock()
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:

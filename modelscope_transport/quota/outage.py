@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._cancellation import finish_anyway
+from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .cells import CELL_KINDS
 from .memory import MemoryStore
@@ -45,9 +46,15 @@ class StandIn:
         self._share = share
         self._known: dict[str, Pages] = {}
         self._memory: MemoryStore | None = None
-        self._tried, self._is_trying = 0.0, False
+        self._tried = 0.0
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: another thread of the parent may hold the lock."""
         # Held by what reads or changes the memory that is in force, and by what changes which is.
         self._lock = threading.Lock()
+        self._is_trying = False
 
     @property
     def blocking(self) -> bool:
@@ -199,8 +206,9 @@ class StandIn:
     # --- underneath -----------------------------------------------------------------------
 
     def _keep(self, account: str, pages: Pages) -> Pages:
-        # Never changed in place: another thread may be reading it.
-        self._known[account] = {**self._known.get(account, {}), **pages}
+        with self._lock:
+            if self._memory is None:  # which began with what was known then
+                self._known[account] = {**self._known.get(account, {}), **pages}
         return pages
 
     def _note(self, account: str, ran: Ran) -> Ran:

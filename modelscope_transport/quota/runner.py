@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from .._forks import begin_anew_in_child
 from ..errors import ConfigurationError, ErrorDetails
 from ..language import translated as _
 from .mending import damage_in
@@ -56,6 +57,11 @@ class Runner:
         self.store = store
         self.seen: dict[str, dict[str, Any]] = {}
         self.deferred: dict[str, deque[Step]] = {}
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: what is still to be written is the parent's to write."""
+        self.deferred = {}
 
     # --- wishes ---------------------------------------------------------------------------
 

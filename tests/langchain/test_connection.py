@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ from langchain_modelscope import (
 from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
 from tests.langchain.conftest import HYBRID, PLAIN, MakeChat
+
+OURS = ("langchain_modelscope", "modelscope_transport")
 
 
 class Person(BaseModel):
@@ -59,6 +62,20 @@ def test_the_token_shows_nowhere(canary: str) -> None:
         assert "very-secret" not in shown
         for pickler in (pickle, cloudpickle):
             assert canary.encode() not in pickler.dumps(model)
+
+
+@pytest.mark.parametrize("renewed", [False, True], ids=["text", "function"])
+def test_no_frame_of_ours_shows_the_token(canary: str, renewed: bool) -> None:
+    with pytest.raises(ModelScopeConfigurationError) as caught:
+        ChatModelScope(
+            model=PLAIN, api_key=(lambda: canary) if renewed else canary, base_url="ftp://x"
+        ).invoke("Hello.")
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    ours = [it for it in frames if it.f_globals["__name__"].startswith(OURS)]
+    assert ours
+    for frame in ours:
+        shown = {name: it for name, it in frame.f_locals.items() if name not in ("self", "given")}
+        assert canary not in repr(shown), frame.f_code
 
 
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle], ids=["pickle", "cloudpickle"])
