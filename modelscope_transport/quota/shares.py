@@ -28,6 +28,9 @@ PAGE = "shares"
 # Seconds: how long slots are kept without a word of their holder, how long a slot is kept while
 # another process has none, and how soon to ask again while slots are lacking, or not.
 _LEASE, _TURN, _SOON, _LATER = 5.0, 0.2, 0.05, 1.0
+# How far ahead the end of a lease may lie. Clocks differ by seconds; what lies further ahead was
+# dated by a clock that is wrong, and would outlive its holder by as much.
+_AHEAD = 2 * _LEASE
 
 
 class Share(NamedTuple):
@@ -78,13 +81,13 @@ class _Level(AIMD):
         before = self.holders.pop(name, None)
         others = [holder for holder in self.holders.values() if holder.wanted]
         had = before.slots if before is not None else 0
-        since = before.since if before is not None else now
+        since = min(before.since, now) if before is not None else now
         slots = self._due(wanted, inside, others, had, since, now)
         if bool(max(slots, inside)) != bool(had) or before is None:
             since = now
         if wanted or inside:
             until = now + _LEASE
-            if before is not None and before.until > now + _LEASE / 2:
+            if before is not None and now + _LEASE / 2 < before.until <= until:
                 until = before.until  # a question that changes nothing writes nothing
             self.holders[name] = _Holder(max(slots, inside), wanted, until, since)
         is_short = wanted > slots or any(other.wanted > other.slots for other in others)
@@ -178,7 +181,9 @@ class ConcurrencyShare:
             now = self._books.now(self._account)
             level = convert(cells.get(cell, {}), _Level)
             level.holders = {
-                name: holder for name, holder in level.holders.items() if holder.until > now
+                name: holder
+                for name, holder in level.holders.items()
+                if now < holder.until <= now + _AHEAD
             }
             if self._name in level.holders:
                 level.holders[self._name].wanted = wanted

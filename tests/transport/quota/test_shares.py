@@ -113,6 +113,40 @@ def test_a_dead_workers_part_comes_back(
     assert living.update(1, 0).slots == 1
 
 
+def test_a_part_that_a_fast_clock_has_dated_ahead_comes_back_as_well(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    dead, living = open_again().share(account, MODEL), open_again().share(account, MODEL)
+    clock.now += 3600
+    assert dead.update(1, 1).slots == 1
+    clock.now -= 3600
+    assert living.update(1, 0).slots == 1
+
+
+def test_a_clock_that_is_a_little_ahead_costs_nobody_a_part(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    ahead, right = open_again().share(account, MODEL), open_again().share(account, MODEL)
+    clock.now += 2
+    assert ahead.update(1, 1).slots == 1
+    clock.now -= 2
+    assert right.update(1, 0).slots == 0
+
+
+def test_a_worker_whose_clock_was_put_right_takes_turns_at_once(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    hasty, other = open_again().share(account, MODEL), open_again().share(account, MODEL)
+    clock.now += 3
+    assert hasty.update(1, 1).slots == 1
+    clock.now -= 3  # it has heard the service
+    hasty.update(1, 1)
+    assert other.update(1, 0).slots == 0
+    clock.now += 0.3
+    assert hasty.update(1, 0).slots == 0
+    assert other.update(1, 0).slots == 1
+
+
 def test_what_is_given_back_is_the_others_at_once(
     open_again: Callable[[], Ledger], account: str
 ) -> None:
