@@ -58,9 +58,10 @@ def question_for(
         and refusal.unit != "calls"
     ):
         question = "balance"  # whose reply says the time as well
-    if question is None or cells.get(ASK_AGAIN_AT.name(question), 0.0) > now:
+    if question is None:
         return None
-    return question
+    held = cells.get(ASK_AGAIN_AT.name(question), 0.0)
+    return question if held <= now or _is_void(question, held, now) else None
 
 
 def take_lease(
@@ -74,7 +75,18 @@ def take_lease(
     if question == "balance":
         again = min([again, *ends_of(cells, now)])
     cell = ASK_AGAIN_AT.name(question)
-    return [Step("not_before", LASTING, cell)], [Step("put", LASTING, cell, again)]
+    held = cells.get(cell, 0.0)
+    void = _is_void(question, held, now)
+    free = Step("same", LASTING, cell, held) if void else Step("not_before", LASTING, cell)
+    return [free], [Step("put", LASTING, cell, again)]
+
+
+def _is_void(question: Question, held: float, now: float) -> bool:
+    """Whether a lease ends further ahead than any can: the clock that dated it was wrong.
+
+    Clocks that are a little apart are no reason to ask twice.
+    """
+    return held > now + 2 * _BETWEEN[question]
 
 
 def of_report(cells: Mapping[str, Any], tenths: int, now: float) -> tuple[list[Step], list[Step]]:

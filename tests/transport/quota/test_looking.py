@@ -64,6 +64,18 @@ def test_one_process_is_to_ask_for_the_balance_and_no_more_often_than_every_five
     assert [refused(who, account).ask for who in (other, one)] == ["balance", None]
 
 
+def test_a_right_to_ask_that_a_fast_clock_has_dated_ahead_binds_nobody(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    one, other = open_again(), open_again()
+    short(one, account)
+    clock.now += 9 * HOUR
+    short(one, account)  # its day is not over by that clock
+    assert refused(one, account).ask == "balance"
+    clock.now -= 9 * HOUR
+    assert [refused(who, account).ask for who in (other, one)] == ["balance", None]
+
+
 def test_magicubes_that_came_meanwhile_are_spent_hours_before_midnight(
     open_again: Callable[[], Ledger], account: str, clock: Hands
 ) -> None:
