@@ -152,10 +152,12 @@ class _Call(Struct):
                 continue
             # A pause is waited out once for each request; nothing was sent, so it is no retry. The
             # ledger is read meanwhile: any success, of any process, ends it.
+            delay = min(wait, _LOOKS_EVERY)
+            if isinstance(outcome, Refused) and outcome.block.pending:
+                continue  # nobody knows how long a call takes that tries whether it is over
             if (now := self.terms.clock()) >= pause_ends:
                 retries += pause_ends != _NO_PAUSE
                 pause_ends = now + wait
-            delay = min(wait, _LOOKS_EVERY)
 
     def _look_again(
         self, outcome: Outcome, model: str, looked: set[str]

@@ -168,7 +168,8 @@ class Bookkeeper:
     def _asking(self, account: str, refusal: QuotaBlock, now: float) -> Work[QuotaBlock]:
         """The refusal, and what to ask the service first, if this process is to do so."""
         cells = self.runner.seen[account]
-        refusal = replace(refusal, wait=max(0.0, refusal.blocked_until - now))
+        if refusal.wait is None:
+            refusal = replace(refusal, wait=max(0.0, refusal.blocked_until - now))
         question = question_for(refusal, self.clock_of(account).is_sure, cells, now)
         if question is None:
             return refusal

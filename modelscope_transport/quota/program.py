@@ -50,8 +50,8 @@ from .steps import LASTING, Ran, Step
 __all__ = ["ReservationProgram", "build", "price_of"]
 
 # One process tries whether unexplained refusals have ended; if nothing is heard of it for so many
-# seconds, the next one does.
-_TRIAL = 60.0
+# seconds, the next one does. Others need not wait so long: they look again after a moment.
+_TRIAL, _MOMENT = 60.0, 1.0
 
 _Unit = Literal["calls", "magicubes"]
 # Fails always: what is to be left to others is more than there is.
@@ -106,7 +106,9 @@ def block_in(cells: Mapping[str, Any], pool: str, now: float) -> QuotaBlock:
     another day or when a lot ends, and what a sign-in would grant today.
     """
     block = convert(cells[BLOCK.name(pool)], QuotaBlock)
-    block = replace(block, blocked_until=cells[BLOCKED_UNTIL.name(pool)])
+    until = cells[BLOCKED_UNTIL.name(pool)]
+    wait = max(0.0, min(until - now, _MOMENT)) if block.pending else None
+    block = replace(block, blocked_until=until, wait=wait)
     if pool != BALANCE:
         return block
     comes_at = min([next_reset(now).timestamp(), *ends_of(cells, now)])
@@ -180,11 +182,19 @@ def build(
 
 def _trial(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
     """This call tries whether unexplained refusals have ended; others wait for what comes of it."""
-    lease = Step("put", LASTING, BLOCKED_UNTIL.name(model), now + _TRIAL)
-    if BLOCK.name(model) in cells and is_pause(model, cells):
-        return [lease]
-    block = QuotaBlock(scope="model", model=model, blocked_until=now, reason="unexplained")
-    return [lease, Step("put", LASTING, BLOCK.name(model), to_builtins(block))]
+    pause = cells.get(BLOCK.name(model), {}) if is_pause(model, cells) else {}
+    block = QuotaBlock(
+        scope="model",
+        model=model,
+        blocked_until=now,
+        reason="unexplained",
+        pending=True,
+        server_message=pause.get("server_message"),
+    )
+    return [
+        Step("put", LASTING, BLOCKED_UNTIL.name(model), now + _TRIAL),
+        Step("put", LASTING, BLOCK.name(model), to_builtins(block)),
+    ]
 
 
 def _open(pool: str, price: int) -> Step:

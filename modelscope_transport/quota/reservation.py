@@ -27,7 +27,10 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
             ``blocked_until``; ``"budget"``: the user's own limit; ``"kept"``: what the user's
             budget leaves to others; ``"day"``: by this host's clock a new day has begun, which the
             service has not confirmed yet, see ``ask``.
-        wait: seconds until ``blocked_until``, by the ledger's clock when it refused.
+        pending: whether somebody is finding out just now if it still holds: a call tries whether a
+            pause is over. ``blocked_until`` is then the end of that right.
+        wait: seconds until ``blocked_until``, by the ledger's clock when it refused; of one that is
+            ``pending``, after which to look again.
         limit: size of the pool, where known, in ``unit``.
         used: what was counted of it, in ``unit``.
         unit: ``"calls"`` or ``"magicubes"``.
@@ -47,6 +50,7 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
     model: str | None
     blocked_until: float
     reason: Literal["spent", "unexplained", "budget", "kept", "day"] = "spent"
+    pending: bool = False
     wait: float | None = None
     limit: float | None = None
     used: float | None = None

@@ -365,6 +365,47 @@ def test_a_success_of_another_process_ends_the_pause_that_a_call_waits_out(
     assert len(service.requests) == 2
 
 
+@pytest.mark.parametrize("seconds", [3, 12])
+def test_a_trial_of_another_process_is_waited_for_while_the_deadline_allows_it(
+    seconds: int, service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, path = Hands(), tmp_path / "ledger.sqlite3"
+    client, other = (
+        Client(service.token, base_url=service.base_url, ledger=SQLiteLedger(path, clock))
+        for _ in range(2)
+    )
+    assert other.ledger is not None
+    tried, under_way = other.ledger, [other.ledger.reserve(other.account, QWEN)]
+    tried.settle(under_way.pop(), charged=False, unexplained="")
+    clock.now += 5
+    under_way.append(tried.reserve(other.account, QWEN))
+    begun = clock.now
+
+    def sleep(time: float) -> None:
+        clock.now += time
+        if clock.now - begun >= seconds and under_way:
+            tried.settle(under_way.pop(), charged=True)
+
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", sleep)
+    assert client.chat(ask(timeout=20)).text
+    assert clock.now - begun == seconds
+
+
+def test_a_trial_that_outlasts_the_deadline_is_an_error_that_asks_for_a_moment(
+    service: LocalService, clock: Hands
+) -> None:
+    client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
+    assert client.ledger is not None
+    given = client.ledger.reserve(client.account, QWEN)
+    client.ledger.settle(given, charged=False, unexplained="")
+    clock.now += 5
+    client.ledger.reserve(client.account, QWEN)
+    with pytest.raises(RateLimitError) as caught:
+        client.chat(ask(timeout=0.5))
+    assert (caught.value.reason, caught.value.retry_after) == ("paused", 1)
+    assert not service.requests
+
+
 @pytest.mark.parametrize("name", ["throttled_silently", "too_many_tokens", "limit_exceeded"])
 def test_a_pause_beyond_the_deadline_is_an_error_without_a_request(
     name: str, service: LocalService, clock: Hands

@@ -292,16 +292,28 @@ def test_at_the_end_of_a_pause_one_process_tries(
     open_again: Callable[[], Ledger], account: str, clock: Hands
 ) -> None:
     one, other = open_again(), open_again()
-    refuse(one, account)
-    refusal(other, account)
+    refuse(one, account, "no reason given")
+    assert not refusal(other, account).pending
     clock.now += 5
 
     trial = leave(one, account)
-    assert refusal(other, account).reason == "unexplained"
+    block = refusal(other, account)
+    assert (block.reason, block.pending, block.wait) == ("unexplained", True, 1)
+    assert block.server_message == "no reason given"
     other.settle(leave(other, account, GLM), charged=True)
     one.settle(trial, charged=True)
 
     assert [leave(who, account).refusals for who in (other, one, other)] == [0, 0, 0]
+
+
+def test_a_trial_that_is_refused_makes_a_pause_that_is_no_trial(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    refuse(ledger, account)
+    clock.now += 5
+    refuse(ledger, account)
+    block = refusal(ledger, account)
+    assert (block.pending, block.wait) == (False, 10)
 
 
 def test_a_trial_that_dies_or_shows_nothing_leaves_the_next_one_to_others(
