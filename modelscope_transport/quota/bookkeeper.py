@@ -29,6 +29,7 @@ from .clock import AccountClock
 from .earnings import Earnings
 from .evidence import (
     bucket_of,
+    is_misdated,
     of_block,
     of_end,
     of_headers,
@@ -158,7 +159,8 @@ class Bookkeeper:
         now = self.now(account)
         pools = pools_of(model)
         for pool in pools:
-            if cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now:
+            is_shut = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
+            if is_shut and not is_misdated(pool, cells, now):
                 return block_in(cells, pool, now)
         if ACCOUNT not in pools or cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) <= now:
             return None

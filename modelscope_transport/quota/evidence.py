@@ -38,8 +38,10 @@ from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Pages, Step
 
 __all__ = [
+    "TRIAL",
     "TRIED_AFTER",
     "bucket_of",
+    "is_misdated",
     "is_pause",
     "of_block",
     "of_end",
@@ -57,6 +59,9 @@ _ON_ITS_WAY = 2
 # The pause after an unexplained refusal, in seconds: doubled by each further one, up to the
 # quarter of an hour that one recovery from a burst took (public client, 2026).
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
+# One process tries whether unexplained refusals have ended; if nothing is heard of it for so many
+# seconds, the next one does.
+TRIAL = 60.0
 # A balance that cannot be asked for is found out by a call of the user's own, once an hour.
 TRIED_AFTER = 3600.0
 
@@ -139,6 +144,17 @@ def is_pause(model: str, cells: Mapping[str, Any]) -> bool:
     """Whether the block of a model is no more than a pause."""
     block = cells.get(BLOCK.name(model))
     return block is None or block.get("reason") == "unexplained"
+
+
+def is_misdated(pool: str, cells: Mapping[str, Any], now: float) -> bool:
+    """Whether a pause ends further ahead than any can: the clock that dated it was wrong.
+
+    It is over then. Clocks that are a little apart are no reason to try twice.
+    """
+    if not cells.get(REFUSALS.name(pool)) or not is_pause(pool, cells):
+        return False
+    longest = TRIAL if cells.get(BLOCK.name(pool), {}).get("pending") else _LONGEST_PAUSE
+    return bool(cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now + 2 * longest)
 
 
 def of_unexplained(

@@ -42,16 +42,15 @@ from .cells import (
     UNSETTLED,
 )
 from .earnings import unfetched_in
-from .evidence import bucket_of, is_pause
+from .evidence import TRIAL, bucket_of, is_misdated, is_pause
 from .lots import draw, ends_of, filled, held_back
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Ran, Step
 
 __all__ = ["ReservationProgram", "build", "price_of"]
 
-# One process tries whether unexplained refusals have ended; if nothing is heard of it for so many
-# seconds, the next one does. Others need not wait so long: they look again after a moment.
-_TRIAL, _MOMENT = 60.0, 1.0
+# Seconds after which others look again, while one process tries whether a pause is over.
+_MOMENT = 1.0
 
 _Unit = Literal["calls", "magicubes"]
 # Fails always: what is to be left to others is more than there is.
@@ -88,6 +87,8 @@ class ReservationProgram(Struct):
         cells = ran.pages[LASTING]
         if step.word == "not_before":
             (pool,) = BLOCKED_UNTIL.read(step.cell) or ("",)
+            if is_misdated(pool, cells, now):
+                return None
             block = block_in(cells, pool, now)
         return block and replace(block, used=self._used(block, ran))
 
@@ -162,7 +163,9 @@ def build(
     program = ReservationProgram(reservation, cells, [], [], [])
     program.add_test(Step("same", LASTING, REFUSALS.name(model), refusals))
     for pool in pools:
-        program.add_test(_open(pool, 0))
+        until = BLOCKED_UNTIL.name(pool)
+        void = is_misdated(pool, cells, now)
+        program.add_test(Step("same", LASTING, until, cells[until]) if void else _open(pool, 0))
         program.changes.append(Step("add", day, CALLS.name(pool), 1))
     program.changes.append(Step("add", day, UNSETTLED.name(reservation.bucket, model), 1))
     if price:
@@ -192,7 +195,7 @@ def _trial(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
         server_message=pause.get("server_message"),
     )
     return [
-        Step("put", LASTING, BLOCKED_UNTIL.name(model), now + _TRIAL),
+        Step("put", LASTING, BLOCKED_UNTIL.name(model), now + TRIAL),
         Step("put", LASTING, BLOCK.name(model), to_builtins(block)),
     ]
 

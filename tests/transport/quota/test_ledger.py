@@ -332,6 +332,19 @@ def test_a_trial_that_dies_or_shows_nothing_leaves_the_next_one_to_others(
     assert leave(one, account).refusals == 1
 
 
+def test_a_trial_that_a_fast_clock_has_dated_ahead_is_nobodys(
+    open_again: Callable[[], Ledger], account: str, clock: Hands
+) -> None:
+    one, other = open_again(), open_again()
+    refuse(one, account)
+    clock.now += HOUR
+    leave(one, account)  # its process dies
+    clock.now -= HOUR - 5
+    assert other.blocked(account, QWEN) is None
+    assert leave(other, account).refusals == 1
+    assert refusal(one, account).blocked_until == clock.now + 60
+
+
 def test_any_success_ends_a_pause_for_all(
     open_again: Callable[[], Ledger], account: str, clock: Hands
 ) -> None:
