@@ -93,7 +93,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         budget: retries left to all calls of the account together.
         redact: takes credentials out of what a server says.
         looks: free requests by what they look at again before a pool is called spent:
-            ``"balance"``, ``"earnings"``, ``"time"``; empty where the service's hub is not known.
+            ``"time"``; and ``"balance"`` and ``"earnings"`` where the service's hub is known.
         clock: seconds, monotonic.
         chance: source of numbers in [0, 1).
     """

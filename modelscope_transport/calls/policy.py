@@ -117,7 +117,7 @@ class _Call(Struct):
                 platform=platform,
             )
             outcome = yield attempt
-            if platform is None and (yield from self._look_again(outcome, model, looked)):
+            if (yield from self._look_again(outcome, attempt, looked)):
                 delay = 0.0  # it was waited out before the look
                 continue
             self.attempts += _was_made(outcome)
@@ -160,22 +160,26 @@ class _Call(Struct):
                 pause_ends = now + wait
 
     def _look_again(
-        self, outcome: Outcome, model: str, looked: set[str]
+        self, outcome: Outcome, attempt: Attempt, looked: set[str]
     ) -> Generator[Attempt, Outcome, bool]:
         """Ask the service itself, free of charge, before a pool is called spent by our count.
 
-        A balance that is too small leads to another question: what today still grants.
+        A balance that is too small leads to another question: what today still grants. A platform
+        can be asked for the time alone.
         """
         if not isinstance(outcome, Refused):
             return False
         question: str | None = outcome.block.ask
         if question is None and "balance" in looked and outcome.block.unit == "magicubes":
             question = "earnings"
-        look = self.terms.looks.get(question) if question is not None else None
-        if question is None or look is None or question in looked:
+        if question is None or (attempt.platform is not None and question != "time"):
+            return False
+        look = self.terms.looks.get(question)
+        if look is None or question in looked:
             return False
         looked.add(question)
-        yield from request_free(look, model, self.terms.briefly(_LOOK))
+        terms = self.terms.briefly(_LOOK)
+        yield from request_free(look, attempt.model, terms, platform=attempt.platform)
         return True
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:

@@ -252,15 +252,11 @@ class Core:
 
     @functools.cached_property
     def _looks(self) -> dict[str, Encoded]:
-        """What may be looked at again before a pool is called spent."""
-        hub = hub_url(self.options.url)
-        if hub is None:
-            return {}
-        return {
-            "balance": catalogue.balance(hub),
-            "earnings": catalogue.earnings(hub),
-            "time": catalogue.listed_at(),
-        }
+        """What may be looked at again before a pool is called spent: the time, at any service."""
+        looks, hub = {"time": catalogue.listed_at()}, hub_url(self.options.url)
+        if hub is not None:
+            looks |= {"balance": catalogue.balance(hub), "earnings": catalogue.earnings(hub)}
+        return looks
 
     def begin(self, request: Request, task: str, *, stream: bool = False) -> tuple[Flow, float]:
         """The flow of a call and its deadline, after the checks that need no request."""
