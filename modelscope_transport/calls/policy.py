@@ -117,8 +117,8 @@ class _Call(Struct):
                 platform=platform,
             )
             outcome = yield attempt
-            if (yield from self._look_again(outcome, attempt, looked)):
-                delay = 0.0  # it was waited out before the look
+            if (again := (yield from self._look_again(outcome, attempt, looked))) is not None:
+                delay = again  # what was to be waited before has been
                 continue
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
@@ -161,26 +161,31 @@ class _Call(Struct):
 
     def _look_again(
         self, outcome: Outcome, attempt: Attempt, looked: set[str]
-    ) -> Generator[Attempt, Outcome, bool]:
+    ) -> Generator[Attempt, Outcome, float | None]:
         """Ask the service itself, free of charge, before a pool is called spent by our count.
 
         A balance that is too small leads to another question: what today still grants. A platform
-        can be asked for the time alone.
+        can be asked for the time alone. While another call asks for it, this one waits a moment.
+
+        Returns:
+            Seconds after which the ledger is to be asked once more; ``None``: it need not be.
         """
         if not isinstance(outcome, Refused):
-            return False
+            return None
+        if outcome.block.pending and outcome.block.reason == "day":
+            return _LOOKS_EVERY if self.terms.remaining() > _LOOKS_EVERY else None
         question: str | None = outcome.block.ask
         if question is None and "balance" in looked and outcome.block.unit == "magicubes":
             question = "earnings"
         if question is None or (attempt.platform is not None and question != "time"):
-            return False
+            return None
         look = self.terms.looks.get(question)
         if look is None or question in looked:
-            return False
+            return None
         looked.add(question)
         terms = self.terms.briefly(_LOOK)
         yield from request_free(look, attempt.model, terms, platform=attempt.platform)
-        return True
+        return 0.0
 
     def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
         repeatable = self.repeatable or _turned_away(outcome, failure)
@@ -202,7 +207,7 @@ class _Call(Struct):
 
 # Seconds that a look at the balance or the time may take.
 _LOOK = 10.0
-# Seconds between two looks into the ledger while a pause is waited out.
+# Seconds between two looks into the ledger while it may change at any moment.
 _LOOKS_EVERY = 1.0
 _NO_PAUSE = -math.inf
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the

@@ -38,10 +38,10 @@ from .evidence import (
     of_trial_end,
     of_unexplained,
 )
-from .looking import of_report, of_statement, question_for, take_lease
+from .looking import ASKING, of_report, of_statement, question_for, take_lease
 from .lots import Lot, granted
 from .outage import Downgraded, StandIn
-from .program import ReservationProgram, block_in, build, price_of
+from .program import MOMENT, ReservationProgram, block_in, build, price_of
 from .reservation import QuotaBlock, Reservation, pools_of
 from .runner import Runner, Work
 from .steps import LASTING, Step
@@ -64,6 +64,8 @@ class Bookkeeper:
         self._clock = clock
         self._clocks: dict[str, AccountClock] = {}
         self._programs: dict[tuple[str, str, str | None], tuple[Any, ReservationProgram]] = {}
+        # Since when this process is waiting for a day of an account to be confirmed.
+        self._unconfirmed: dict[tuple[str, str], float] = {}
         # When a call of an account to a model last succeeded, by this process's knowledge.
         self._succeeded: dict[tuple[str, str], float] = {}
 
@@ -78,7 +80,10 @@ class Bookkeeper:
             now, day, confirmed = self.today(account)
             bounds = self._bounded(budget)
             if not confirmed and bounds != NO_BUDGET:
-                return (yield from self._asking(account, _unconfirmed(day), now))
+                unconfirmed = yield from self._confirming(account)
+                if unconfirmed is not None:
+                    return unconfirmed
+                now, day, confirmed = self.today(account)
             program = self._program(account, model, tier, bounds, now, day)
             try:
                 ran = yield from runner.run(account, now, program.tests, program.changes)
@@ -166,6 +171,21 @@ class Bookkeeper:
             return None
         is_too_dear = price_of(tier, cells)[0] >= cells.get(PRICE.name(BALANCE), 0)
         return block_in(cells, BALANCE, now) if is_too_dear else None
+
+    def _confirming(self, account: str) -> Work[QuotaBlock | None]:
+        """What comes first where only this host's clock says that a day has begun.
+
+        The service is asked, by one process; the others wait a moment for what it hears.
+        """
+        yield from self.runner.look(account)  # it may have been heard meanwhile
+        now, day, confirmed = self.today(account)
+        if confirmed:
+            return None
+        refusal = yield from self._asking(account, _unconfirmed(day), now)
+        since = self._unconfirmed.setdefault((account, day), now)
+        if refusal.ask is None and now - since < ASKING:
+            return replace(refusal, pending=True, wait=MOMENT)
+        return refusal
 
     def _asking(self, account: str, refusal: QuotaBlock, now: float) -> Work[QuotaBlock]:
         """The refusal, and what to ask the service first, if this process is to do so."""

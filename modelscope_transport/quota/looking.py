@@ -30,10 +30,12 @@ from .lots import ends_of, filled, reported
 from .reservation import QuotaBlock
 from .steps import LASTING, Step
 
-__all__ = ["of_report", "of_statement", "question_for", "take_lease"]
+__all__ = ["ASKING", "of_report", "of_statement", "question_for", "take_lease"]
 
+ASKING = 10.0
+"""Seconds that the question for the time may take; if nothing is heard by then, the next asks."""
 # Seconds between two questions: for the balance, and for the time.
-_BETWEEN = {"balance": 300.0, "time": 60.0}
+_BETWEEN = {"balance": 300.0, "time": ASKING}
 
 Question = Literal["balance", "time"]
 

@@ -47,10 +47,10 @@ from .lots import draw, ends_of, filled, held_back
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Ran, Step
 
-__all__ = ["ReservationProgram", "build", "price_of"]
+__all__ = ["MOMENT", "ReservationProgram", "build", "price_of"]
 
-# Seconds after which others look again, while one process tries whether a pause is over.
-_MOMENT = 1.0
+MOMENT = 1.0
+"""Seconds after which others look again, while one finds out whether a block still holds."""
 
 _Unit = Literal["calls", "magicubes"]
 # Fails always: what is to be left to others is more than there is.
@@ -108,7 +108,7 @@ def block_in(cells: Mapping[str, Any], pool: str, now: float) -> QuotaBlock:
     """
     block = convert(cells[BLOCK.name(pool)], QuotaBlock)
     until = cells[BLOCKED_UNTIL.name(pool)]
-    wait = max(0.0, min(until - now, _MOMENT)) if block.pending else None
+    wait = max(0.0, min(until - now, MOMENT)) if block.pending else None
     block = replace(block, blocked_until=until, wait=wait)
     if pool != BALANCE:
         return block

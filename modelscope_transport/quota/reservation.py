@@ -28,7 +28,8 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
             budget leaves to others; ``"day"``: by this host's clock a new day has begun, which the
             service has not confirmed yet, see ``ask``.
         pending: whether somebody is finding out just now if it still holds: a call tries whether a
-            pause is over. ``blocked_until`` is then the end of that right.
+            pause is over, whose right to do so ends at ``blocked_until``; or another asks the
+            service for the time.
         wait: seconds until ``blocked_until``, by the ledger's clock when it refused; of one that is
             ``pending``, after which to look again.
         limit: size of the pool, where known, in ``unit``.

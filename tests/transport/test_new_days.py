@@ -18,6 +18,7 @@ from modelscope_transport import (
     SQLiteLedger,
 )
 from modelscope_transport.emulator import LocalService
+from modelscope_transport.quota import QuotaBlock
 from modelscope_transport.quota.clock import ServiceClock
 from tests.transport.quota.clockwork import Hands
 
@@ -112,3 +113,49 @@ def test_a_platforms_cap_holds_each_day_in_every_process(
                 f"Bearer {other.token}"
             }
             clock.now += DAY
+
+
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_a_call_waits_while_another_process_asks_for_the_time(
+    service: LocalService,
+    process: Callable[..., Client],
+    clock: Hands,
+    monkeypatch: pytest.MonkeyPatch,
+    max_retries: int,
+) -> None:
+    budget = Budget(calls=1)
+    process(service, budget=budget).chat(ask())
+    clock.now += DAY
+    begun, asking = clock.now, process(service).ledger
+    assert asking is not None
+    client = process(service, budget=budget, max_retries=max_retries)
+    refused = asking.reserve(client.account, QWEN, budget=budget)
+    assert isinstance(refused, QuotaBlock)
+    assert refused.ask == "time"
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        if clock.now - begun >= 3:
+            asking.observe_time(client.account, clock.now)
+            asking.price(client.account, None)  # what it has heard goes into the file
+
+    monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", sleep)
+    assert client.chat(ask()).text
+    assert clock.now - begun == 3
+    assert [request.method for request in service.requests] == ["POST", "POST"]
+
+
+def test_a_call_whose_deadline_is_nearer_waits_for_nobody(
+    service: LocalService, process: Callable[..., Client], clock: Hands
+) -> None:
+    budget = Budget(calls=1)
+    process(service, budget=budget).chat(ask())
+    clock.now += DAY
+    client, asking = process(service, budget=budget), process(service).ledger
+    assert asking is not None
+    asking.reserve(client.account, QWEN, budget=budget)
+    begun = clock.now
+    with pytest.raises(QuotaExceededError) as caught:
+        client.chat(ask(timeout=0.9))
+    assert caught.value.reason == "day_unconfirmed"
+    assert clock.now == begun

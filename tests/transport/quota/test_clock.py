@@ -118,12 +118,33 @@ def test_a_fresh_process_whose_clock_is_ahead_opens_no_day_and_is_to_ask_the_tim
     assert (block.reason, block.ask) == ("day", "time")
     other = second.reserve("me", "a/b", budget=budget)
     assert isinstance(other, QuotaBlock)
-    assert (other.reason, other.ask) == ("day", None)  # one process asks at a time
+    # one process asks at a time, and the others wait for what it hears
+    assert (other.reason, other.ask, other.pending, other.wait) == ("day", None, True, 1)
 
     fresh.observe_time("me", MORNING)
     block = fresh.reserve("me", "a/b", budget=budget)
     assert isinstance(block, QuotaBlock)
     assert block.reason == "budget"
+
+
+def test_whoever_waits_for_a_process_that_died_while_it_asked_asks_itself(
+    host: Host, tmp_path: Path
+) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=5)
+    call(host.ledger(path), MORNING, budget)
+    host.pass_time(24 * HOUR)
+    asked = host.ledger(path).reserve("me", "a/b", budget=budget)
+    assert isinstance(asked, QuotaBlock)
+    assert asked.ask == "time"
+    host.pass_time(5)
+    ledger = host.ledger(path)
+    asked = ledger.reserve("me", "a/b", budget=budget)
+    assert isinstance(asked, QuotaBlock)
+    assert (asked.ask, asked.pending) == (None, True)
+    host.pass_time(5)
+    asked = ledger.reserve("me", "a/b", budget=budget)
+    assert isinstance(asked, QuotaBlock)
+    assert (asked.ask, asked.pending) == ("time", False)
 
 
 def test_a_new_day_is_opened_by_the_service_for_all(host: Host, tmp_path: Path) -> None:
