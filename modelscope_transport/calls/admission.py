@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from .._cancellation import finish_anyway
+from .._wire.failure_table import Kind
 from ..quota import Budget, ConcurrencyShare, Ledger, QuotaBlock, Reservation
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter
@@ -65,6 +66,14 @@ def _size(concurrency: Concurrency) -> float | None:
     return None if isinstance(concurrency, str) else concurrency
 
 
+def _was_answered(attempt: Attempt) -> bool:
+    """Whether there was a reply, which may or may not say the time."""
+    verdict = attempt.verdict
+    return verdict is not None and (
+        verdict.kind is Kind.GOOD or verdict.details.status_code is not None
+    )
+
+
 class Admission(Struct, frozen=True):
     """The limits of one account.
 
@@ -110,7 +119,7 @@ class Admission(Struct, frozen=True):
             self.ledger.report(self.account, attempt.balance.available, at=at)
         elif attempt.earnings is not None:
             self.ledger.record_statement(self.account, earnings=attempt.earnings)
-        elif at is not None:
+        elif _was_answered(attempt):
             self.ledger.observe_time(self.account, at)
 
     def record_block(self, attempt: Attempt, block: QuotaBlock) -> None:
@@ -150,7 +159,7 @@ class Admission(Struct, frozen=True):
         elif attempt.earnings is not None:
             earnings = attempt.earnings
             await finish_anyway(self.ledger.arecord_statement(self.account, earnings=earnings))
-        elif at is not None:
+        elif _was_answered(attempt):
             self.ledger.observe_time(self.account, at)
 
     async def arecord_block(self, attempt: Attempt, block: QuotaBlock) -> None:

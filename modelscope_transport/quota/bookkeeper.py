@@ -23,7 +23,6 @@ from .cells import (
     PRICE,
     REFUSALS,
     REFUSED_AT,
-    SERVICE_TIME,
 )
 from .clock import AccountClock
 from .earnings import Earnings
@@ -33,6 +32,7 @@ from .evidence import (
     of_block,
     of_end,
     of_headers,
+    of_move,
     of_open,
     of_success,
     of_trial_end,
@@ -78,20 +78,25 @@ class Bookkeeper:
             yield from runner.look(account)
         while True:
             now, day, confirmed = self.today(account)
-            bounds = self._bounded(budget)
+            bounds, doubt = self._bounded(budget), None
             if not confirmed and bounds != NO_BUDGET:
-                unconfirmed = yield from self._confirming(account)
-                if unconfirmed is not None:
-                    return unconfirmed
+                refusal = yield from self._confirming(account)
+                if refusal is not None:
+                    return refusal
                 now, day, confirmed = self.today(account)
+                if not confirmed:  # the call itself finds it out, within what the last day leaves
+                    doubt, day = _unconfirmed(day), runner.seen[account].get(DAY.word, day)
             program = self._program(account, model, tier, bounds, now, day)
             try:
                 ran = yield from runner.run(account, now, program.tests, program.changes)
             except Downgraded:
                 continue
             if ran.failed is None:
-                return program.reservation.granted(ran.pages, now)
+                granted = program.reservation.granted(ran.pages, now)
+                return granted if doubt is None else replace(granted, undated=True)
             refusal = program.refusal(ran, now)
+            if doubt is not None and refusal is not None and refusal.reason in ("budget", "kept"):
+                refusal = doubt
             if refusal is not None and not (yield from self._ends_pause(account, model, refusal)):
                 return (yield from self._asking(account, refusal, now))
 
@@ -108,6 +113,9 @@ class Bookkeeper:
         cells = yield from runner.look(account)
         now = self.now(account)
         changes = [] if charged is None else of_end(reservation, charged=charged)
+        if reservation.undated and charged:
+            _, day, confirmed = self.today(account)
+            changes += of_move(reservation, day) if confirmed else []
         if charged and cells.get(REFUSALS.name(model)):
             changes += of_success(model, cells)
         elif reservation.refusals and unexplained is None:
@@ -139,11 +147,13 @@ class Bookkeeper:
         """
         account, model = reservation.account, reservation.model
         seen = self.runner.seen.get(account, {})
-        if at is not None or (charged and SERVICE_TIME.word not in seen):
+        if at is not None or charged:
             self.observe(account, at)
         if block is not None or unexplained is not None or allowance is not None:
             return False
-        if charged is False or reservation.refusals or REFUSALS.name(model) in seen:
+        if charged is False or reservation.undated or reservation.refusals:
+            return False
+        if REFUSALS.name(model) in seen:
             return False
         if charged:
             self._succeeded[account, model] = self.now(account)
@@ -175,17 +185,17 @@ class Bookkeeper:
     def _confirming(self, account: str) -> Work[QuotaBlock | None]:
         """What comes first where only this host's clock says that a day has begun.
 
-        The service is asked, by one process; the others wait a moment for what it hears.
+        The service is asked, by one process; the others wait a moment for what it hears. ``None``:
+        the day is confirmed, or the service could not be asked.
         """
         yield from self.runner.look(account)  # it may have been heard meanwhile
         now, day, confirmed = self.today(account)
         if confirmed:
             return None
+        if now - self._unconfirmed.setdefault((account, day), now) >= ASKING:
+            return None
         refusal = yield from self._asking(account, _unconfirmed(day), now)
-        since = self._unconfirmed.setdefault((account, day), now)
-        if refusal.ask is None and now - since < ASKING:
-            return replace(refusal, pending=True, wait=MOMENT)
-        return refusal
+        return refusal if refusal.ask else replace(refusal, pending=True, wait=MOMENT)
 
     def _asking(self, account: str, refusal: QuotaBlock, now: float) -> Work[QuotaBlock]:
         """The refusal, and what to ask the service first, if this process is to do so."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .allowance import day_of
-from .cells import DAY, SERVICE_TIME
+from .cells import ASK_AGAIN_AT, DAY, SERVICE_TIME
 from .steps import LASTING, Step
 
 __all__ = ["AccountClock", "ServiceClock"]
@@ -107,8 +107,11 @@ class AccountClock:
             cells: the lasting page as last seen.
         """
         if date is None:
+            if self.is_sure or SERVICE_TIME.word in cells:
+                return []
             self._believes_host = True
-            return []
+            asked = ASK_AGAIN_AT.name("time")  # each process has to find this out for itself
+            return [Step("drop", LASTING, asked)] if asked in cells else []
         self.service.observe(date)
         if self._given is not None:
             return []

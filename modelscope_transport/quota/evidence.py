@@ -46,6 +46,7 @@ __all__ = [
     "of_block",
     "of_end",
     "of_headers",
+    "of_move",
     "of_open",
     "of_success",
     "of_trial_end",
@@ -77,12 +78,22 @@ def of_end(reservation: Reservation, *, charged: bool) -> list[Step]:
     settled = Step("settle", day, UNSETTLED.name(reservation.bucket, model), -1)
     if charged:
         return [settled]
-    back = [Step("add", day, CALLS.name(pool), -1) for pool in pools_of(model)]
-    if reservation.price:
-        back.append(Step("add", day, MAGICUBES.word, -reservation.price))
-        back.append(Step("add", day, CLASS_CALLS.name(reservation.price_class), -1))
     lots = [Step("add", LASTING, LOT_SPENT.name(lot), -part) for lot, part in reservation.lots]
-    return [settled, *back, *lots]
+    return [settled, *_counted(reservation, day, -1), *lots]
+
+
+def of_move(reservation: Reservation, day: str) -> list[Step]:
+    """A call counts on the day that the service has shown meanwhile, not on the last one."""
+    return [*_counted(reservation, reservation.day, -1), *_counted(reservation, day, 1)]
+
+
+def _counted(reservation: Reservation, day: str, calls: int) -> list[Step]:
+    """What a call adds to the counts of a day."""
+    steps = [Step("add", day, CALLS.name(pool), calls) for pool in pools_of(reservation.model)]
+    if reservation.price:
+        steps.append(Step("add", day, MAGICUBES.word, calls * reservation.price))
+        steps.append(Step("add", day, CLASS_CALLS.name(reservation.price_class), calls))
+    return steps
 
 
 def of_block(

@@ -97,6 +97,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
         lots: tenths taken from lots, by their names.
         refusals: unexplained refusals of the model that came before, one after another. Above 0
             this request is the one that tries whether they have ended.
+        undated: whether its day may be over, which only the host's clock says: nobody could be
+            asked for the time.
         before: what was counted of its pools today before it: the model's calls, the account's
             calls, tenths of a Magicube.
     """
@@ -110,6 +112,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
     price_class: str = ""
     lots: tuple[tuple[str, int], ...] = ()
     refusals: int = 0
+    undated: bool = False
     before: tuple[int, int, int] = (0, 0, 0)
 
     def granted(self, pages: Pages, now: float) -> Self:

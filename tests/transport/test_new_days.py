@@ -159,3 +159,40 @@ def test_a_call_whose_deadline_is_nearer_waits_for_nobody(
         client.chat(ask(timeout=0.9))
     assert caught.value.reason == "day_unconfirmed"
     assert clock.now == begun
+
+
+def test_a_gateway_that_says_no_time_leaves_the_day_to_the_host(
+    gateway: LocalService,
+    process: Callable[..., Client],
+    clock: Hands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("modelscope_transport._wire.failures.read_date", lambda _: None)
+    budget, begun = Budget(calls=1), clock.now
+    for day in range(3):
+        assert process(gateway, budget=budget).chat(ask()).text
+        with pytest.raises(QuotaExceededError):
+            process(gateway, budget=budget).chat(ask())
+        assert clock.now - begun == day * DAY  # nobody has waited
+        clock.now += DAY
+
+
+def test_where_the_free_request_brings_no_reply_the_call_itself_is_made(
+    gateway: LocalService,
+    process: Callable[..., Client],
+    clock: Hands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unanswered(*_: object, **__: object) -> Iterator[None]:
+        yield from ()
+
+    budget = Budget(calls=3)
+    assert process(gateway, budget=budget).chat(ask()).text
+    clock.now += DAY
+    monkeypatch.setattr("modelscope_transport.calls.policy.request_free", unanswered)
+    assert process(gateway, budget=budget).chat(ask()).text
+    for _ in range(2):  # it has brought the time
+        assert process(gateway, budget=budget).chat(ask()).text
+    with pytest.raises(QuotaExceededError) as caught:
+        process(gateway, budget=budget).chat(ask())
+    assert caught.value.reason == "budget_spent"

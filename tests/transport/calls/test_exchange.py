@@ -65,6 +65,9 @@ class FakeLedger:
             raise ConfigurationError("The ledger: it is gone.")
         self.settled.append(closing)
 
+    def observe_time(self, account: str, at: float | None) -> None:
+        """Free replies teach the time; nothing is asked."""
+
     def block(self, account: str, block: QuotaBlock, **more: Any) -> None:
         self.recorded.append(block)
 

@@ -194,3 +194,63 @@ def test_a_service_that_says_no_time_leaves_the_day_to_the_host(host: Host, tmp_
     assert isinstance(fresh.reserve("me", "a/b", budget=budget), QuotaBlock)
     fresh.observe_time("me", None)
     call(fresh, budget=budget)
+
+
+def doubtful(host: Host, ledger: Ledger, budget: Budget) -> Reservation | QuotaBlock:
+    """What a process gets that has asked for the time of a new day, and heard nothing."""
+    asked = ledger.reserve("me", "a/b", budget=budget)
+    assert isinstance(asked, QuotaBlock)
+    assert asked.reason == "day"
+    host.pass_time(10)
+    return ledger.reserve("me", "a/b", budget=budget)
+
+
+def test_a_call_goes_within_what_the_last_day_leaves_where_nobody_says_the_time(
+    host: Host, tmp_path: Path
+) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=5)
+    ledger = host.ledger(path)
+    for _ in range(3):
+        call(ledger, host.wall(), budget)
+    host.pass_time(24 * HOUR)
+    ledger = host.ledger(path)
+    for _ in range(2):
+        given = doubtful(host, ledger, budget)
+        assert isinstance(given, Reservation)
+        assert given.day == "2026-11-22"
+        ledger.settle(given, charged=None)  # no reply: it stays where it is
+        host.pass_time(24 * HOUR)
+    refused = doubtful(host, host.ledger(path), budget)
+    assert isinstance(refused, QuotaBlock)
+    assert (refused.reason, refused.ask) == ("day", "time")
+
+
+def test_such_a_call_counts_on_the_day_that_its_reply_shows(host: Host, tmp_path: Path) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=2)
+    call(host.ledger(path), host.wall(), budget)
+    host.pass_time(24 * HOUR)
+    ledger = host.ledger(path)
+    given = doubtful(host, ledger, budget)
+    assert isinstance(given, Reservation)
+    ledger.settle(given, charged=True, at=host.wall())
+
+    other = host.ledger(path)  # the day has begun for it as well
+    assert spend_all(other, budget) == 1
+    assert [(str(use.day), use.calls) for use in other.history("me", 2)] == [
+        ("2026-11-22", 1),
+        ("2026-11-23", 2),
+    ]
+
+
+def test_one_reply_without_a_time_proves_nothing_where_the_service_says_it(
+    host: Host, tmp_path: Path
+) -> None:
+    path, budget = tmp_path / "ledger", Budget(calls=2)
+    ledger = host.ledger(path)
+    for _ in range(2):
+        call(ledger, host.wall(), budget)
+    host.wall.now += 24 * HOUR
+    ledger = host.ledger(path)
+    assert isinstance(ledger.reserve("me", "a/b", budget=budget), QuotaBlock)
+    ledger.observe_time("me", None)
+    assert isinstance(ledger.reserve("me", "a/b", budget=budget), QuotaBlock)
