@@ -29,8 +29,7 @@ from ..catalogue.models import (
 from ..language import translated as _
 from ..quota import UTC8, Balance, ClassUse, Earnings, EarnRule
 from .encoded import Encoded
-from .lenient_json import read_json
-from .outcomes import Failure, Reply, read_date, read_failure
+from .outcomes import Failure, Reply, open_body, read_date, read_failure
 
 __all__ = [
     "MOST_RECORDS",
@@ -97,7 +96,7 @@ def balance(hub: str) -> Encoded:
 
 
 def _read_balance(reply: Reply) -> Balance | Failure:
-    purse = _decoded(_purse, reply)
+    purse = open_body(_purse, reply.body)
     if isinstance(purse, Failure):
         return purse
     amounts = purse.data or _Amounts()
@@ -176,7 +175,7 @@ _RULE_NAMES = ("rule_code", "code", "scene", "type", "name")
 
 def _rows(reply: Reply, name: str) -> list[dict[str, Any]] | Failure:
     """The list of a name in ``data``; anything odd in it is left out."""
-    body = _decoded(_any, reply)
+    body = open_body(_any, reply.body)
     if isinstance(body, Failure):
         return body
     data = body.get("data") if isinstance(body, dict) else None
@@ -224,7 +223,7 @@ def listed_at() -> Encoded:
 
 
 def _read_list(reply: Reply) -> tuple[str, ...] | Failure:
-    entries = _decoded(_list, reply)
+    entries = open_body(_list, reply.body)
     if isinstance(entries, Failure):
         return entries
     if entries.data is None:
@@ -239,7 +238,7 @@ def status(hub: str, model: str) -> Encoded:
 
 
 def _read_status(reply: Reply, model: str) -> ModelStatus | Failure:
-    offer = _decoded(_offer, reply)
+    offer = open_body(_offer, reply.body)
     if isinstance(offer, Failure):
         return offer
     if offer.Data is None or offer.Success is False:
@@ -260,10 +259,3 @@ def _read_status(reply: Reply, model: str) -> ModelStatus | Failure:
 def unknown(model: str) -> ModelStatus:
     """A model of which the service says nothing."""
     return ModelStatus(id=model, served=None, near=near_names(model), task=profile_for(model).task)
-
-
-def _decoded(decoder: Any, reply: Reply) -> Any:
-    try:
-        return read_json(decoder, reply.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return replace(read_failure(reply.body), unreadable=True)

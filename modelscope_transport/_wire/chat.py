@@ -19,8 +19,8 @@ from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta, Usage
 from ..language import translated as _
 from ..types import ToolCall
 from .answer_tool import AnswerTool
-from .lenient_json import MendedTexts, read_json
-from .outcomes import Failure, describe, read_failure
+from .lenient_json import UNREADABLE, MendedTexts, read_json
+from .outcomes import AnswerBody, Failure, open_body
 from .tool_calls import (
     ToolCallPieces,
     WireCall,
@@ -65,31 +65,16 @@ class _Choice(Struct):
     usage: _Usage | None = None  # where Kimi's own service puts it (northes/go-moonshot#17)
 
 
-class _Envelope(Struct):
+class _Envelope(AnswerBody):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     id: str | None = None
     model: str | None = None
     created: int | float | None = None
-    error: Any = None
-    errors: Any = None
-    request_id: Any = None
 
 
 # Not strict: "0" passes for 0. What a field of another type would mean is on no record.
 _envelope = msgspec.json.Decoder(_Envelope, strict=False)
-
-
-def _open(body: bytes) -> _Envelope | Failure:
-    """One parse of a body or payload; whatever is no answer comes back as a failure."""
-    try:
-        envelope = read_json(_envelope, body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        failure = read_failure(body)
-        return msgspec.structs.replace(failure, unreadable=True)
-    if envelope.error or envelope.errors:
-        return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
-    return envelope
 
 
 def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
@@ -99,7 +84,7 @@ def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
         body: the reply's body.
         answer_tool: name of the tool whose arguments stand for the answer's text.
     """
-    envelope = _open(body)
+    envelope = open_body(_envelope, body)
     if isinstance(envelope, Failure):
         return envelope
     if not envelope.choices:
@@ -191,7 +176,7 @@ class ChatDecoder:
             return None
         try:
             envelope = _envelope.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             read = self._read_again(payload)
             if not isinstance(read, _Envelope):
                 return read
@@ -200,7 +185,7 @@ class ChatDecoder:
         if usage is not None and usage.completion_tokens:  # without them, it is the dummy
             self._usage = usage
         if envelope.error or envelope.errors:
-            return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+            return envelope.failure()
         if envelope.choices:
             return self._delta(envelope, envelope.choices[0])
         # ``choices: []`` brings the usage; ``choices: null`` at the start is the empty shell.
@@ -215,7 +200,7 @@ class ChatDecoder:
         frame = payload.strip()
         try:
             envelope = read_json(_envelope, payload, streamed=True)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             if frame.startswith(b"{"):
                 # A stream that ends within its first payload has given nothing yet.
                 nothing = str(error) == "Input data was truncated" and not self._introduced

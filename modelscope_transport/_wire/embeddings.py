@@ -22,8 +22,7 @@ from ..language import translated as _
 from ..types import EmbeddingRequest
 from .checks import check_range, to_json
 from .encoded import Encoded
-from .lenient_json import read_json
-from .outcomes import Failure, Reply, describe, read_failure
+from .outcomes import AnswerBody, Failure, Reply, open_body
 
 __all__ = ["PATH", "decode", "encode", "prepare"]
 
@@ -56,13 +55,10 @@ class _Usage(Struct):
     total_tokens: int | None = None
 
 
-class _Envelope(Struct):
+class _Envelope(AnswerBody):
     data: list[_Vector] | None = None
     usage: _Usage | None = None
     model: str | None = None
-    error: Any = None
-    errors: Any = None
-    request_id: Any = None
 
 
 _envelope = msgspec.json.Decoder(_Envelope, strict=False)
@@ -95,12 +91,9 @@ def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     """
     if not body.strip():
         return Failure("", empty=True)
-    try:
-        envelope = read_json(_envelope, body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return msgspec.structs.replace(read_failure(body), unreadable=True)
-    if envelope.error or envelope.errors:
-        return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+    envelope = open_body(_envelope, body)
+    if isinstance(envelope, Failure):
+        return envelope
     if not envelope.data:
         return Failure("", empty=True)
     vectors: list[list[float] | None] = [None] * count

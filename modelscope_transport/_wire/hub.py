@@ -14,8 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .encoded import Encoded
-from .lenient_json import read_json
-from .outcomes import Failure, Reply, read_failure
+from .outcomes import Failure, Reply, open_body, read_failure
 
 __all__ = ["model_page"]
 
@@ -51,10 +50,9 @@ def model_page(hub: str, model: str) -> Encoded:
 
 
 def _read(reply: Reply) -> tuple[str, ...] | Failure:
-    try:
-        envelope = read_json(_envelope, reply.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return replace(read_failure(reply.body), unreadable=True)
+    envelope = open_body(_envelope, reply.body)
+    if isinstance(envelope, Failure):
+        return envelope
     if envelope.Data is None or envelope.Success is False:
         return read_failure(reply.body)
     return tuple(task.Name for task in envelope.Data.Tasks or () if task.Name)

@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ..answers import Origin
 from ..catalogue.models import ModelProfile
@@ -28,8 +27,7 @@ from ..media import media_type_of
 from ..task_types import Image, ImageRequest, ImageResult
 from .checks import check_model, check_range, to_json
 from .encoded import Done, Encoded, Ended, Pending, Waiting
-from .lenient_json import read_json
-from .outcomes import Failure, Reply, describe, read_failure
+from .outcomes import Failure, Reply, describe, open_body
 
 __all__ = ["PATH", "fetch", "finish", "look", "prepare"]
 
@@ -257,10 +255,7 @@ def finish(products: tuple[Image | str, ...], task_id: str, origin: Origin) -> I
 def _open(reply: Reply) -> _Envelope | Failure:
     if not reply.body.strip():
         return Failure("", empty=True)
-    try:
-        return read_json(_envelope, reply.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return replace(read_failure(reply.body), unreadable=True)
+    return open_body(_envelope, reply.body)
 
 
 def _is_over(envelope: _Envelope, *states: str) -> bool:

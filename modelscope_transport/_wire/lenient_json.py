@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["MendedTexts", "read_json"]
+__all__ = ["UNREADABLE", "MendedTexts", "read_json"]
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What `read_json` raises."""
 
 _T = TypeVar("_T")
 # Fields that are joined over the chunks of a stream, so that a half may wait for its other half.

@@ -8,21 +8,25 @@ import logging
 import time
 import urllib.parse
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..language import translated as _
 from ..quota import Allowance, QuotaBlock
-from .lenient_json import read_json
+from .lenient_json import UNREADABLE, read_json
 
 __all__ = [
+    "AnswerBody",
     "Failure",
     "NoReply",
     "Outcome",
     "Refused",
     "Reply",
+    "describe",
+    "open_body",
     "read_allowance",
     "read_date",
     "read_failure",
@@ -31,6 +35,7 @@ __all__ = [
     "telling_headers",
 ]
 
+_T = TypeVar("_T")
 _log = logging.getLogger("modelscope_transport")
 _LONGEST_MESSAGE = 500
 
@@ -106,7 +111,7 @@ def read_failure(body: bytes) -> Failure:
     """Read an error body: ``error``, ``errors``, ``detail``, the hub's form, plain text, HTML."""
     try:
         envelope = read_json(_envelope, body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
         is_page = text[:15].lower().startswith(("<!doctype", "<html", "<head", "<?xml"))
         return Failure(_("a web page") if is_page else _cut(text), unreadable=True)
@@ -138,6 +143,29 @@ def describe(error: Any, *, request_id: Any = None) -> Failure:
         code=_text(code),
         request_id=_text(error.get("request_id") or request_id),
     )
+
+
+class AnswerBody(Struct):
+    """The fields by which a body that should be an answer reports an error instead."""
+
+    error: Any = None
+    errors: Any = None
+    request_id: Any = None
+
+    def failure(self) -> Failure:
+        """The error that is reported."""
+        return describe(self.error or self.errors, request_id=self.request_id)
+
+
+def open_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T | Failure:
+    """Decode a body; one that cannot be read, or that reports an error, is a failure."""
+    try:
+        answer = read_json(decoder, body)
+    except UNREADABLE:
+        return replace(read_failure(body), unreadable=True)
+    if isinstance(answer, AnswerBody) and (answer.error or answer.errors):
+        return answer.failure()
+    return answer
 
 
 def _text(value: Any) -> str | None:

@@ -24,8 +24,7 @@ from ..language import translated as _
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
 from .checks import to_json
 from .encoded import Encoded
-from .lenient_json import read_json
-from .outcomes import Failure, Reply, read_failure
+from .outcomes import Failure, Reply, open_body, read_failure
 
 __all__ = ["PATH", "decode", "prepare"]
 
@@ -142,10 +141,9 @@ def decode(body: bytes, form: Form) -> PipelineResult | Failure:
     """What a pipeline answers, or what the body says instead."""
     if not body.strip():
         return Failure("", empty=True)
-    try:
-        envelope = read_json(_envelope, body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return replace(read_failure(body), unreadable=True)
+    envelope = open_body(_envelope, body)
+    if isinstance(envelope, Failure):
+        return envelope
     if envelope.Success is False or envelope.Code not in (None, 0, 200, "200"):
         return read_failure(body)
     if not envelope.Data:

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
@@ -19,8 +18,7 @@ from ..language import translated as _
 from ..task_types import Rank, RerankRequest, RerankResult
 from .checks import to_json
 from .encoded import Encoded
-from .lenient_json import read_json
-from .outcomes import Failure, Reply, describe, read_failure
+from .outcomes import AnswerBody, Failure, Reply, open_body
 
 __all__ = ["PATH", "prepare"]
 
@@ -32,11 +30,8 @@ class _Found(Struct):
     relevance_score: float
 
 
-class _Envelope(Struct):
+class _Envelope(AnswerBody):
     results: list[_Found] | None = None
-    error: Any = None
-    errors: Any = None
-    request_id: Any = None
 
 
 _envelope = msgspec.json.Decoder(_Envelope, strict=False)
@@ -64,12 +59,9 @@ def prepare(
 
 
 def _decode(body: bytes, count: int) -> RerankResult | Failure:
-    try:
-        envelope = read_json(_envelope, body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return replace(read_failure(body), unreadable=True)
-    if envelope.error or envelope.errors:
-        return describe(envelope.error or envelope.errors, request_id=envelope.request_id)
+    envelope = open_body(_envelope, body)
+    if isinstance(envelope, Failure):
+        return envelope
     if not envelope.results:
         return Failure("", empty=True)
     found = sorted(envelope.results, key=lambda each: -each.relevance_score)
