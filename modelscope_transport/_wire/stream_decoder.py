@@ -40,7 +40,7 @@ class StreamDecoder:
         events: the decoder that has already split the first bytes.
         pending: payloads that came together with the first.
         origin: where the answer comes from.
-        masked: takes the token out of what the service says.
+        redact: takes credentials out of what a server says.
 
     Attributes:
         ended: whether nothing more can come.
@@ -52,10 +52,10 @@ class StreamDecoder:
         events: EventDecoder,
         pending: list[bytes],
         origin: Origin,
-        masked: Callable[[str], str] = str,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.ended = False
-        self._masked = masked
+        self._redact = redact
         self.origin = origin
         self._decoder: ChatDecoder = opening.decoder
         self._events = events
@@ -91,18 +91,12 @@ class StreamDecoder:
         return deltas
 
     def _fail(self, failure: Failure) -> None:
-        masked = self._masked
-        self._failure = replace(
-            failure,
-            message=masked(failure.message),
-            code=masked(failure.code or "") or None,
-            request_id=masked(failure.request_id or "") or None,
-        )
+        self._failure = failure
         self.ended = True
 
     def describe(self, error: Exception) -> str:
-        """What an error of the connection says, masked: it may repeat what a server has written."""
-        return self._masked(str(error) or type(error).__name__)
+        """What a broken connection says, redacted: it may repeat what a server has written."""
+        return self._redact(str(error) or type(error).__name__)
 
     def finish(self, broken: str | None = None) -> list[ChatDelta]:
         """The last delta, which carries the token usage.
@@ -145,7 +139,8 @@ class StreamDecoder:
         return answer.result(self.origin)
 
     def _judged(self, failure: Failure) -> ModelScopeError:
-        verdict = judge(Reply(200, {}, b"", streaming=True), failure, model=self.origin.model)
+        reply = Reply(200, {}, b"", streaming=True)
+        verdict = judge(reply, failure, model=self.origin.model, redact=self._redact)
         return verdict.error(attempts=self.origin.attempts)
 
     def _interrupted(

@@ -345,7 +345,7 @@ def test_a_token_that_is_repeated_in_the_middle_is_masked(canary: str) -> None:
         exchange.reply.events,
         exchange.reply.pending,
         first.origin,
-        masked=lambda text: text.replace(canary, "***"),
+        redact=lambda text: text.replace(canary, "***"),
     )
     with pytest.raises(ModelScopeError) as caught:
         list(deltas(exchange, reader))
