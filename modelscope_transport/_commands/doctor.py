@@ -13,7 +13,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..client.sync import Client
 from ..errors import AuthenticationError, ConfigurationError, ModelScopeError
 from ..language import translated as _
 from ..quota import describe_ledger
@@ -32,6 +31,7 @@ from .output import (
     add_connection,
     add_json,
     amount,
+    anonymous,
     client_of,
     say,
     spent_part,
@@ -128,7 +128,7 @@ def _proxy(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
-    client = _any_client(arguments)
+    client = anonymous(arguments)
     models, date = client.served_at()
     yield Finding(
         _("service"),
@@ -142,13 +142,6 @@ def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
     off = time.time() - date
     said = _("{off:+.0f} s beside the service's").format(off=off)
     yield Finding(name, "ok" if abs(off) <= _MOST_SECONDS_OFF else "wrong", said)
-
-
-def _any_client(arguments: argparse.Namespace) -> Client:
-    try:
-        return client_of(arguments)
-    except ConfigurationError:
-        return Client("anonymous", base_url=arguments.base_url, ledger="off", timeout=30.0)
 
 
 def _account(arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -212,7 +205,7 @@ def _version(package: str) -> str | None:
 
 def _model(arguments: argparse.Namespace) -> Iterator[Finding]:
     """What the service says of the model; free."""
-    status = _any_client(arguments).model_status(arguments.model)
+    status = anonymous(arguments).model_status(arguments.model)
     name = _("model")
     if status.served:
         price = amount(status.magicubes, "magicubes")

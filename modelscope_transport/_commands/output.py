@@ -33,6 +33,8 @@ __all__ = [
     "client_of",
     "moment",
     "plain",
+    "quota_head",
+    "quota_row",
     "say",
     "show",
     "spent_part",
@@ -100,7 +102,24 @@ def moment(when: dt.datetime) -> str:
     )
 
 
-def how_known(quota: Quota) -> str:
+def quota_head() -> tuple[str, ...]:
+    """The head of a table of quotas."""
+    return _("pool"), _("used"), _("of"), _("left"), _("comes back"), _("known by")
+
+
+def quota_row(quota: Quota) -> tuple[str, ...]:
+    """A row of that table."""
+    return (
+        quota.model or _("account"),
+        amount(quota.used),
+        amount(quota.limit, quota.unit),
+        _("spent") if quota.spent else amount(quota.remaining),
+        moment(quota.resets_at),
+        _how_known(quota),
+    )
+
+
+def _how_known(quota: Quota) -> str:
     """Where a number comes from, and how old it is."""
     word = {
         "measured": _("counted here"),

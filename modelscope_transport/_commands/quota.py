@@ -1,4 +1,4 @@
-"""``quota``: what is left, from the ledger alone."""
+"""``quota``: what is left, from the ledger; with ``--refresh`` from the service's books as well."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from .output import (
     add_json,
     amount,
     client_of,
-    how_known,
     moment,
+    quota_head,
+    quota_row,
     say,
     show,
     tell_json,
@@ -116,15 +117,8 @@ def _wanted(client: Client, model: str | None) -> tuple[Quota, ...]:
 def _tell(quotas: tuple[Quota, ...], *, again: bool) -> None:
     if again and sys.stdout.isatty():
         print("\x1b[2J\x1b[H", end="")
-    head = (
-        _("pool"),
-        _("used"),
-        _("of"),
-        _("left"),
-        _("comes back"),
-        _("known by"),
-    )
-    show(_("Allowance of this token"), head, [_row(quota) for quota in quotas])
+    rows = [quota_row(quota) for quota in quotas]
+    show(_("Allowance of this token"), quota_head(), rows)
     for line in _remarks(quotas[0]):
         say(line)
     lapsing = quotas[0].lapsing
@@ -163,16 +157,3 @@ def _remarks(quota: Quota) -> list[str]:
             )
         )
     return lines
-
-
-def _row(quota: Quota) -> tuple[str, ...]:
-    name = quota.model or _("account")
-    spent = _("spent")
-    return (
-        name,
-        amount(quota.used),
-        amount(quota.limit, quota.unit if quota.limit is not None else None),
-        spent if quota.spent else amount(quota.remaining),
-        moment(quota.resets_at),
-        how_known(quota),
-    )

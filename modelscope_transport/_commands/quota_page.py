@@ -14,7 +14,7 @@ from ..language import translated as _
 from ..quota import DayUse, Quota
 from ..quota.books import BookTable
 from ..shown import bars_html, table_html
-from .output import amount, how_known, moment
+from .output import amount, moment, quota_head, quota_row
 from .talking import MODEL
 
 __all__ = ["write_page"]
@@ -85,7 +85,7 @@ def _page(
         f'<p class="left{" spent" if account.spent else ""}">{html.escape(rest)}</p>',
         f"<p>{html.escape(back)}</p>",
         *(f"<p>{html.escape(line)}</p>" for line in remarks),
-        table_html(_("Pools"), _head(), [_row(quota) for quota in quotas]),
+        table_html(_("Pools"), quota_head(), [quota_row(quota) for quota in quotas]),
         '<div class="bars">',
         bars_html(_("Calls by day"), {day.day: day.calls for day in days}),
         bars_html(_("Magicubes by day"), {day.day: day.magicubes for day in days}),
@@ -127,18 +127,3 @@ def _plans(client: Client, model: str) -> BookTable:
         _("done on"),
     )
     return BookTable(_("A job with {model}").format(model=model), head, rows)
-
-
-def _head() -> tuple[str, ...]:
-    return _("pool"), _("used"), _("of"), _("left"), _("comes back"), _("known by")
-
-
-def _row(quota: Quota) -> tuple[str, ...]:
-    return (
-        quota.model or _("account"),
-        amount(quota.used, quota.unit),
-        amount(quota.limit),
-        _("spent") if quota.spent else amount(quota.remaining),
-        moment(quota.resets_at),
-        how_known(quota),
-    )
