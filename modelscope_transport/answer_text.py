@@ -25,6 +25,7 @@ _THOUGHTS_END = "</think>"
 _THOUGHTS_START = "<think>"
 # Not strict: models write line breaks inside strings.
 _DECODER = json.JSONDecoder(strict=False)
+_OF_OBJECTS = frozenset({"properties", "required"})
 _SCALAR = re.compile(r"true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\"(?:[^\"\\\n]|\\.)*\"")
 
 
@@ -77,7 +78,8 @@ def json_values(text: str) -> Iterator[Any]:
 def check_form(value: Any, schema: Mapping[str, Any]) -> Any:
     """The value, where it has the outer form of a JSON schema: its type, its required keys.
 
-    It is no validator: it tells an answer from another value in the same text.
+    It is no validator: it tells an answer from another value in the same text. A schema without a
+    type that speaks of properties is taken to mean an object.
 
     Raises:
         ValueError: the type is another, or a required key is missing.
@@ -86,7 +88,7 @@ def check_form(value: Any, schema: Mapping[str, Any]) -> Any:
         raise ValueError(
             _("{value!r} is none of {schema}").format(value=value, schema=schema["enum"])
         )
-    wanted = schema.get("type")
+    wanted = schema.get("type", "object" if _OF_OBJECTS & schema.keys() else None)
     kinds = [wanted] if isinstance(wanted, str) else wanted or []
     if kinds and not any(_is_of(kind, value) for kind in kinds):
         raise ValueError(_("a value of type {names} is wanted").format(names=" or ".join(kinds)))

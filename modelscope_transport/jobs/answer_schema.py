@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from ..answer_text import read_answer
+from ..answer_text import check_form, read_answer
 from ..errors import ConfigurationError
 from ..language import translated as _
 from ..types import ResponseFormat
@@ -38,14 +39,13 @@ class AnswerSchema:
         self._accept: Callable[[Any], Any]
         if isinstance(schema, Mapping):
             described: Mapping[str, Any] = schema
-            self._accept = self._fits
+            self._accept = functools.partial(check_form, schema=schema)
         elif hasattr(schema, "model_json_schema") and hasattr(schema, "model_validate"):
             described = schema.model_json_schema()
             self._accept = schema.model_validate
         else:
             described = _described(schema)
             self._accept = _converter(schema)
-        self._described = described
         name = described.get("title") or getattr(schema, "__name__", "answer")
         self.form = ResponseFormat("json_schema", str(name), described)
 
@@ -69,15 +69,6 @@ class AnswerSchema:
             return value
 
         return msgspec.json.encode(read_answer(text, keep)).decode()
-
-    def _fits(self, value: Any) -> Any:
-        if self._described.get("type", "object") == "object":
-            if not isinstance(value, dict):
-                raise ValueError(_("The value is no JSON object."))
-            missing = [name for name in self._described.get("required", ()) if name not in value]
-            if missing:
-                raise ValueError(_("The object lacks {names}.").format(names=", ".join(missing)))
-        return value
 
 
 def _described(schema: Any) -> dict[str, Any]:

@@ -116,6 +116,9 @@ SCHEMA = {"type": "object", "properties": {}, "required": ["name"]}
         ("a", {"enum": ["a", "b"]}, True),
         ("c", {"enum": ["a", "b"]}, False),
         ("c", {}, True),
+        ("c", {"properties": {"name": {}}}, False),
+        ([1], {"required": ["name"]}, False),
+        ({"name": 1}, {"properties": {"name": {}}}, True),
         ("c", {"type": "of the future"}, True),
     ],
 )
