@@ -145,10 +145,6 @@ class ToolCallPieces:
         deltas = [self._add(piece, _row(pieces, place)) for place, piece in enumerate(pieces)]
         return tuple([delta for delta in deltas if delta is not None])
 
-    def name(self, index: int) -> str:
-        """A call's name so far."""
-        return self._calls[index].name
-
     def so_far(self, index: int) -> ToolCallDelta:
         """All that is known of a call, as one piece."""
         call = self._calls[index]

@@ -44,16 +44,13 @@ def read() -> Facts:
         return {}
 
 
-def remember(facts: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Add to what is kept; the last word on a fact counts. False where it cannot be kept."""
+def remember(facts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add to what is kept, where anything can be; the last word on a fact counts."""
     path = cache_path()
     kept = {model: dict(known) for model, known in read().items()}
     for model, known in facts.items():
         kept[model] = {**kept.get(model, {}), **known}
-    try:
+    with contextlib.suppress(OSError):
         text = msgspec.json.format(msgspec.json.encode(kept, order="sorted"), indent=1)
         write_private_file(path, text)
-    except OSError:
-        return False
     _read.cache_clear()
-    return True

