@@ -30,6 +30,7 @@ from modelscope_transport.types import (
     TextPart,
     ToolCall,
     VideoPart,
+    made_up_id,
 )
 
 __all__ = ["to_messages"]
@@ -130,7 +131,7 @@ def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
     ]
     if any(not call.id for call in calls):
         return tuple(
-            ToolCall(call.id or f"call_{place}", call.name, call.arguments)
+            ToolCall(call.id or made_up_id(place), call.name, call.arguments)
             for place, call in enumerate(calls)
         )
     return tuple(calls)

@@ -20,6 +20,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from modelscope_transport.answers import ChatDelta, ChatResult, Origin, ToolCallDelta, Usage
+from modelscope_transport.types import made_up_id
 
 from ._fast import Makers, makers
 
@@ -186,7 +187,7 @@ class _GrowingCall:
     __slots__ = ("_block", "arguments", "id", "invalid", "name")
 
     def __init__(self, index: int) -> None:
-        self.id = f"call_{index}"  # until the service gives one
+        self.id = made_up_id(index)  # until the service gives one
         self.name = ""
         self.arguments = ""
         self.invalid: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .answers import ChatChoice, ChatDelta, ChatResult, Origin, ToolCallDelta, Usage
-from .types import ToolCall
+from .types import ToolCall, made_up_id
 
 __all__ = ["ChatAccumulator"]
 
@@ -69,7 +69,7 @@ class ChatAccumulator:
     def result(self, origin: Origin | None = None) -> ChatResult:
         """The answer so far, complete once the stream has ended."""
         calls = tuple(
-            ToolCall(call.id or f"call_{index}", call.name, "".join(call.arguments), call.invalid)
+            ToolCall(call.id or made_up_id(index), call.name, "".join(call.arguments), call.invalid)
             for index, call in sorted(self._calls.items())
         )
         choice = ChatChoice(

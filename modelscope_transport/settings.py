@@ -212,9 +212,10 @@ def resolve_base_url(base_url: str | None = None) -> str:
     url = (base_url or "").strip() or _first_set(BASE_URL_VARIABLES) or BASE_URL
     try:
         parts = urllib.parse.urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
+        parts.port  # noqa: B018 - reading it is the check
     except ValueError:
-        parts, host, port = urllib.parse.urlsplit(""), None, None
+        parts, host = urllib.parse.urlsplit(""), None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
             _(
@@ -242,7 +243,6 @@ def resolve_base_url(base_url: str | None = None) -> str:
                 "for this machine's own addresses (127.0.0.1, localhost) only."
             ).format(url=_shown(url))
         )
-    del port  # reading it above was the check
     return url.rstrip("/")
 
 
@@ -256,8 +256,7 @@ def resolve_ca_bundle() -> str | None:
 
 def is_modelscope(base_url: str) -> bool:
     """Whether an address is one of ModelScope's own hosts, whose model IDs name their owner."""
-    host = urllib.parse.urlsplit(base_url).hostname or ""
-    return any(host == hub or host.endswith(f".{hub}") for hub in _HUBS)
+    return _own_hub(base_url) is not None
 
 
 def hub_url(base_url: str) -> str | None:
@@ -266,12 +265,17 @@ def hub_url(base_url: str) -> str | None:
     ``None`` for an address of the user's own, whose hub nobody knows. The local service is its own
     hub.
     """
+    hub = _own_hub(base_url)
+    if hub is not None:
+        return f"https://{hub}"
     parts = urllib.parse.urlsplit(base_url)
-    host = parts.hostname or ""
-    for hub in _HUBS:
-        if host == hub or host.endswith(f".{hub}"):
-            return f"https://{hub}"
-    return f"{parts.scheme}://{parts.netloc}" if is_loopback(host) else None
+    return f"{parts.scheme}://{parts.netloc}" if is_loopback(parts.hostname or "") else None
+
+
+def _own_hub(base_url: str) -> str | None:
+    """The hub that one of ModelScope's own hosts belongs to; ``None`` of any other host."""
+    host = urllib.parse.urlsplit(base_url).hostname or ""
+    return next((hub for hub in _HUBS if host == hub or host.endswith(f".{hub}")), None)
 
 
 def _shown(url: str) -> str:

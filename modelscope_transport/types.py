@@ -25,6 +25,7 @@ __all__ = [
     "ToolChoice",
     "ToolSpec",
     "VideoPart",
+    "made_up_id",
 ]
 
 # --- what a conversation is made of -----------------------------------------------------------
@@ -85,6 +86,11 @@ class ToolCall(Struct, frozen=True, omit_defaults=True):
     name: str
     arguments: str
     invalid: str | None = None
+
+
+def made_up_id(index: int) -> str:
+    """The id of a tool call to which the service gave none, by its place in the answer."""
+    return f"call_{index}"
 
 
 class Message(Struct, frozen=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta, Usage
 from ..language import translated as _
-from ..types import ToolCall
+from ..types import ToolCall, made_up_id
 from .answer_tool import AnswerTool
 from .lenient_json import UNREADABLE, MendedTexts, read_json
 from .outcomes import AnswerBody, Failure, open_body
@@ -25,7 +25,6 @@ from .tool_calls import (
     ToolCallPieces,
     WireCall,
     arguments_of,
-    made_up_id,
     name_of,
     problem_of,
 )

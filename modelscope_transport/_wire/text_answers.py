@@ -20,7 +20,7 @@ from msgspec import structs
 from ..answer_text import check_form, read_answer
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta
 from ..language import translated as _
-from ..types import ChatRequest, NamedTool, ToolCall, ToolSpec
+from ..types import ChatRequest, NamedTool, ToolCall, ToolSpec, made_up_id
 from .chat import ChatDecoder
 from .outcomes import Failure
 
@@ -91,7 +91,7 @@ def _call_in(text: str, tools: tuple[ToolSpec, ...]) -> ToolCall | None:
             value = read_answer(text, functools.partial(_arguments, tool), tool=tool.name)
         except ValueError:
             continue
-        return ToolCall("call_0", tool.name, json.dumps(value, ensure_ascii=False))
+        return ToolCall(made_up_id(0), tool.name, json.dumps(value, ensure_ascii=False))
     return None
 
 

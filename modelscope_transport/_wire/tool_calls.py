@@ -19,9 +19,10 @@ from msgspec import Struct
 from ..answers import ToolCallDelta
 from ..language import marked as _N
 from ..language import translated as _
+from ..types import made_up_id
 from .lenient_json import MendedTexts
 
-__all__ = ["ToolCallPieces", "WireCall", "arguments_of", "made_up_id", "name_of", "problem_of"]
+__all__ = ["ToolCallPieces", "WireCall", "arguments_of", "name_of", "problem_of"]
 
 
 class _Function(Struct):
@@ -48,11 +49,6 @@ def arguments_of(call: WireCall) -> str:
     if isinstance(arguments, dict):
         return msgspec.json.encode(arguments).decode()
     return arguments or ""
-
-
-def made_up_id(index: int) -> str:
-    """The id of a call to which the service gave none."""
-    return f"call_{index}"
 
 
 _object = msgspec.json.Decoder(dict[str, Any])

@@ -28,6 +28,7 @@ import httpx
 from yarl import URL
 
 from .async_socket import open_socket
+from .outgoing import origin_of
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -184,13 +185,12 @@ class LoopConnections:
             closed.add_done_callback(notify)
 
     def _server(self, url: httpx.URL, tls: Callable[[], ssl.SSLContext]) -> aiohttp.ClientRequest:
-        encrypted = url.raw_scheme == b"https"
-        origin = url.raw_scheme, url.raw_host, url.port or (443 if encrypted else 80)
+        origin = origin_of(url)
         server = self._servers.get(origin)
         if server is None:
             host = url.raw_host.decode("ascii")
             address = URL.build(scheme=url.scheme, host=host, port=origin[2], encoded=True)
-            context = tls() if encrypted else False
+            context = tls() if url.scheme == "https" else False
             server = aiohttp.ClientRequest("GET", address, loop=self.loop, ssl=context)
             if len(self._servers) == _MOST_SERVERS:
                 self._servers.clear()

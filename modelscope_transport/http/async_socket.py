@@ -14,10 +14,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["open_socket"]
+from .outgoing import MOST_UNSENT
 
-# Bytes that the system may hold back unsent. More of them would hide that an upload moves.
-_MOST_UNSENT = 1 << 17
+__all__ = ["open_socket"]
 
 
 class _Socket(socket.socket):
@@ -55,5 +54,5 @@ def open_socket(info: tuple[Any, ...]) -> socket.socket:
     sock = _Socket(*info[:3])
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
     return sock

@@ -1,4 +1,4 @@
-"""What both kinds of engine take from a request: its head as it goes out, and its time limits."""
+"""How a request goes out of both kinds of engine: where to, its head, and its limits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ import httpx
 
 from ..language import translated as _
 
-__all__ = ["Limits", "head_of", "limits_of"]
+__all__ = [
+    "MOST_UNSENT",
+    "TOKEN",
+    "Limits",
+    "Origin",
+    "head_of",
+    "limits_of",
+    "origin_of",
+]
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+# Bytes that the system may hold back unsent. More of them would hide that an upload moves.
+MOST_UNSENT = 1 << 17
+# A name of a header or a method (RFC 9110, 5.6.2).
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+# Scheme, host and port.
+Origin = tuple[bytes, bytes, int]
 _is_request = re.compile(
-    _TOKEN + rb" [!-~]++ HTTP/1\.1\r\n(?:" + _TOKEN + rb": [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
+    TOKEN + rb" [!-~]++ HTTP/1\.1\r\n(?:" + TOKEN + rb": [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
 ).fullmatch
 
 
@@ -40,6 +53,12 @@ def limits_of(request: httpx.Request) -> Limits:
     limits = (given.get("connect"), given.get("read"), given.get("write"))
     found = (*limits, request.extensions.get("deadline"))
     return Limits(*[math.inf if limit is None else limit for limit in found])
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """The server of an address."""
+    port = url.port or (443 if url.raw_scheme == b"https" else 80)
+    return url.raw_scheme, url.raw_host, port
 
 
 def head_of(request: httpx.Request) -> bytes:

@@ -25,8 +25,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ..language import translated as _
+from .outgoing import MOST_UNSENT, Origin
 
-__all__ = ["PIECE", "Connection", "Origin", "connect"]
+__all__ = ["PIECE", "Connection", "connect"]
 
 # Bytes of one read, and of a body that go out in one write with the head.
 PIECE = 1 << 16
@@ -34,8 +35,6 @@ PIECE = 1 << 16
 _HEAD_START = 0.25
 # Setting a timeout is a system call: one that is longer than it need be by this stays as it is.
 _SLACK = 0.05
-# Bytes that the system may hold back unsent. With more of them an upload that moves looks still.
-_MOST_UNSENT = 1 << 17
 
 _LONGEST_WAIT = 1e6
 _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -43,8 +42,6 @@ _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
 )
-# Scheme, host and port.
-Origin = tuple[bytes, bytes, int]
 
 
 class _Source(io.RawIOBase):
@@ -244,7 +241,7 @@ def connect(
     host = name.decode("ascii")
     sock = _dial(_resolve(host, port, deadline), deadline)
     try:
-        for option, value in (("TCP_NODELAY", 1), ("TCP_NOTSENT_LOWAT", _MOST_UNSENT)):
+        for option, value in (("TCP_NODELAY", 1), ("TCP_NOTSENT_LOWAT", MOST_UNSENT)):
             if hasattr(socket, option):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         if tls is not None:

@@ -21,8 +21,8 @@ import httpx
 
 from .._forks import begin_anew_in_child
 from ..language import translated as _
-from .outgoing import head_of, limits_of
-from .sync_connection import PIECE, Connection, Origin, connect
+from .outgoing import Origin, head_of, limits_of, origin_of
+from .sync_connection import PIECE, Connection, connect
 from .sync_reply import Reply, tokens
 
 __all__ = ["SyncEngine"]
@@ -186,8 +186,7 @@ class SyncEngine(httpx.BaseTransport):
 
     def _connection(self, url: httpx.URL, limit: float, deadline: float) -> Connection:
         """The idle connection that was used last, or a new one."""
-        encrypted = url.raw_scheme == b"https"
-        origin = url.raw_scheme, url.raw_host, url.port or (443 if encrypted else 80)
+        origin = origin_of(url)
         now = time.monotonic()
         while (connection := self._take(origin)) is not None:
             if connection.is_quiet():
@@ -196,7 +195,8 @@ class SyncEngine(httpx.BaseTransport):
         else:
             with _connecting:
                 end = min(deadline, now + limit)
-                connection = connect(origin, end, self._known_tls if encrypted else None)
+                tls = self._known_tls if url.scheme == "https" else None
+                connection = connect(origin, end, tls)
         connection.used_at = now
         return connection
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from http.client import BadStatusLine, HTTPException, HTTPResponse
 
 from ..language import translated as _
+from .outgoing import TOKEN
 from .sync_connection import Connection
 
 __all__ = ["Reply", "tokens"]
@@ -24,10 +25,8 @@ __all__ = ["Reply", "tokens"]
 _LONGEST_LINE = 1 << 16
 _MOST_LINES = 100
 
-# A name of a header or a method (RFC 9110, 5.6.2).
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _status_line = re.compile(rb"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?: [^\n]*)?\r?\n").fullmatch
-_header_line = re.compile(rb"(" + _TOKEN + rb"):([^\n]*)\n").fullmatch
+_header_line = re.compile(rb"(" + TOKEN + rb"):([^\n]*)\n").fullmatch
 _is_length = re.compile(rb"[0-9]{1,18}").fullmatch
 
 

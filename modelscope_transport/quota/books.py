@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..language import translated as _
 from .allowance import UTC8, quota_rules
-from .earnings import EarnRule
+from .earnings import DAILY_SIGN_IN, EarnRule
 
 if TYPE_CHECKING:
     from .statement import Statement
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["BookTable", "amount", "book_tables", "hour"]
 
 # How to get what a rule grants, by the service's name of the rule (public clients, 2026-10-06).
-_SIGN_IN, _LINKED = "daily_active", "aliyun_bindlogin"
+_LINKED = "aliyun_bindlogin"
 
 
 class BookTable(NamedTuple):
@@ -74,7 +74,7 @@ def _grants(statement: Statement) -> BookTable:
     rows = [
         (rule.name, amount(rule.earned), amount(rule.a_day), amount(rule.unfetched), _way(rule))
         for rule in statement.earnings
-        if rule.unfetched or rule.name == _SIGN_IN
+        if rule.unfetched or rule.name == DAILY_SIGN_IN
     ]
     head = (_("rule"), _("fetched"), _("of"), _("still to come"), _("how to get it"))
     return BookTable(_("What today grants"), head, rows)
@@ -84,7 +84,7 @@ def _way(rule: EarnRule) -> str:
     if not rule.unfetched:
         return _("fetched")
     page = quota_rules()["magicubes"]["sign_in_at"]
-    if rule.name == _SIGN_IN:
+    if rule.name == DAILY_SIGN_IN:
         return _("sign in at {page}; calls of the API do not count").format(page=page)
     if rule.name == _LINKED:
         return _("link an Alibaba Cloud account, then sign in at {page}").format(page=page)
