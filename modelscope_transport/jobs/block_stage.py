@@ -92,7 +92,12 @@ class BlockStage:
                 self._client = Client(**{"cache": self._cache, **(self._make or {})})
         return self._client
 
-    def _settle(self, requests: Requests, schema: Any = None) -> dict[str, BatchRow]:
+    def _settle(
+        self,
+        requests: Requests,
+        schema: Any = None,
+        on_row: Callable[[BatchRow], None] | None = None,
+    ) -> dict[str, BatchRow]:
         """The rows of those requests that have an answer or failed by their own fault."""
         job = _BlockJob(
             self._opened(),
@@ -100,6 +105,7 @@ class BlockStage:
             workers=self._workers,
             wait=self._wait,
             schema=schema,
+            on_row=on_row,
             on_block=_log_wait,
             **self._pace,
         )

@@ -19,7 +19,6 @@ from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
 from .block_stage import BlockStage, Columns, MakeClient, length, objects, only
-from .open_items import Requests
 from .rows import BatchRow
 
 __all__ = ["ChatStage", "EmbeddingStage", "checkpoint"]
@@ -218,7 +217,10 @@ class EmbeddingStage(BlockStage):
         parts = {
             str(start): tuple(wanted[start : start + size]) for start in range(0, len(wanted), size)
         }
-        rows = self._settle({key: self._request(*part) for key, part in parts.items()})
+        rows = self._settle(
+            {key: self._request(*part) for key, part in parts.items()},
+            on_row=lambda row: self._keep(parts[row.key], row),
+        )
         for key, row in rows.items():
             if row.embedding is None:
                 message = "" if row.failure is None else row.failure.message
@@ -229,10 +231,6 @@ class EmbeddingStage(BlockStage):
 
     def _request(self, *texts: str) -> EmbeddingRequest:
         return EmbeddingRequest(model=self._model, texts=texts, dimensions=self._dimensions)
-
-    def _settle(self, requests: Requests, schema: Any = None) -> dict[str, BatchRow]:
-        self._pace["on_row"] = lambda row: self._keep(cast("Any", requests)[row.key].texts, row)
-        return super()._settle(requests, schema)
 
     def _key(self, text: str) -> bytes | None:
         return key_of(self._request(text), self._opened().base_url)

@@ -110,6 +110,12 @@ def test_a_stage_pickles_small_and_without_the_token(service: LocalService) -> N
     assert pickle.loads(packed)(block("one"))["answer"][0]
 
 
+def test_a_stage_that_has_run_pickles_too(service: LocalService) -> None:
+    for stage in (ChatStage(QWEN, prompt="{text}"), EmbeddingStage(EMBEDDER)):
+        first, again = stage(block("one")), pickle.loads(pickle.dumps(stage))(block("one"))
+        assert first.keys() == again.keys()
+
+
 def test_texts_are_embedded_in_large_batches_and_found_again_text_by_text(
     service: LocalService, tmp_path: Path
 ) -> None:
