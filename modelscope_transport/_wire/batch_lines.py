@@ -146,7 +146,19 @@ class _ChatBody(Struct, kw_only=True):
 
 
 # Fields of the body that need reading; all others have the names of our request's.
-_READ = frozenset(_ChatBody.__struct_fields__[:9])
+_READ = frozenset(
+    {
+        "messages",
+        "model",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "stop",
+        "max_completion_tokens",
+        "stream",
+        "stream_options",
+    }
+)
 _SAME = tuple(name for name in _ChatBody.__struct_fields__ if name not in _READ)
 
 

@@ -82,6 +82,3 @@ def _check_input(kind: str, profile: ModelProfile) -> None:
                 "model that does."
             ).format(id=profile.id, kind=kind, inputs=", ".join(profile.inputs))
         )
-
-
-# --- tools, the answer's form, thinking -------------------------------------------------------

@@ -187,7 +187,7 @@ def _put_temperature(
     body["temperature"] = wanted
 
 
-# --- messages ---------------------------------------------------------------------------------
+# --- tools and the form of the answer ---------------------------------------------------------
 
 
 def _put_format_and_tools(

@@ -40,7 +40,8 @@ class Options(_Token, kw_only=True):
 
     Args:
         api_key: the access token; else the first set variable of ``MODELSCOPE_API_KEY``,
-            ``MODELSCOPE_SDK_TOKEN``, ``MODELSCOPE_API_TOKEN``, ``MODELSCOPE_ACCESS_TOKEN``.
+            ``MODELSCOPE_SDK_TOKEN``, ``MODELSCOPE_API_TOKEN``, ``MODELSCOPE_ACCESS_TOKEN``; else
+            the token that ``modelscope-adapters login`` has stored.
         base_url: address of the service; else ``MODELSCOPE_API_BASE``, ``MODELSCOPE_BASE_URL``,
             else ``https://api-inference.modelscope.cn/v1``.
         timeout: total deadline of a call in seconds: waits, retries and the stream included. Long,

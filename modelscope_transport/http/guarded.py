@@ -41,6 +41,10 @@ def _as_httpx(error: Exception) -> Exception:
     return (kind if known else httpx.TransportError)(str(error))
 
 
+def _never() -> bool:
+    return False
+
+
 class _Translated:
     """Raises httpx's errors in place of httpx2's, and of others at a deadline that has passed."""
 
@@ -120,7 +124,7 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._guard.cancel()
-        with _Translated(bool):
+        with _Translated(_never):
             self._response.close()
         self._after()
 
@@ -201,7 +205,7 @@ class _AsyncBody(httpx.AsyncByteStream):
                     pass
 
     async def aclose(self) -> None:
-        with _Translated(bool):
+        with _Translated(_never):
             await finish_anyway(self._response.aclose())
         await self._after()
 
