@@ -110,7 +110,7 @@ def _metadata(origin: Origin | None, response_id: str | None, *, headers: bool) 
     metadata["model_name"] = origin.model
     if origin.request_id:
         metadata["request_id"] = origin.request_id
-    metadata["modelscope"] = origin.told()
+    metadata["modelscope"] = origin.as_metadata()
     if headers:
         metadata["headers"] = dict(origin.headers)
     return metadata

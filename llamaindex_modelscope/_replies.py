@@ -69,7 +69,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
         None,
         _close(raw, result.usage),
         _logprobs(choice.logprobs),
-        _told(result.usage, result.origin),
+        _about(result.usage, result.origin),
     )
 
 
@@ -87,7 +87,7 @@ def to_completion_response(response: ChatResponse) -> CompletionResponse:
 class GrowingMessage:
     """Deltas in, the message so far out: ``add`` each delta, then ``finish`` once.
 
-    A delta with nothing to show gives no response; what it told goes into the next.
+    A delta with nothing to show gives no response; what it says goes into the next.
 
     Args:
         names: tools' names on the way, to their own.
@@ -138,7 +138,7 @@ class GrowingMessage:
     def finish(self) -> ChatResponse:
         """The whole message, with its usage and its origin; its ``delta`` is empty."""
         raw = _close(self._raw, self._usage)
-        return self._response("", raw, None, _told(self._usage, self._origin))
+        return self._response("", raw, None, _about(self._usage, self._origin))
 
     def _add_call(self, piece: ToolCallDelta) -> None:
         call = self._calls.get(piece.index)
@@ -235,12 +235,12 @@ def _close(raw: dict[str, Any], usage: Usage | None) -> dict[str, Any]:
     return closed
 
 
-def _told(usage: Usage | None, origin: Origin | None) -> dict[str, Any]:
+def _about(usage: Usage | None, origin: Origin | None) -> dict[str, Any]:
     """What is known of a complete answer beside itself: token counts, and where it comes from."""
-    told: dict[str, Any] = dict(_counts(usage))
+    known: dict[str, Any] = dict(_counts(usage))
     if origin is not None:
-        told["modelscope"] = origin.told()
-    return told
+        known["modelscope"] = origin.as_metadata()
+    return known
 
 
 def _counts(usage: Usage | None) -> dict[str, int]:

@@ -56,7 +56,7 @@ class Origin(Struct, frozen=True):
     allowance: Mapping[str, int] | None = None
     headers: Mapping[str, str] = {}
 
-    def told(self) -> dict[str, Any]:
+    def as_metadata(self) -> dict[str, Any]:
         """The same as plain data without the headers, for the frameworks' metadata."""
         plain: dict[str, Any] = to_builtins(self)
         del plain["headers"]
