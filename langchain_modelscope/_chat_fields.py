@@ -21,7 +21,7 @@ from .errors import native_errors
 __all__ = ["OPTIONS", "ChatFields"]
 
 
-class ChatFields(Connection, defer_build=True):  # nobody makes one
+class ChatFields(Connection, defer_build=True):  # only its subclasses are made
     """What can be set of a chat model, beside what LangChain adds."""
 
     _words: ClassVar[Mapping[str, Argument]] = CHAT

@@ -113,7 +113,7 @@ class ModelScopeUnsupportedTaskError(
 
 
 class ModelScopeAPIConnectionError(_Native, transport.APIConnectionError, ModelConnectionError):
-    """Nobody answered."""
+    """No answer came."""
 
 
 class ModelScopeAPITimeoutError(

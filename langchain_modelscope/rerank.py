@@ -75,7 +75,7 @@ class ModelScopeRerank(BaseDocumentCompressor, Connection):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """Copies of the documents, best first; ``metadata["relevance_score"]`` tells the place.
+        """Copies of the documents, best first; ``metadata["relevance_score"]`` follows the order.
 
         Raises:
             ModelScopeError: one of the classes in `langchain_modelscope.errors`.

@@ -106,10 +106,10 @@ def __getattr__(name: str) -> typing.Any:
     """Import a class of a task beyond chat and embeddings; or look the version up."""
     if name == "__version__":
         return importlib.import_module("modelscope_transport").__version__
-    room = _LATE.get(name)
-    if room is None:
+    module = _LATE.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{room}", __name__), name)
+    return getattr(importlib.import_module(f".{module}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -39,7 +39,7 @@ CHAT_OPTIONS: Final = (
 MERGED_OPTIONS: Final = ("extra_body", "extra_headers")
 
 
-class ChatFields(ConnectedComponent, defer_build=True):  # nobody makes one
+class ChatFields(ConnectedComponent, defer_build=True):  # only its subclasses are made
     """The part of `ModelScope` that is set at construction."""
 
     model: str = Field(description="Model ID, owner/name.")

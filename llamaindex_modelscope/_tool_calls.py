@@ -27,7 +27,7 @@ from .errors import ModelScopeOutputParserError, native_errors
 __all__ = ["ToolCallingLLM", "read_arguments"]
 
 
-class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # nobody makes one
+class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclasses are made
     """The part of `ModelScope` that lets the model call tools."""
 
     strict: bool = Field(default=False, description="Whether the server must keep to schemas.")

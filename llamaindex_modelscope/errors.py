@@ -106,7 +106,7 @@ class ModelScopeUnsupportedTaskError(UnsupportedTaskError):
 
 
 class ModelScopeAPIConnectionError(APIConnectionError):
-    """Nobody answered."""
+    """No answer came."""
 
 
 class ModelScopeAPITimeoutError(ModelScopeAPIConnectionError, APITimeoutError):

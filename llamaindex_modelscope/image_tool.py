@@ -149,7 +149,7 @@ class ModelScopeImageToolSpec(BaseToolSpec):
 
     @property
     def quota(self) -> Quota:
-        """What is left for this model today, told from the ledger alone; see `quota_of`."""
+        """What is left for this model today, from the ledger alone; see `quota_of`."""
         return quota_of(self._client, self.model)
 
     def to_tool_list(

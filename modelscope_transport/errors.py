@@ -5,7 +5,7 @@
     ModelScopeError                 .details, one ErrorDetails
     |- ConfigurationError           no token, bad token, bad address; no request was sent
     |- UnsupportedTaskError         this model does another kind of work; no request was sent
-    |- APIConnectionError           nobody answered
+    |- APIConnectionError           no answer came
     |  `- APITimeoutError           not in time
     |- APIStatusError               answered, and refused
     |  |- AuthenticationError       token wrong or withdrawn
@@ -171,7 +171,7 @@ class UnsupportedTaskError(ModelScopeError):
 
 
 class APIConnectionError(ModelScopeError):
-    """Nobody answered."""
+    """No answer came."""
 
 
 class APITimeoutError(APIConnectionError):

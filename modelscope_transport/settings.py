@@ -262,7 +262,7 @@ def is_modelscope(base_url: str) -> bool:
 def hub_url(base_url: str) -> str | None:
     """Address of the hub that belongs to a service: models' pages, prices, the balance.
 
-    ``None`` for an address of the user's own, whose hub nobody knows. The local service is its own
+    ``None`` for an address of the user's own, whose hub is not known. The local service is its own
     hub.
     """
     hub = _own_hub(base_url)

@@ -35,8 +35,8 @@ _SHOWN = 20  # bad lines that are printed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar=_("COMMAND"))
-    work = deeds.add_parser(
+    commands = parser.add_subparsers(dest="command", required=True, metavar=_("COMMAND"))
+    work = commands.add_parser(
         "run",
         help=_("begin a job, or go on with it"),
         description=_(
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("leave bad lines out instead of ending"),
     )
     add_connection(work)
-    on = deeds.add_parser("resume", help=_("go on with a job"))
+    on = commands.add_parser("resume", help=_("go on with a job"))
     on.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
     on.add_argument("--ledger", metavar="NAME", help=_("as for run"))
     for each in (work, on):
@@ -76,9 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="ADDRESS",
             help=_("let a Ray cluster ask: auto, host:port (needs a ledger in a Redis)"),
         )
-    status = deeds.add_parser("status", help=_("say how far a job is"))
+    status = commands.add_parser("status", help=_("say how far a job is"))
     status.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
-    plan = deeds.add_parser("plan", help=_("say what a job takes"))
+    plan = commands.add_parser("plan", help=_("say what a job takes"))
     _add_input(plan)
     add_connection(plan)
     for each in (work, on, status, plan):
@@ -110,13 +110,13 @@ def _add_manner(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do one of the four; 75 when the allowance ended it, 1 when items failed."""
-    deeds: dict[str, Callable[[argparse.Namespace], int]] = {
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "run": _run,
         "resume": _resume,
         "status": _status,
         "plan": _plan,
     }
-    return deeds[arguments.deed](arguments)
+    return commands[arguments.command](arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ from .output import (
 __all__ = ["add_arguments", "run"]
 
 _TOKEN = re.compile(r"ms-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|ms_oauth.+")
-# A clock that is further off than this shifts the day of the allowance for whoever trusts it.
+# A clock that is further off than this shifts the day of the allowance.
 _MOST_SECONDS_OFF = 120.0
 # Packages that bring files of the same import name, and what is known of them.
 _CLASHING = {
@@ -137,7 +137,7 @@ def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
     )
     name = _("clock")
     if date is None:
-        yield Finding(name, "look", _("the service tells no time"))
+        yield Finding(name, "look", _("the service sends no time"))
         return
     off = time.time() - date
     said = _("{off:+.0f} s beside the service's").format(off=off)
@@ -158,7 +158,7 @@ def _account(arguments: argparse.Namespace) -> Iterator[Finding]:
     cubes = amount(balance.available, "magicubes")
     said = _(
         "the token is good, {cubes} are left. Whether an Alibaba Cloud account is "
-        "bound and verified, only a paid call can tell"
+        "bound and verified, only a paid call can show"
     ).format(cubes=cubes)
     yield Finding(name, "ok", said)
 

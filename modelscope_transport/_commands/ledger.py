@@ -17,24 +17,24 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar=_("COMMAND"))
-    path = deeds.add_parser("path", help=_("print where it is"))
-    reset = deeds.add_parser("reset", help=_("forget this account: counts and spent pools"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar=_("COMMAND"))
+    path = commands.add_parser("path", help=_("print where it is"))
+    reset = commands.add_parser("reset", help=_("forget this account: counts and spent pools"))
     reset.add_argument("--all", action="store_true", help=_("forget all accounts"))
-    grant = deeds.add_parser("grant", help=_("add Magicubes that were granted"))
+    grant = commands.add_parser("grant", help=_("add Magicubes that were granted"))
     grant.add_argument("amount", type=above(0), help=_("how many"))
     grant.add_argument("--hours", type=above(0), help=_("hours until they expire"))
-    mend = deeds.add_parser("mend", help=_("drop damaged entries, of all accounts"))
-    export = deeds.add_parser("export", help=_("print all that is kept, as JSON"))
-    for deed in (path, reset, grant, mend, export):
-        add_connection(deed)
-        add_json(deed)
+    mend = commands.add_parser("mend", help=_("drop damaged entries, of all accounts"))
+    export = commands.add_parser("export", help=_("print all that is kept, as JSON"))
+    for command in (path, reset, grant, mend, export):
+        add_connection(command)
+        add_json(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it."""
     told, facts = _done(arguments)
-    if arguments.json or arguments.deed == "export":
+    if arguments.json or arguments.command == "export":
         tell_json(facts)
     else:
         print("\n".join(told))
@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _done(arguments: argparse.Namespace) -> tuple[list[str], object]:
     """Do it; what it says to people, and to programs."""
     name = resolve_ledger(arguments.ledger)
-    if arguments.deed == "path":
+    if arguments.command == "path":
         where = describe_ledger(name)
         return [where], {"path": where}
-    if arguments.deed in ("mend", "export"):
-        return _inside(arguments.deed, name)
-    if arguments.deed == "reset" and arguments.all:
+    if arguments.command in ("mend", "export"):
+        return _inside(arguments.command, name)
+    if arguments.command == "reset" and arguments.all:
         ledger = open_ledger(name)
         if ledger is not None:
             ledger.forget()
@@ -57,7 +57,7 @@ def _done(arguments: argparse.Namespace) -> tuple[list[str], object]:
     client = client_of(arguments)
     if client.ledger is None:
         raise ConfigurationError(_("The ledger is switched off."))
-    if arguments.deed == "reset":
+    if arguments.command == "reset":
         client.ledger.forget(client.account)
         return [_("This account is forgotten.")], {"forgotten": client.account}
     until = None if arguments.hours is None else time.time() + 3600 * arguments.hours
@@ -66,12 +66,12 @@ def _done(arguments: argparse.Namespace) -> tuple[list[str], object]:
     return [_("{amount:.12g} Magicubes noted.").format(amount=arguments.amount)], lot
 
 
-def _inside(deed: str, name: str) -> tuple[list[str], object]:
+def _inside(command: str, name: str) -> tuple[list[str], object]:
     """What needs no account: mend the ledger, or read all of it."""
     ledger = open_ledger(name)
     if ledger is None:
         raise ConfigurationError(_("The ledger is switched off."))
-    if deed == "export":
+    if command == "export":
         return [], ledger.export()
     dropped = ledger.mend()
     said = _("{count} damaged entries dropped.").format(count=len(dropped))

@@ -86,7 +86,7 @@ def _refreshed(client: Client) -> Statement:
     """The service's books. All of them are optional; the balance's error says why there are none.
 
     Raises:
-        ModelScopeError: the service does not tell the balance.
+        ModelScopeError: the service does not report the balance.
     """
     books = client.statement()
     if books.observed_at is None:

@@ -1,4 +1,4 @@
-"""What every file of this room that carries a kind of work gives: a request ready to send.
+"""What every file of this folder that carries a kind of work gives: a request ready to send.
 
 Such a file is a `Wire`: it has a ``PATH`` and a function ``prepare``. A row of ``data/tasks.toml``
 names it.
@@ -46,7 +46,7 @@ class Encoded(Struct, frozen=True, kw_only=True):
 
 
 class Wire(Protocol):
-    """A file of this room that carries a kind of work."""
+    """A file of this folder that carries a kind of work."""
 
     PATH: str
     """Address under the base URL."""
@@ -89,7 +89,7 @@ class Ended(Struct, frozen=True):
 
 
 class PollWire(Wire, Protocol):
-    """A file of this room for work that takes its time.
+    """A file of this folder for work that takes its time.
 
     A good reply to what ``prepare`` made reads as `Pending`, or as `Done` at once.
     """

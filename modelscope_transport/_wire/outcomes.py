@@ -57,7 +57,7 @@ class Reply(Struct, frozen=True):
 
 
 class NoReply(Struct, frozen=True):
-    """Nobody answered.
+    """No answer came.
 
     Attributes:
         cause: ``"connection"``, ``"timeout"`` (silence or the deadline), ``"queue"`` (other calls

@@ -4,8 +4,8 @@ Laws of this file: what a call is, is decided here, once for every form of an an
 known by its index and its id; a new id at a known index is a new call, since some servers send
 every parallel call with index 0 (ai-dynamo/dynamo#4723). An id or a name may come late, in pieces,
 or again with every piece. What is given out carries indices of our own, counted from 0 as the calls
-appear; each part of an id, of a name or of the arguments is given out once, so that whoever joins
-the pieces of an index has the call.
+appear; each part of an id, of a name or of the arguments is given out once: the pieces of
+an index, joined, are the call.
 """
 
 from __future__ import annotations

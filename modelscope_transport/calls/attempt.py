@@ -40,7 +40,7 @@ class Attempt(Struct):
         verdict: what the flow made of its outcome; the ledger and the limiter learn by it.
         balance: the account's Magicubes, where that is what the reply says; for the ledger.
         earnings: what today grants, likewise.
-        progress: how far the task is that it looks after, as it goes out; for whoever waits.
+        progress: how far the task is that it looks after, as it goes out; for the caller.
     """
 
     path: str

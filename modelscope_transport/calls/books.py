@@ -1,7 +1,7 @@
 """The policy of reading the account's books: free questions, one after another, all optional.
 
-Laws of this file: those of ``policy.py``. What the service does not tell, or in a form that is not
-known, is left out.
+Laws of this file: those of ``policy.py``. What the service does not report, or in a form that is
+not known, is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PATIENCE, _MOST_PAGES = 5.0, 5
 
 
 def books_flow(hub: str, terms: Terms) -> Flow:
-    """Balance, prices, grants and use; hands over what was told, by these names.
+    """Balance, prices, grants and use; hands over what was reported, by these names.
 
     Args:
         hub: address of the service's hub.

@@ -192,7 +192,7 @@ class Exchange(Holdings):
             self._admission.record_block(self.attempt, block)
 
     def close(self) -> None:
-        """Let go of everything; whoever waits for the reply in another thread is woken."""
+        """Let go of everything; a thread that waits for the reply is woken."""
         if self._closed:
             return
         self._closed = True

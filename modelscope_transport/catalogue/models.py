@@ -34,7 +34,7 @@ __all__ = [
 
 
 class ModelProfile(Struct, frozen=True, kw_only=True):
-    """What one model can do. The defaults are those of a model nobody has described.
+    """What one model can do. The defaults are those of a model that is not described.
 
     Attributes:
         id: model ID, ``owner/name``.

@@ -185,7 +185,7 @@ def task_in_id(model: str) -> Task | None:
 
 
 def known_task(profile: ModelProfile) -> Task | None:
-    """The task of a model, by what is known of it or else by its ID; ``None``: nobody knows."""
+    """The task of a model, by what is known of it or else by its ID; ``None`` if unknown."""
     if profile.described:
         return task_named(profile.task)
     return task_in_id(profile.id)
@@ -201,7 +201,7 @@ def check_task(profile: ModelProfile, wanted: str) -> Task:
     Raises:
         ConfigurationError: there is no such task.
         UnsupportedTaskError: the model does another kind of work (the message names the class that
-            serves it), or nobody serves that work.
+            serves it), or that work is not served.
     """
     asked, known = task_named(wanted), known_task(profile)
     if known is not None and known.kind != asked.kind:

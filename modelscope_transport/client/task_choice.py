@@ -39,7 +39,7 @@ def choose(core: Core, model: str, task: str | None) -> Task | None:
     Raises:
         ConfigurationError: there is no such task.
         ModelNotServedError: no model ID, or one with the wrong capitals.
-        UnsupportedTaskError: the model does another kind of work, or nobody serves that work.
+        UnsupportedTaskError: the model does another kind of work, or that work is not served.
     """
     core.check_model(model)
     profile = core.profile(model)
@@ -72,7 +72,7 @@ def hub_flow(core: Core, model: str) -> tuple[Flow, float] | None:
 
 
 def resolve_task(model: str, found: tuple[str, ...] | ModelScopeError) -> Task:
-    """The task by what the hub said; a model that nobody knows is taken to chat.
+    """The task by what the hub said; an unknown model is taken to chat.
 
     Args:
         model: model ID.
@@ -80,7 +80,7 @@ def resolve_task(model: str, found: tuple[str, ...] | ModelScopeError) -> Task:
 
     Raises:
         ModelNotServedError: the hub has no such model.
-        UnsupportedTaskError: nobody serves the work that it does.
+        UnsupportedTaskError: the work that it does is not served.
     """
     if isinstance(found, ModelScopeError):
         if isinstance(found, ModelNotServedError) and found.reason == "unknown_model":

@@ -1,7 +1,7 @@
 """An open reply: its head, its bytes as they come, plain and bounded.
 
 Laws of this file: no policy. An engine sees to the deadline and to the connection; what is opened
-is closed by whoever holds it, and closing twice does no harm.
+is closed by its holder, and closing twice does no harm.
 """
 
 from __future__ import annotations

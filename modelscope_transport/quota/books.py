@@ -29,7 +29,7 @@ class BookTable(NamedTuple):
 
 
 def amount(number: float | None, unit: str | None = None) -> str:
-    """A number as people write it, with its unit; ``?`` where nobody knows."""
+    """A number as people write it, with its unit; ``?`` where it is not known."""
     if number is None:
         return "?"
     names = {"magicubes": _("Magicubes"), "calls": _("calls")}

@@ -46,7 +46,7 @@ class Earnings(Struct, frozen=True):
 
 
 def earnings_in(cells: Mapping[str, Any], now: float) -> tuple[EarnRule, ...]:
-    """How Magicubes are granted; what was told on another day says nothing of today."""
+    """How Magicubes are granted; what was reported on another day says nothing of today."""
     observed, rules = cells.get(EARNINGS.word, (0.0, ()))
     return tuple(EarnRule(*rule) for rule in rules) if day_of(observed) == day_of(now) else ()
 

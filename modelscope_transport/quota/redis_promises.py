@@ -16,7 +16,7 @@ _warned: set[str] = set()
 def look_at(address: RedisAddress, client: Any) -> None:
     """Warn once of a server that may forget what was spent.
 
-    Whoever may not ask it (an ACL, a managed server) is not warned.
+    Where it may not be asked (an ACL, a managed server), there is no warning.
     """
     weak = _forgets(client)
     if weak and address.shown not in _warned:

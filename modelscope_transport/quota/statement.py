@@ -69,11 +69,11 @@ class Statement(Struct, frozen=True, kw_only=True):
     """The account's books. Whatever the service does not say is empty, or ``None``.
 
     Attributes:
-        balance: Magicubes left, as far as they were told or granted; what was spent since is off.
+        balance: Magicubes left, as far as reported or granted; what was spent since is off.
         frozen: Magicubes that the service holds for calls that run; they are not part of it.
-        observed_at: when the service told the balance, with a time zone.
+        observed_at: when the service reported the balance, with a time zone.
         lots: what is left, by grant, in the order in which it is spent.
-        rates: Magicubes of a call by price class, as the service tells them.
+        rates: Magicubes of a call by price class, as the service reports them.
         earnings: how Magicubes are granted, and what today has brought.
         service_use: what was spent by day and class, as the service counts it.
         own_use: the same, as the ledger counts it.

@@ -1,4 +1,4 @@
-"""The values that travel between the rooms: they stay as they were made, and travel anywhere."""
+"""The values that travel between the folders: they stay as they were made, and travel anywhere."""
 
 from __future__ import annotations
 

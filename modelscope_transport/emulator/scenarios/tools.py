@@ -145,7 +145,7 @@ def _beside_text(delta: Delta) -> None:
 
 
 def _leaked(choice: Choice, delta: Delta) -> None:
-    """Tool calls as the text that the model wrote, which nobody has read as calls."""
+    """Tool calls as the text that the model wrote, which its server has not read as calls."""
     for call in delta.get("tool_calls") or []:
         name, arguments = call["function"]["name"], call["function"]["arguments"]
         opening = f'<｜｜DSML｜｜invoke name="{name}">' if name else ""

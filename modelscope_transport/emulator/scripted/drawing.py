@@ -1,8 +1,8 @@
 """Real pictures and sounds from words: the same words, the same bytes.
 
-A product is named by what it was made from, so that its address is all there is to keep: whoever
-asks for it has it made again. A picture carries its description inside, as text, which lets the
-engine of rules tell what it sees.
+A product is named by what it was made from, so that its address is all there is to keep: it is
+made again when it is asked for. A picture carries its description inside, as text, which lets the
+engine of rules say what it sees.
 """
 
 from __future__ import annotations

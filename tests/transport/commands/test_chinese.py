@@ -101,8 +101,8 @@ def test_the_detector_finds_english_and_leaves_names_alone() -> None:
 HELPS = [
     [],
     *([name] for name in cli.COMMANDS),
-    *(["batch", deed] for deed in ("run", "resume", "status", "plan")),
-    *(["ledger", deed] for deed in ("path", "reset", "grant", "mend", "export")),
+    *(["batch", command] for command in ("run", "resume", "status", "plan")),
+    *(["ledger", command] for command in ("path", "reset", "grant", "mend", "export")),
 ]
 
 

@@ -507,12 +507,14 @@ def test_a_refresh_of_prices_says_how_far_it_is(typed: Type, service: LocalServi
 
 
 @pytest.mark.parametrize(
-    "deed",
+    "command",
     [["path"], ["grant", "5"], ["mend"], ["reset"], ["reset", "--all"]],
     ids=" ".join,
 )
-def test_the_ledger_tells_programs_too(deed: list[str], typed: Type, service: LocalService) -> None:
-    code, out, _ = typed("ledger", *deed, "--json")
+def test_the_ledger_answers_programs_too(
+    command: list[str], typed: Type, service: LocalService
+) -> None:
+    code, out, _ = typed("ledger", *command, "--json")
     assert code == 0
     assert isinstance(json.loads(out), dict)
 

@@ -136,7 +136,7 @@ def verdict(
 
 @EACH_REFUSAL
 def test_a_recorded_reply_means_what_was_learnt_of_it(recorded: Sample) -> None:
-    # A task's result is read by its own room; its failures are judged by the same table.
+    # A task's result is read by its own file; its failures are judged by the same table.
     if recorded.name == "failed_with_message_outside":
         failed = judge(recorded.reply, Failure("placeholder"), model=recorded.model)
         assert failed.details.reason == recorded.meaning
