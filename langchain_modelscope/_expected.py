@@ -1,8 +1,9 @@
 """What a call expects of its answer beside that it comes: a tool call, an object of a class.
 
 An agent that hands its answer over as a tool call (``ToolStrategy``) ends without an answer where
-the model only talks; such a call raises instead. Where ``response_format`` is a pydantic class, the
-answer's ``additional_kwargs["parsed"]`` is an instance of it. Whole answers and streams alike.
+the model only talks, or where its call cannot be read; such an answer raises instead. Where
+``response_format`` is a pydantic class, the answer's ``additional_kwargs["parsed"]`` is an instance
+of it. Whole answers and streams alike.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 from modelscope_transport.answer_text import read_answer
 from modelscope_transport.language import translated as _
 
-__all__ = ["Expected", "expected_of"]
+__all__ = ["Expected", "expected_of", "failure", "unreadable"]
 
 
 def expected_of(options: dict[str, Any]) -> Expected | None:
@@ -36,7 +37,7 @@ class Expected(NamedTuple):
 
     Attributes:
         form: the class of the answer, or ``None``.
-        must_call: whether the answer is of no use without a tool call.
+        must_call: whether the answer is of no use without a tool call that can be made.
     """
 
     form: type[BaseModel] | None
@@ -46,20 +47,19 @@ class Expected(NamedTuple):
         """The result, checked.
 
         Raises:
-            OutputParserException: there is no tool call.
+            OutputParserException: there is no tool call that can be made.
         """
         for generation in result.generations:
             message = generation.message
             assert isinstance(message, AIMessage)
-            self._check(message.text, called=bool(message.tool_calls or message.invalid_tool_calls))
-            message.additional_kwargs |= self._parsed(message.text)
+            message.additional_kwargs |= self.beside(message)
         return result
 
     def of_stream(self, chunks: Iterator[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
         """The chunks, each one later than it came, so that the last can say more.
 
         Raises:
-            OutputParserException: there is no tool call.
+            OutputParserException: there is no tool call that can be made.
         """
         held = _Held(self)
         for chunk in chunks:
@@ -81,8 +81,16 @@ class Expected(NamedTuple):
         if held.chunk is not None:
             yield held.last()
 
-    def _check(self, text: str, *, called: bool) -> None:
-        if self.must_call and not called:
+    def beside(self, message: AIMessage) -> dict[str, Any]:
+        """What a whole message says beside its text: the object of the class.
+
+        Raises:
+            OutputParserException: there is no tool call that can be made.
+        """
+        text = message.text
+        if self.must_call and not message.tool_calls:
+            if message.invalid_tool_calls:
+                raise unreadable(message)
             raise OutputParserException(
                 _(
                     "The model was to answer with a tool call, and wrote text without one. Its "
@@ -90,8 +98,6 @@ class Expected(NamedTuple):
                 ).format(text=text),
                 llm_output=text,
             )
-
-    def _parsed(self, text: str) -> dict[str, Any]:
         if self.form is None:
             return {}
         try:
@@ -101,25 +107,36 @@ class Expected(NamedTuple):
 
 
 class _Held:
-    """The chunk of a stream that is not given out yet."""
+    """A stream so far, and its chunk that is not given out yet."""
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
-        self._text: list[str] = []
-        self._is_called = False
+        self._messages: list[AIMessageChunk] = []
         self.chunk: ChatGenerationChunk | None = None
 
     def change(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk | None:
         before, self.chunk = self.chunk, chunk
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
-        self._text.append(message.text)
-        self._is_called = self._is_called or bool(message.tool_call_chunks)
+        self._messages.append(message)
         return before
 
     def last(self) -> ChatGenerationChunk:
         assert self.chunk is not None
-        text = "".join(self._text)
-        self._expected._check(text, called=self._is_called)
-        self.chunk.message.additional_kwargs |= self._expected._parsed(text)
+        first, *others = self._messages
+        whole: Any = first + others if others else first
+        self.chunk.message.additional_kwargs |= self._expected.beside(whole)
         return self.chunk
+
+
+def unreadable(message: AIMessage) -> OutputParserException:
+    """The error of a call whose arguments are cut off or no JSON."""
+    bad = message.invalid_tool_calls[0]
+    said = _("The arguments of {bad} cannot be read.").format(bad=bad["name"])
+    return failure(said, bad["args"] or "")
+
+
+def failure(said: str, raw: str) -> OutputParserException:
+    """The error of an answer of no use, with what the model wrote."""
+    text = _("{said} The model's answer: {raw!r}").format(said=said, raw=raw)
+    return OutputParserException(text, llm_output=raw)

@@ -26,6 +26,8 @@ from modelscope_transport.answer_text import check_form, read_answer
 from modelscope_transport.catalogue import profile_for
 from modelscope_transport.language import translated as _
 
+from ._expected import failure, unreadable
+
 __all__ = ["Method", "method_for", "structured_output"]
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
@@ -184,16 +186,12 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         for call in message.tool_calls:
             if call["name"] == self.tool:
                 if message.response_metadata.get("finish_reason") == "length":
-                    raise _failure(
+                    raise failure(
                         _("The answer was cut: max_tokens is too low."), str(call["args"])
                     )
                 return self._accepted(call["args"])
         if message.invalid_tool_calls:
-            bad = message.invalid_tool_calls[0]
-            raise _failure(
-                _("The arguments of {bad} cannot be read.").format(bad=bad["name"]),
-                bad["args"] or "",
-            )
+            raise unreadable(message)
         if message.tool_calls and self.may_call:
             return None
         return self._read_text(message)
@@ -202,7 +200,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         try:
             return self.accept(args)
         except ValueError as error:
-            raise _failure(
+            raise failure(
                 _("The arguments of {tool} do not fit: {error}").format(
                     tool=self.tool, error=error
                 ),
@@ -215,14 +213,14 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         except ValueError as error:
             refusal = message.additional_kwargs.get("refusal")
             if refusal:
-                raise _failure(_("The model refused."), refusal) from None
+                raise failure(_("The model refused."), refusal) from None
             others = ", ".join(call["name"] for call in message.tool_calls)
             called = (
                 _(" The model called {others}; include_raw=True gives that.").format(others=others)
                 if others
                 else ""
             )
-            raise _failure(f"{error}{called}", message.text) from error
+            raise failure(f"{error}{called}", message.text) from error
 
     def begun(self, text: str) -> Any:
         """As much of an object as its first part holds; ``None`` where that is none."""
@@ -296,8 +294,3 @@ class _Sum:
         first, *others = self._messages
         whole: AIMessage = first + others if others else first
         return whole
-
-
-def _failure(said: str, raw: str) -> OutputParserException:
-    text = _("{said} The model's answer: {raw!r}").format(said=said, raw=raw)
-    return OutputParserException(text, llm_output=raw)

@@ -215,6 +215,41 @@ async def test_an_agent_without_an_object_does_not_end_in_silence(
         await agent.ainvoke(asked)
 
 
+@pytest.mark.parametrize("streaming", [None, True])
+@pytest.mark.parametrize("tools", [[], [add]], ids=["no tools", "tools"])
+@pytest.mark.parametrize(
+    ("arguments", "finish_reason"), [('{"name": "Ada", "age": 3', "length"), ("Ada", "tool_calls")]
+)
+async def test_an_agent_whose_answer_cannot_be_read_says_so_at_once(
+    chat: MakeChat,
+    service: LocalService,
+    arguments: str,
+    finish_reason: str,
+    tools: list[Any],
+    streaming: bool | None,
+) -> None:
+    service.next(*[calls(arguments, finish_reason)] * 10)
+    model = chat(streaming=streaming)
+    agent: Any = create_agent(model, tools=tools, response_format=ToolStrategy(Person))
+    asked = {"messages": [("user", "Who?")]}
+    few = {"recursion_limit": 8}
+    for call in range(2):
+        with pytest.raises(OutputParserException, match="arguments of Person") as caught:
+            _ = await agent.ainvoke(asked, few) if call else agent.invoke(asked, few)
+        assert caught.value.llm_output is not None
+        assert caught.value.llm_output.startswith(arguments)
+    assert len(service.requests) == 2
+
+
+def test_a_call_that_can_be_made_is_enough(chat: MakeChat, service: LocalService) -> None:
+    broken = {"index": 0, "id": "a", "function": {"name": "Person", "arguments": "Ada"}}
+    whole = {"index": 1, "id": "b", "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'}}
+    service.next(says("", "tool_calls", tool_calls=[broken, whole]), calls(ADA))
+    agent: Any = create_agent(chat(), tools=[add], response_format=ToolStrategy(Person))
+    state = agent.invoke({"messages": [("user", "Who?")]})
+    assert state["structured_response"] == Person(name="Ada", age=36)
+
+
 def test_a_form_given_as_a_class_comes_back_parsed(chat: MakeChat, service: LocalService) -> None:
     service.next(says(PROSE), says(PROSE), says("No."))
     model = chat(UNFORCED).bind(response_format=Person)
