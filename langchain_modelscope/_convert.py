@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import StructuredTool
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from modelscope_transport.errors import InvalidRequestError
 from modelscope_transport.language import translated as _
@@ -24,6 +24,7 @@ from modelscope_transport.types import (
 )
 
 from ._messages import to_messages
+from ._schemas import form_of
 
 __all__ = ["is_answer", "read_tool_choice", "to_request"]
 
@@ -123,18 +124,10 @@ def _response_format(form: Any, strict: bool | None) -> ResponseFormat | None:
         return None
     if isinstance(form, dict) and form.get("type") == "json_object":
         return ResponseFormat("json_object")
-    if isinstance(form, dict) and form.get("type") == "json_schema":
-        wrapped = form.get("json_schema", {})
-        return ResponseFormat(
-            "json_schema",
-            wrapped.get("name", "answer"),
-            wrapped.get("schema", {}),
-            wrapped.get("description"),
-            wrapped.get("strict", strict),
-        )
-    schema = convert_to_json_schema(form, strict=strict)
-    name, description = schema.get("title", "answer"), schema.get("description")
-    return ResponseFormat("json_schema", name, schema, description, strict)
+    told = form_of(form, strict)
+    return ResponseFormat(
+        "json_schema", told["name"], told["schema"], told.get("description"), told.get("strict")
+    )
 
 
 _DIALECTS: dict[str, Callable[[Any], Any]] = {

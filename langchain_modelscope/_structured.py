@@ -16,9 +16,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.json import parse_partial_json
-from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
 
@@ -27,14 +25,17 @@ from modelscope_transport.catalogue import profile_for
 from modelscope_transport.language import translated as _
 
 from ._expected import failure, unreadable
+from ._schemas import form_of, function_of, is_class, is_object, traced
 
 __all__ = ["Method", "method_for", "structured_output"]
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
-def method_for(model: str) -> Method:
-    """How to ask a model for an object: by a tool where it can be forced to call one."""
+def method_for(model: str, schema: Any) -> Method:
+    """How to ask a model: by a tool where it can be forced to call one and an object is wanted."""
+    if schema is not None and not is_object(schema):
+        return "json_schema"
     known = profile_for(model)
     cannot_be_forced = known.forced_tools == "no" or known.thinking == "always"
     keeps_schema = known.structured_output == "json_schema"
@@ -61,18 +62,20 @@ def structured_output(
         raise ValueError(_("method {method!r} needs a schema").format(method=method))
     if method == "json_mode" and strict is not None:
         raise ValueError(_("json_mode keeps no schema, strictly or not. Use method='json_schema'."))
-    kwargs["ls_structured_output_format"] = {"kwargs": {"method": method}, "schema": schema}
+    kwargs["ls_structured_output_format"] = {"kwargs": {"method": method}, "schema": traced(schema)}
     asked: Runnable[LanguageModelInput, Any]
     name = None
     if method == "function_calling":
-        tool = convert_to_openai_tool(schema, strict=strict)
+        tool = function_of(schema, strict)
         name = tool["function"]["name"]
         choice = "any" if tools else name
         asked = model.bind_tools(
             [tool, *(tools or ())], tool_choice=choice, parallel_tool_calls=False, **kwargs
         )
     elif method in ("json_schema", "json_mode"):
-        form = _form(schema, strict) if method == "json_schema" else {"type": "json_object"}
+        form: dict[str, Any] = {"type": "json_object"}
+        if method == "json_schema":
+            form = {"type": "json_schema", "json_schema": form_of(schema, strict)}
         asked = model.bind_tools(tools or [], strict=strict, response_format=form, **kwargs)
     else:
         raise ValueError(
@@ -82,7 +85,7 @@ def structured_output(
         )
     parser = _ObjectParser(
         accept=_accepts(schema),
-        is_class=isinstance(schema, type) and is_basemodel_subclass(schema),
+        is_class=is_class(schema),
         tool=name,
         may_call=bool(tools and include_raw),
     )
@@ -119,27 +122,15 @@ def _beside_raw(parser: _ObjectParser) -> RunnableGenerator[Any, Any]:
     return RunnableGenerator(transform, atransform, name="object_beside_raw")
 
 
-def _form(schema: Any, strict: bool | None) -> dict[str, Any]:
-    if isinstance(schema, dict) and schema.get("type", "object") != "object":
-        return schema  # a list or a scalar, which no function has for its arguments
-    function = convert_to_openai_tool(schema, strict=strict)["function"]
-    form = {"name": function["name"], "schema": function["parameters"]}
-    for name in ("description", "strict"):
-        if name in function:
-            form[name] = function[name]
-    return {"type": "json_schema", "json_schema": form}
-
-
 def _accepts(schema: Any) -> Callable[[Any], Any]:
     """What turns a JSON value into the object, or raises ``ValueError``."""
     if schema is None:
         return lambda value: check_form(value, {"type": ["object", "array"]})
-    if isinstance(schema, type) and is_basemodel_subclass(schema):
-        if issubclass(schema, BaseModelV1):
-            return schema.parse_obj
-        validate: Callable[[Any], Any] = schema.model_validate  # type: ignore[attr-defined]
+    if is_class(schema):
+        is_v1 = issubclass(schema, BaseModelV1)
+        validate: Callable[[Any], Any] = schema.parse_obj if is_v1 else schema.model_validate
         return validate
-    form = convert_to_json_schema(schema)
+    form = form_of(schema)["schema"]
     return lambda value: check_form(value, form)
 
 
@@ -238,7 +229,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
             if whole.add(message):
                 yield whole.given
         last = self.read(whole.message())
-        if last != whole.given:
+        if last is None or last != whole.given:
             yield last
 
     async def _atransform(self, input: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -247,7 +238,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
             if whole.add(message):
                 yield whole.given
         last = self.read(whole.message())
-        if last != whole.given:
+        if last is None or last != whole.given:
             yield last
 
 

@@ -318,11 +318,11 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
 
         Args:
             schema: a pydantic class (the answer is an instance), a ``TypedDict`` or a JSON schema
-                (the answer is a dictionary); may be left out with ``json_mode``.
+                (the answer is a dictionary, or what it says); may be left out with ``json_mode``.
             method: ``"function_calling"`` works with every model that calls functions;
                 ``"json_schema"`` and ``"json_mode"`` ask for the form itself. By default
-                ``"json_schema"`` where the model cannot be forced to call a function and its
-                profile says that it keeps a schema, else ``"function_calling"``.
+                ``"json_schema"`` where the schema is that of no object, or the model keeps schemas
+                and cannot be forced to call a function; else ``"function_calling"``.
             include_raw: answer with ``{"raw": …, "parsed": …, "parsing_error": …}``.
             strict: whether the service must keep the schema to the letter; not with ``json_mode``.
             tools: tools that the model may call before it answers. With ``include_raw`` such a call
@@ -337,7 +337,7 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
         return structured_output(
             self,
             schema,
-            method or method_for(self.model_name),
+            method or method_for(self.model_name, schema),
             include_raw=include_raw,
             strict=strict,
             tools=tools,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from .language import translated as _
 
-__all__ = ["check_form", "json_values", "read_answer"]
+__all__ = ["check_form", "json_values", "read_answer", "resolved"]
 
 T = TypeVar("T")
 
@@ -82,8 +82,14 @@ def check_form(value: Any, schema: Mapping[str, Any]) -> Any:
     type that speaks of properties is taken to mean an object.
 
     Raises:
-        ValueError: the type is another, or a required key is missing.
+        ValueError: the type is another, or a required key is missing; of ``anyOf``, for each.
     """
+    _check(value, schema, schema)
+    return value
+
+
+def _check(value: Any, schema: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+    schema = resolved(schema, whole)
     if "enum" in schema and value not in schema["enum"]:
         raise ValueError(
             _("{value!r} is none of {schema}").format(value=value, schema=schema["enum"])
@@ -96,7 +102,34 @@ def check_form(value: Any, schema: Mapping[str, Any]) -> Any:
         missing = [name for name in schema.get("required", ()) if name not in value]
         if missing:
             raise ValueError(_("missing: {names}").format(names=", ".join(missing)))
-    return value
+    for part in schema.get("allOf", ()):
+        _check(value, part, whole)
+    for word in ("anyOf", "oneOf"):
+        problems = [_problem(value, choice, whole) for choice in schema.get(word, ())]
+        if problems and None not in problems:
+            raise ValueError(" / ".join(map(str, problems)))
+
+
+def _problem(value: Any, schema: Mapping[str, Any], whole: Mapping[str, Any]) -> ValueError | None:
+    try:
+        _check(value, schema, whole)
+    except ValueError as error:
+        return error
+    return None
+
+
+def resolved(schema: Any, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema, with what its ``$ref`` names inside of the whole schema in the place of it."""
+    if not isinstance(schema, Mapping):
+        return {}  # ``true``: any value
+    rest = dict(schema)
+    _, local, path = str(rest.pop("$ref", "")).partition("#/")
+    if not local:
+        return dict(schema)
+    found: Any = whole
+    for name in path.split("/"):
+        found = found.get(name, {}) if isinstance(found, Mapping) else {}
+    return {**resolved(found, whole), **rest}
 
 
 # --- where values stand -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -162,14 +163,18 @@ class Trace(BaseCallbackHandler):
         self.forms.append(kwargs["options"].get("ls_structured_output_format"))
 
 
+@pytest.mark.parametrize("schema", SCHEMAS, ids=IDS)
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
-def test_a_trace_knows_the_schema(chat: MakeChat, method: Any) -> None:
+def test_a_trace_knows_the_schema(chat: MakeChat, method: Any, schema: Any) -> None:
     trace = Trace()
-    reader = chat().with_structured_output(Person, method=method)
+    reader = chat().with_structured_output(schema, method=method)
     reader.invoke(ADA, {"callbacks": [trace]})
 
     assert trace.forms[0]["kwargs"]["method"] == method
-    assert trace.forms[0]["schema"]["title"] == "Person"
+    told = trace.forms[0]["schema"]
+    assert told["title"].startswith("Person")
+    assert told["description"] == SCHEMA["description"]
+    assert set(told["properties"]) == {"name", "age"}
 
 
 def test_wrong_methods_and_missing_schemas_are_said(chat: MakeChat) -> None:
@@ -177,3 +182,99 @@ def test_wrong_methods_and_missing_schemas_are_said(chat: MakeChat) -> None:
         chat().with_structured_output(None)
     with pytest.raises(ValueError, match="none of"):
         chat().with_structured_output(Person, method="telepathy")  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------- schemas as they are
+
+
+def text(said: str) -> Reply:
+    return Reply(200, {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]})
+
+
+def sent_schema(service: LocalService) -> dict[str, Any]:
+    schema: dict[str, Any] = service.requests[-1].body["response_format"]["json_schema"]["schema"]
+    return schema
+
+
+NUMBERS = {"title": "Numbers", "type": "array", "items": {"type": "integer"}}
+MOOD = {"title": "Mood", "type": "string", "enum": ["good", "bad"]}
+MAYBE = {"title": "Maybe", "anyOf": [SCHEMA, {"type": "null"}]}
+NULLABLE = {"title": "Nullable", "type": ["integer", "null"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        (NUMBERS, [1, 2], {"error": "no idea"}),
+        (MOOD, "good", "purple"),
+        (MAYBE, {"name": "Ada", "age": 36}, {"name": "Ada"}),
+        (NULLABLE, None, "no idea"),
+    ],
+    ids=["list", "enum", "anyOf", "null"],
+)
+@pytest.mark.parametrize("strict", [None, False])
+@pytest.mark.parametrize("method", ["json_schema", None])
+async def test_a_schema_of_no_object_is_sent_and_kept(
+    chat: MakeChat,
+    service: LocalService,
+    method: Any,
+    schema: Any,
+    good: Any,
+    bad: Any,
+    strict: bool | None,
+) -> None:
+    service.next(*[text(json.dumps(good))] * 3, text(json.dumps(bad)))
+    reader = chat().with_structured_output(schema, method=method, strict=strict)
+    assert [reader.invoke("?"), await reader.ainvoke("?"), *list(reader.stream("?"))[-1:]] == [
+        good,
+        good,
+        good,
+    ]
+    assert sent_schema(service) == schema
+    assert "tools" not in service.requests[-1].body
+    with pytest.raises(OutputParserException):
+        reader.invoke("?")
+
+    service.next(text("x"))
+    chat().invoke("?", response_format=schema)
+    assert sent_schema(service) == schema
+
+
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize("schema", [NUMBERS, MAYBE])
+def test_a_function_of_no_object_is_refused(
+    chat: MakeChat, schema: Any, strict: bool | None
+) -> None:
+    with pytest.raises(ValueError, match="json_schema"):
+        chat().with_structured_output(schema, method="function_calling", strict=strict)
+
+
+UNNAMED = {name: SCHEMA[name] for name in ("type", "properties", "required")}
+OPENAIS = {"name": "A", "schema": UNNAMED, "strict": True}
+
+
+@pytest.mark.parametrize(
+    "schema", [OPENAIS, {"type": "json_schema", "json_schema": OPENAIS}], ids=["inner", "outer"]
+)
+def test_a_schema_in_the_form_of_openais_service(
+    chat: MakeChat, service: LocalService, schema: dict[str, Any]
+) -> None:
+    service.next(text('{"name": "Ada", "age": 36}'))
+    reader = chat().with_structured_output(schema, method="json_schema")
+    assert reader.invoke("?") == {"name": "Ada", "age": 36}
+    assert service.requests[-1].body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": OPENAIS,
+    }
+    assert chat().with_structured_output(schema).invoke(ADA) == {"name": "Ada", "age": 36}
+    function = service.requests[-1].body["tools"][0]["function"]
+    assert (function["name"], function["parameters"], function["strict"]) == ("A", UNNAMED, True)
+
+
+def test_a_schema_without_a_name(chat: MakeChat, service: LocalService) -> None:
+    for method in ("json_mode", "json_schema"):
+        service.next(text('{"name": "Ada"}'), text('{"name": "Ada", "age": 36}'))
+        reader = chat().with_structured_output(UNNAMED, method=method)  # type: ignore[arg-type]
+        with pytest.raises(OutputParserException, match="age"):
+            reader.invoke("In JSON?")
+        assert reader.invoke("In JSON?") == {"name": "Ada", "age": 36}

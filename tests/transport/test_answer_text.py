@@ -101,6 +101,7 @@ def test_a_value_inside_another_does_not_count() -> None:
 
 
 SCHEMA = {"type": "object", "properties": {}, "required": ["name"]}
+EITHER = {"anyOf": [{"$ref": "#/$defs/Named"}, {"type": "array"}], "$defs": {"Named": SCHEMA}}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,16 @@ SCHEMA = {"type": "object", "properties": {}, "required": ["name"]}
         ([1], {"required": ["name"]}, False),
         ({"name": 1}, {"properties": {"name": {}}}, True),
         ("c", {"type": "of the future"}, True),
+        ({"name": 1}, EITHER, True),
+        ([1], EITHER, True),
+        ({"nam": 1}, EITHER, False),
+        ("a", EITHER, False),
+        ("a", {"oneOf": [{"type": "string"}, {"type": "null"}]}, True),
+        (1, {"oneOf": [{"type": "string"}, {"type": "null"}]}, False),
+        ({"nam": 1}, {"allOf": [SCHEMA]}, False),
+        ({"nam": 1}, {"$ref": "#/$defs/Named", "$defs": {"Named": SCHEMA}}, False),
+        (1, {"$ref": "#/$defs/Gone"}, True),
+        (1, {"anyOf": [True]}, True),
     ],
 )
 def test_the_outer_form_of_a_schema(value: Any, schema: dict[str, Any], fits: bool) -> None:

@@ -1,0 +1,116 @@
+"""The schema of an answer, in each form that users of LangChain write one in.
+
+Laws of this file: pure, and it changes nothing that it is given. A JSON schema goes to the service
+as it is, whatever its root: LangChain's own converters keep only what a function's arguments have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+
+from modelscope_transport.answer_text import resolved
+from modelscope_transport.language import translated as _
+
+__all__ = ["form_of", "function_of", "is_class", "is_object", "traced"]
+
+# What tells a JSON schema from a function's description, which has a name.
+_WORDS = frozenset({"properties", "items", "enum", "anyOf", "oneOf", "allOf", "$ref"})
+_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
+
+
+def form_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
+    """A schema with its name, as OpenAI's ``json_schema`` has them; ``description``, ``strict``.
+
+    Args:
+        schema: a pydantic class, a JSON schema, ``{"name": …, "schema": …}``, the same under
+            ``json_schema``, or what LangChain can make a function of.
+        strict: whether the answer must keep the schema to the letter, unless that stands in it.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(schema, dict):
+        schema = schema.get("json_schema", schema)
+        if isinstance(schema.get("schema"), dict):
+            form = {"name": "answer", **schema}
+        elif _is_json_schema(schema):
+            form = _named(schema, strict)
+        else:
+            form = _of_function(schema, strict)
+    else:
+        form = _of_function(schema, strict)
+    return form if strict is None else {"strict": strict, **form}
+
+
+def is_class(schema: Any) -> bool:
+    """Whether a schema is a pydantic class, of either version."""
+    return isinstance(schema, type) and is_basemodel_subclass(schema)
+
+
+def is_object(schema: Any) -> bool:
+    """Whether the answer of a schema is an object, as a function's arguments are."""
+    described = form_of(schema)["schema"]
+    root = resolved(described, described)
+    return root.get("type") == "object" or "properties" in root
+
+
+def function_of(schema: Any, strict: bool | None) -> dict[str, Any]:
+    """A tool whose arguments are the answer.
+
+    Raises:
+        ValueError: it has no name, or is a schema of something else than an object.
+    """
+    if isinstance(schema, dict):
+        if not is_object(schema):
+            raise ValueError(
+                _(
+                    "A function's arguments are an object, and this schema describes none. Use "
+                    "method='json_schema'."
+                )
+            )
+        if isinstance(schema.get("json_schema", schema).get("schema"), dict):
+            schema = traced(schema)
+    return convert_to_openai_tool(schema, strict=strict)
+
+
+def traced(schema: Any) -> Any:
+    """A schema as LangChain can read any one of them for a trace: as the parts of a function."""
+    if not isinstance(schema, dict):
+        return schema
+    form = form_of(schema)
+    return {**form, "parameters": form["schema"]}
+
+
+def _is_json_schema(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    return not _WORDS.isdisjoint(schema) or isinstance(kind, list) or kind in _TYPES
+
+
+def _named(schema: dict[str, Any], strict: bool | None) -> dict[str, Any]:
+    form = {"name": schema.get("title", "answer"), "schema": _closed(schema) if strict else schema}
+    if "description" in schema:
+        form["description"] = schema["description"]
+    return form
+
+
+def _of_function(schema: Any, strict: bool | None) -> dict[str, Any]:
+    form: dict[str, Any] = dict(convert_to_openai_tool(schema, strict=strict)["function"])
+    form["schema"] = form.pop("parameters", {"type": "object", "properties": {}})
+    return form
+
+
+def _closed(schema: Any) -> Any:
+    """A schema as a strict service wants it: its objects have all their keys, and no others."""
+    if isinstance(schema, list):
+        return [_closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {word: _closed(value) for word, value in schema.items()}
+    if closed.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+        if closed.get("properties"):
+            closed["required"] = list(closed["properties"])
+    return closed
