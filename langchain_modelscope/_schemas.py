@@ -40,6 +40,10 @@ def form_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
             form = _named(schema, strict)
         else:
             form = _of_function(schema, strict)
+    elif is_class(schema):
+        v2 = hasattr(schema, "model_json_schema")
+        described = schema.model_json_schema() if v2 else schema.schema()
+        form = _named(resolved(described, described), strict)
     else:
         form = _of_function(schema, strict)
     return form if strict is None else {"strict": strict, **form}

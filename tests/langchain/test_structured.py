@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import OutputParserException
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
+from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
 from modelscope_transport.emulator import LocalService, Reply
@@ -240,6 +241,15 @@ async def test_a_schema_of_no_object_is_sent_and_kept(
     assert sent_schema(service) == schema
 
 
+def test_a_class_of_no_object_is_no_function(chat: MakeChat, service: LocalService) -> None:
+    class Ages(RootModel[list[int]]):
+        """Ages of people."""
+
+    service.next(text("[36, 7]"))
+    assert chat().with_structured_output(Ages).invoke("?") == Ages([36, 7])
+    assert sent_schema(service)["type"] == "array"
+
+
 @pytest.mark.parametrize("strict", [None, True])
 @pytest.mark.parametrize("schema", [NUMBERS, MAYBE])
 def test_a_function_of_no_object_is_refused(
@@ -247,6 +257,40 @@ def test_a_function_of_no_object_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="json_schema"):
         chat().with_structured_output(schema, method="function_calling", strict=strict)
+
+
+class Tree(BaseModel):
+    """A tree."""
+
+    name: str
+    children: list[Tree] = []
+
+
+class TreeV1(BaseModelV1):
+    """A tree."""
+
+    name: str
+    children: list[TreeV1] = []
+
+
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize("tree", [Tree, TreeV1])
+def test_a_class_that_holds_itself_is_sent_whole(
+    chat: MakeChat, service: LocalService, tree: Any, strict: bool | None
+) -> None:
+    service.next(text('{"name": "a", "children": [{"name": "b"}]}'), text("{}"))
+    reader = chat().with_structured_output(tree, method="json_schema", strict=strict)
+    assert reader.invoke("?") == tree(name="a", children=[tree(name="b")])
+    by_method = sent_schema(service)
+    chat().invoke("?", response_format=tree, strict=strict)
+    for schema in (by_method, sent_schema(service)):
+        _, place, name = schema["properties"]["children"]["items"]["$ref"].split("/")
+        item = schema[place][name]
+        assert set(item["properties"]) == {"name", "children"}
+        assert schema["type"] == "object"
+        for part in (schema, item):
+            assert part["required"] == (["name", "children"] if strict else ["name"])
+            assert part.get("additionalProperties", True) is not strict
 
 
 UNNAMED = {name: SCHEMA[name] for name in ("type", "properties", "required")}
