@@ -28,17 +28,20 @@ class ChatFacts(BaseChatModel, ChatFields, use_attribute_docstrings=False):
     """A chat model, without its calls."""
 
     def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The options of a call: fields, then ``model_kwargs``, then the call's own."""
-        given = dict(read_call(kwargs))
+        """The options of a call: fields, then ``model_kwargs``, then the call's own.
+
+        Each may add headers and fields of the body to those of the one before.
+        """
         fields = self.__dict__
         options = {name: fields[name] for name in OPTIONS}
         options["model"] = self.model_name
         options["extra_headers"] = self.default_headers
-        for name in ("extra_headers", "extra_body"):
-            if options[name] and given.get(name):
-                given[name] = {**options[name], **given[name]}
-        options |= read_call(self.model_kwargs, "model_kwargs")
-        options |= given
+        for given in (read_call(self.model_kwargs, "model_kwargs"), read_call(kwargs)):
+            before = {name: options[name] for name in ("extra_headers", "extra_body")}
+            options |= given
+            for name, already in before.items():
+                if already and name in given:
+                    options[name] = {**already, **(given[name] or {})}
         if stop is not None:
             options["stop"] = stop
         return options

@@ -125,6 +125,28 @@ def test_headers_reach_the_service(chat: MakeChat, service: LocalService) -> Non
     assert headers["x-team"] == "red"
 
 
+def test_headers_and_fields_of_all_places_are_sent(chat: MakeChat, service: LocalService) -> None:
+    model = chat(
+        default_headers={"x-a": "1", "x-b": "1", "x-c": "1"},
+        extra_body={"a": 1, "b": 1, "c": 1},
+        model_kwargs={
+            "extra_headers": {"x-b": "2", "x-c": "2"},
+            "extra_body": {"b": 2, "c": 2},
+        },
+    )
+    model.invoke("Hello")
+    model.invoke("Hello", extra_headers={"x-c": "3"}, extra_body={"c": 3})
+    model.invoke("Hello", extra_headers=None, extra_body={})
+
+    first, second, third = (
+        [request.headers[name] for name in ("x-a", "x-b", "x-c")]
+        + [request.body[name] for name in "abc"]
+        for request in service.requests
+    )
+    assert first == third == ["1", "2", "2", 1, 2, 2]
+    assert second == ["1", "2", "3", 1, 2, 3]
+
+
 def test_another_model_for_one_call(chat: MakeChat, service: LocalService) -> None:
     answer = chat().invoke("Hello", model=HYBRID)
 
