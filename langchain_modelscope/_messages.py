@@ -153,7 +153,11 @@ def _part(block: dict[str, Any], role: str) -> Part | None:
     kind = block.get("type") or ("text" if "text" in block else "")
     read = _READERS.get(kind)
     if read is not None:
-        return read(block)
+        try:
+            return read(block)
+        except InvalidRequestError:
+            if role != "assistant":
+                raise
     if role == "assistant":
         return None  # thoughts, calls and what other providers' models leave behind
     if role == "tool":
@@ -171,15 +175,24 @@ def _text(block: dict[str, Any]) -> TextPart:
     return TextPart(block.get("text") or "")
 
 
+def _plain(block: dict[str, Any]) -> TextPart:
+    text = block.get("text")
+    if text is None:
+        said = _(
+            "A block of type 'text-plain' needs text: files and their addresses are not read here."
+        )
+        raise InvalidRequestError(f"{said} {_('Extract its text and send that.')}")
+    return TextPart(text)
+
+
 def _refusal(block: dict[str, Any]) -> TextPart:
     return TextPart(block.get("refusal") or "")
 
 
 def _image_url(block: dict[str, Any]) -> ImagePart:
     image = block.get("image_url")
-    if isinstance(image, dict):
-        return ImagePart(str(image.get("url", "")), image.get("detail"))
-    return ImagePart(str(image))
+    image = image if isinstance(image, dict) else {"url": image}
+    return ImagePart(_url(image, "image_url", "image/jpeg"), image.get("detail"))
 
 
 def _image(block: dict[str, Any]) -> ImagePart:
@@ -195,7 +208,8 @@ def _image(block: dict[str, Any]) -> ImagePart:
 
 def _video_url(block: dict[str, Any]) -> VideoPart:
     video = block.get("video_url")
-    return VideoPart(str(video.get("url", "") if isinstance(video, dict) else video))
+    video = video if isinstance(video, dict) else {"url": video}
+    return VideoPart(_url(video, "video_url", "video/mp4"))
 
 
 def _video(block: dict[str, Any]) -> VideoPart:
@@ -229,7 +243,7 @@ _FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 
 _READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     "text": _text,
-    "text-plain": _text,
+    "text-plain": _plain,
     "refusal": _refusal,
     "image_url": _image_url,
     "image": _image,

@@ -241,11 +241,34 @@ def test_a_picture_in_a_tools_result(chat: MakeChat, service: LocalService) -> N
         ({"type": "file", "base64": DATA, "mime_type": "application/pdf"}, "'file' cannot be sent"),
         ({"type": "file", "file": {"file_data": DATA, "filename": "a.pdf"}}, "Extract its text"),
         ({"type": "image", "file_id": "file-1"}, "neither url nor base64"),
+        ({"type": "image_url"}, "neither url nor base64"),
+        ({"type": "image_url", "image_url": {"url": None}}, "neither url nor base64"),
+        ({"type": "image_url", "image_url": {}}, "neither url nor base64"),
+        ({"type": "video_url"}, "neither url nor base64"),
+        ({"type": "video_url", "video_url": {"url": ""}}, "neither url nor base64"),
+        ({"type": "text-plain", "base64": DATA, "mime_type": "text/plain"}, "Extract its text"),
+        ({"type": "text-plain", "url": "https://example.com/a.txt"}, "'text-plain' needs text"),
+        ({"type": "text-plain", "file_id": "file-1"}, "'text-plain' needs text"),
         ({"type": "audio", "url": "https://example.com/a.mp3"}, "needs base64"),
         ({"type": "hologram", "hologram": 1}, "'hologram' cannot be sent"),
         ({"type": "audio", "base64": DATA, "mime_type": "audio/wav"}, "does not take audio"),
     ],
-    ids=["pdf", "OpenAI's file", "id", "audio by url", "unknown", "a model without ears"],
+    ids=[
+        "pdf",
+        "OpenAI's file",
+        "id",
+        "no image_url",
+        "null image_url",
+        "empty image_url",
+        "no video_url",
+        "empty video_url",
+        "text file",
+        "text file by url",
+        "text file by id",
+        "audio by url",
+        "unknown",
+        "a model without ears",
+    ],
 )
 def test_what_cannot_be_sent_is_said_without_a_request(
     chat: MakeChat, service: LocalService, content: dict[str, Any], said: str
@@ -253,6 +276,19 @@ def test_what_cannot_be_sent_is_said_without_a_request(
     with pytest.raises(ModelScopeInvalidRequestError, match=said):
         chat(HYBRID).invoke([HumanMessage([content])])
     assert not service.requests
+
+
+def test_what_another_model_left_without_content_is_left_out(
+    chat: MakeChat, service: LocalService
+) -> None:
+    left = [
+        {"type": "image_url"},
+        {"type": "image", "file_id": "file-1"},
+        {"type": "text-plain", "file_id": "file-2"},
+        {"type": "text", "text": "Here."},
+    ]
+    history = sent(chat, service, HumanMessage("Draw."), AIMessage(left), HumanMessage("More."))
+    assert history[1] == {"role": "assistant", "content": "Here."}
 
 
 def test_a_message_without_a_place_is_refused(chat: MakeChat, service: LocalService) -> None:
