@@ -26,7 +26,7 @@ from modelscope_transport.types import (
 from ._messages import to_messages
 from ._schemas import form_of
 
-__all__ = ["is_answer", "read_tool_choice", "to_request"]
+__all__ = ["is_answer", "names_of", "read_tool_choice", "to_request"]
 
 _FIELDS = frozenset(ChatRequest.__struct_fields__) - {"messages"}
 
@@ -82,6 +82,15 @@ def _tool(tool: Any) -> ToolSpec:
         function.get("parameters", {}),
         function.get("strict"),
     )
+
+
+def names_of(tools: Sequence[Any]) -> list[str]:
+    """Names of tools.
+
+    Raises:
+        InvalidRequestError: one is another provider's own.
+    """
+    return [tool.name for tool in _tools(tools)]
 
 
 def read_tool_choice(choice: Any, names: Sequence[str]) -> ToolChoice | None:

@@ -22,7 +22,7 @@ from ._answers import PROVIDER, ChunkMaker, to_result
 from ._arguments import read_call
 from ._blocks import register_blocks
 from ._chat_facts import ChatFacts
-from ._convert import is_answer, read_tool_choice, to_request
+from ._convert import is_answer, names_of, read_tool_choice, to_request
 from ._expected import expected_of
 from ._structured import Method, method_for, structured_output
 from .errors import native_errors
@@ -268,16 +268,15 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
             **kwargs: further call arguments.
 
         Raises:
-            ModelScopeInvalidRequestError: a choice that is not among the tools.
+            ModelScopeInvalidRequestError: a choice that is not among the tools, or a choice beside
+                a tool that is another provider's own.
         """
         offered = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
         if offered:
             kwargs["tools"] = offered
         if tool_choice is not None and tool_choice is not False:
             with native_errors():
-                choice = read_tool_choice(
-                    tool_choice, [tool["function"]["name"] for tool in offered]
-                )
+                choice = read_tool_choice(tool_choice, names_of(offered))
             kwargs["tool_choice"] = tool_choice
             if choice == "required" and any(map(is_answer, tools)):
                 kwargs["must_call"] = True

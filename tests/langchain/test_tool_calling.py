@@ -117,6 +117,12 @@ def test_a_choice_that_is_no_tool_is_said_at_once(chat: MakeChat) -> None:
         chat().bind_tools([add, multiply], tool_choice="divide")
 
 
+@pytest.mark.parametrize("choice", ["auto", "any", True, "web_search"])
+def test_another_providers_own_tool_is_refused_with_a_choice(chat: MakeChat, choice: Any) -> None:
+    with pytest.raises(ModelScopeInvalidRequestError, match="'web_search' is another provider's"):
+        chat().bind_tools([add, {"type": "web_search"}], tool_choice=choice)
+
+
 def test_another_providers_own_tool_is_refused(chat: MakeChat, service: LocalService) -> None:
     with pytest.raises(ModelScopeInvalidRequestError, match="functions only"):
         chat().bind_tools([{"type": "web_search"}]).invoke("Hello")
