@@ -20,7 +20,7 @@ from modelscope_transport.types import ChatRequest
 
 from ._argument_table import CALL, Argument
 
-__all__ = ["read_call", "read_constructor"]
+__all__ = ["read_call", "read_constructor", "read_timeout"]
 
 # Beside the fields of a request: switches of LangChain and of this adapter, which are not sent.
 SWITCHES = frozenset(
@@ -91,6 +91,24 @@ def read_call(given: Mapping[str, Any], place: str = _N("A call")) -> Mapping[st
             )
         known[now] = value
     return known
+
+
+def read_timeout(value: Any) -> float:
+    """The deadline of a call in seconds, which other classes also take in parts.
+
+    Raises:
+        ConfigurationError: it is no number.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            _(
+                "timeout= takes a number of seconds for the whole call, and got a {name}. To the "
+                "constructor pass also connect_timeout= for a connection to come up, and "
+                "idle_timeout= for silence, in seconds."
+            ).format(name=type(value).__name__)
+        ) from None
 
 
 def _now(word: str, table: Mapping[str, Argument]) -> str | None:

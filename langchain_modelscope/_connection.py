@@ -30,7 +30,7 @@ from modelscope_transport.secret import Secret, hide
 from modelscope_transport.settings import resolve_token
 
 from ._argument_table import CONNECTION, Argument
-from ._arguments import read_constructor
+from ._arguments import read_constructor, read_timeout
 from .errors import native_errors
 
 __all__ = ["OWN", "Connection", "reveal"]
@@ -38,6 +38,11 @@ __all__ = ["OWN", "Connection", "reveal"]
 
 def _hide(value: Any) -> Any:
     return SecretStr(value) if isinstance(value, str) else value
+
+
+def _seconds(value: Any) -> float | None:
+    with native_errors():
+        return None if value is None else read_timeout(value)
 
 
 class Connection(BaseModel):
@@ -72,7 +77,7 @@ class Connection(BaseModel):
     """Name under which the ledger counts; by default it follows the token. Where the token is
     renewed from time to time, a name keeps what is known of the account."""
 
-    timeout: float | None = None
+    timeout: Annotated[float | None, BeforeValidator(_seconds)] = None
     """Total deadline of a call in seconds: waits, retries and the stream included. Default 600."""
 
     max_retries: int | None = None
@@ -202,7 +207,8 @@ class Connection(BaseModel):
             super().__setattr__(name, value)
             return
         before = self.__dict__.get(name)
-        super().__setattr__(name, _hide(value) if name in ("api_key", "proxy") else value)
+        read = _READ.get(name)
+        super().__setattr__(name, read(value) if read is not None else value)
         try:
             self._connect()
         except ConfigurationError:
@@ -275,6 +281,8 @@ OWN = tuple(
     if name in Connection.model_fields and name not in ("timeout", "default_headers")
 )
 _UNPICKLED = ("api_key", "proxy", "default_headers", "http_client", "http_async_client")
+# How a value is read that is set after construction, where pydantic looks at none.
+_READ: dict[str, Callable[[Any], Any]] = {"api_key": _hide, "proxy": _hide, "timeout": _seconds}
 _RECONNECTING = frozenset({*OWN, "client", "timeout"})
 # The model comes first; the others are looked up, LangChain's own, or long.
 _UNSHOWN = frozenset({"model_name", "profile", "metadata", "description", "args_schema"})

@@ -23,6 +23,7 @@ from modelscope_transport.types import (
     ToolSpec,
 )
 
+from ._arguments import read_timeout
 from ._messages import to_messages
 from ._schemas import form_of
 
@@ -142,5 +143,6 @@ def _response_format(form: Any, strict: bool | None) -> ResponseFormat | None:
 _DIALECTS: dict[str, Callable[[Any], Any]] = {
     "stop": _stop,
     "fallback_models": tuple,
+    "timeout": read_timeout,
     "tools": _tools,
 }

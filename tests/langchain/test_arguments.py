@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRequest, wrap_model_call
@@ -324,3 +325,23 @@ def test_a_model_with_a_function_pickles_without_it(
     written = pickle.dumps(model)
     assert service.token.encode() not in written
     assert pickle.loads(written).invoke("Hello").text
+
+
+@pytest.mark.parametrize("timeout", [httpx.Timeout(5.0), (1.0, 5.0), "soon"], ids=type)
+def test_a_timeout_in_parts_is_told_where_they_go(chat: MakeChat, timeout: Any) -> None:
+    said = r"seconds for the whole call.*connect_timeout=.*idle_timeout="
+    with pytest.raises(ModelScopeConfigurationError, match=said):
+        chat(timeout=timeout)
+    with pytest.raises(ModelScopeConfigurationError, match=said):
+        chat(request_timeout=timeout)
+    with pytest.raises(ModelScopeConfigurationError, match=said):
+        chat().invoke("Hello", timeout=timeout)
+    model = chat(timeout=7)
+    with pytest.raises(ModelScopeConfigurationError, match=said):
+        model.timeout = timeout
+    assert model.timeout == 7
+
+
+def test_a_timeout_as_text_is_read_alike_everywhere(chat: MakeChat) -> None:
+    assert chat(timeout="5").timeout == 5
+    assert chat().invoke("Hello", timeout="5").text
