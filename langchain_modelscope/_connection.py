@@ -216,6 +216,13 @@ class Connection(BaseModel):
             self._connect()
             raise
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the object; what is updated is set in the copy, and has its effect."""
+        copied = super().model_copy(deep=deep)
+        for name, value in (update or {}).items():
+            setattr(copied, name, value)
+        return copied
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """The model and what was set otherwise than by default."""
         yield "model", self.model_name

@@ -224,6 +224,25 @@ def test_one_model_serves_three_event_loops(chat: MakeChat, service: LocalServic
     assert answers == {model.invoke("Hello").text}
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_a_copy_is_made_with_has_its_effect(chat: MakeChat, deep: bool) -> None:
+    with LocalService() as other:
+        model = chat(model_kwargs={"seed": 1})
+        place = {"base_url": other.base_url, "api_key": other.token, "max_tokens": 5}
+        copied = model.model_copy(update={"model": HYBRID, **place}, deep=deep)
+        copied.invoke("Hello")
+        (request,) = other.requests
+        assert request.headers["authorization"] == f"Bearer {other.token}"
+        assert (request.body["model"], request.body["max_tokens"]) == (HYBRID, 5)
+        assert other.token not in everything_it_shows(copied)
+        assert copied.profile == chat(HYBRID).profile
+        assert (model.model_name, model.max_tokens) == (PLAIN, None)
+        assert model.invoke("Hello").text
+        assert len(other.requests) == 1
+        with pytest.raises(ValueError, match="temprature"):
+            model.model_copy(update={"temprature": 0})
+
+
 def test_threads_share_a_model(chat: MakeChat) -> None:
     model = chat()
     answers: list[str] = []
