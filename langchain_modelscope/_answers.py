@@ -50,8 +50,9 @@ def to_result(answer: ChatResult, *, headers: bool = False) -> LangChainResult:
     generations = []
     for choice in answer.choices:
         metadata = _metadata(answer.origin, answer.response_id, headers=headers) | spent
-        metadata |= _ending(choice.finish_reason, choice.logprobs)
-        generations.append(ChatGeneration(message=_message(choice, metadata, usage)))
+        ending = _ending(choice.finish_reason, choice.logprobs)
+        message = _message(choice, metadata | ending, usage)
+        generations.append(ChatGeneration(message=message, generation_info=ending or None))
         usage = None  # it is that of the call, and would be counted once for each choice
     model = answer.model if answer.origin is None else answer.origin.model
     return LangChainResult(generations=generations, llm_output={**spent, "model_name": model})

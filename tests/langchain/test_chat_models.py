@@ -80,6 +80,19 @@ def test_an_empty_stop_sends_none(chat: MakeChat, service: LocalService) -> None
     assert "stop" not in service.requests[0].body
 
 
+LOGPROBS = {"content": [{"token": "Hello", "logprob": -0.5, "top_logprobs": []}]}
+
+
+async def test_a_generation_says_how_it_ended(chat: MakeChat, service: LocalService) -> None:
+    choice = {"message": {"content": "Hello"}, "finish_reason": "length", "logprobs": LOGPROBS}
+    service.next(*[Reply(200, {"choices": [choice]})] * 2)
+    model, asked = chat(), [[HumanMessage("Hello")]]
+    for result in (model.generate(asked), await model.agenerate(asked)):
+        generation: Any = result.generations[0][0]
+        assert generation.generation_info == {"finish_reason": "length", "logprobs": LOGPROBS}
+        assert generation.generation_info.items() <= generation.message.response_metadata.items()
+
+
 def test_several_answers_come_as_several_generations(chat: MakeChat, service: LocalService) -> None:
     result = chat(n=2).generate([[HumanMessage("Hello")]])
 
