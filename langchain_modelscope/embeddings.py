@@ -103,26 +103,33 @@ class ModelScopeEmbeddings(Connection, Embeddings):
         def __init__(self, *, model_name: str, **arguments: Unpack[EmbeddingArguments]) -> None: ...
         def __init__(self, **arguments: Any) -> None: ...
 
-    def _request(self, texts: list[str], instruction: str) -> EmbeddingRequest:
+    def _request(
+        self, texts: list[str], instruction: str, batch_size: int | None = None
+    ) -> EmbeddingRequest:
         return EmbeddingRequest(
             model=self.model_name,
             texts=tuple([instruction + text for text in texts]),
             dimensions=self.dimensions,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size if batch_size is None else batch_size,
             extra_body=self.extra_body,
             extra_headers=self.default_headers,
             timeout=self.timeout,
             fallback_models=tuple(self.fallback_models),
         )
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+    def embed_documents(self, texts: list[str], chunk_size: int | None = None) -> list[list[float]]:
         """Vectors of documents, in their order; equal texts are sent once.
+
+        Args:
+            texts: the documents.
+            chunk_size: most texts in one request of this call; by default ``batch_size``.
 
         Raises:
             ModelScopeError: one of the classes in `langchain_modelscope.errors`.
         """
+        request = self._request(texts, self.document_instruction, chunk_size)
         with self._bar() as report:
-            return self._embed(self._request(texts, self.document_instruction), report)
+            return self._embed(request, report)
 
     def embed_query(self, text: str) -> list[float]:
         """Vector of a query.
@@ -140,10 +147,13 @@ class ModelScopeEmbeddings(Connection, Embeddings):
             answer = self._client.embed(request, concurrency=self.concurrency, on_progress=report)
         return list(answer.vectors)
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+    async def aembed_documents(
+        self, texts: list[str], chunk_size: int | None = None
+    ) -> list[list[float]]:
         """As `embed_documents`."""
+        request = self._request(texts, self.document_instruction, chunk_size)
         with self._bar() as report:
-            return await self._aembed(self._request(texts, self.document_instruction), report)
+            return await self._aembed(request, report)
 
     async def aembed_query(self, text: str) -> list[float]:
         """As `embed_query`."""

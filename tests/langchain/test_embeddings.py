@@ -54,6 +54,14 @@ def test_documents_go_in_batches_and_keep_their_order(
     assert {len(vector) for vector in vectors} == {16}
 
 
+def test_the_size_of_a_batch_for_one_call(embeddings: Make, service: LocalService) -> None:
+    model = embeddings(batch_size=20)
+    expected = model.embed_documents(TEXTS[:5])
+    assert model.embed_documents(TEXTS[:5], chunk_size=2) == expected
+    assert asyncio.run(model.aembed_documents(TEXTS[:5], chunk_size=3)) == expected
+    assert [len(it.body["input"]) for it in service.requests] == [5, 2, 2, 1, 3, 2]
+
+
 def test_what_every_request_says(embeddings: Make, embed: Embed, service: LocalService) -> None:
     embed(embeddings(), ["Hello"])
     embed(embeddings(dimensions=8, extra_body={"user": "me"}), ["Hello"])

@@ -190,6 +190,7 @@ async def embed() -> list[float]:
         on_progress=lambda done, total: None,
     )
     assert_type(embeddings.embed_documents(["a"]), list[list[float]])
+    assert_type(embeddings.embed_documents(["a"], chunk_size=10), list[list[float]])
     any_embeddings: Embeddings = embeddings
     InMemoryVectorStore(any_embeddings)
     ModelScopeEmbeddings(model_name="Qwen/Qwen3-Embedding-0.6B", chunk_size=10)
