@@ -69,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         owner: a name for the account, where it has several tokens; by default the token's
             fingerprint.
         proxy: address of a proxy, or ``None`` for none.
+        account_kind: ends the account's name; for the ledger, see `quota.NO_PROVIDERS`.
         headers: further headers of every request, names and values.
         connect_timeout: seconds for a connection to come up.
         idle_timeout: seconds without a byte after which a reply counts as lost.
@@ -77,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     token: Secret
     base_url: str = BASE_URL
     owner: str | None = None
+    account_kind: str = ""
     proxy: Secret | None = None
     headers: Mapping[str, Secret] = {}
     connect_timeout: float = 10.0
@@ -85,7 +87,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     def account(self) -> str:
         """A short name for the account at this address, which does not lead back to the token."""
         whole = f"{self.base_url} {self.owner or self.token.fingerprint()}".encode()
-        return hashlib.blake2b(whole, digest_size=8, person=b"ms-adapters").hexdigest()
+        name = hashlib.blake2b(whole, digest_size=8, person=b"ms-adapters").hexdigest()
+        return name + self.account_kind
 
     def time_limits(self, remaining: float) -> dict[str, float]:
         """Time limits of one request, by what it waits for, with ``remaining`` seconds left."""

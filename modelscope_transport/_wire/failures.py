@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ..answers import ChatResult
 from ..errors import ErrorDetails, ModelScopeError, RateLimitError
-from ..quota import Allowance, QuotaBlock, Reservation, next_reset
+from ..quota import Allowance, QuotaBlock, Reservation, has_provider, next_reset
 from .failure_table import Kind, Row, failure_rows, shape_rows
 from .outcomes import (
     Failure,
@@ -126,7 +126,8 @@ def judge(
         return Verdict(kind=Kind.GOOD, allowance=allowance, at=at)
     failure = _redacted(failure, redact)
     row = _row_for(outcome, failure)
-    if ":" in model and (row.proves in ("price", "account") or row.name in _UNPAID):
+    account = "" if reservation is None else reservation.account
+    if has_provider(model, account) and (row.proves in ("price", "account") or row.name in _UNPAID):
         row = shape_rows()["provider_account"]
     proved = _proved(row, allowance)
     block = None

@@ -32,7 +32,7 @@ from ..catalogue.tasks import check_task
 from ..errors import ConfigurationError, InvalidRequestError, QuotaExceededError
 from ..language import translated as _
 from ..platforms import Platform
-from ..quota import Budget, Ledger, open_ledger
+from ..quota import NO_PROVIDERS, Budget, Ledger, open_ledger
 from ..secret import Redactor, Secret
 from ..settings import (
     Settings,
@@ -98,6 +98,7 @@ class Core:
             token=cast("Secret | None", options.api_key) or resolve_token(),
             base_url=options.url,
             owner=options.account,
+            account_kind="" if is_modelscope(options.url) else NO_PROVIDERS,
             proxy=resolve_proxy(options.url, options.proxy),
             headers=options.headers,
             connect_timeout=options.connect_timeout,
@@ -188,6 +189,7 @@ class Core:
             token=platform.key(),
             base_url=platform.base_url,
             owner=None,
+            account_kind=NO_PROVIDERS,  # a cap holds for all of its models
             proxy=resolve_proxy(platform.base_url, self.options.proxy),
             headers={},
         )

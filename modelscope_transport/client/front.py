@@ -111,7 +111,7 @@ class ClientFront:
 
     def _quota(self, model: str) -> Quota:
         self._core.check_model(model)
-        return binding(self._quotas(), model, self._price(model))
+        return binding(self._quotas(), model, self._price(model), self.account)
 
     def _plan(self, items: int, model: str) -> Plan:
         self._core.check_model(model)
@@ -119,7 +119,8 @@ class ClientFront:
         each = profile.embedding_batch if profile.task == "embedding" else 1
         calls = math.ceil(items / each)
         today = self._ledger().today(self.account)
-        return plan(self._quotas(), model, self._price(model), items, calls, today)
+        price, account = self._price(model), self.account
+        return plan(self._quotas(), model, price, items, calls, today, account)
 
     def _price(self, model: str) -> int:
         return self._ledger().price(self.account, self._core.profile(model).tier)

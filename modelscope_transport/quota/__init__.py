@@ -10,13 +10,14 @@ from .lots import Lot
 from .memory_ledger import MemoryLedger
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
-from .reservation import QuotaBlock, Reservation
+from .reservation import NO_PROVIDERS, QuotaBlock, Reservation, has_provider
 from .shares import ConcurrencyShare, Share
 from .snapshot import Balance, Quota
 from .statement import ClassUse, Difference, LotLeft, Statement
 
 __all__ = [
     "AIMD",
+    "NO_PROVIDERS",
     "UTC8",
     "Allowance",
     "Balance",
@@ -42,6 +43,7 @@ __all__ = [
     "binding",
     "day_of",
     "describe_ledger",
+    "has_provider",
     "next_reset",
     "open_ledger",
     "plan",

@@ -89,7 +89,8 @@ def of_move(reservation: Reservation, day: str) -> list[Step]:
 
 def _counted(reservation: Reservation, day: str, calls: int) -> list[Step]:
     """What a call adds to the counts of a day."""
-    steps = [Step("add", day, CALLS.name(pool), calls) for pool in pools_of(reservation.model)]
+    pools = pools_of(reservation.model, reservation.account)
+    steps = [Step("add", day, CALLS.name(pool), calls) for pool in pools]
     if reservation.price:
         steps.append(Step("add", day, MAGICUBES.word, calls * reservation.price))
         steps.append(Step("add", day, CLASS_CALLS.name(reservation.price_class), calls))
@@ -235,7 +236,7 @@ def of_headers(
             back = min(count, ours - truth - given_back)
             if back > 0:
                 tests.append(Step("at_least", day, cell, back))
-                changes += _give_back(day, cell, back)
+                changes += _give_back(reservation.account, day, cell, back)
                 given_back += back
     if changes and lasting.get(UNIT.word) != "calls":
         changes.append(Step("put", LASTING, UNIT.word, "calls"))
@@ -254,7 +255,7 @@ def _unsettled(
     coming, lost = 0, []
     for key, calls in UNSETTLED.all_in(cells):
         bucket, model = key
-        if (model != pool) if pool else (":" in model):
+        if pool not in pools_of(model, reservation.account):
             continue
         count = calls - (key == own)
         if int(bucket) >= bucket_of(now) - _ON_ITS_WAY:
@@ -264,9 +265,9 @@ def _unsettled(
     return coming, lost
 
 
-def _give_back(day: str, cell: str, calls: int) -> list[Step]:
+def _give_back(account: str, day: str, cell: str, calls: int) -> list[Step]:
     _, model = UNSETTLED.read(cell) or ("", "")
     return [
         Step("settle", day, cell, -calls),
-        *(Step("add", day, CALLS.name(pool), -calls) for pool in pools_of(model)),
+        *(Step("add", day, CALLS.name(pool), -calls) for pool in pools_of(model, account)),
     ]

@@ -13,6 +13,7 @@ from ..language import translated as _
 from ..shown import table_html
 from .allowance import granted_a_day, tenths_of
 from .books import amount
+from .reservation import has_provider
 from .snapshot import Quota
 
 __all__ = ["Plan", "binding", "calls_left", "plan"]
@@ -67,16 +68,17 @@ def calls_left(quota: Quota, price: int, amount: float | None) -> float:
     return amount if quota.unit == "calls" else tenths_of(amount) // price
 
 
-def binding(quotas: Sequence[Quota], model: str, price: int) -> Quota:
+def binding(quotas: Sequence[Quota], model: str, price: int, account: str = "") -> Quota:
     """Of the pools that a model's calls are charged to, the one that pays for the fewest.
 
     Args:
         quotas: the pools, as `Ledger.quotas` gives them.
         model: model ID.
         price: of a call to it, in tenths of a Magicube, as `Ledger.price` gives it.
+        account: whose pools they are.
     """
     own = [quota for quota in quotas if quota.model == model]
-    pools = own if ":" in model else [*own, quotas[0]]
+    pools = own if has_provider(model, account) else [*own, quotas[0]]
     if not pools:
         return Quota(
             scope="model", model=model, unit="calls", used=0, resets_at=quotas[0].resets_at
@@ -85,7 +87,13 @@ def binding(quotas: Sequence[Quota], model: str, price: int) -> Quota:
 
 
 def plan(
-    quotas: Sequence[Quota], model: str, price: int, items: int, calls: int, today: dt.date
+    quotas: Sequence[Quota],
+    model: str,
+    price: int,
+    items: int,
+    calls: int,
+    today: dt.date,
+    account: str = "",
 ) -> Plan:
     """Forecast a job.
 
@@ -96,8 +104,9 @@ def plan(
         items: what is to be done.
         calls: requests that takes.
         today: the day of the allowance, as `Ledger.today` gives it.
+        account: whose pools they are.
     """
-    quota = binding(quotas, model, price)
+    quota = binding(quotas, model, price, account)
     left = calls_left(quota, price, quota.remaining)
     a_day = calls_left(quota, price, _daily(quota))
     rest = max(0, calls - left)
@@ -106,7 +115,7 @@ def plan(
         model=model,
         items=items,
         calls=calls,
-        magicubes=0.0 if ":" in model else calls * price / 10,
+        magicubes=0.0 if has_provider(model, account) else calls * price / 10,
         fits_today=None if math.isinf(left) else min(calls, int(left)),
         a_day=None if math.isinf(a_day) else int(a_day),
         days=days,

@@ -147,7 +147,7 @@ def build(
         now: seconds since the epoch.
         day: day of the allowance, ISO.
     """
-    pools = pools_of(model)
+    pools = pools_of(model, account)
     price, is_known = price_of(price_class, cells) if ACCOUNT in pools else (0, False)
     refusals = cells.get(REFUSALS.name(model), 0)
     reservation = Reservation(

@@ -11,7 +11,10 @@ from msgspec.structs import replace
 from .cells import ACCOUNT, BALANCE, CALLS, MAGICUBES, REFUSALS
 from .steps import LASTING, Pages
 
-__all__ = ["QuotaBlock", "Reservation", "pools_of"]
+__all__ = ["NO_PROVIDERS", "QuotaBlock", "Reservation", "has_provider", "pools_of"]
+
+NO_PROVIDERS = ".plain"
+"""Ends the name of an account of a service where a colon in a model's name means nothing."""
 
 
 class QuotaBlock(Struct, frozen=True, kw_only=True):
@@ -137,9 +140,18 @@ class Reservation(Struct, frozen=True, kw_only=True):
 _ACCOUNT_CALLS = CALLS.name(ACCOUNT)
 
 
-def pools_of(model: str) -> tuple[str, ...]:
+def has_provider(model: str, account: str = "") -> bool:
+    """Whether a model is ``owner/name:Provider``, which ModelScope passes on to be paid elsewhere.
+
+    Other services give a colon other meanings (``qwen3:8b``, ``qwen/qwen3-8b:free``).
+    """
+    return ":" in model and not account.endswith(NO_PROVIDERS)
+
+
+def pools_of(model: str, account: str = "") -> tuple[str, ...]:
     """The pools a model's calls are charged to: its own, and the account's.
 
-    ``owner/name:Provider`` is outside the free allowance (official documentation, API-Provider).
+    What a provider is paid for is outside the free allowance (official documentation,
+    API-Provider).
     """
-    return (model,) if ":" in model else (model, ACCOUNT)
+    return (model,) if has_provider(model, account) else (model, ACCOUNT)

@@ -25,7 +25,7 @@ from modelscope_transport import (
     ServerError,
     StreamInterruptedError,
 )
-from modelscope_transport.emulator import LocalService, Reply
+from modelscope_transport.emulator import LocalService, Model, Reply
 
 pytestmark = pytest.mark.usefixtures("books_closed")
 
@@ -155,6 +155,44 @@ def test_a_platform_is_asked_no_more_than_its_cap_allows(
         client.chat(ask())
     assert caught.value.reason == "account_spent"  # what was wrong is still what is wrong
     assert (len(service.requests), len(other.requests)) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["qwen3:8b", "qwen/qwen3-8b:floor", "a/b:c:d"])
+def test_a_cap_holds_for_models_with_a_colon_in_their_names(
+    service: LocalService, name: str
+) -> None:
+    """`owner/name:Provider` is ModelScope's own; elsewhere a colon is a part of the name."""
+    with LocalService([Model(name)]) as other:
+        client = client_of(service, platform_of(other, models={"*": name}, max_calls=2))
+        service.next("account_spent")
+        for _ in range(2):
+            assert client.chat(ask()).text
+        with pytest.raises(QuotaExceededError):
+            client.chat(ask())
+        assert len(other.requests) == 2
+
+
+def test_a_budget_holds_for_models_with_a_colon_in_their_names() -> None:
+    name = "qwen/qwen3-8b:free"
+    with LocalService([Model(name)]) as service:
+        client = client_of(service, budget=Budget(calls=1))
+        assert client.plan(3, name).fits_today == 1
+        assert client.plan(3, name).magicubes
+        assert client.chat(ask(name)).text
+        with pytest.raises(QuotaExceededError):
+            client.chat(ask(name))
+        assert len(service.requests) == 1
+        assert client.quota(name).scope == "account"
+
+
+def test_its_own_refusals_are_no_matter_of_a_provider(service: LocalService) -> None:
+    client = client_of(service)
+    service.next("account_spent")
+    for _ in range(2):
+        with pytest.raises(QuotaExceededError) as caught:
+            client.chat(ask(f"{QWEN}:free"))
+        assert caught.value.reason == "account_spent"
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize("ledger", [None, "off", "memory", MemoryLedger()])
