@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from .language import translated as _
 
-__all__ = ["Redactor", "Secret", "hide", "mask_address", "unmask_address"]
+__all__ = ["Redactor", "Secret", "hide", "join_address", "mask_address", "unmask_address"]
 
 
 class Secret:
@@ -137,7 +137,7 @@ def mask_address(address: str) -> str:
         parts = parts._replace(query=urllib.parse.urlencode(hidden, safe="*"))
     if credentials:
         parts = parts._replace(netloc=f"{_MASK}{at}{host}")
-    return parts.geturl() if credentials or hidden != options else address
+    return join_address(parts) if credentials or hidden != options else address
 
 
 def unmask_address(address: str, known: str) -> str | None:
@@ -161,9 +161,15 @@ def unmask_address(address: str, known: str) -> str | None:
         for name, value in _options(parts.query)
     ]
     netloc = whole.netloc if parts.netloc.startswith(f"{_MASK}@") else parts.netloc
-    filled = parts._replace(netloc=netloc, query=urllib.parse.urlencode(options)).geturl()
+    filled = join_address(parts._replace(netloc=netloc, query=urllib.parse.urlencode(options)))
     lacks = "@" in parts.netloc and "@" not in netloc
     return None if lacks or _is_masked(filled) else filled
+
+
+def join_address(parts: urllib.parse.SplitResult) -> str:
+    """An address out of its parts; ``geturl`` alone loses the ``//`` of a socket's ``unix://``."""
+    url = parts.geturl()
+    return url if "://" in url or not parts.scheme else url.replace(":", "://", 1)
 
 
 def _is_masked(address: str) -> bool:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError
 from ..language import translated as _
+from ..secret import join_address
 
 __all__ = ["SCHEMES", "RedisAddress", "shown"]
 
@@ -72,7 +73,7 @@ class RedisAddress(Struct):
             )
         theirs = urllib.parse.urlencode([pair for pair in query if pair[0] not in _OURS])
         scheme = _ALIASES.get(parts.scheme, parts.scheme)
-        plain = parts._replace(scheme=scheme, query=theirs).geturl()
+        plain = join_address(parts._replace(scheme=scheme, query=theirs))
         return cls(plain, seconds, shown(url))
 
     def client(self) -> Any:
@@ -144,7 +145,7 @@ class RedisAddress(Struct):
 def shown(url: str) -> str:
     """An address fit for a message: without user name, password and options."""
     parts = urllib.parse.urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return join_address(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

@@ -25,6 +25,7 @@ ADDRESSES = (
     f"redis://redis.internal:6379/3?password={PASSWORD}&socket_keepalive=true",
     f"rediss://{PASSWORD}@redis.internal:6379/3",
     f"unix://me:{PASSWORD}@/run/redis.sock?db=3",
+    f"unix:///run/redis.sock?password={PASSWORD}",
     f"redis+sentinel://:{PASSWORD}@one:26379,two:26379/mymaster/3?sentinel_password={PASSWORD}",
 )
 

@@ -19,6 +19,8 @@ class RedisServer:
         # By default a write waits while the disk is still busy with the last one, and the answer
         # goes out before it: what was answered would be lost when the server is killed.
         self._command += ["--appendfsync", "no"]
+        self.socket = folder / "redis.sock"
+        self._command += ["--unixsocket", str(self.socket)]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]

@@ -133,6 +133,16 @@ def test_a_password_is_shown_nowhere(canary: str, account: str) -> None:
     assert canary not in ledger.name
 
 
+@pytest.mark.parametrize("query", ["", "?db=1", "?patience=5&when_down=0.5"])
+def test_a_servers_unix_socket_is_an_address(server: RedisServer, account: str, query: str) -> None:
+    address = f"unix://{server.socket}{query}"
+    ledger = open_ledger.__wrapped__(address)
+    assert ledger is not None
+    spend(ledger, account)
+    assert ledger.history(account)[0].calls == 1
+    assert describe_ledger(address) == f"unix://{server.socket}"
+
+
 @pytest.mark.parametrize("how", ["?when_down=never", "?when_down=0", "?when_down=1"])
 def test_a_mode_that_is_none_is_refused(how: str) -> None:
     with pytest.raises(ConfigurationError, match="when_down"):
