@@ -129,7 +129,11 @@ def mask_address(address: str) -> str:
         address: with or without a user and a password, and options such as ``?password=…``; what
             is no such address is handed back as it is.
     """
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:  # a bracket that stands alone; nobody knows where the password is
+        kind, is_address, _rest = address.partition("://")
+        return f"{kind}://{_MASK}" if is_address else address
     credentials, at, host = parts.netloc.rpartition("@")
     options = _options(parts.query)
     hidden = [(name, _MASK if _is_secret(name) else value) for name, value in options]
@@ -152,7 +156,10 @@ def unmask_address(address: str, known: str) -> str | None:
     """
     if not _is_masked(address):
         return address
-    parts, whole = urllib.parse.urlsplit(address), urllib.parse.urlsplit(known)
+    try:
+        parts, whole = urllib.parse.urlsplit(address), urllib.parse.urlsplit(known)
+    except ValueError:
+        return None
     if _is_masked(known) or _server(parts) != _server(whole):
         return None
     theirs = dict(_options(whole.query))
@@ -173,7 +180,10 @@ def join_address(parts: urllib.parse.SplitResult) -> str:
 
 
 def _is_masked(address: str) -> bool:
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return False
     return parts.netloc.startswith(f"{_MASK}@") or any(
         _is_secret(name) and value == _MASK for name, value in _options(parts.query)
     )

@@ -87,8 +87,8 @@ class RedisLedger(Ledger):
         patience: float | None = None,
     ) -> None:
         """Connect to nothing yet."""
-        share = _share(url, when_down)
         store = RedisStore(url, patience)
+        share = _share(url, when_down)
         # A password is a secret: another process finds it in its environment.
         self._name = mask_address(url)
         super().__init__(store if share is None else StandIn(store, share), clock)

@@ -3,7 +3,8 @@
 ``redis://``, ``rediss://`` (TLS) and ``unix://`` mean what redis-py means by them, with all of its
 options in the query. ``valkey://`` and ``valkeys://`` are the same for Valkey. A server that is a
 node of a cluster is seen to be one and is used as such. ``redis+sentinel://host:26379,other:26379/
-NAME/0`` names the sentinels and the service that they watch.
+NAME/0`` names the sentinels and the service that they watch; options that begin with
+``sentinel_`` are for the sentinels.
 
 The query may also say ``when_down=`` and ``patience=``, which are this package's own.
 """
@@ -11,18 +12,20 @@ The query may also say ``when_down=`` and ``patience=``, which are this package'
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
 from ..errors import ConfigurationError
 from ..language import translated as _
-from ..secret import join_address
+from ..secret import join_address, mask_address
 
 __all__ = ["SCHEMES", "RedisAddress", "shown"]
 
 _ALIASES = {"valkey": "redis", "valkeys": "rediss"}
 _SENTINELS = ("redis+sentinel://", "rediss+sentinel://")
+_OF_SENTINELS = "sentinel_"
 SCHEMES = (
     "redis://",
     "rediss://",
@@ -33,6 +36,8 @@ SCHEMES = (
 # A server that does not answer must not hold a call up for long.
 _PATIENCE = 2.0
 _OURS = ("when_down", "patience")
+# Answers are read as bytes, whatever other users of the server like.
+_NOT_THEIRS = (*_OURS, "decode_responses")
 
 
 class RedisAddress(Struct):
@@ -55,9 +60,16 @@ class RedisAddress(Struct):
         """Read an address.
 
         Raises:
-            ConfigurationError: ``patience`` is no number above 0.
+            ConfigurationError: it is none, or ``patience`` is no number above 0.
         """
-        parts = urllib.parse.urlsplit(url)
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError:
+            raise ConfigurationError(
+                _(
+                    "{url} is no address of a Redis. Use one such as redis://127.0.0.1:6379/0."
+                ).format(url=shown(url))
+            ) from None
         query = urllib.parse.parse_qsl(parts.query)
         try:
             said = float(dict(query).get("patience", _PATIENCE))
@@ -71,20 +83,24 @@ class RedisAddress(Struct):
                     "long one question to the Redis may take."
                 ).format(url=shown(url))
             )
-        theirs = urllib.parse.urlencode([pair for pair in query if pair[0] not in _OURS])
+        theirs = urllib.parse.urlencode([pair for pair in query if pair[0] not in _NOT_THEIRS])
         scheme = _ALIASES.get(parts.scheme, parts.scheme)
         plain = join_address(parts._replace(scheme=scheme, query=theirs))
         return cls(plain, seconds, shown(url))
 
     def client(self) -> Any:
-        """A client for threads; finds out whether the server is a node of a cluster."""
+        """A client for threads; finds out whether the server is a node of a cluster.
+
+        Raises:
+            ConfigurationError: the address says something that redis-py does not take.
+        """
         import redis
         import redis.sentinel
 
         if self.url.startswith(_SENTINELS):
-            return self._through_sentinels(redis.sentinel.Sentinel)
+            return self._checked(lambda: self._through_sentinels(redis.sentinel.Sentinel))
         if not self.is_cluster:
-            client = redis.Redis.from_url(self.url, **self._options())
+            client = self._checked(lambda: redis.Redis.from_url(self.url, **self._options()))
             self.is_cluster = _is_cluster(client, redis)
             if not self.is_cluster:
                 return client
@@ -103,6 +119,22 @@ class RedisAddress(Struct):
             options = self._options(cluster=True)
             return redis.asyncio.RedisCluster.from_url(self.url, **options)
         return redis.asyncio.Redis.from_url(self.url, **self._options())
+
+    def _checked(self, build: Callable[[], Any]) -> Any:
+        """A client whose options are looked at before it connects."""
+        try:
+            client = build()
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)
+        except (TypeError, ValueError) as error:
+            # A value may be a part of a password; the name of an option is none.
+            reason = str(error) if isinstance(error, TypeError) else type(error).__name__
+            raise ConfigurationError(
+                _("The address {url} says what the package redis does not take ({reason}).").format(
+                    url=self.shown, reason=reason
+                )
+            ) from None
+        return client
 
     def _options(self, *, cluster: bool = False) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -129,13 +161,16 @@ class RedisAddress(Struct):
             "ssl": parts.scheme.startswith("rediss"),
             "protocol": 2,
         }
-        asked = dict(urllib.parse.parse_qsl(parts.query))
-        of_sentinels: dict[str, Any] = {
-            name.removeprefix("sentinel_"): value
-            for name, value in asked.items()
-            if name.startswith("sentinel_")
-        }
-        of_sentinels |= {"socket_timeout": self.patience, "ssl": options["ssl"]}
+        of_sentinels = {"socket_timeout": self.patience, "ssl": options["ssl"]}
+        asked = urllib.parse.parse_qsl(parts.query)
+        options |= _typed([pair for pair in asked if not pair[0].startswith(_OF_SENTINELS)])
+        of_sentinels |= _typed(
+            [
+                (name.removeprefix(_OF_SENTINELS), value)
+                for name, value in asked
+                if name.startswith(_OF_SENTINELS)
+            ]
+        )
         watchers = sentinel(
             [_host_and_port(host) for host in hosts.split(",")], sentinel_kwargs=of_sentinels
         )
@@ -144,13 +179,24 @@ class RedisAddress(Struct):
 
 def shown(url: str) -> str:
     """An address fit for a message: without user name, password and options."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return mask_address(url)
     return join_address(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return (host, int(port)) if host else (port, 26379)
+    place = urllib.parse.urlsplit(f"//{text}")
+    return place.hostname or "localhost", place.port or 26379
+
+
+def _typed(options: list[tuple[str, str]]) -> dict[str, Any]:
+    """Options of a query, as redis-py reads them."""
+    from redis import connection
+
+    read: Any = connection.parse_url  # without annotations
+    return dict(read(f"redis://?{urllib.parse.urlencode(options)}"))
 
 
 def _is_cluster(client: Any, redis: Any) -> bool:

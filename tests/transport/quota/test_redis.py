@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
-from modelscope_transport import ConfigurationError
+from modelscope_transport import Client, ConfigurationError, ResponseCache
 from modelscope_transport.quota import (
     Budget,
     Ledger,
@@ -21,6 +23,8 @@ from modelscope_transport.quota import (
     describe_ledger,
     open_ledger,
 )
+from modelscope_transport.quota.redis_address import RedisAddress
+from modelscope_transport.secret import mask_address
 from tests.transport.quota.clockwork import MORNING, Hands
 from tests.transport.quota.redis_server import RedisServer
 
@@ -141,6 +145,65 @@ def test_a_servers_unix_socket_is_an_address(server: RedisServer, account: str, 
     spend(ledger, account)
     assert ledger.history(account)[0].calls == 1
     assert describe_ledger(address) == f"unix://{server.socket}"
+
+
+@pytest.mark.parametrize("address", ["redis://[::1", "redis://me:{secret}@[::1/0"])
+def test_what_is_no_address_is_said_without_its_password(
+    address: str, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = address.format(secret=canary)
+    monkeypatch.setenv("MODELSCOPE_LEDGER", address)
+    for use in (
+        lambda: open_ledger.__wrapped__(address),
+        lambda: Client(canary).quotas(),
+        lambda: ResponseCache(address).clear(),
+    ):
+        with pytest.raises(ConfigurationError, match="no address of a Redis") as caught:
+            use()
+        assert canary not in str(caught.value)
+    assert canary not in describe_ledger(address)
+    assert canary not in mask_address(address)
+
+
+@pytest.mark.parametrize("kind", ["redis", "redis+sentinel"])
+def test_an_option_that_nobody_knows_is_named(server: RedisServer, account: str, kind: str) -> None:
+    address = f"{kind}://127.0.0.1:{server.port}/0?nonsense=1"
+    with pytest.raises(ConfigurationError, match="nonsense"):
+        RedisLedger(address).reserve(account, QWEN)
+    with pytest.raises(ConfigurationError, match="nonsense"):
+        asyncio.run(RedisLedger(address).areserve(account, QWEN))
+
+
+def test_answers_are_bytes_whatever_the_address_asks_for(server: RedisServer, account: str) -> None:
+    ledger = RedisLedger(f"{server.url}?decode_responses=true")
+    spend(ledger, account)
+    assert ledger.history(account)[0].calls == 1
+
+
+def test_sentinels_may_have_addresses_of_ipv6_and_their_server_its_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = RedisAddress.parse(
+        "redis+sentinel://me:word@[::1]:26380,[fe80::2],one/NAME/3"
+        "?client_name=ours&sentinel_username=watch&sentinel_health_check_interval=7"
+    )
+    made: dict[str, Any] = {}
+
+    class Sentinel:
+        def __init__(self, places: object, **how: object) -> None:
+            made.update(how, places=places)
+
+        def master_for(self, service: str, **options: Any) -> object:
+            made.update(service=service, options=options)
+            return redis.Redis(**options)
+
+    monkeypatch.setattr("redis.sentinel.Sentinel", Sentinel)
+    address.client()
+    assert made["places"] == [("::1", 26380), ("fe80::2", 26379), ("one", 26379)]
+    assert made["service"] == "NAME"
+    options, watching = made["options"], made["sentinel_kwargs"]
+    assert (options["username"], options["db"], options["client_name"]) == ("me", 3, "ours")
+    assert (watching["username"], watching["health_check_interval"]) == ("watch", 7)
 
 
 @pytest.mark.parametrize("how", ["?when_down=never", "?when_down=0", "?when_down=1"])
