@@ -14,6 +14,9 @@ from .output import add_connection, add_json, client_of, tell_json
 
 __all__ = ["add_arguments", "run"]
 
+# Magicubes and hours of one grant: far beyond any that the service makes.
+_MOST, _LONGEST = 1e9, 10 * 366 * 24
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser this command's options."""
@@ -22,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reset = commands.add_parser("reset", help=_("forget this account: counts and spent pools"))
     reset.add_argument("--all", action="store_true", help=_("forget all accounts"))
     grant = commands.add_parser("grant", help=_("add Magicubes that were granted"))
-    grant.add_argument("amount", type=above(0), help=_("how many"))
-    grant.add_argument("--hours", type=above(0), help=_("hours until they expire"))
+    grant.add_argument("amount", type=above(0, _MOST), help=_("how many"))
+    grant.add_argument("--hours", type=above(0, _LONGEST), help=_("hours until they expire"))
     mend = commands.add_parser("mend", help=_("drop damaged entries, of all accounts"))
     export = commands.add_parser("export", help=_("print all that is kept, as JSON"))
     for command in (path, reset, grant, mend, export):

@@ -27,7 +27,7 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
-def above(least: float) -> Callable[[str], float]:
+def above(least: float, most: float = math.inf) -> Callable[[str], float]:
     """A reader of finite numbers above ``least``, for ``type=`` of an option."""
 
     def read(text: str) -> float:
@@ -35,9 +35,13 @@ def above(least: float) -> Callable[[str], float]:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not (math.isfinite(number) and number > least):
+        if not (math.isfinite(number) and least < number <= most):
             said = _("it must be a number above {least:g}, and is {text!r}")
-            raise argparse.ArgumentTypeError(said.format(least=least, text=text))
+            if most < math.inf:
+                said = _(
+                    "it must be a number above {least:g} and at most {most:.0f}, and is {text!r}"
+                )
+            raise argparse.ArgumentTypeError(said.format(least=least, most=most, text=text))
         return number
 
     return read

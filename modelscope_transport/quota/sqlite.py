@@ -69,7 +69,10 @@ class SQLiteStore:
     blocking = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+        try:
+            self.path = Path(path).expanduser().absolute()
+        except RuntimeError:  # nobody knows that home; said when the file is wanted
+            self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
         # One that never waits, for `at_once`; opened when it has been missed.
         self._hurried: sqlite3.Connection | None = None
@@ -244,6 +247,12 @@ class SQLiteStore:
                 self._hurried.execute(_UNHURRIED_DISK)
                 self._hurried.execute("PRAGMA wal_autocheckpoint = 0")
             return self._connection
+        if not self.path.is_absolute():
+            raise StoreError(
+                _(
+                    "the file {path} cannot be used: the home folder that it lies in is not known"
+                ).format(path=self.path)
+            )
         if not self.path.exists():
             make(self.path)
         database = self._connect(_PATIENCE)

@@ -396,6 +396,18 @@ def test_the_ledger_is_told_of_grants(typed: Type, service: LocalService) -> Non
     assert "250.5 Magicubes" in out
 
 
+@pytest.mark.parametrize(
+    "words", [["5", "--hours", "1e8"], ["1e308"], ["5", "--hours", "inf"], ["nan"]]
+)
+def test_a_grant_beyond_all_measure_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["ledger", "grant", *words])
+    assert ended.value.code == 2
+    assert "it must be a number above 0 and at most" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------ a newcomer's questions
 
 

@@ -20,6 +20,7 @@ from modelscope_transport.quota import (
     QuotaBlock,
     Reservation,
     SQLiteLedger,
+    describe_ledger,
     open_ledger,
 )
 from modelscope_transport.quota.sqlite import SQLiteStore
@@ -80,6 +81,23 @@ def test_the_usual_file_lies_in_the_folder_for_state(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_path().name == "ledger.sqlite3"
     assert default_path().parent.name == "modelscope-adapters"
+
+
+def test_a_home_that_nobody_knows_is_a_ledger_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nowhere = Path("~no-such-user/ledger.sqlite3")
+    assert describe_ledger(str(nowhere)) == str(nowhere)
+    with pytest.raises(ConfigurationError, match=r"~no-such-user.*home folder"):
+        spend(SQLiteLedger(nowhere))
+    monkeypatch.setattr("modelscope_transport.quota.sqlite_file.default_path", lambda: nowhere)
+    usual = open_ledger.__wrapped__("auto")
+    assert usual is not None
+    with pytest.warns(RuntimeWarning, match="home folder"):
+        spend(usual)
+    spend(usual)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_made_before_the_first_call(path: Path) -> None:
