@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .cells import BLOCK, CELL_KINDS, EARNINGS, LOTS, SHARE, CellKind
+from .cells import BLOCK, BLOCKED_UNTIL, CELL_KINDS, EARNINGS, LOTS, SHARE, CellKind
 from .reservation import QuotaBlock
 from .steps import Step, Store
 
@@ -22,8 +22,16 @@ _TABLES: dict[str, Any] = {
 
 
 def damage_in(cells: Mapping[str, Any], page: str) -> list[str]:
-    """The names of a page's cells that hold what they cannot hold."""
-    return [name for name, value in cells.items() if not _is_sound(name, value, bool(page))]
+    """The names of a page's cells that hold what they cannot hold.
+
+    When a block ends is nothing without the block itself.
+    """
+    found = [name for name, value in cells.items() if not _is_sound(name, value, bool(page))]
+    for (pool,), _until in BLOCKED_UNTIL.all_in(cells):
+        until, block = BLOCKED_UNTIL.name(pool), BLOCK.name(pool)
+        if until not in found and (block in found or block not in cells):
+            found.append(until)
+    return found
 
 
 def _is_sound(name: str, value: Any, daily: bool) -> bool:

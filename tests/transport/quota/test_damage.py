@@ -79,6 +79,34 @@ def test_a_damaged_block_is_the_ledgers_error(path: Path) -> None:
     spoil(path, f"block {QWEN}", {"scope": 5})
     with pytest.raises(ConfigurationError, match="damaged cell: block"):
         spend(SQLiteLedger(path))
+    assert sorted(SQLiteLedger(path).mend()) == [f"block {QWEN}", f"until {QWEN}"]
+    assert SQLiteLedger(path).mend() == []
+    spend(SQLiteLedger(path))
+    assert SQLiteLedger(path).quotas("me")
+
+
+def test_an_end_without_its_block_is_damage(path: Path) -> None:
+    spend(SQLiteLedger(path))
+    spoil(path, f"until {QWEN}", 9e9)
+    with pytest.raises(ConfigurationError, match="damaged cell: until"):
+        spend(SQLiteLedger(path))
+    assert SQLiteLedger(path).mend() == [f"until {QWEN}"]
+    spend(SQLiteLedger(path))
+
+
+def test_the_usual_ledger_goes_on_in_memory_when_a_block_is_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport.quota.sqlite_file.default_path", lambda: path)
+    spend(SQLiteLedger(path))
+    spoil(path, f"until {QWEN}", 9e9)
+    spoil(path, f"block {QWEN}", {"scope": 5})
+    usual = open_ledger.__wrapped__("auto")
+    assert usual is not None
+    with pytest.warns(RuntimeWarning, match="damaged cell: block"):
+        spend(usual)
+    spend(usual)
+    assert usual.quotas("me")
 
 
 def test_the_usual_ledger_goes_on_in_memory_when_a_cell_is_damaged(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from modelscope_transport.quota import outage
-from modelscope_transport.quota.cells import BLOCKED_UNTIL, CALLS
+from modelscope_transport.quota.cells import BLOCK, BLOCKED_UNTIL, CALLS
 from modelscope_transport.quota.memory import MemoryStore
 from modelscope_transport.quota.outage import Downgraded, StandIn
 from modelscope_transport.quota.steps import LASTING, Ran, Step, StoreError
@@ -141,12 +141,15 @@ def test_threads_lose_no_call_while_the_store_comes_and_goes(
 def test_a_pool_that_was_opened_meanwhile_is_open_when_the_store_is_back(
     store: FarStore, stand_in: StandIn
 ) -> None:
-    until = BLOCKED_UNTIL.name("a/b")
-    stand_in.run("a", 0, (), [Step("put", LASTING, until, 9.0), *CALL])
+    until, block = BLOCKED_UNTIL.name("a/b"), BLOCK.name("a/b")
+    spent = {"scope": "model", "model": "a/b", "blocked_until": 9.0}
+    shut = [Step("put", LASTING, until, 9.0), Step("put", LASTING, block, spent)]
+    stand_in.run("a", 0, (), [*shut, *CALL])
     store.down = {"*"}
     with pytest.raises(Downgraded):
         stand_in.run("a", 0, [Step("not_before", LASTING, "", 0)], ())
-    stand_in.run("a", 0, (), [Step("drop", LASTING, until), Step("settle", DAY, COUNTED, -1)])
+    opened = [Step("drop", LASTING, cell) for cell in (until, block)]
+    stand_in.run("a", 0, (), [*opened, Step("settle", DAY, COUNTED, -1)])
     store.down = set()
     stand_in.run("a", 0, (), ())
     assert store.pages("a") == {LASTING: {}, DAY: {}}
