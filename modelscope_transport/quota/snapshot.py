@@ -151,10 +151,11 @@ def _account(view: _View, budget: Budget) -> Quota:
         view.today.get(CALLS.name(ACCOUNT), 0),
     )
     by_calls = view.lasting.get(UNIT.word) == "calls"
-    if lots:
-        quota = _of_lots(lots, view, magicubes)
-    elif by_calls:
+    told = view.age(BALANCE)
+    if by_calls and not lots:
         quota = _counted(None, view.lasting.get(LIMIT.name(ACCOUNT)), calls, view)
+    elif lots or (told is not None and told < _DAY):  # a balance of 0 makes no lot
+        quota = _of_lots(lots, view, magicubes)
     else:
         quota = Quota(
             scope="account",

@@ -155,6 +155,17 @@ def test_fifty_calls_of_the_class_discount_cost_ten_magicubes(ledger: Ledger, ac
     assert forecast.magicubes == 200
 
 
+def test_a_balance_of_nothing_is_a_balance(ledger: Ledger, account: str, clock: Hands) -> None:
+    ledger.report(account, 0)
+    (quota, *_) = ledger.quotas(account)
+    assert (quota.remaining, quota.kind) == (0, "reported")
+    today = datetime.fromtimestamp(clock.now, UTC8).date()
+    forecast = plan(ledger.quotas(account), QWEN, 10, 100, 100, today)
+    assert (forecast.fits_today, forecast.days) == (0, 2)
+    clock.now += 25 * HOUR  # then it is a guess again
+    assert ledger.quotas(account)[0].kind == "estimated"
+
+
 def test_a_price_that_the_service_tells_wins_over_the_table(
     open_again: Callable[[], Ledger], account: str
 ) -> None:
