@@ -30,6 +30,11 @@ class Kind(enum.Enum):
     FINAL = "no attempt can succeed"
 
 
+# What was asked is refused with these, or inside a success. Under any other status the words may
+# be the user's own, which a server repeats when it complains of them.
+_REFUSALS = (403, 429)
+
+
 class Row(Struct, frozen=True):
     """One meaning of a failed reply.
 
@@ -45,6 +50,7 @@ class Row(Struct, frozen=True):
         healed: what is tried before the error is raised, for the table of the README.
         pattern: what the text or code must contain; ``None`` fits any.
         statuses: first and last HTTP status it is limited to; ``None`` fits any.
+        refusal: whether it is limited to the statuses of a refusal, see `_REFUSALS`.
         source: where the text or status was recorded.
         date: when.
     """
@@ -59,12 +65,15 @@ class Row(Struct, frozen=True):
     healed: str = ""
     pattern: re.Pattern[str] | None = None
     statuses: tuple[int, int] | None = None
+    refusal: bool = False
     source: str = ""
     date: str = ""
 
     def fits(self, status: int, text: str) -> bool:
         """Whether a reply of this status and text has this meaning."""
         if self.statuses is not None and not self.statuses[0] <= status <= self.statuses[1]:
+            return False
+        if self.refusal and not (200 <= status < 300 or status in _REFUSALS):
             return False
         return self.pattern is None or self.pattern.search(text) is not None
 
@@ -96,6 +105,7 @@ def _row(facts: dict[str, Any]) -> Row:
         healed=facts.get("healed", ""),
         pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
         statuses=(statuses[0], statuses[1]) if statuses else None,
+        refusal=facts.get("refusal", False),
         source=facts.get("source", ""),
         date=facts.get("date", ""),
     )

@@ -210,7 +210,10 @@ def test_the_same_words_mean_the_same_wherever_they_stand(recorded: Sample, stat
         )
         for streaming in ([False, True] if status == 200 else [False])
     ]
-    assert {error_of(reply).reason for reply in replies} == {recorded.meaning}
+    meaning = recorded.meaning
+    if ROWS[meaning].refusal:  # a service refuses with other statuses; this may be an echo
+        meaning = {400: "bad_request", 500: "server_error"}.get(status, meaning)
+    assert {error_of(reply).reason for reply in replies} == {meaning}
 
 
 @pytest.mark.parametrize("code", [401, "403", 404, 422, 503])
@@ -485,6 +488,27 @@ WORDS_OF = {
     "forced_tool_refused": "tool_choice thinking mode",
     "batch_too_large": "batch size",
 }
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 500, 503])
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.refusal], ids=lambda r: r.name)
+def test_the_users_own_words_in_an_error_of_another_kind_prove_nothing(
+    row: Row, status: int
+) -> None:
+    assert row.pattern is not None
+    words = WORDS_OF.get(row.name, row.pattern.pattern)
+    echo = f"messages.0.content: invalid [input_value='Translate: {words} some/model']"
+    within = Reply(200, {}, b""), Failure(echo, code=str(status))
+    for judged in (verdict(echo, status=status), judge(*within, model=MODEL, now=NOW)):
+        assert judged.block is None
+        assert judged.kind is (Kind.FINAL if status < 500 else Kind.AGAIN)
+    assert row.fits(429, words)
+    assert row.fits(200, words)
+    assert row.fits(403, words)
+
+
+def test_what_proves_something_is_a_refusal() -> None:
+    assert all(row.refusal for row in ROWS.values() if row.proves != "nothing")
 
 
 def settlement(judged: Verdict) -> dict[str, Any]:
