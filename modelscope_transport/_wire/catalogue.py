@@ -47,6 +47,10 @@ MOST_RECORDS = 100
 """Records on a page; two clients ask for so many."""
 
 
+# Magicubes of a call: more is no price.
+_DEAREST = 1e6
+
+
 class _Amounts(Struct):
     available_balance: float | None = None
     total_balance: float | None = None
@@ -136,8 +140,10 @@ def _read_rates(reply: Reply) -> dict[str, float] | Failure:
     found = {}
     for row in rows:
         price, name = _number(row.get("unit_price")), row.get("model_tier")
-        scene = row.get("scene", "api_inference")
-        if isinstance(name, str) and price is not None and scene == "api_inference":
+        if row.get("scene", "api_inference") != "api_inference":
+            continue
+        # What is no price of a call is left to the table.
+        if isinstance(name, str) and price is not None and 0.1 <= price < _DEAREST:
             found[name] = price
     return found
 

@@ -65,7 +65,9 @@ def calls_left(quota: Quota, price: int, amount: float | None) -> float:
     """How many calls of a price an amount of a pool pays; infinite where none is known."""
     if amount is None:
         return math.inf
-    return amount if quota.unit == "calls" else tenths_of(amount) // price
+    if quota.unit == "calls":
+        return amount
+    return tenths_of(amount) // price if price > 0 else math.inf
 
 
 def binding(quotas: Sequence[Quota], model: str, price: int, account: str = "") -> Quota:

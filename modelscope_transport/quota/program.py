@@ -226,9 +226,11 @@ def _apply_budget(program: ReservationProgram, budget: Budget) -> None:
     own = budget.models.get(model)
     if own is not None:
         limit("model", own, "calls", 1)
-    if reservation.price and budget.calls is not None:
+    if ACCOUNT not in pools_of(model, reservation.account):
+        return
+    if budget.calls is not None:
         limit("account", budget.calls, "calls", 1)
-    if reservation.price and budget.magicubes is not None:
+    if budget.magicubes is not None:
         limit("account", budget.magicubes, "magicubes", reservation.price)
 
 

@@ -178,6 +178,18 @@ def test_a_price_that_the_service_tells_wins_over_the_table(
     assert other.quotas(account)[0].unpriced == 1
 
 
+def test_a_price_of_nothing_switches_no_budget_off(ledger: Ledger, account: str) -> None:
+    ledger.record_statement(account, rates={"standard": 0.0})
+    calls = 0
+    while isinstance(
+        ledger.reserve(account, QWEN, tier="standard", budget=Budget(calls=2)), Reservation
+    ):
+        calls += 1
+        assert calls < 3
+    price = ledger.price(account, "standard")
+    assert plan(ledger.quotas(account), QWEN, price, 9, 9, ledger.today(account)).fits_today is None
+
+
 def test_a_statement_says_where_the_services_count_and_ours_differ(
     ledger: Ledger, account: str
 ) -> None:

@@ -188,6 +188,15 @@ def test_prices_by_class() -> None:
     assert read(rates(HUB), {"data": {"rates": rows}}) == {"discount": 0.2, "lite": 0.5}
 
 
+@pytest.mark.parametrize("price", [0, 0.04, -1, 1.7e308, "nan"])
+def test_a_price_that_is_none_is_left_to_the_table(price: object) -> None:
+    rows = [
+        {"model_tier": "standard", "unit_price": price},
+        {"model_tier": "lite", "unit_price": 0.1},
+    ]
+    assert read(rates(HUB), {"data": {"rates": rows}}) == {"lite": 0.1}
+
+
 @pytest.mark.parametrize(
     "moment",
     ["2026-10-06 23:30:00", "2026-10-06T15:30:00Z", 1791300600000, 1791300600, "1791300600000"],
