@@ -59,6 +59,7 @@ class _Amounts(Struct):
 
 class _Purse(Struct):
     data: _Amounts | None = None
+    success: bool | None = None
 
 
 class _Entry(Struct):
@@ -103,6 +104,8 @@ def _read_balance(reply: Reply) -> Balance | Failure:
     purse = open_body(_purse, reply.body)
     if isinstance(purse, Failure):
         return purse
+    if purse.success is False:
+        return replace(read_failure(reply.body), unreadable=True)
     amounts = purse.data or _Amounts()
     if amounts.available_balance is None:
         # One client says that some tokens get a success without numbers (recorded 2026-10-06).

@@ -57,6 +57,14 @@ def test_halves_and_what_is_frozen() -> None:
     assert read(balance(HUB), {"data": told}) == Balance(available=10.5, total=12.5, frozen=2)
 
 
+def test_the_zeros_of_a_failure_are_no_balance() -> None:
+    zeros = {"available_balance": 0, "total_balance": 0, "frozen_amount": 0}
+    failure = read(balance(HUB), {"success": False, "code": "Internal", "data": zeros})
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.unreadable) == ("Internal", True)
+    assert read(balance(HUB), {"success": True, "data": zeros}) == Balance(available=0, total=0)
+
+
 @pytest.mark.parametrize("body", [recorded("balance_without_numbers"), b'{"data": {}}', b"{}"])
 def test_a_success_without_numbers_is_no_balance(body: bytes) -> None:
     failure = read(balance(HUB), body)
