@@ -47,8 +47,8 @@ MOST_RECORDS = 100
 """Records on a page; two clients ask for so many."""
 
 
-# Magicubes of a call: more is no price.
-_DEAREST = 1e6
+# Magicubes: what is more is no price of a call, and no balance.
+_DEAREST, _MOST = 1e6, 1e12
 
 
 class _Amounts(Struct):
@@ -110,8 +110,10 @@ def _read_balance(reply: Reply) -> Balance | Failure:
     if amounts.available_balance is None:
         # One client says that some tokens get a success without numbers (recorded 2026-10-06).
         return Failure(_("a balance without numbers"), unreadable=True)
-    frozen = amounts.frozen_amount or 0.0
-    total = amounts.total_balance
+    frozen, total = amounts.frozen_amount or 0.0, amounts.total_balance
+    told = (amounts.available_balance, frozen, total or 0.0)
+    if not all(-_MOST < amount < _MOST for amount in told):  # a NaN among them
+        return Failure(_("a balance without numbers"), unreadable=True)
     return Balance(
         available=amounts.available_balance,
         total=amounts.available_balance + frozen if total is None else total,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import functools
 import logging
@@ -38,6 +39,8 @@ __all__ = [
 _T = TypeVar("_T")
 _log = logging.getLogger("modelscope_transport")
 _LONGEST_MESSAGE = 500
+# A clock that shows a time outside of it (2001 to 2100) is not set.
+_THIS_CENTURY = 978_307_200.0, 4_102_444_800.0
 
 
 class Reply(Struct, frozen=True):
@@ -220,14 +223,17 @@ def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> fl
 @functools.lru_cache(maxsize=8)
 def _epoch(date: str) -> float | None:
     try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
+        moment = email.utils.parsedate_to_datetime(date)
+        # The form of asctime has no zone; every date in HTTP is GMT (RFC 9110, 5.6.7).
+        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
 def read_date(headers: Mapping[str, str]) -> float | None:
     """When the service sent a reply, by its own clock: seconds since the epoch."""
-    return _epoch(headers.get("date", "")) if "date" in headers else None
+    at = _epoch(headers.get("date", "")) if "date" in headers else None
+    return at if at is not None and _THIS_CENTURY[0] < at < _THIS_CENTURY[1] else None
 
 
 def read_request_id(headers: Mapping[str, str]) -> str | None:

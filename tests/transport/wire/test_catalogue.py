@@ -57,6 +57,14 @@ def test_halves_and_what_is_frozen() -> None:
     assert read(balance(HUB), {"data": told}) == Balance(available=10.5, total=12.5, frozen=2)
 
 
+@pytest.mark.parametrize("amount", ["nan", "inf", "-inf", 1.7e308, -1e13])
+@pytest.mark.parametrize("name", ["available_balance", "total_balance", "frozen_amount"])
+def test_what_no_balance_can_be_is_none(name: str, amount: object) -> None:
+    told = {"available_balance": 5, "total_balance": 5, "frozen_amount": 0} | {name: amount}
+    failure = read(balance(HUB), {"data": told})
+    assert failure == Failure("a balance without numbers", unreadable=True)
+
+
 def test_the_zeros_of_a_failure_are_no_balance() -> None:
     zeros = {"available_balance": 0, "total_balance": 0, "frozen_amount": 0}
     failure = read(balance(HUB), {"success": False, "code": "Internal", "data": zeros})
@@ -77,8 +85,8 @@ def test_a_success_without_numbers_is_no_balance(body: bytes) -> None:
 def test_the_list_of_models() -> None:
     ids = (FLASH, "Qwen/Qwen3.5-122B-A10B", "ZhipuAI/GLM-5.2")
     assert read(listed(), recorded("models")) == ids
-    date = "Thu, 01 Jan 1970 00:01:40 GMT"
-    assert read(listed_at(), recorded("models"), date=date) == (ids, 100.0)
+    date = "Sun, 09 Sep 2001 01:46:40 GMT"
+    assert read(listed_at(), recorded("models"), date=date) == (ids, 1e9)
     assert read(listed_at(), recorded("models")) == (ids, None)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,9 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelscope_transport import Allowance
+from modelscope_transport._wire.failures import judge
 from modelscope_transport._wire.outcomes import (
     Failure,
+    Reply,
+    _epoch,
     read_allowance,
+    read_date,
     read_failure,
     read_request_id,
     read_retry_after,
@@ -183,6 +189,36 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 def test_any_retry_after_is_a_wait_or_nothing(value: str) -> None:
     seconds = read_retry_after({"retry-after": value}, now=0.0)
     assert seconds is None or 0 <= seconds < float("inf")
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Tue, 06 Oct 2026 13:30:00 GMT",
+        "Tuesday, 06-Oct-26 13:30:00 GMT",
+        "Tue Oct  6 13:30:00 2026",
+    ],
+)
+def test_a_date_is_gmt_in_all_forms_of_http(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 10, 6, 13, 30, tzinfo=UTC).timestamp()
+    _epoch.cache_clear()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "Asia/Shanghai")
+            time.tzset()
+            assert read_date({"date": date}) == moment
+            assert read_retry_after({"retry-after": date}, now=moment - 60) == 60
+    finally:
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "once", ""]
+)
+def test_a_clock_that_is_not_set_tells_no_time(date: str) -> None:
+    assert read_date({"date": date}) is None
+    judged = judge(Reply(200, {"date": date}, b""), None, model="a/b")
+    assert judged.at is None
 
 
 def test_the_id_of_a_request() -> None:
