@@ -6,7 +6,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from ..errors import ConfigurationError
+from ..language import translated as _
+
 __all__ = ["Budget"]
+
+# More is not counted exactly in tenths, in every store.
+_MOST = 10**15
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -23,9 +29,39 @@ class Budget(Struct, frozen=True, kw_only=True):
         keep: what to leave to others, in the unit of the account's allowance: with ``keep=50`` a
             call is refused that would leave less than 50. ``0`` refuses what goes beyond the
             allowance as it is known; ``None`` does not look at it.
+
+    Raises:
+        ConfigurationError: a limit that is no number from 0 to 10**15, or ``models`` that is no
+            mapping.
     """
 
     calls: int | None = None
     magicubes: float | None = None
     models: Mapping[str, int] = field(default_factory=dict)
     keep: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check each limit: what no count can be held against would be no limit at all."""
+        if not isinstance(self.models, Mapping):
+            raise ConfigurationError(
+                _(
+                    "models of a Budget must be a mapping of numbers of calls by model ID, and is "
+                    "{value!r}."
+                ).format(value=self.models)
+            )
+        for name in ("calls", "magicubes", "keep"):
+            value = getattr(self, name)
+            if value is not None:
+                _check(name, value)
+        for model, calls in self.models.items():
+            _check(f"models[{model!r}]", calls)
+
+
+def _check(name: str, value: object) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value <= _MOST):  # type: ignore[operator]
+        raise ConfigurationError(
+            _("{name} of a Budget must be a number from 0 to 10**15, and is {value!r}.").format(
+                name=name, value=value
+            )
+        )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from modelscope_transport import ConfigurationError
 from modelscope_transport.quota import (
     UTC8,
     Allowance,
@@ -223,6 +227,27 @@ def test_a_budget_of_magicubes_counts_every_price_class(ledger: Ledger, account:
     refusal(ledger, account, tier="standard", budget=budget)
     spend(ledger, account, tier="lite", budget=budget)
     assert refusal(ledger, account, tier="lite", budget=budget).unit == "magicubes"
+
+
+@pytest.mark.parametrize("limit", [-1, math.nan, math.inf, 1e308, "3", True, Decimal(2), [1]])
+@pytest.mark.parametrize("name", ["calls", "magicubes", "keep", "models"])
+def test_a_budget_that_is_no_number_is_refused_at_once(name: str, limit: Any) -> None:
+    limits: dict[str, Any] = {name: {QWEN: limit} if name == "models" else limit}
+    with pytest.raises(ConfigurationError, match=rf"^{name}.* of a Budget must be a number"):
+        Budget(**limits)
+
+
+@pytest.mark.parametrize("models", [None, [QWEN], QWEN])
+def test_the_models_of_a_budget_are_a_mapping(models: Any) -> None:
+    with pytest.raises(ConfigurationError, match="models of a Budget must be a mapping"):
+        Budget(models=models)
+
+
+def test_a_budget_of_nothing_and_of_very_much_are_budgets(ledger: Ledger, account: str) -> None:
+    refusal(ledger, account, budget=Budget(calls=0))
+    refusal(ledger, account, budget=Budget(models={QWEN: 0}))
+    spend(ledger, account, budget=Budget(calls=10**15, magicubes=10**15, models={QWEN: 10**15}))
+    refusal(ledger, account, budget=Budget(keep=10**15))
 
 
 def test_a_model_that_costs_money_has_a_cap_of_its_own(ledger: Ledger, account: str) -> None:
