@@ -90,6 +90,8 @@ class _Body(httpx.SyncByteStream):
 
     def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""
+        if self._over.locked():
+            return  # the connection may be another request's, whose deadline is not ours to move
         raw = self._connection.raw
         raw.deadline = min(raw.deadline, time.monotonic() + seconds)
         with contextlib.suppress(httpx.TransportError):

@@ -77,6 +77,10 @@ class Opened:
             found.append(piece)
         return b"".join(found)
 
+    def drain(self, seconds: float) -> None:
+        """Read to the end within so many seconds, for the connection's sake."""
+        self._driver.drain_reply(self.response, seconds)
+
     def close(self) -> None:
         """Let go of the reply."""
         self._driver.close_reply(self.response)
@@ -106,6 +110,9 @@ class SyncDriver:
 
     def next_piece(self, pieces: Any) -> bytes:
         return next(pieces, b"")
+
+    def drain_reply(self, response: httpx.Response, seconds: float) -> None:
+        response.stream.drain(seconds)  # type: ignore[union-attr]
 
     def close_reply(self, response: httpx.Response) -> None:
         response.stream.close()  # type: ignore[union-attr]
@@ -149,6 +156,9 @@ class AsyncDriver:
             return await anext(pieces, b"")
 
         return self.loop.run_until_complete(ask())
+
+    def drain_reply(self, response: httpx.Response, seconds: float) -> None:
+        self.loop.run_until_complete(response.stream.drain(seconds))  # type: ignore[union-attr]
 
     def close_reply(self, response: httpx.Response) -> None:
         self.loop.run_until_complete(response.stream.aclose())  # type: ignore[union-attr]

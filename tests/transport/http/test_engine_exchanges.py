@@ -261,6 +261,26 @@ def test_closing_twice_gives_a_connection_back_once(engine: Driver) -> None:
         assert len(server.connections) == 2
 
 
+def test_draining_a_reply_that_is_over_leaves_the_next_one_its_time(engine: Driver) -> None:
+    go_on = threading.Event()
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(OK)
+        halves(go_on, b"a", b"b")(wire)
+
+    with serving(script) as server:
+        first = engine.open(exchange(server.url()))
+        assert first.rest() == b"ok"
+        second = engine.open(exchange(server.url()))
+        assert second.piece() == b"a"
+        first.drain(0.0)
+        go_on.set()
+        assert second.rest() == b"b"
+        second.close()
+        assert len(server.connections) == 1
+
+
 def test_closing_an_engine_closes_what_is_idle_and_it_serves_on(engine: Driver) -> None:
     with serving(answering(OK)) as server:
         engine.send(exchange(server.url()))
