@@ -221,7 +221,8 @@ def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
     if envelope.error or envelope.errors:
         return _complaint(envelope)
     if _is_over(envelope, "SUCC"):
-        return _done(envelope) or Ended(Failure("", empty=True))
+        done = _done(envelope) or Failure("", empty=True)
+        return Ended(done) if isinstance(done, Failure) else done
     # Names of states beyond these are only known from clients: PENDING, RUNNING, QUEUED.
     status = envelope.task_status
     return Waiting(status) if status else Failure("", empty=True)
@@ -267,6 +268,10 @@ def _done(envelope: _Envelope) -> Done | Failure | None:
     urls = tuple(url for url in envelope.output_images or pictures if url)
     if not urls:
         return None
+    for url in urls:
+        if not url[:8].lower().startswith(("https://", "http://")):
+            said = _("{url!r} is no web address").format(url=url[:200])
+            return Failure(said, code=_NOT_THERE)
     return Done(urls, envelope.task_id or "", envelope.task_status or "")
 
 

@@ -144,9 +144,11 @@ def _whole(base_url: str, path: str) -> tuple[str, bool]:
         base_url: address of the service.
         path: under ``base_url``; with ``/../`` beside its last part; or a whole address.
     """
-    base = urllib.parse.urlsplit(base_url)
-    if path.startswith(("https://", "http://")):
+    if path[:8].lower().startswith(("https://", "http://")):
         return path, _is_own(base_url, path)
+    if not path.startswith("/"):
+        return path, False  # behind the base URL it could turn that into another host's
+    base = urllib.parse.urlsplit(base_url)
     whole, mark, query = path.partition("?")
     whole = base.path.rstrip("/") + whole
     if "/../" in whole:

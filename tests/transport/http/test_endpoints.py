@@ -65,6 +65,15 @@ def test_what_no_request_may_go_to_is_known_by_its_text(path: str) -> None:
     assert "sesame" not in f"{endpoint.refusal} {endpoint!r}"
 
 
+@pytest.mark.parametrize("path", ["@evil.example/x", ".evil.example/x", ":80@evil.example/x", "x"])
+@pytest.mark.parametrize("base_url", [BASE, "https://service.example"])
+def test_what_is_no_path_is_not_put_behind_the_base_url(path: str, base_url: str) -> None:
+    endpoint = resolve(path, base_url)
+    assert endpoint.refusal
+    assert not endpoint.is_trusted
+    assert b"authorization" not in dict(endpoint.headers)
+
+
 def test_an_ipv6_address_is_one_too() -> None:
     endpoint = resolve("/models", "http://[::1]:8000/v1")
     assert (endpoint.url.host, endpoint.url.port) == ("::1", 8000)
@@ -103,6 +112,8 @@ def test_the_service_gets_the_token_and_the_callers_headers() -> None:
     [
         (BASE, BASE + "/files/a.png", True),
         (BASE, "https://SERVICE.example/files/a.png", True),
+        (BASE, "HTTPS://service.example/files/a.png", True),
+        (BASE, "HTTPS://pictures.example/a.png", False),
         (BASE, "https://service.example.evil.example/a.png", False),
         (BASE, "https://service.example:8443/a.png", False),
         (BASE, "https://modelscope.cn/a.png", False),

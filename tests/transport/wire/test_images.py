@@ -247,6 +247,20 @@ def test_an_address_is_read_as_it_stands() -> None:
     assert done == Done((url,), status="SUCCEED")
 
 
+@pytest.mark.parametrize("url", ["@evil.example/x", ".evil.example/x", "/x.png", "file:///x", "x"])
+def test_what_is_no_address_leads_to_no_image(url: str) -> None:
+    urls = ["https://a.example/1.png", url]
+    ended = images.look("id").read(body(task_status="SUCCEED", output_images=urls))
+    assert isinstance(ended, Ended)
+    assert (ended.failure.code, url in ended.failure.message) == ("image not there", True)
+
+
+def test_an_address_may_be_in_capitals() -> None:
+    url = "HTTPS://a.example/1.png"
+    value = images.look("id").read(body(task_status="SUCCEED", output_images=[url]))
+    assert value == Done((url,), status="SUCCEED")
+
+
 @pytest.mark.parametrize("reply", [b"", b"{}", b"[]", b"null", b"<html>", b'{"task_status": 7}'])
 def test_a_reply_without_sense_is_a_failure(reply: bytes) -> None:
     value = images.look("id").read(Reply(200, {}, reply))
