@@ -2,12 +2,13 @@
 
 Laws of this file: lines end at CR, LF or CRLF and nowhere else (U+2028 inside a payload is
 content); nothing is decoded to text, since a payload is parsed as bytes; an event is bounded, so
-that a line without end cannot fill the memory. It does not know what a payload means.
+that a line without end cannot fill the memory. It does not know what a payload means, and of an
+event's name only whether it says ``error``.
 """
 
 from __future__ import annotations
 
-__all__ = ["EventDecoder", "EventTooLongError"]
+__all__ = ["ErrorEvent", "EventDecoder", "EventTooLongError"]
 
 LONGEST_EVENT = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -15,6 +16,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 class EventTooLongError(Exception):
     """An event is longer than `LONGEST_EVENT` bytes."""
+
+
+class ErrorEvent(bytes):
+    """The payload of an event that is named ``error``; it may be empty."""
 
 
 class EventDecoder:
@@ -58,7 +63,7 @@ class EventDecoder:
         for event in events:
             plain = event.startswith(b"data: ") and b"\n" not in event
             payload = event[6:] if plain else _payload(event)
-            if payload:
+            if payload or type(payload) is ErrorEvent:
                 payloads.append(payload)
         return payloads
 
@@ -70,7 +75,7 @@ class EventDecoder:
         event = bytes(self._tail)
         payload = _payload(event if self._begun else event.removeprefix(BYTE_ORDER_MARK))
         self._tail = bytearray()
-        return [payload] if payload else []
+        return [payload] if payload or type(payload) is ErrorEvent else []
 
     def _with_line_feeds(self, data: bytes) -> bytes:
         if self._after_cr and data.startswith(b"\n"):
@@ -83,11 +88,13 @@ class EventDecoder:
 
 def _payload(event: bytes) -> bytes:
     """The joined ``data`` lines of one event; empty where it has none."""
-    lines = []
+    lines, kind = [], bytes
     for line in event.split(b"\n"):
         if line.startswith(b"data:"):
             value = line[5:]
             lines.append(value[1:] if value.startswith(b" ") else value)
         elif line == b"data":
             lines.append(b"")
-    return b"\n".join(lines)
+        elif line.startswith(b"event:"):
+            kind = ErrorEvent if line[6:].strip() == b"error" else bytes
+    return kind(b"\n".join(lines))

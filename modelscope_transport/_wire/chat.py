@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from .._sse import ErrorEvent
 from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta, Usage
 from ..language import translated as _
 from ..types import ToolCall, made_up_id
 from .answer_tool import AnswerTool
 from .lenient_json import UNREADABLE, MendedTexts, read_json
-from .outcomes import AnswerBody, Failure, open_body
+from .outcomes import AnswerBody, Failure, open_body, read_refusal
 from .tool_calls import (
     ToolCallPieces,
     WireCall,
@@ -88,7 +89,7 @@ def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
         return envelope
     if not envelope.choices:
         # The "empty shell": HTTP 200, choices null, everything zero (modelscope/modelscope#1801).
-        return Failure("", request_id=_text(envelope.request_id), empty=True)
+        return read_refusal(body) or Failure("", request_id=_text(envelope.request_id), empty=True)
     choices = tuple(_choice(choice, answer_tool) for choice in envelope.choices)
     if not any(_has_content(choice) or choice.finish_reason for choice in choices):
         return Failure("", request_id=_text(envelope.request_id), empty=True)
@@ -170,6 +171,8 @@ class ChatDecoder:
 
     def feed(self, payload: bytes) -> ChatDelta | Failure | None:
         """The delta in a payload, or what the payload says instead."""
+        if type(payload) is ErrorEvent:
+            return read_refusal(payload)
         if payload == b"[DONE]":
             self.done = True
             return None
@@ -187,11 +190,18 @@ class ChatDecoder:
             return envelope.failure()
         if envelope.choices:
             return self._delta(envelope, envelope.choices[0])
+        return self._without_choices(envelope, payload)
+
+    def _without_choices(self, envelope: _Envelope, payload: bytes) -> Failure | None:
         # ``choices: []`` brings the usage; ``choices: null`` at the start is the empty shell.
-        if envelope.choices is None and not self._introduced:
-            return Failure("", request_id=_text(envelope.request_id), empty=True)
+        if envelope.choices is None:
+            refusal = read_refusal(payload)
+            if refusal is not None:
+                return refusal
+            if not self._introduced:
+                return Failure("", request_id=_text(envelope.request_id), empty=True)
         if self.finished and self._usage is None:
-            self._usage = usage  # the true one, of an answer that has no tokens
+            self._usage = envelope.usage  # the true one, of an answer that has no tokens
         return None
 
     def _read_again(self, payload: bytes) -> _Envelope | Failure | None:

@@ -22,7 +22,7 @@ from ..language import translated as _
 from ..types import EmbeddingRequest
 from .checks import check_range, to_json
 from .encoded import Encoded
-from .outcomes import AnswerBody, Failure, Reply, open_body
+from .outcomes import AnswerBody, Failure, Reply, open_body, read_refusal
 
 __all__ = ["PATH", "decode", "encode", "prepare"]
 
@@ -95,7 +95,7 @@ def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     if isinstance(envelope, Failure):
         return envelope
     if not envelope.data:
-        return Failure("", empty=True)
+        return read_refusal(body) or Failure("", empty=True)
     vectors: list[list[float] | None] = [None] * count
     for place, item in enumerate(envelope.data):
         index = place if item.index is None else item.index

@@ -27,7 +27,7 @@ from ..media import media_type_of
 from ..task_types import Image, ImageRequest, ImageResult
 from .checks import check_model, check_range, to_json
 from .encoded import Done, Encoded, Ended, Pending, Waiting
-from .outcomes import Failure, Reply, describe, open_body
+from .outcomes import Failure, Reply, describe, open_body, read_refusal
 
 __all__ = ["PATH", "fetch", "finish", "look", "prepare"]
 
@@ -203,7 +203,7 @@ def _read_accepted(reply: Reply) -> Pending | Done | Failure:
     if envelope.task_id:
         return Pending(envelope.task_id)
     done = _done(envelope)  # as the service answered until the end of 2025
-    return Failure("", empty=True) if done is None else done
+    return done or read_refusal(reply.body) or Failure("", empty=True)
 
 
 def look(task_id: str) -> Encoded:
@@ -225,7 +225,9 @@ def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
         return Ended(done) if isinstance(done, Failure) else done
     # Names of states beyond these are only known from clients: PENDING, RUNNING, QUEUED.
     status = envelope.task_status
-    return Waiting(status) if status else Failure("", empty=True)
+    if status:
+        return Waiting(status)
+    return read_refusal(reply.body) or Failure("", empty=True)
 
 
 def fetch(url: str) -> Encoded:

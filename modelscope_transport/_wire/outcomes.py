@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .._sse import ErrorEvent
 from ..language import translated as _
 from ..quota import Allowance, QuotaBlock
 from .lenient_json import UNREADABLE, read_json
@@ -31,6 +32,7 @@ __all__ = [
     "read_allowance",
     "read_date",
     "read_failure",
+    "read_refusal",
     "read_request_id",
     "read_retry_after",
     "telling_headers",
@@ -127,6 +129,25 @@ def read_failure(body: bytes) -> Failure:
         "request_id": envelope.request_id,
     }
     return describe(inner if inner is not None else outer, request_id=envelope.request_id)
+
+
+# What some services send as a code beside everything that is well.
+_WELL = (0, 200, "0", "200")
+
+
+def read_refusal(body: bytes) -> Failure | None:
+    """What a JSON object that stands in an answer's place refuses; ``None`` where it says nothing.
+
+    An event that is named an error is one whatever it holds.
+    """
+    failure = read_failure(body)
+    says = bool(failure.message or failure.code)
+    if isinstance(body, ErrorEvent):
+        told = failure if says else describe(body.decode("utf-8", "replace"))
+        return replace(told, unreadable=False)
+    envelope = read_json(_envelope, body)
+    is_well = envelope.code in _WELL or envelope.Code in _WELL
+    return failure if says and not is_well else None
 
 
 def describe(error: Any, *, request_id: Any = None) -> Failure:

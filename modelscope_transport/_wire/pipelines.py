@@ -24,7 +24,7 @@ from ..language import translated as _
 from ..task_types import Entity, Label, PipelineRequest, PipelineResult, Sound, Vectors
 from .checks import to_json
 from .encoded import Encoded
-from .outcomes import Failure, Reply, open_body, read_failure
+from .outcomes import Failure, Reply, open_body, read_failure, read_refusal
 
 __all__ = ["PATH", "decode", "prepare"]
 
@@ -147,7 +147,7 @@ def decode(body: bytes, form: Form) -> PipelineResult | Failure:
     if envelope.Success is False or envelope.Code not in (None, 0, 200, "200"):
         return read_failure(body)
     if not envelope.Data:
-        return Failure("", empty=True)
+        return read_refusal(body) or Failure("", empty=True)
     try:
         output = _OUTPUTS[form.gives](envelope.Data, form.key)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -18,7 +18,7 @@ from ..language import translated as _
 from ..task_types import Rank, RerankRequest, RerankResult
 from .checks import to_json
 from .encoded import Encoded
-from .outcomes import AnswerBody, Failure, Reply, open_body
+from .outcomes import AnswerBody, Failure, Reply, open_body, read_refusal
 
 __all__ = ["PATH", "prepare"]
 
@@ -63,7 +63,7 @@ def _decode(body: bytes, count: int) -> RerankResult | Failure:
     if isinstance(envelope, Failure):
         return envelope
     if not envelope.results:
-        return Failure("", empty=True)
+        return read_refusal(body) or Failure("", empty=True)
     found = sorted(envelope.results, key=lambda each: -each.relevance_score)
     sound = all(0 <= each.index < count and math.isfinite(each.relevance_score) for each in found)
     if not sound or len({each.index for each in found}) != len(found):

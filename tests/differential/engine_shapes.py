@@ -11,6 +11,7 @@ from .shape_parts import (
     ARGS,
     BODY,
     MUL,
+    OWN,
     ROLE,
     TEXT,
     THOUGHTS,
@@ -184,6 +185,17 @@ def _failures() -> list[Row]:
     error = {"error": {"object": "error", "message": "Out of memory.", "code": 500}}
     return [
         row("sglang/error-midway", _SGLANG, ROLE, *BODY, error, DONE, fails=True),
+        row("gateway/code-and-message-midway", OWN,
+            ROLE, *BODY, {"code": "Throttling", "message": "too fast"}, DONE, fails=True),
+        row("gateway/detail-midway", OWN, ROLE, *BODY, {"detail": "timed out"}, DONE, fails=True),
+        row("gateway/object-error-midway", OWN,
+            ROLE, *BODY, {"object": "error", "message": "out of memory", "code": 500}, DONE,
+            fails=True),
+        row("gateway/hub-form-midway", OWN,
+            ROLE, *BODY, {"Code": 10010205001, "Message": "no", "Success": False}, DONE,
+            fails=True),
+        row("gateway/error-event-of-text", OWN,
+            ROLE, *BODY, b"event: error\ndata: upstream timed out\n\n", DONE, fails=True),
         row("dynamo/error-as-comment", "ai-dynamo/dynamo#8674",
             b"event: error\n: Exception: Failed to load image\n\n", fails=True),
     ]  # fmt: skip

@@ -27,6 +27,7 @@ _USAGE = "token usage that stands on several chunks is added up"
 _COMMENT = "an event without data is an error"
 _THOUGHTS = "thoughts are dropped"
 _DATA = "a comment that a gateway sends as data is an error"
+_HALF = "half an answer is taken for a whole one"
 BETTER: dict[str, str] = {
     "vllm/usage-on-every-chunk": _USAGE,
     "gemini/usage-with-text": _USAGE,
@@ -40,7 +41,11 @@ BETTER: dict[str, str] = {
     "vllm/equal-indices-empty-ids": "two calls become one with both names",
     "gemini/pieces-without-index": "the pieces become two calls, neither of them whole",
     "litellm/arguments-as-object": "arguments that are an object are an error",
-    "proxy/cut": "half an answer is taken for a whole one",
+    "proxy/cut": _HALF,
+    "gateway/code-and-message-midway": _HALF,
+    "gateway/detail-midway": _HALF,
+    "gateway/object-error-midway": _HALF,
+    "gateway/hub-form-midway": _HALF,
     "vllm/thoughts": _THOUGHTS,
     "sglang/thoughts": _THOUGHTS,
     "deepseek/thoughts": _THOUGHTS,

@@ -11,7 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from modelscope_transport._sse import LONGEST_EVENT, EventDecoder, EventTooLongError
+from modelscope_transport._sse import (
+    LONGEST_EVENT,
+    ErrorEvent,
+    EventDecoder,
+    EventTooLongError,
+)
 from tests.transport.recorded import Sample, named, samples
 
 STREAMS = pytest.mark.parametrize("recorded", samples("streams"), ids=named)
@@ -54,6 +59,22 @@ def test_byte_by_byte_with_each_line_ending(recorded: Sample, ending: bytes) -> 
     wire = recorded.wire.replace(b"\n", ending)
     events = [event.encode() for event in recorded.events or ()]
     assert decode(wire[at : at + 1] for at in range(len(wire))) == events
+
+
+@pytest.mark.parametrize(
+    ("event", "is_error"),
+    [
+        (b"event: error\ndata: a\n\n", True),
+        (b"data: a\nevent:error\n\n", True),
+        (b"event: error\n: a comment alone\n\n", True),
+        (b"event: error\ndata: a", True),
+        (b"event: errors\ndata: a\n\n", False),
+        (b"event: message\ndata: error\n\n", False),
+        (b"data: error\n\n", False),
+    ],
+)
+def test_an_event_that_is_named_an_error_is_told_apart(event: bytes, is_error: bool) -> None:
+    assert [type(payload) for payload in decode([event])] == [ErrorEvent if is_error else bytes]
 
 
 def test_a_crlf_cut_in_its_middle_ends_one_line() -> None:

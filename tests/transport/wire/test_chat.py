@@ -20,8 +20,9 @@ from modelscope_transport import (
     ToolCallDelta,
     Usage,
 )
+from modelscope_transport._sse import ErrorEvent
 from modelscope_transport._wire.chat import ChatDecoder, decode
-from modelscope_transport._wire.outcomes import Failure
+from modelscope_transport._wire.outcomes import Failure, read_failure
 from tests.streamed_answers import ANSWERS
 from tests.transport.recorded import Sample, named, sample, samples
 
@@ -124,6 +125,74 @@ def test_deltas_are_never_empty_and_usage_comes_once(recorded: Sample) -> None:
     assert len([delta for delta in deltas if delta.response_id]) == 1
     assert (decoder.finished or decoder.done) is (recorded.meaning == "good")
     assert decoder.done is (recorded.events is not None and recorded.events[-1] == "[DONE]")
+
+
+# --- refusals in an answer's place
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": "Throttling", "message": "Requests rate limit exceeded", "request_id": "r"},
+        {"object": "error", "message": "context too long", "type": "BadRequest", "code": 400},
+        {"detail": "today's quota for model x is used up"},
+        {"Code": 10010205001, "Message": "Please bind your Alibaba Cloud account before use."},
+        {"success": False, "message": "insufficient balance", "choices": None},
+        {"message": "Request limit exceeded.", "code": 429},
+    ],
+)
+def test_a_refusal_of_any_form_is_read_as_where_its_status_says_so(body: Any) -> None:
+    payload = json.dumps(body).encode()
+    expected = read_failure(payload)
+    assert expected.message
+    assert decode(payload) == expected
+    decoder = ChatDecoder()
+    assert decoder.feed(payload) == expected
+    assert isinstance(decoder.feed(chunk(content="a").encode()), ChatDelta)
+    assert decoder.feed(payload) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "ping"},
+        {"choices": None},
+        {"object": "chat.completion.chunk", "created": 0},
+        {"usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+        {"code": 0, "message": "Success", "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+        {"code": "200", "message": "ok"},
+    ],
+)
+def test_what_refuses_nothing_in_a_streams_middle_is_passed_over(body: Any) -> None:
+    decoder = ChatDecoder()
+    decoder.feed(chunk(content="a").encode())
+    assert decoder.feed(json.dumps(body).encode()) is None
+    last = decoder.finish()
+    assert (last and last.usage) == (Usage(3, 4, 7) if "usage" in body else None)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b'{"code": "Throttling", "message": "too fast"}', "too fast"),
+        (b'{"reason": "overload"}', '{"reason": "overload"}'),
+        (b"upstream timed out", "upstream timed out"),
+        (
+            b'{"choices": [{"delta": {"content": "a"}}]}',
+            '{"choices": [{"delta": {"content": "a"}}]}',
+        ),
+        (b"[DONE]", "[DONE]"),
+        (b"", ""),
+    ],
+)
+def test_an_event_that_is_named_an_error_is_one_whatever_it_holds(
+    payload: bytes, message: str
+) -> None:
+    decoder = ChatDecoder()
+    decoder.feed(chunk(content="a").encode())
+    failure = decoder.feed(ErrorEvent(payload))
+    assert isinstance(failure, Failure)
+    assert (failure.message, failure.unreadable, decoder.done) == (message, False, False)
 
 
 # --- fields

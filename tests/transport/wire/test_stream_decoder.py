@@ -271,6 +271,8 @@ def test_what_comes_after_done_is_not_waited_for() -> None:
         ({"error": {"message": "rate limit you"}}, RateLimitError, "too_fast"),
         ({"errors": {"code": 422, "message": "x"}}, ModelScopeError, "bad_request"),
         ({"errors": {"message": "inappropriate content"}}, ModelScopeError, "content_refused"),
+        ({"code": "Throttling", "message": "rate limit you"}, RateLimitError, "too_fast"),
+        ({"detail": "inappropriate content"}, ModelScopeError, "content_refused"),
         pytest.param(
             {
                 "id": "r",
@@ -290,6 +292,7 @@ def test_an_error_in_the_middle_interrupts_and_keeps_what_had_arrived(
     for wire in (
         [chunk(content="a") + error_event],
         [chunk(content="a"), error_event, chunk("stop")],
+        [chunk(content="a"), b"event: error\n" + error_event + b"data: [DONE]\n\n"],
     ):
         with pytest.raises(StreamInterruptedError) as caught:
             read(wire)
