@@ -98,7 +98,7 @@ class Exchange(httpx.AsyncByteStream):
 
     # --- sending ----------------------------------------------------------------------------
 
-    async def send(self, method: str, head: bytes, body: bytes) -> httpx.Response:
+    async def send(self, method: str, head: memoryview, body: bytes) -> httpx.Response:
         """Send a request and wait for the head of its reply."""
         protocol = self._protocol
         transport = protocol.transport
@@ -114,7 +114,7 @@ class Exchange(httpx.AsyncByteStream):
         )
         self._keeps_alive &= not _says_close(head)
         _note_first_bytes(protocol, self._hear)
-        transport.write(head + body[:_PIECE])
+        transport.write(b"".join((head, body[:_PIECE])))
         self._unwritten = memoryview(body)[_PIECE:]
         self._send_on()
         message, payload = await protocol.read()

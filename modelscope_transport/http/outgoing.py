@@ -61,8 +61,10 @@ def origin_of(url: httpx.URL) -> Origin:
     return url.raw_scheme, url.raw_host, port
 
 
-def head_of(request: httpx.Request) -> bytes:
+def head_of(request: httpx.Request) -> memoryview:
     """The request line and the headers, exactly as they were given.
+
+    They hold the token: as a memoryview they do not show it where a traceback shows locals.
 
     Raises:
         httpx.LocalProtocolError: they would be read as something else.
@@ -70,9 +72,16 @@ def head_of(request: httpx.Request) -> bytes:
     """
     if request.url.scheme not in ("http", "https") or not request.url.host:
         raise httpx.UnsupportedProtocol(_("an address begins with http:// or https:// and a host"))
+    head = _head(request)
+    if head is None:
+        raise httpx.LocalProtocolError(_("the method, the path or a header is none of HTTP/1"))
+    return head
+
+
+def _head(request: httpx.Request) -> memoryview | None:
+    # Apart, so that no error is raised where the bytes are local.
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s" % field for field in request.headers.raw]
     head = b"\r\n".join((*lines, b"", b""))
-    if head.count(b"\n") != len(lines) + 1 or not _is_request(head):
-        raise httpx.LocalProtocolError(_("the method, the path or a header is none of HTTP/1"))
-    return head
+    sound = head.count(b"\n") == len(lines) + 1 and _is_request(head)
+    return memoryview(head) if sound else None

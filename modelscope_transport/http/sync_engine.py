@@ -171,7 +171,7 @@ class SyncEngine(httpx.BaseTransport):
             raw.limit, raw.deadline, raw.heard = limits.read, limits.deadline, False
             reply = Reply(connection, request.method)
             with _sending:
-                parts = memoryview(head + body[:PIECE]), memoryview(body)[PIECE:]
+                parts = memoryview(b"".join((head, body[:PIECE]))), memoryview(body)[PIECE:]
                 whole = all(
                     connection.send(part, limits.write, reply.read_head) for part in parts if part
                 )

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 import httpx
@@ -249,6 +250,29 @@ def test_an_error_holds_no_secret(engine: Driver, case: bytes) -> None:
         with pytest.raises(httpx.RemoteProtocolError) as caught:
             engine.send(request)
     assert not any("ms-secret" in f"{error!r} {error}" for error in causes(caught.value))
+
+
+def _silent(wire: Wire) -> None:
+    wire.is_left()
+
+
+def _no_context() -> ssl.SSLContext:
+    raise ValueError("no context")
+
+
+@pytest.mark.parametrize("case", ["context", "silence", "header"])
+def test_a_traceback_with_its_locals_holds_no_secret(make_engine: MakeEngine, case: str) -> None:
+    engine = make_engine(_no_context)
+    headers = {"authorization": "Bearer ms-secret"} | ({"x y": "a"} if case == "header" else {})
+    with serving(_silent) as server:
+        url = server.url().replace("http", "https" if case == "context" else "http")
+        request = exchange(url, b"{}", headers=headers, read=0.1)
+        with pytest.raises((httpx.TransportError, ValueError)) as caught:
+            engine.send(request)
+    found = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    frames = [frame for frame in found.stack if "/tests/" not in frame.filename]
+    assert frames
+    assert not any("ms-secret" in f"{frame.locals}" for frame in frames)
 
 
 PARTS = st.sampled_from(
