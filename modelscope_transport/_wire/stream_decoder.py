@@ -86,6 +86,8 @@ class StreamDecoder:
             elif delta is not None:
                 self._fail(delta)
                 break
+            if decoder.done:
+                break  # what stands behind counts no more when it comes in the same packet
         self.ended = self.ended or decoder.done
         self._seen += deltas
         return deltas

@@ -261,6 +261,16 @@ def test_what_comes_after_done_is_not_waited_for() -> None:
     assert [delta.text for delta in deltas(exchange, reader)] == ["a"]
 
 
+@pytest.mark.parametrize(
+    "behind", [chunk(content="b"), b'data: {"error": "x"}\n\n', b"data: {\n\n"]
+)
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_what_stands_behind_done_counts_in_no_packet(behind: bytes, together: int) -> None:
+    events = [chunk(content="a"), b"data: [DONE]\n\n", behind]
+    pieces = [*events[:-together], b"".join(events[-together:])]
+    assert read(pieces).text == "a"
+
+
 # --- an error in the middle
 
 
