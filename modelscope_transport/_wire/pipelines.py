@@ -150,7 +150,7 @@ def decode(body: bytes, form: Form) -> PipelineResult | Failure:
         return read_refusal(body) or Failure("", empty=True)
     try:
         output = _OUTPUTS[form.gives](envelope.Data, form.key)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Failure(
             _("no {gives} in the answer: {error!r}").format(gives=form.gives, error=error)[:200],
             unreadable=True,

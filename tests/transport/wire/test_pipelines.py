@@ -167,6 +167,7 @@ def test_an_answer_reads_in_the_types_of_its_task(task: str, data: Any, output: 
     [
         ("sentiment-classification", {"labels": ["a", "b"], "scores": [1]}),
         ("sentiment-classification", {"labels": ["a"], "scores": ["nan"]}),
+        ("sentiment-classification", {"labels": ["a"], "scores": [10**400]}),
         ("sentiment-classification", {"output": "a"}),
         ("named-entity-recognition", {"output": "a"}),
         ("named-entity-recognition", {"output": [{"type": "LOC"}]}),
