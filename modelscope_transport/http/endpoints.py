@@ -17,6 +17,7 @@ import httpx
 from msgspec import Struct
 
 from ..destinations import origin_of, why_refused
+from ..language import translated as _
 from ..settings import Settings, hub_url
 
 __all__ = ["Endpoint", "EndpointResolver"]
@@ -95,7 +96,10 @@ class EndpointResolver:
             host = name.encode("idna").decode() + colon + port
             url = url.replace(netloc, host, 1)
         # What a server wrote may hold letters that no request line can.
-        where = httpx.URL(urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~"))
+        try:
+            where = httpx.URL(urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~"))
+        except httpx.InvalidURL:  # such as one of more than 65,536 characters
+            return Endpoint(httpx.URL(), False, [], _("it is no web address"))
         headers = {"host": where.netloc.decode("ascii")}
         headers |= self._own if is_trusted else self._public
         return Endpoint(where, is_trusted, _encoded(headers))
@@ -123,7 +127,7 @@ class EndpointResolver:
         if own or (extra and endpoint.is_trusted):
             more = {**((extra if endpoint.is_trusted else None) or {}), **(own or {})}
             added = _encoded({name.lower(): value for name, value in more.items()})
-            replaced = {name for name, _ in added}
+            replaced = {name for name, _value in added}
             headers = [field for field in headers if field[0] not in replaced] + added
         limits = self._settings.time_limits(deadline - time.monotonic())
         request = httpx.Request(

@@ -74,6 +74,17 @@ def test_what_is_no_path_is_not_put_behind_the_base_url(path: str, base_url: str
     assert b"authorization" not in dict(endpoint.headers)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["https://[v1.a]/x", f"https://pictures.example/{'a' * 70_000}", f"{BASE}/{'a' * 70_000}"],
+)
+def test_what_is_no_address_is_refused_even_of_the_service_itself(path: str) -> None:
+    endpoint = resolve(path)
+    assert endpoint.refusal == "it is no web address"
+    assert not endpoint.is_trusted
+    assert endpoint.headers == []
+
+
 def test_an_ipv6_address_is_one_too() -> None:
     endpoint = resolve("/models", "http://[::1]:8000/v1")
     assert (endpoint.url.host, endpoint.url.port) == ("::1", 8000)
