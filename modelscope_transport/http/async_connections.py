@@ -189,6 +189,7 @@ class LoopConnections:
         server = self._servers.get(origin)
         if server is None:
             host = url.raw_host.decode("ascii")
+            host = f"[{host}]" if ":" in host else host
             address = URL.build(scheme=url.scheme, host=host, port=origin[2], encoded=True)
             context = tls() if url.scheme == "https" else False
             server = aiohttp.ClientRequest("GET", address, loop=self.loop, ssl=context)

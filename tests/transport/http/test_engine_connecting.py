@@ -38,6 +38,25 @@ def test_a_port_that_refuses(engine: Driver) -> None:
     assert any(isinstance(error, ConnectionRefusedError) for error in causes(caught.value))
 
 
+def test_an_ipv6_literal_is_a_host(engine: Driver) -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+
+    def answer() -> None:
+        sock, _address = listener.accept()
+        with sock:
+            sock.recv(1 << 16)
+            sock.sendall(OK)
+
+    server = threading.Thread(target=answer, daemon=True)
+    server.start()
+    assert engine.send(exchange(f"http://[::1]:{listener.getsockname()[1]}/"))[::2] == (200, b"ok")
+    server.join(10)
+    listener.close()
+
+
 def test_a_host_that_is_unknown(engine: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
