@@ -59,6 +59,8 @@ class _Translated:
         if not isinstance(error, Exception) or isinstance(error, StopIteration):
             return
         found = _late() if self._is_late() else _as_httpx(error)
+        if self._way is not None and type(found) is RuntimeError:
+            found = self._way.unusable(found)
         if self._way is not None and self._way.is_tunnel and isinstance(found, httpx.HTTPError):
             slow = isinstance(found, httpx.TimeoutException)
             found = (httpx.ConnectTimeout if slow else httpx.ConnectError)(str(found))
@@ -75,18 +77,29 @@ class _Way:
     Attributes:
         is_tunnel: whether a proxy has been asked for the way and has not opened it yet, so that
             nothing of the request itself was sent.
+        is_sent: whether some of the request itself may have been sent.
     """
 
     def __init__(self, follow: Callable[[Any], None] | None = None) -> None:
         self._follow = follow
-        self.is_tunnel = False
+        self.is_tunnel = self.is_sent = False
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """Learn of a step."""
         if event.endswith(".send_request_headers.started"):
             self.is_tunnel = info["request"].method == b"CONNECT"
+            self.is_sent = not self.is_tunnel
         elif self._follow and event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._follow(info["return_value"].get_extra_info("socket"))
+
+    def unusable(self, error: RuntimeError) -> httpx.TransportError:
+        """What it means that a client is closed, or belongs to another event loop."""
+        kind = httpx.TransportError if self.is_sent else httpx.ConnectError
+        said = _(
+            "the HTTP client cannot send ({error}); pass one that is open and, for event loops, "
+            "is used in one loop only"
+        )
+        return kind(said.format(error=error))
 
     async def anotice(self, event: str, info: Mapping[str, Any]) -> None:
         """`notice`, in an event loop."""

@@ -357,6 +357,33 @@ def test_an_error_of_either_library_becomes_ours(library: Any, name: str) -> Non
         asyncio.run(client.aio.chat(chat_request()))
 
 
+@LIBRARIES
+@pytest.mark.parametrize("sent", [False, True], ids=["unsent", "sent"])
+def test_a_client_that_cannot_send_is_told_in_a_sentence(library: Any, sent: bool) -> None:
+    def fail(request: Any) -> Any:
+        if sent and not asyncio.iscoroutinefunction(trace := request.extensions["trace"]):
+            trace("http11.send_request_headers.started", {"request": request})
+        raise RuntimeError("Event loop is closed")
+
+    http = library.Client(transport=library.MockTransport(fail))
+    client = Client(
+        "ms-1",
+        base_url="https://h.example/v1",
+        http_client=http,
+        http_async_client=library.AsyncClient(transport=library.MockTransport(fail)),
+        max_retries=0,
+        ledger=None,
+    )
+    with pytest.raises(APIConnectionError, match=r"loop is closed.*used in one loop") as caught:
+        client.chat(chat_request())
+    assert caught.value.reason == ("broken_connection" if sent else "no_connection")
+    with pytest.raises(APIConnectionError, match=r"loop is closed.*used in one loop"):
+        asyncio.run(client.aio.chat(chat_request()))
+    http.close()
+    with pytest.raises(APIConnectionError, match=r"has been closed.*pass one that is open"):
+        client.chat(chat_request())
+
+
 @pytest.mark.parametrize(
     ("argument", "client", "told"),
     [
