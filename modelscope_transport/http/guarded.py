@@ -61,8 +61,9 @@ class _Translated:
         found = _late() if self._is_late() else _as_httpx(error)
         if self._way is not None and type(found) is RuntimeError:
             found = self._way.unusable(found)
-        if self._way is not None and self._way.is_tunnel and isinstance(found, httpx.HTTPError):
-            slow = isinstance(found, httpx.TimeoutException)
+        failed = isinstance(found, httpx.HTTPError | TimeoutError)
+        if failed and self._way is not None and self._way.is_tunnel:
+            slow = self._way.is_slow() or isinstance(found, httpx.TimeoutException | TimeoutError)
             found = (httpx.ConnectTimeout if slow else httpx.ConnectError)(str(found))
         if found is not error:
             raise found from error
@@ -72,7 +73,10 @@ class _Way:
     """What httpx says of a request's way while it is sent: it calls this at each step.
 
     Args:
+        hurry: is told when a proxy is asked for the way, and when it has opened it: that is
+            bounded as a whole by the time to connect, and httpx bounds each wait of it.
         follow: is given each socket that comes up, and again with TLS around it.
+        is_slow: whether the time to connect has passed by then.
 
     Attributes:
         is_tunnel: whether a proxy has been asked for the way and has not opened it yet, so that
@@ -80,14 +84,23 @@ class _Way:
         is_sent: whether some of the request itself may have been sent.
     """
 
-    def __init__(self, follow: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self,
+        hurry: Callable[[bool], None],
+        follow: Callable[[Any], None] | None = None,
+        is_slow: Callable[[], bool] = bool,
+    ) -> None:
+        self._hurry = hurry
         self._follow = follow
+        self.is_slow = is_slow
         self.is_tunnel = self.is_sent = False
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """Learn of a step."""
         if event.endswith(".send_request_headers.started"):
-            self.is_tunnel = info["request"].method == b"CONNECT"
+            before, self.is_tunnel = self.is_tunnel, info["request"].method == b"CONNECT"
+            if self.is_tunnel is not before:
+                self._hurry(self.is_tunnel)
             self.is_sent = not self.is_tunnel
         elif self._follow and event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._follow(info["return_value"].get_extra_info("socket"))
@@ -104,6 +117,39 @@ class _Way:
     async def anotice(self, event: str, info: Mapping[str, Any]) -> None:
         """`notice`, in an event loop."""
         self.notice(event, info)
+
+
+class _Brief:
+    """Bounds by the time to connect how long a proxy takes to open the way of a sync request.
+
+    Args:
+        guard: watches the socket for the whole of the call.
+        request: the request.
+    """
+
+    def __init__(self, guard: Watch, request: httpx.Request) -> None:
+        self._guard = guard
+        self._request = request
+        self._watch: Watch | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it took too long."""
+        return self._watch is not None and self._watch.cut
+
+    def hurry(self, on: bool) -> None:
+        """Begin or end to watch."""
+        if on:
+            end = min(self._guard.deadline, _connected_by(self._request))
+            self._watch = watch(self._guard.sock, end)
+        elif self._watch is not None:
+            self._watch.cancel()
+
+    def follow(self, sock: Any) -> None:
+        """Watch another socket from now on."""
+        self._guard.follow(sock)
+        if self._watch is not None:
+            self._watch.follow(sock)
 
 
 def _reply_of(response: Any, stream: Any) -> httpx.Response:
@@ -158,13 +204,15 @@ class GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
         guard = watch(None, min(request.extensions.get("deadline", math.inf), _far_off()))
-        way = _Way(guard.follow)
+        brief = _Brief(guard, request)
+        way = _Way(brief.hurry, brief.follow, lambda: brief.is_cut)
         request.extensions = {**request.extensions, "trace": way.notice}
         try:
             with _Translated(lambda: guard.cut, way):
                 response = self._send(request)
         except BaseException:
             guard.cancel()
+            brief.hurry(False)
             raise
         network = response.extensions.get("network_stream")
         if network is not None:  # a connection that came up for an earlier request
@@ -183,6 +231,11 @@ class GuardedTransport(httpx.BaseTransport):
         """Close idle connections, and those in use after their replies."""
         self._closings += 1
         self._close()
+
+
+def _connected_by(request: httpx.Request) -> float:
+    limit = (request.extensions.get("timeout") or {}).get("connect")
+    return time.monotonic() + limit if limit is not None else _far_off()
 
 
 def _far_off() -> float:
@@ -238,10 +291,16 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
         deadline = min(request.extensions.get("deadline", math.inf), _far_off())
-        way = _Way()
+        limit = asyncio.timeout(deadline - time.monotonic())
+
+        def hurry(on: bool) -> None:
+            end = min(deadline, _connected_by(request)) if on else deadline
+            limit.reschedule(asyncio.get_running_loop().time() + end - time.monotonic())
+
+        way = _Way(hurry)
         request.extensions = {**request.extensions, "trace": way.anotice}
         with _Translated(lambda: time.monotonic() >= deadline, way):
-            async with asyncio.timeout(deadline - time.monotonic()):
+            async with limit:
                 response = await self._send(request)
         closings = self._closings
 

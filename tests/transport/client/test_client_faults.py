@@ -38,6 +38,7 @@ from modelscope_transport import (
 )
 from modelscope_transport.emulator import LocalService, Pause, Raw, Reply
 from tests.transport.callers import AsyncCaller, Caller, chat_request, settled
+from tests.transport.http.raw_server import Wire, serving
 
 JSON = {"content-type": "application/json"}
 EVENTS = {"content-type": "text/event-stream"}
@@ -450,6 +451,25 @@ def test_a_proxy_is_used(caller: Caller) -> None:
     assert through.chat().text, "a proxy of plain HTTP is asked for the whole address"
     assert caller.requests == 1
     assert caller.but(proxy="none").chat().text
+
+
+def test_the_time_to_connect_is_that_of_a_proxys_answer_too(caller: Caller) -> None:
+    def drip(wire: Wire) -> None:
+        wire.head()
+        wire.drip(b"HTTP/1.1 200 " + b"OK" * 200, 0.05)  # each byte would begin the time anew
+
+    with serving(drip) as proxy:
+        user = caller.but(
+            base_url="https://h.example/v1",
+            proxy=proxy.url(),
+            connect_timeout=0.3,
+            timeout=10,
+            max_retries=0,
+        )
+        begun = time.monotonic()
+        with pytest.raises(APITimeoutError):
+            user.chat()
+        assert time.monotonic() - begun < 5
 
 
 def test_closing_a_client_ends_no_call_of_another_one_through_the_same_proxy(
