@@ -223,9 +223,9 @@ bench: .venv/.installed ## every benchmark beside its recorded ratio; fails when
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-smoke
-bench-smoke: .venv/.installed ## the cheap ones of them, in about two minutes, by the same rule
+bench-smoke: .venv/.installed ## the cheap ones of them, in about two minutes, by the same rule (TOLERANCE=0.5 for another)
 	@echo "==> bench-smoke: the cheap rows, against benchmarks/recorded.toml"
-	@$(BIN)/python -m benchmarks --smoke
+	@$(BIN)/python -m benchmarks --smoke $(if $(TOLERANCE),--tolerance $(TOLERANCE))
 
 .PHONY: clean
 clean: ## remove .venv and everything that was made

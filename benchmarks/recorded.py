@@ -77,11 +77,11 @@ class Entry(NamedTuple):
     goals: Mapping[str, Goal]
 
 
-def falls_short(kind: str, value: float, recorded: float) -> bool:
+def falls_short(kind: str, value: float, recorded: float, tolerance: float = TOLERANCE) -> bool:
     """Whether a ratio is worse than its recorded one by more than the tolerance."""
     if KINDS[kind].more_is_better:
-        return value < recorded * (1 - TOLERANCE)
-    return value > recorded * (1 + TOLERANCE)
+        return value < recorded * (1 - tolerance)
+    return value > recorded * (1 + tolerance)
 
 
 def meets(kind: str, value: float, target: float) -> bool:
@@ -89,13 +89,15 @@ def meets(kind: str, value: float, target: float) -> bool:
     return value >= target if KINDS[kind].more_is_better else value <= target
 
 
-def lost(goals: Mapping[str, Goal], ratios: Mapping[str, float]) -> list[str]:
+def lost(
+    goals: Mapping[str, Goal], ratios: Mapping[str, float], tolerance: float = TOLERANCE
+) -> list[str]:
     """The kinds in which a row has lost: they fall short of the record, or were not measured."""
     return [
         kind
         for kind, goal in goals.items()
         if goal.recorded is not None
-        and (kind not in ratios or falls_short(kind, ratios[kind], goal.recorded))
+        and (kind not in ratios or falls_short(kind, ratios[kind], goal.recorded, tolerance))
     ]
 
 

@@ -10,7 +10,17 @@ import pytest
 
 from benchmarks.__main__ import RECORD, conclude, keep
 from benchmarks.measuring import Measured
-from benchmarks.recorded import KINDS, Entry, Goal, lost, meets, read, unrecorded, write
+from benchmarks.recorded import (
+    KINDS,
+    TOLERANCE,
+    Entry,
+    Goal,
+    lost,
+    meets,
+    read,
+    unrecorded,
+    write,
+)
 from benchmarks.row import all_rows
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +42,12 @@ ROW = "LangChain: invoke"
 )
 def test_a_quarter_worse_than_recorded_has_lost(kind: str, value: float, loses: bool) -> None:
     assert lost({kind: Goal(recorded=1.0)}, {kind: value}) == ([kind] if loses else [])
+
+
+def test_the_tolerance_is_settable() -> None:
+    goals = {"less_than_peer": Goal(recorded=1.0)}
+    assert not lost(goals, {"less_than_peer": 0.51}, 0.5)
+    assert lost(goals, {"less_than_peer": 0.49}, 0.5)
 
 
 def test_a_library_more_than_none_has_lost() -> None:
@@ -96,7 +112,7 @@ def test_recording_keeps_the_targets() -> None:
 def test_a_run_fails_by_a_lost_row_a_new_one_or_none_at_all(
     rows: int, lost: list[str], new: list[str], fails: bool
 ) -> None:
-    assert conclude(rows, lost, new) is fails
+    assert conclude(rows, lost, new, TOLERANCE) is fails
 
 
 @pytest.mark.slow
