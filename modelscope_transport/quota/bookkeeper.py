@@ -172,7 +172,7 @@ class Bookkeeper:
         """What forbids a call now."""
         cells = yield from self.runner.look(account)
         now = self.now(account)
-        pools = pools_of(model)
+        pools = pools_of(model, account)
         for pool in pools:
             is_shut = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
             if is_shut and not is_misdated(pool, cells, now):
