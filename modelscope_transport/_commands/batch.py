@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     if job.ray is not None:
         check_cluster(_client(job))
-    reader, checked = _checked(job)
+    reader, checked = _checked(job, arguments.out)
     if checked is None:
         return 1
     job.items, job.form = checked.items, arguments.format or checked.form
@@ -145,12 +145,19 @@ def _resume(arguments: argparse.Namespace) -> int:
     job = JobFile.read(arguments.out)
     job.ledger = arguments.ledger or job.ledger
     job.ray = arguments.ray or job.ray
-    reader, checked = _checked(job)
+    reader, checked = _checked(job, arguments.out)
     return 1 if checked is None else _work(job, reader, checked, arguments)
 
 
-def _checked(job: JobFile) -> tuple[LineReader, Checked | None]:
+def _checked(job: JobFile, out: Path) -> tuple[LineReader, Checked | None]:
     """The whole input, looked through before anything is paid for."""
+    if out.exists() and Path(job.input).exists() and out.samefile(job.input):
+        raise ConfigurationError(
+            _(
+                "{out} is the file of the questions. Name another file for the answers, which "
+                "are written there."
+            ).format(out=out)
+        )
     reader = LineReader(Path(job.input), job.model, job.system)
     checked = reader.check()
     _tell_bad(checked.bad, job)

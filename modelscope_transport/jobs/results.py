@@ -2,7 +2,8 @@
 
 Laws of this file: a line is written whole, at once, and never changed; of several lines of one key
 the last one counts. A process that was killed leaves half a line at most, which is cut off when the
-file is opened next. What is no file of results is left as it is. No token gets here.
+file is opened next. What is no file of results is left as it is, and so is all that a killed
+process cannot have left. No token gets here.
 
 A file whose name ends in ``.gz`` is compressed, each line a gzip member of its own, so that a line
 is on file as soon as it is written; every program that reads gzip reads such a file.
@@ -45,7 +46,7 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, BatchRow]:
     """
     place = Path(path)
     with open(place, "rb", buffering=0) as file:
-        return {row.key: row for row, _ in _rows(file, place)}
+        return {row.key: row for row, *_ in _rows(file, place)}
 
 
 def iter_results(path: str | os.PathLike[str]) -> Generator[BatchRow]:
@@ -59,36 +60,38 @@ def iter_results(path: str | os.PathLike[str]) -> Generator[BatchRow]:
     """
     place = Path(path)
     with open(place, "rb", buffering=0) as file:
-        last = {row.key: number for number, (row, _) in enumerate(_rows(file, place))}
+        last = {row.key: number for number, (row, *_) in enumerate(_rows(file, place))}
         file.seek(0)
-        for number, (row, _) in enumerate(_rows(file, place)):
+        for number, (row, *_) in enumerate(_rows(file, place)):
             if last.get(row.key) == number:
                 yield row
 
 
-def _rows(file: BinaryIO | FileIO, path: Path) -> Iterator[tuple[BatchRow, int]]:
-    """The rows, each with the place in the file at which it ends."""
+def _rows(file: BinaryIO | FileIO, path: Path) -> Iterator[tuple[BatchRow, int, bool]]:
+    """The rows, each with the place in the file at which it ends, and whether its line ends."""
     form: RowForm | None = None
-    lines = _unpacked(file) if path.suffix == ".gz" else _plain(file)
+    packs = path.suffix == ".gz"
     try:
-        for number, (line, end) in enumerate(lines, 1):
+        for number, (line, end) in enumerate(_unpacked(file) if packs else _plain(file), 1):
             form = form or _form_of(line)
-            if not line.endswith(b"\n") and _begins_like_a_row(line, form):
-                return  # half a line: its writer was killed, or is writing
             try:
-                yield (form or FORMS["short"]).decode(line), end
-            except msgspec.MsgspecError as error:
+                row = (form or FORMS["short"]).decode(line)
+            except ValueError as error:
+                if not packs and _begins_a_row(line, form) and not _is_json(line):
+                    return  # half a line: its writer was killed, or is writing
                 raise ConfigurationError(
                     _(
                         "{path} is no file of results: line {number} is not one of theirs "
                         "({error}). Name another file."
                     ).format(path=path, number=number, error=error)
                 ) from None
-    except zlib.error:
+            yield row, end, line.endswith(b"\n")
+    except (zlib.error, _CutOff):
         raise ConfigurationError(
-            _("{path} is no gzip file, though its name ends in .gz. Name another file.").format(
-                path=path
-            )
+            _(
+                "{path} is no whole gzip file of results, though its name ends in .gz. Name "
+                "another file."
+            ).format(path=path)
         ) from None
 
 
@@ -96,9 +99,20 @@ def _form_of(line: bytes) -> RowForm | None:
     return next((form for form in FORMS.values() if line.startswith(form.head)), None)
 
 
-def _begins_like_a_row(line: bytes, form: RowForm | None) -> bool:
-    forms = FORMS.values() if form is None else [form]
-    return any(line[: len(form.head)] == form.head[: len(line)] for form in forms)
+def _begins_a_row(text: bytes, form: RowForm | None = None) -> bool:
+    """Whether a text is one line, without its end, and the first part of it is that of a row."""
+    heads = [each.head + b'"' for each in (FORMS.values() if form is None else [form])]
+    return b"\n" not in text and any(text[: len(head)] == head[: len(text)] for head in heads)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    except UnicodeDecodeError:  # complete, and of no job
+        return True
+    return True
 
 
 def _plain(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
@@ -109,17 +123,28 @@ def _plain(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
             yield line, end
 
 
+class _CutOff(Exception):
+    """A gzip member lacks its end, and is none of a job's, which hold one line each."""
+
+
 def _unpacked(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
-    """The lines of a gzip file. Of a member that was cut off, nothing."""
-    member, parts, end, rest = zlib.decompressobj(_GZIP), list[bytes](), 0, b""
+    """The lines of a gzip file, wherever its members end. Of a line that was cut off, nothing."""
+    member, parts, read, rest = zlib.decompressobj(_GZIP), list[bytes](), 0, b""
+    tail, end = b"", 0
     while piece := rest or file.read(_PIECE):
         parts.append(member.decompress(piece))
         rest = member.unused_data
-        end += len(piece) - len(rest)
+        read += len(piece) - len(rest)
         if member.eof:
-            for line in b"".join(parts).splitlines(keepends=True):
-                yield line, end
+            end = read
+            *lines, tail = (tail + b"".join(parts)).split(b"\n")
+            for line in lines:
+                yield line + b"\n", end
             member, parts = zlib.decompressobj(_GZIP), []
+    if tail:
+        yield tail, end
+    if not _begins_a_row(b"".join(parts).removesuffix(b"\n")):
+        raise _CutOff
 
 
 def is_being_written(path: Path) -> bool:
@@ -204,7 +229,8 @@ class ResultsFile:
             ) from None
 
     def _learn(self) -> None:
-        for row, end in _rows(self._file, self._path):
+        ends = True
+        for row, end, ends in _rows(self._file, self._path):  # noqa: B007 - the last one counts
             self._note(row)
             self._end = end
         if self.known:
@@ -212,6 +238,8 @@ class ResultsFile:
             first, _ = next(_unpacked(self._file) if self._packs else _plain(self._file))
             self._form = _form_of(first) or self._form
         self._cut()
+        if not ends:  # an editor has taken the end of the last line
+            self._write(b"\n")
 
     def _note(self, row: BatchRow) -> None:
         self.known[row.key] = (_digest(row.fingerprint), row.failure)
@@ -230,20 +258,21 @@ class ResultsFile:
         Raises:
             ConfigurationError: it cannot be written: the disk is full, for one.
         """
-        line = self._form.encode(row) + b"\n"
-        if self._packs:
-            line = gzip.compress(line, 6, mtime=0)
         try:
             with self._explained(_WRITTEN):
-                written = 0
-                while written < len(line):
-                    written += self._file.write(line[written:])
+                self._write(self._form.encode(row) + b"\n")
         except ConfigurationError:
             with contextlib.suppress(OSError):
                 self._cut()
             raise
-        self._end += len(line)
         self._note(row)
+
+    def _write(self, line: bytes) -> None:
+        packed = gzip.compress(line, 6, mtime=0) if self._packs else line
+        written = 0
+        while written < len(packed):
+            written += self._file.write(packed[written:])
+        self._end += len(packed)
 
     def __exit__(self, *exc_info: object) -> None:
         """Close it."""

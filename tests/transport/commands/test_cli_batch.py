@@ -164,6 +164,20 @@ def test_a_file_that_is_missing_is_said(typed: Type, service: LocalService) -> N
     assert not service.requests
 
 
+@pytest.mark.parametrize("out", ["questions.txt", "./link.txt"])
+def test_the_answers_do_not_go_into_the_file_of_the_questions(
+    typed: Type, service: LocalService, out: str
+) -> None:
+    Path("link.txt").symlink_to("questions.txt")
+    text = '{"key":"a","prompt":"Hello"}'
+    Path("questions.txt").write_text(text)
+    code, _, err = typed("questions.txt", out, "--model", QWEN)
+    assert code == 1
+    assert "is the file of the questions" in err
+    assert Path("questions.txt").read_text() == text
+    assert not service.requests
+
+
 @pytest.mark.usefixtures("service")
 def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,

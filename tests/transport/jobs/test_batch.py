@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gzip
 import json
 import os
 import signal
@@ -455,16 +456,63 @@ def test_half_a_line_is_cut_off(
     assert len(lines(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("text", ["my notes\n", "my notes", '{"key": 1}\n', '[{"key":1}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my notes\n",
+        "my notes",
+        '{"key": 1}\n',
+        '[{"key":1}]',
+        '{"key":"my name"}',
+        '{"id": 1, "name": "my config"}',
+        '{"id":"my config","value":true}',
+        '{"id": 1, "name": NaN}',
+        '{"key":"\udcff"}',
+    ],
+)
 def test_a_file_of_something_else_stays_as_it_is(
     batch: Make, service: LocalService, tmp_path: Path, text: str
 ) -> None:
     path = tmp_path / "answers.jsonl"
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(ConfigurationError, match="no file of results"):
         batch().run(questions(2))
-    assert path.read_text() == text
+    assert path.read_text(errors="surrogateescape") == text
     assert not service.requests
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.gz"])
+def test_a_whole_last_line_without_its_end_is_kept(
+    batch: Make, service: LocalService, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    packs = path.suffix == ".gz"
+    batch(name).run(questions(2))
+    text = gzip.decompress(path.read_bytes()) if packs else path.read_bytes()
+    text = text.removesuffix(b"\n")  # as some editors do
+    path.write_bytes(gzip.compress(text) if packs else text)
+    assert len(read_results(path)) == 2
+
+    assert batch(name).run(questions(3)) == BatchReport(items=3, answered=1, kept=2)
+    assert list(read_results(path)) == list(questions(3))
+    text = gzip.decompress(path.read_bytes()) if packs else path.read_bytes()
+    assert [json.loads(line)["key"] for line in text.splitlines()] == list(questions(3))
+    assert len(service.requests) == 3
+
+
+def test_a_packed_file_that_no_job_has_cut_off_stays_as_it_is(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    batch().run(questions(3))
+    rows = (tmp_path / "answers.jsonl").read_bytes()
+    path = tmp_path / "answers.jsonl.gz"
+    for text in (rows, b"notes " * 1000):
+        cut = gzip.compress(text)[:-9]
+        path.write_bytes(cut)
+        with pytest.raises(ConfigurationError, match="no whole gzip file of results"):
+            batch("answers.jsonl.gz").run(questions(3))
+        assert path.read_bytes() == cut
+    assert len(service.requests) == 3
 
 
 async def test_two_jobs_do_not_write_one_file(batch: Make, service: LocalService) -> None:

@@ -185,7 +185,7 @@ def row(key: str) -> BatchRow:
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
-@pytest.mark.parametrize("cut", [1, 7, 20])
+@pytest.mark.parametrize("cut", [2, 7, 20])
 def test_a_line_that_was_cut_is_taken_off(tmp_path: Path, name: str, cut: int) -> None:
     path = tmp_path / name
     with ResultsFile(path) as file:
