@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..jobs.batch import JOB_WIDE, Batch, BatchReport
 from ..jobs.cluster import ClusterBatch, check_cluster
 from ..jobs.job_file import JobFile
 from ..jobs.lines import BadLine, Checked, LineReader
+from ..jobs.open_items import BatchRequest
 from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
 from ..language import translated as _
@@ -137,8 +138,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if checked is None:
         return 1
     job.items, job.form = checked.items, arguments.format or checked.form
-    job.write(arguments.out)
-    return _work(job, reader, checked, arguments)
+
+    def questions() -> Iterator[tuple[str, BatchRequest]]:
+        # Read once the file of results is open: now it is ours, and this is what its job is.
+        job.write(arguments.out)
+        yield from reader.questions()
+
+    return _work(job, questions(), checked, arguments)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -146,7 +152,7 @@ def _resume(arguments: argparse.Namespace) -> int:
     job.ledger = arguments.ledger or job.ledger
     job.ray = arguments.ray or job.ray
     reader, checked = _checked(job, arguments.out)
-    return 1 if checked is None else _work(job, reader, checked, arguments)
+    return 1 if checked is None else _work(job, reader.questions(), checked, arguments)
 
 
 def _checked(job: JobFile, out: Path) -> tuple[LineReader, Checked | None]:
@@ -176,7 +182,12 @@ def _batch(job: JobFile, client: Client, out: Path, **options: Any) -> Batch:
     return ClusterBatch(client, out, address=job.ray, **options)
 
 
-def _work(job: JobFile, reader: LineReader, checked: Checked, arguments: argparse.Namespace) -> int:
+def _work(
+    job: JobFile,
+    questions: Iterator[tuple[str, BatchRequest]],
+    checked: Checked,
+    arguments: argparse.Namespace,
+) -> int:
     client = _client(job)
     model = next(iter(checked.models)) if len(checked.models) == 1 else None
     progress: JobProgress
@@ -199,7 +210,7 @@ def _work(job: JobFile, reader: LineReader, checked: Checked, arguments: argpars
     progress = JobProgress(batch, client, model, checked.items)
     try:
         with progress:
-            report = batch.run(reader.questions())
+            report = batch.run(questions)
     except JOB_WIDE:
         raise  # the same command would end in the same way
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ import pytest
 from modelscope_transport import Batch, ChatRequest, Client, Message, cli, read_results
 from modelscope_transport._commands.batch_progress import JobProgress
 from modelscope_transport.emulator import LocalService
+from modelscope_transport.jobs.results import ResultsFile
 from modelscope_transport.settings import speak
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
@@ -176,6 +177,23 @@ def test_the_answers_do_not_go_into_the_file_of_the_questions(
     assert "is the file of the questions" in err
     assert Path("questions.txt").read_text() == text
     assert not service.requests
+
+
+def test_a_job_that_is_refused_leaves_the_one_that_is_there(
+    typed: Type, service: LocalService
+) -> None:
+    assert typed(*JOB)[0] == 0
+    before = Path("answers.jsonl.job").read_bytes()
+    Path("others.txt").write_text("Another question.")
+    with ResultsFile(Path("answers.jsonl")):  # as another process that is at work
+        code, _, err = typed("others.txt", *JOB[1:])
+    assert code == 1
+    assert "Another process is writing" in err
+    assert Path("answers.jsonl.job").read_bytes() == before
+
+    Path("notes.txt").write_text("my notes")
+    assert typed("others.txt", "notes.txt", "--model", QWEN)[0] == 1
+    assert not Path("notes.txt.job").exists()
 
 
 @pytest.mark.usefixtures("service")
