@@ -152,7 +152,8 @@ class Batch:
             QuotaExceededError: the allowance is spent and ``wait`` is off, or it is not known until
                 when.
             RateLimitError: the service is too busy, and ``wait`` is off, or it stays so.
-            ConfigurationError: the file is another's, cannot be written, or a name comes twice.
+            ConfigurationError: the file is another's, cannot be written, or a name comes twice or
+                is no text.
             ModelScopeError: what holds for every item: a wrong token, a model that is gone, three
                 failures in a row that may pass (of each worker). Run the job again later.
         """

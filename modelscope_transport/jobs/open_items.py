@@ -113,7 +113,7 @@ class Job:
         """The next item that is open, unless the job is over.
 
         Raises:
-            ConfigurationError: its name has come before.
+            ConfigurationError: its name has come before, or is no text.
             InvalidRequestError: its request is no JSON.
         """
         while self.error is None:
@@ -130,9 +130,7 @@ class Job:
         return None
 
     def _opened(self, key: str, request: BatchRequest) -> Item | None:
-        if key in self._seen:
-            raise _twice(key)
-        self._seen.add(key)
+        _add_name(key, self._seen)
         self.counts["items"] += 1
         if isinstance(request, ChatRequest) and request.response_format is None:
             request = request if self.form is None else replace(request, response_format=self.form)
@@ -193,17 +191,26 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
     if isinstance(requests, AsyncIterable):
         return aiter(requests)
     if isinstance(requests, Mapping):
-        return iter(requests.items())
-    if isinstance(requests, Sequence):  # all of it is there: look before the first paid call
-        seen: set[str] = set()
-        for key, _request in requests:
-            if key in seen:
-                raise _twice(key)
-            seen.add(key)
-    return iter(requests)
+        pairs: Iterable[Pair] = requests.items()
+    elif isinstance(requests, Sequence):
+        pairs = requests
+    else:
+        return iter(requests)
+    seen: set[str] = set()
+    for key, _request in pairs:  # all of it is there: look before the first paid call
+        _add_name(key, seen)
+    return iter(pairs)
 
 
-def _twice(key: str) -> ConfigurationError:
-    return ConfigurationError(
-        _("The name {key!r} comes twice. Give each item its own.").format(key=key)
-    )
+def _add_name(key: str, seen: set[str]) -> None:
+    if not isinstance(key, str):  # a file that is read again has texts alone
+        raise ConfigurationError(
+            _("The name {key!r} is no text. Give each item a text, such as str({key!r}).").format(
+                key=key
+            )
+        )
+    if key in seen:
+        raise ConfigurationError(
+            _("The name {key!r} comes twice. Give each item its own.").format(key=key)
+        )
+    seen.add(key)

@@ -439,6 +439,16 @@ def test_a_name_that_comes_twice_and_what_is_no_json_are_refused(batch: Make) ->
         batch(workers=0)
 
 
+@pytest.mark.parametrize("make", [dict, list, iter])
+def test_a_name_that_is_no_text_is_refused_before_it_costs(
+    batch: Make, service: LocalService, tmp_path: Path, make: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"name 0 is no text.* str\(0\)"):
+        batch().run(make(enumerate([ask("1"), ask("2")])))
+    assert not service.requests
+    assert not lines(tmp_path)
+
+
 # ------------------------------------------------------------------------------------- the file
 
 
