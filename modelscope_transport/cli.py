@@ -1,8 +1,8 @@
 """The command ``modelscope-adapters``.
 
 A command is a row below and a module with ``add_arguments(parser)`` and ``run(arguments)``, which
-returns the exit code: 0 ok, 1 error, 2 wrong usage, 75 come back later. Only the module of the
-command that was asked for is imported.
+returns the exit code: 0 ok, 1 error, 2 wrong usage, 75 come back later, 130 interrupted. Only the
+module of the command that was asked for is imported.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ COMMANDS = {
     "completion": ("_commands.completion", _N("print what a shell needs to complete these words")),
 }
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
+_INTERRUPTED = 130  # as shells report an interrupt
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -116,8 +117,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; those of the process by default.
 
     Returns:
-        The exit code: 0 ok, 1 error, 2 wrong usage, 75 come back later.
+        The exit code: 0 ok, 1 error, 2 wrong usage, 75 come back later, 130 interrupted.
     """
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     others = _without_language(words)
     take_every_character()

@@ -30,7 +30,6 @@ from .plan import plan_lines
 
 __all__ = ["add_arguments", "run"]
 
-_INTERRUPTED = 130  # as shells report an interrupt
 _SHOWN = 20  # bad lines that are printed
 
 
@@ -215,7 +214,7 @@ def _work(
         raise  # the same command would end in the same way
     except KeyboardInterrupt:
         _tell_resume(arguments)
-        return _INTERRUPTED
+        raise
     except ModelScopeError as error:
         print(error, file=sys.stderr)
         _tell_resume(arguments)

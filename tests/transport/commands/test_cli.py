@@ -73,6 +73,16 @@ def test_a_wrong_word_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert "nonsense" in capsys.readouterr().err
 
 
+def test_an_interrupt_is_no_page_of_traceback(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(client: Client) -> tuple[str, ...]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "models", interrupted)
+    assert typed("models") == (130, "", "")
+
+
 def test_serve_has_the_options_of_the_local_service(typed: Type) -> None:
     code, out, _ = typed("serve", "--scenario", "help")
     assert code == 0
