@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -166,9 +167,17 @@ class JobProgress:
 
 
 def _bar(stream: TextIO) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.console import Console, RenderableType
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress
+    from rich.table import Column
+    from rich.text import Text
 
-    console = Console(file=stream)
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
-    return Progress(*columns, console=console)
+    class TwoLines(Progress):
+        """The bar, and under it the words, which would leave it no room on the same line."""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            yield from (Text(task.description) for task in self.tasks)
+
+    columns = BarColumn(), MofNCompleteColumn(table_column=Column(no_wrap=True))
+    return TwoLines(*columns, console=Console(file=stream))

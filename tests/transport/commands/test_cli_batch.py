@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import queue
+import re
 import shlex
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from modelscope_transport import Batch, ChatRequest, Client, Message, cli, read_results
 from modelscope_transport._commands.batch_progress import JobProgress
@@ -316,15 +318,22 @@ def test_in_a_pipe_the_progress_is_a_line_now_and_then(service: LocalService) ->
     assert "left" in line
 
 
-def test_at_a_terminal_it_is_a_bar(service: LocalService) -> None:
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_at_a_terminal_it_is_a_bar(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     client = Client(service.token, base_url=service.base_url, ledger="memory")
     batch, stream = Batch(client, "answers.jsonl"), Terminal()
-    with JobProgress(batch, client, QWEN, 1, stream=stream) as progress:
+    with JobProgress(batch, client, QWEN, 1000, stream=stream) as progress:
         progress.say("a failure")
         batch.run({"a": ChatRequest(model=QWEN, messages=(Message("user", "Hello"),))})
     assert "a failure" in stream.getvalue()
-    assert "1/1" in stream.getvalue()
+    lines = Text.from_ansi(stream.getvalue()).plain.splitlines()
+    bar = next(number for number, line in enumerate(lines) if re.search("━ +1/1000 *$", line))
+    assert lines[bar + 1].startswith("0 failed, ")
