@@ -52,7 +52,7 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
     @staticmethod
     def place(results: Path) -> Path:
         """Where the job of a file of results stands."""
-        return results.with_name(results.name + ".job")
+        return Path(f"{results}.job")  # which has a name where the results have none, as "."
 
     def write(self, results: Path) -> None:
         """Keep it, readable by its owner alone.

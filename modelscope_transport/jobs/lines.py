@@ -1,6 +1,7 @@
 """The lines of a job's input: plain text, the short form, or OpenAI's batch lines.
 
-Laws of this file: the file is read line by line, as often as needed, and never held whole. A line
+Laws of this file: the file is read line by line, as often as needed, and never held whole; what can
+be read once only, such as a pipe, is refused. A line
 that is no question is a `BadLine` with its number, not an end; the reader of the lines decides. The
 form of the first line that holds anything is that of the file; lines of the other two forms may
 stand between them.
@@ -9,6 +10,7 @@ stand between them.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,7 +150,7 @@ class LineReader:
         first = next((raw for raw in self._raw() if raw.strip()), b"")
         try:
             fields = _read_object(first)
-        except msgspec.MsgspecError:
+        except ValueError:  # msgspec's, or what is no UTF-8
             return "short"
         return "openai" if "custom_id" in fields else "short"
 
@@ -172,10 +174,17 @@ class LineReader:
     def _raw(self) -> Iterator[bytes]:
         opened = gzip.open if self._path.suffix == ".gz" else open
         try:
+            if self._path.exists() and not (self._path.is_file() or self._path.is_dir()):
+                raise ConfigurationError(
+                    _(
+                        "{path} can be read once only, and the questions are read more often. "
+                        "Copy them into a file first."
+                    ).format(path=self._path)
+                )
             with opened(self._path, "rb") as lines:
                 for number, line in enumerate(lines):
                     yield line if number else line.removeprefix(b"\xef\xbb\xbf")
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ConfigurationError(
                 _("{path} cannot be read: {cause}. Name a file of questions, one a line.").format(
                     path=self._path, cause=getattr(error, "strerror", None) or error

@@ -190,6 +190,12 @@ class ResultsFile:
                 be opened.
         """
         with self._explained(_OPENED):
+            if self._path.exists() and not self._path.is_file():  # a device might never end
+                raise ConfigurationError(
+                    _("{path} is no regular file. Name another one for the answers.").format(
+                        path=self._path
+                    )
+                )
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._acquire()
             try:

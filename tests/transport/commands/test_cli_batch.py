@@ -198,6 +198,17 @@ def test_a_job_that_is_refused_leaves_the_one_that_is_there(
     assert not Path("notes.txt.job").exists()
 
 
+def test_a_folder_is_no_place_for_answers(
+    typed: Type, service: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = typed("questions.txt", ".", "--model", QWEN)
+    assert code == 1
+    assert "no regular file" in err
+    assert cli.main(["batch", "status", "."]) == 1
+    assert "batch run IN OUT" in capsys.readouterr().err
+    assert not service.requests
+
+
 @pytest.mark.usefixtures("service")
 def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,10 @@ def test_plain_text_is_embedded_where_the_model_embeds(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("content", [None, b"\x1f\x8b\x08", b"no gzip"])
+BROKEN = gzip.compress(b"What is 2 plus 3?\n" * 9)[:12] + b"\xff" * 20
+
+
+@pytest.mark.parametrize("content", [None, b"\x1f\x8b\x08", b"no gzip", BROKEN])
 def test_a_file_that_cannot_be_read_is_one_error_of_ours(
     tmp_path: Path, content: bytes | None
 ) -> None:
@@ -175,6 +179,22 @@ def test_a_file_that_cannot_be_read_is_one_error_of_ours(
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         LineReader(path).check()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_what_can_be_read_once_only_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ConfigurationError, match="into a file first"):
+        LineReader(path, QWEN).check()
+
+
+def test_a_first_line_that_is_no_text_is_a_bad_line(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'{"prompt": "\xff"}\n{"\xff": 1}\n')
+    assert [bad.number for bad in LineReader(path, QWEN).check().bad] == [1, 2]
+    path.write_bytes(b'{"\xff": 1}\n')
+    assert LineReader(path, QWEN).check().form == "short"
 
 
 # ------------------------------------------------------------------------------------ the file
@@ -197,6 +217,16 @@ def test_a_line_that_was_cut_is_taken_off(tmp_path: Path, name: str, cut: int) -
         assert list(file.known) == ["a"]
         file.add(row("b"))
     assert [each.key for each in iter_results(path)] == ["a", "b"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_what_is_no_regular_file_takes_no_answers(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path()):
+        with pytest.raises(ConfigurationError, match="no regular file"), ResultsFile(path):
+            pass
+    assert list(tmp_path.iterdir()) == [pipe]  # and nothing beside it
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
