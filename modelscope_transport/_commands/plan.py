@@ -61,7 +61,10 @@ def plan_lines(plan: Plan) -> list[str]:
             _(
                 "{fits_today} fit into today, then {a_day} a day: {days} days, done on {done_on}."
             ).format(
-                fits_today=plan.fits_today, a_day=plan.a_day, days=plan.days, done_on=plan.done_on
+                fits_today=plan.fits_today,
+                a_day=plan.a_day,
+                days=plan.days,
+                done_on=plan.done_on or "?",
             )
         )
     if plan.kind == "estimated":

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ..errors import ConfigurationError
 from ..language import translated as _
 from ..shown import table_html
 from .allowance import granted_a_day, tenths_of
@@ -17,6 +18,8 @@ from .reservation import has_provider
 from .snapshot import Quota
 
 __all__ = ["Plan", "binding", "calls_left", "plan"]
+
+_MOST = 10**15
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -30,7 +33,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         fits_today: requests of them that fit into today; ``None`` where no limit is known.
         a_day: requests that fit into each day after; ``None`` likewise.
         days: days it takes, today included; ``None`` where nothing is left for good.
-        done_on: the last of them, in UTC+8; ``None`` likewise.
+        done_on: the last of them, in UTC+8; ``None`` likewise, and where no calendar goes so far.
         kind: ``"measured"``, ``"reported"`` or ``"estimated"``, as of the pool that decides.
         quota: the pool that decides.
     """
@@ -107,12 +110,22 @@ def plan(
         calls: requests that takes.
         today: the day of the allowance, as `Ledger.today` gives it.
         account: whose pools they are.
+
+    Raises:
+        ConfigurationError: there are fewer items than none, or more than anybody has.
     """
+    if not 0 <= items <= _MOST:
+        raise ConfigurationError(
+            _("The number of items must be from 0 to {most}, and is {items}.").format(
+                most=_MOST, items=items
+            )
+        )
     quota = binding(quotas, model, price, account)
     left = calls_left(quota, price, quota.remaining)
     a_day = calls_left(quota, price, _daily(quota))
     rest = max(0, calls - left)
     days = 1 + math.ceil(rest / a_day) if a_day > 0 else (None if rest else 1)
+    last = None if days is None or days > (dt.date.max - today).days else dt.timedelta(days - 1)
     return Plan(
         model=model,
         items=items,
@@ -121,7 +134,7 @@ def plan(
         fits_today=None if math.isinf(left) else min(calls, int(left)),
         a_day=None if math.isinf(a_day) else int(a_day),
         days=days,
-        done_on=None if days is None else today + dt.timedelta(days=days - 1),
+        done_on=None if last is None else today + last,
         kind=quota.kind,
         quota=quota,
     )

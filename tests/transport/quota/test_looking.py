@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from modelscope_transport import ConfigurationError
 from modelscope_transport.quota import (
     UTC8,
     Allowance,
@@ -164,6 +165,19 @@ def test_a_balance_of_nothing_is_a_balance(ledger: Ledger, account: str, clock: 
     assert (forecast.fits_today, forecast.days) == (0, 2)
     clock.now += 25 * HOUR  # then it is a guess again
     assert ledger.quotas(account)[0].kind == "estimated"
+
+
+def test_a_plan_goes_past_the_end_of_the_calendar(ledger: Ledger, account: str) -> None:
+    price, today = ledger.price(account, "standard"), ledger.today(account)
+    quotas = ledger.quotas(account)
+    for items in (10**12, 10**15):
+        forecast = plan(quotas, QWEN, price, items, items, today)
+        assert forecast.days is not None
+        assert forecast.days > items / 1000
+        assert forecast.done_on is None
+    for items in (-5, 10**400):
+        with pytest.raises(ConfigurationError, match="number of items"):
+            plan(quotas, QWEN, price, items, items, today)
 
 
 def test_a_price_that_the_service_tells_wins_over_the_table(
