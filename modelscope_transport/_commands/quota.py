@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         metavar="SECONDS",
-        type=above(0),
+        type=above(0, 86_400),
         nargs="?",
         const=5.0,
         help=_("show it again and again"),
@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             for table in () if books is None else book_tables(books, moment):
                 print()
                 show(*table)
+        sys.stdout.flush()  # what reads a pipe watches too
         if arguments.watch is None:
             return LATER if quotas[0].spent else 0
         try:
