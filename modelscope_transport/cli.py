@@ -85,6 +85,13 @@ def argparse_translated() -> Iterator[None]:
         vars(argparse).update(before)
 
 
+def _open_what_is_closed() -> None:
+    """Let a stream that was closed before (``<&-``) be an empty one; Python has ``None`` there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def take_every_character() -> None:
     """Let the outputs take Chinese, and whatever a model writes, also where they are a file.
 
@@ -126,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    _open_what_is_closed()
     words = sys.argv[1:] if argv is None else argv
     others = _without_language(words)
     take_every_character()
@@ -133,15 +141,22 @@ def _main(argv: Sequence[str] | None) -> int:
         arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except (QuotaExceededError, RateLimitError) as error:
         print(error, file=sys.stderr)
         return _LATER
     except ModelScopeError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader, `head` for one, has read enough
+    except OSError as error:
+        if error.filename is not None:  # that of no output
+            raise
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the last flush
-        return 0
+        if isinstance(error, BrokenPipeError):  # the reader, `head` for one, has read enough
+            return 0
+        said = _("The output cannot be written: {cause}.")
+        print(said.format(cause=error.strerror or error), file=sys.stderr)
+        return 1
     return code
 
 

@@ -182,11 +182,13 @@ def terminal(file: TextIO) -> Console:
     """A console for one of the outputs that changes nothing of what is printed."""
     from rich.console import Console
 
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # the error that is at hand; rich would end the process with 1
+
     # Asked here: rich takes every terminal that it calls dumb to be 80 wide.
     width, height = shutil.get_terminal_size() if file.isatty() else (_WIDEST, 25)
-    return Console(
-        file=file, width=width, height=height, highlight=False, markup=False, emoji=False
-    )
+    return Plain(file=file, width=width, height=height, highlight=False, markup=False, emoji=False)
 
 
 # Directions of writing can be turned round by these, and with them what a line seems to say.

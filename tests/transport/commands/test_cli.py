@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,6 +85,48 @@ def test_an_interrupt_is_no_page_of_traceback(
     assert typed("models") == (130, "", "")
 
 
+def in_a_shell(line: str) -> tuple[int, str, str]:
+    command = f"{shlex.quote(sys.executable)} -m modelscope_transport.cli"
+    done = subprocess.run(
+        ["bash", "-c", line.format(command)], capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", ["quota", "ask hi", "models --json"])
+def test_a_full_disk_is_one_sentence(words: str, service: LocalService) -> None:
+    code, _, err = in_a_shell(f"{{}} {words} > /dev/full")
+    assert code == 1
+    assert "The output cannot be written: No space left on device.\n" in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell of POSIX")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("{} ask hi <&-", 0), ("{} chat <&-", 0), ("{} quota >&-", 0)],
+)
+def test_a_closed_stream_is_an_empty_one(line: str, code: int, service: LocalService) -> None:
+    found, _, err = in_a_shell(line)
+    assert found == code
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["quota"], ["ask", "hi"]], ids=" ".join)
+def test_a_reader_that_has_read_enough_is_no_error(words: list[str], service: LocalService) -> None:
+    nobody, output = os.pipe()
+    os.close(nobody)
+    command = [sys.executable, "-m", "modelscope_transport.cli", *words]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(output)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
 def test_serve_has_the_options_of_the_local_service(typed: Type) -> None:
     code, out, _ = typed("serve", "--scenario", "help")
     assert code == 0
@@ -141,6 +185,29 @@ def test_the_help_is_told_in_both_languages(word: str, capsys: pytest.CaptureFix
 
 
 # -------------------------------------------------------------------------------------- quota
+
+
+def test_quota_that_is_watched_through_a_pipe_is_there_at_once(service: LocalService) -> None:
+    words = [sys.executable, "-m", "modelscope_transport.cli", "quota", "--watch", "1000"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        try:
+            assert "Allowance of this token" in watching.stdout.readline()
+        finally:
+            watching.kill()
+
+
+def test_nobody_watches_for_longer_than_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["quota", "--watch", "1e300"])
+    assert "at most 86400" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("service")
+def test_a_plan_of_ages_has_no_day_of_its_end(typed: Type) -> None:
+    code, out, _ = typed("plan", "999999999999", "--model", QWEN)
+    assert code == 75
+    assert "done on ?" in out
 
 
 def test_quota_tells_what_is_left_without_asking_anybody(
