@@ -67,6 +67,8 @@ __all__ = [
 
 # Without an address: the pages are published nowhere yet.
 _PAGES = {"en": "docs/troubleshooting.md", "zh": "docs/troubleshooting.zh.md"}
+# How a sentence ends, in both languages.
+_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
 class ErrorDetails(Struct, frozen=True, kw_only=True):
@@ -137,6 +139,7 @@ class ModelScopeError(Exception):
         # A message may be that of another error, which names its section already.
         if not message or any(page in message for page in _PAGES.values()):
             return message
+        message = message if message.endswith(_ENDS) else message + _(".")
         kind = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
         place = f"{_PAGES[resolve_language()]}#{kind.__name__.lower()}"
         return _("{message} See {place}.").format(message=message, place=place)

@@ -202,7 +202,8 @@ class LineReader:
         except UnicodeDecodeError:
             return BadLine(number, _("it is no UTF-8 text"))
         except (msgspec.MsgspecError, InvalidRequestError, _NoQuestion) as error:
-            return BadLine(number, str(error).rstrip("."))
+            # Without the page that says more, which would stand in the middle of a sentence.
+            return BadLine(number, Exception.__str__(error).rstrip(".。"))
         return self._of_text(number, text)
 
     def _of_text(self, number: int, text: str) -> Line | BadLine:
@@ -238,6 +239,8 @@ class LineReader:
                 _("method must be POST, and is {method!r}").format(method=read.method)
             )
         body = read.body if self._model is None else {"model": self._model} | read.body
+        if body.get("model") is None:
+            raise _NoQuestion(_(_NO_MODEL))
         request = batch_lines.read_request(read.url, body)
         if isinstance(request, ChatRequest) and self._before:
             request = msgspec.structs.replace(request, messages=self._before + request.messages)

@@ -115,6 +115,16 @@ def test_a_message_names_its_section_of_the_page(
     assert page.endswith(".zh.md") == (language == "zh")
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_message_ends_once_before_its_section(
+    language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_LANG", language)
+    stop = "。" if language == "zh" else ". "
+    assert str(ServerError("busy")).startswith(f"busy{stop}")
+    assert str(ServerError("忙。")).startswith("忙。" if language == "zh" else "忙。 ")
+
+
 def test_a_message_names_a_section_once() -> None:
     first = QuotaExceededError("Spent.")
     again = ModelScopeError(str(first), details=first.details)

@@ -170,6 +170,23 @@ def test_plain_text_is_embedded_where_the_model_embeds(tmp_path: Path) -> None:
 BROKEN = gzip.compress(b"What is 2 plus 3?\n" * 9)[:12] + b"\xff" * 20
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_wrong_with_a_line_is_part_of_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_LANG", language)
+    nameless = line("b")
+    del nameless["body"]["model"]
+    bad = [line("a", messages=[]), nameless, line("c", url="/v1/responses"), '{"prompt": "d"}']
+    reader = LineReader(written(tmp_path / "in.jsonl", bad))
+    empty, no_model, url, no_model_either = [each.why for each in reader.check().bad]
+    for why in (empty, no_model, url):
+        assert not why.endswith((".", "。"))
+        assert "docs/" not in why
+    assert "--model" in no_model
+    assert no_model == no_model_either
+
+
 @pytest.mark.parametrize("content", [None, b"\x1f\x8b\x08", b"no gzip", BROKEN])
 def test_a_file_that_cannot_be_read_is_one_error_of_ours(
     tmp_path: Path, content: bytes | None
