@@ -39,7 +39,7 @@ from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
 from .open_items import BatchReport, Item, Job, Requests, Sink
 from .results import ResultsFile, iter_results
-from .rows import BatchFailure, BatchRow, Form
+from .rows import FORMS, BatchFailure, BatchRow, Form
 
 __all__ = ["JOB_WIDE", "Batch", "BatchReport"]
 
@@ -117,6 +117,12 @@ class Batch:
         if workers < 1:
             raise ConfigurationError(
                 _("workers must be at least 1, and is {workers!r}.").format(workers=workers)
+            )
+        if form not in FORMS:
+            raise ConfigurationError(
+                _("form must be one of {forms}, and is {form!r}.").format(
+                    forms=", ".join(FORMS), form=form
+                )
             )
         self._client = client
         self._path = Path(path).expanduser()

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..client.response_cache import key_of
-from ..errors import ConfigurationError, InvalidRequestError, ModelScopeError
+from ..errors import ConfigurationError, ModelScopeError
 from ..language import translated as _
 from ..shown import table_html
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
@@ -114,7 +114,6 @@ class Job:
 
         Raises:
             ConfigurationError: its name has come before, or is no text.
-            InvalidRequestError: its request is no JSON.
         """
         while self.error is None:
             if isinstance(self._source, AsyncIterator):
@@ -134,13 +133,11 @@ class Job:
         self.counts["items"] += 1
         if isinstance(request, ChatRequest) and request.response_format is None:
             request = request if self.form is None else replace(request, response_format=self.form)
-        name = key_of(request, self._address)
-        if name is None:
-            raise InvalidRequestError(
-                _("The request of {key!r} holds what is no JSON.").format(key=key)
-            )
+        # One that cannot be sent has no name; asking fails, which costs nothing.
+        name = key_of(request, self._address) or b""
         fingerprint, failure = self._file.known.get(key, (b"", None))
-        if fingerprint != name or (failure and (failure.again or self._retry_failed)):
+        kept = fingerprint == name and (name or failure)
+        if not kept or (failure and (failure.again or self._retry_failed)):
             return Item(key, name.hex(), request)
         self.counts["failed" if failure else "kept"] += 1
         return None

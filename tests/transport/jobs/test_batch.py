@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import gzip
 import json
+import math
 import os
 import signal
 import subprocess
@@ -31,7 +32,6 @@ from modelscope_transport import (
     Client,
     ConfigurationError,
     EmbeddingRequest,
-    InvalidRequestError,
     MemoryLedger,
     Message,
     ModelNotServedError,
@@ -430,13 +430,33 @@ def test_what_is_wrong_with_all_ends_the_job_at_once(
     assert len(lines(tmp_path)) == 1
 
 
-def test_a_name_that_comes_twice_and_what_is_no_json_are_refused(batch: Make) -> None:
+def test_what_makes_no_job_is_refused(batch: Make) -> None:
     with pytest.raises(ConfigurationError, match="'a' comes twice"):
         batch().run([("a", ask("1")), ("a", ask("2"))])
-    with pytest.raises(InvalidRequestError, match="no JSON"):
-        batch("other.jsonl").run({"a": ask("1", extra_body={"x": object()})})
     with pytest.raises(ConfigurationError, match="workers"):
         batch(workers=0)
+    with pytest.raises(ConfigurationError, match="short, openai"):
+        batch(form="xml")
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [ask("half a pair: \ud83d"), ask("1", extra_body={"x": object()}), ask("1", top_p=math.nan)],
+    ids=["surrogate", "object", "nan"],
+)
+@pytest.mark.parametrize("form", ["short", "openai"])
+def test_what_cannot_be_sent_is_one_row_and_the_others_go_on(
+    batch: Make, service: LocalService, tmp_path: Path, poison: ChatRequest, form: str
+) -> None:
+    asked = questions(2) | {"poison": poison} | {"last": ask("Last.")}
+    assert batch(form=form).run(asked) == BatchReport(items=4, answered=3, failed=1)
+    failure = read_results(tmp_path / "answers.jsonl")["poison"].failure
+    assert failure is not None
+    assert (failure.error, failure.again) == ("InvalidRequestError", False)
+    assert batch().run(asked) == BatchReport(items=4, kept=3, failed=1)
+    assert len(lines(tmp_path)) == 4
+    assert len(service.requests) == 3
+    assert batch(retry_failed=True).run(questions(2) | {"poison": ask("Mended.")}).answered == 1
 
 
 @pytest.mark.parametrize("make", [dict, list, iter])
