@@ -22,6 +22,7 @@ from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
 from ..language import translated as _
 from ..quota import Plan
+from ..secret import mask_address
 from ..settings import resolve_ledger
 from .batch_progress import JobProgress
 from .numbers import whole
@@ -239,10 +240,11 @@ def _status(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             _("{out} cannot be read: {cause}.").format(out=arguments.out, cause=error.strerror)
         ) from None
+    items = max(job.items, answered + failed)  # the questions may have become fewer
     runs = is_being_written(arguments.out)
     if arguments.json:
         tell_json(
-            {"items": job.items, "answered": answered, "failed": failed, "runs": runs}
+            {"items": items, "answered": answered, "failed": failed, "runs": runs}
             | {"input": job.input, "model": job.model}
         )
         return 0
@@ -250,9 +252,9 @@ def _status(arguments: argparse.Namespace) -> int:
     print(
         _("{answered} of {items} answered, {failed} failed, {open} open; the job {state}.").format(
             answered=answered,
-            items=job.items,
+            items=items,
             failed=failed,
-            open=max(0, job.items - answered - failed),
+            open=items - answered - failed,
             state=state,
         )
     )
@@ -326,6 +328,10 @@ def _tell_resume(arguments: argparse.Namespace) -> None:
     """The command that goes on where this one ended."""
     words = ["modelscope-adapters", "batch", "resume", str(arguments.out)]
     words += ["--wait"] if arguments.wait else []
+    words += ["--retry-failed"] if arguments.retry_failed else []
+    if arguments.command == "resume":  # what `run` was given stands in the file of the job
+        words += ["--ledger", mask_address(arguments.ledger)] if arguments.ledger else []
+        words += ["--ray", arguments.ray] if arguments.ray else []
     command = shlex.join(words)
     print(
         _("What is answered is kept. To go on: {command}").format(command=command),

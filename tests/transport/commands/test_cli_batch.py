@@ -290,6 +290,25 @@ def test_status_and_plan_cost_nothing(
     assert cli.main(["batch", "resume", "answers.jsonl", "--retry-failed"]) == 0
     assert len(read_results("answers.jsonl")) == 4
 
+    Path("questions.txt").write_text(GOOD[0])  # one of the four
+    assert cli.main(["batch", "run", *JOB]) == 0
+    capsys.readouterr()
+    assert cli.main(["batch", "status", "answers.jsonl"]) == 0
+    assert capsys.readouterr().out.startswith("4 of 4 answered, 0 failed, 0 open")
+
+
+def test_the_command_that_goes_on_is_that_of_the_same_job(
+    service: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.next("account_spent", "account_spent")
+    assert cli.main(["batch", "run", *JOB, "--retry-failed", "--ledger", "off"]) == 75
+    command = capsys.readouterr().err.strip().rpartition("To go on: ")[2]
+    assert command == "modelscope-adapters batch resume answers.jsonl --retry-failed"
+
+    resumed = [*command.split()[1:], "--ledger", "other.sqlite3"]
+    assert cli.main(resumed) == 75
+    assert f"To go on: modelscope-adapters {' '.join(resumed)}\n" in capsys.readouterr().err
+
 
 def test_what_is_wrong_with_the_whole_job_offers_no_command_that_fails_again(
     typed: Type, service: LocalService
