@@ -7,7 +7,7 @@ import getpass
 import sys
 
 from ..client.sync import Client
-from ..errors import AuthenticationError, ModelScopeError
+from ..errors import AuthenticationError, ConfigurationError, ModelScopeError
 from ..language import translated as _
 from ..settings import TOKEN_PAGE, resolve_token, token_variable
 from ..token_file import store_token
@@ -23,15 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Store a token; 1 when the service does not accept it."""
+    """Store a token; 1 when the service does not accept it, or none can be asked."""
     token = resolve_token(_asked() or " ")
     try:
         left = Client(token, base_url=arguments.base_url, ledger="off", timeout=30.0).balance()
         checked = _("The token is good: {left} are left.").format(
             left=amount(left.available, "magicubes")
         )
-    except AuthenticationError:
-        raise
+    except (AuthenticationError, ConfigurationError):
+        raise  # it would fail in the same way with every command
     except ModelScopeError as error:
         checked = _("The token could not be checked: {error}").format(error=error)
     path = store_token(token)

@@ -66,6 +66,13 @@ def test_a_token_that_is_refused_is_not_stored(run: Run) -> None:
     assert not token_path().exists()
 
 
+def test_a_token_for_no_address_is_not_stored(run: Run) -> None:
+    code, _, err = run("login", "--base-url", "nonsense", piped="ms-a-token")
+    assert code == 1
+    assert "is no web address" in err
+    assert not token_path().exists()
+
+
 @pytest.mark.parametrize("piped", ["", "ms-two words", "ms-\uff11"])
 def test_what_is_no_token_is_not_stored(run: Run, piped: str) -> None:
     assert run("login", piped=piped)[0] == 1
