@@ -20,6 +20,7 @@ from modelscope_transport.emulator.engine import ChatCall, Engine, Piece, Pieces
 from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.page import page
 from modelscope_transport.emulator.quota import Meter
+from modelscope_transport.emulator.scripted.engine import ScriptedEngine
 from modelscope_transport.emulator.scripted.rules import judge_chat, judge_embeddings
 from modelscope_transport.emulator.server import Request
 
@@ -150,7 +151,9 @@ async def welcome(backend: Backend, request: Request) -> Answer:
     """``GET /``: a page for a browser, JSON for programs."""
     if "text/html" in request.headers.get("accept", ""):
         spoken = request.headers.get("accept-language", "en")
-        shown = page(request.headers.get("host", "127.0.0.1"), request.query.get("lang", spoken))
+        ruled = isinstance(backend.engine, ScriptedEngine)
+        host = request.headers.get("host", "127.0.0.1")
+        shown = page(host, request.query.get("lang", spoken), ruled=ruled)
         return Reply(200, shown, {"content-type": "text/html; charset=utf-8"})
     there = "https://modelscope.cn/docs/model-service/API-Inference/intro"
     return Reply(200, {"message": f"Welcome to ModelScope API-Inference, docs at {there}"})

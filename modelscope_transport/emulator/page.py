@@ -15,6 +15,10 @@ _WORDS = {
         "It speaks the protocol on this machine. Its answers follow rules; no model runs here.",
         "在本机提供同样的协议。回答由规则生成，这里没有运行任何模型。",
     ),
+    "behind": (
+        "It speaks the protocol on this machine. Its answers are those of the model behind it.",
+        "在本机提供同样的协议。回答来自它后面的模型。",
+    ),
     "point": ("Point your program at it", "让程序使用它"),
     "any": (
         "Any token that begins with ms- is taken, unless serve was started with --token.",
@@ -112,15 +116,17 @@ look();
 """
 
 
-def page(host: str, language: str) -> bytes:
+def page(host: str, language: str, *, ruled: bool = True) -> bytes:
     """The page, in ``"en"`` or ``"zh"``.
 
     Args:
         host: The host and port by which the browser reached the service.
         language: What the reader asked for; anything but ``zh…`` is English.
+        ruled: Whether the answers follow rules; else a model gives them.
     """
     chinese = language.lower().startswith("zh")
     words = {name: pair[chinese] for name, pair in _WORDS.items()}
+    words["about"] = words["about" if ruled else "behind"]
     words |= {"lang": "zh-CN" if chinese else "en", "base": f"http://{host}/v1"}
     names = "|".join(words)  # "@media" is none of them
     filled = re.sub(rf"@({names})\b", lambda found: html.escape(words[found[1]]), _PAGE)

@@ -22,7 +22,7 @@ from modelscope_transport.emulator.language import translated as _
 DAY = 86_400
 UTC8 = 8 * 3600
 UNLIMITED = 1_000_000
-"""What the headers and the balance tell when nothing is limited."""
+"""What the headers tell when nothing is limited, and the balance less what was spent."""
 
 _PARTS = ("calls", "per-model", "magicubes", "concurrency")
 _HEADER = "modelscope-ratelimit-"
@@ -211,7 +211,10 @@ class Meter:
     def balance(self) -> float:
         """Magicubes that can be spent."""
         self._turn()
-        return UNLIMITED if self.allowance.magicubes is None else self._left() / 10
+        if self.allowance.magicubes is not None:
+            return self._left() / 10
+        spent = sum(entry.tenths for entry in self.entries if entry.kind == "SPEND_CONFIRM")
+        return UNLIMITED - spent / 10  # one that never moved would look like grants
 
     def left(self) -> float | None:
         """Magicubes that can be spent; None where they are not limited."""

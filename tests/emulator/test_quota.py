@@ -71,6 +71,14 @@ def test_magicubes_are_paid_by_the_tier(call):
     assert balance(caller) == 0
 
 
+def test_what_is_not_limited_becomes_less_by_what_is_spent(call):
+    caller = call()
+    before = balance(caller)
+    caller.chat(model=ULTRA, enable_thinking=False)
+    caller.chat()
+    assert balance(caller) == before - 3
+
+
 def balance(caller):
     return caller.request("GET", "/openapi/v1/magicubes/balance").json["data"]["total_balance"]
 

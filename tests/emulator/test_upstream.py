@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 import pytest
 
@@ -32,6 +33,14 @@ def test_the_words_come_from_behind_and_the_name_stays(caller, behind):
     assert request.body["model"] == "tiny/words"
     assert request.body["temperature"] == 0.5
     assert answered.json["usage"] == behind.chat("Hello from afar").json["usage"]
+
+
+def test_the_page_says_who_answers(caller, behind):
+    for each, said in ((caller, "the model behind it"), (behind, "no model runs here")):
+        with urllib.request.urlopen(
+            urllib.request.Request(each.service.root_url, headers={"Accept": "text/html"})
+        ) as answered:
+            assert said in answered.read().decode()
 
 
 def test_without_a_name_the_first_listed_model_is_taken(call, behind):
