@@ -16,6 +16,7 @@ from ..catalogue.models import (
 )
 from ..client.sync import Client
 from ..jobs.refresh_models import Refreshed, refresh_models
+from ..language import marked as _N
 from ..language import translated as _
 from ..quota.allowance import price_in_tenths
 from .output import (
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _refresh(client, as_json=arguments.json)
     if words != ["list"]:
         said = "`models`, `models show ID`, `models refresh`"
-        print(_("Say one of: {said}.").format(said=said))
+        print(_("Say one of: {said}.").format(said=said), file=sys.stderr)
         return 2
     if arguments.refresh:
         _refreshed(client)
@@ -89,7 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     head = ("ID", _("task"), _("Magicubes a call"), _("window"))
     rows = [(*_row(profile), _("listed") if profile.id in listed else "") for profile in profiles]
     show(
-        _("{count} models, {count2} listed").format(count=len(rows), count2=len(listed)),
+        _("{count} models, {count2} listed").format(
+            count=len(rows), count2=sum(profile.id in listed for profile in profiles)
+        ),
         (*head, _("service")),
         rows,
     )
@@ -189,18 +192,24 @@ def _served(status: ModelStatus) -> str:
     return _("not served")
 
 
+_THINKING = {"none": _N("none"), "hybrid": _N("hybrid"), "always": _N("always")}
+
+
 def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
+    # What nobody knows is taken to chat and to call functions, which is no news to show.
+    guessed = status.served is None and profile.id not in known_models()
+    calls = profile.task == "chat" and profile.tool_calling and not guessed
     facts = {
         _("price"): _("{price} ({tier})").format(
             price=amount(status.magicubes, "magicubes"), tier=status.tier
         )
         if status.magicubes is not None
         else None,
-        _("task"): profile.task,
+        _("task"): None if guessed else profile.task,
         _("context window"): profile.context_window,
         _("longest answer"): profile.max_output_tokens,
-        _("thinking"): profile.thinking,
-        _("calls functions"): _("yes") if profile.task == "chat" and profile.tool_calling else None,
+        _("thinking"): profile.thinking and _(_THINKING[profile.thinking]),
+        _("calls functions"): _("yes") if calls else None,
         _("takes"): ", ".join(profile.inputs or ()) or None,
         _("vector length"): profile.dimensions,
         _("other platforms"): ", ".join(status.providers) or None,

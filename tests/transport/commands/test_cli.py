@@ -68,6 +68,16 @@ def call(model: str = QWEN) -> None:
 # -------------------------------------------------------------------------------- the command
 
 
+def test_a_wrong_language_is_told_in_the_readers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_LANG", "zh")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--lang", "fr"])
+    assert ended.value.code == 2
+    assert "invalid choice" not in capsys.readouterr().err
+
+
 def test_a_wrong_word_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["nonsense"])
@@ -362,10 +372,14 @@ def test_a_misspelt_model_gets_near_names(typed: Type, service: LocalService) ->
     assert code == 1
     assert "unknown" in out
     assert "perhaps: Qwen/Qwen3-8B" in out
+    assert "task" not in out  # nobody knows
+    assert "calls functions" not in out
 
 
 def test_other_words_after_models_are_wrong_usage(typed: Type, service: LocalService) -> None:
-    assert typed("models", "show")[0] == 2
+    code, out, err = typed("models", "shw", QWEN)
+    assert (code, out) == (2, "")
+    assert err.startswith("Say one of: ")
 
 
 # ------------------------------------------------------------------------------------- doctor
@@ -512,6 +526,9 @@ def test_models_are_searched_by_a_part_of_their_id(typed: Type, service: LocalSe
     told = json.loads(typed("models", "--search", "CODER", "--json")[1])
     assert told
     assert all("coder" in row["id"].lower() for row in told)
+    listed = sum(row["listed"] for row in told)
+    out = typed("models", "--search", "CODER")[1]
+    assert out.startswith(f"{len(told)} models, {listed} listed")
 
 
 def test_doctor_looks_at_a_model_and_pays_only_after_a_yes(
