@@ -146,7 +146,9 @@ class ModelScopeImageTool(BaseTool, Connection):
 
     def _told(self, result: ImageResult) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
         blocks = [_block(image) for image in result.images]
-        text = "The image is ready: " + " ".join(image.url for image in result.images)
+        text = _("The image is ready: {addresses}").format(
+            addresses=" ".join(image.url for image in result.images)
+        )
         if not self.shows_image:
             return text, blocks
         # By its address: the file itself would weigh on every later call of the conversation.

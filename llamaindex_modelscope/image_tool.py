@@ -20,6 +20,7 @@ from modelscope_transport.catalogue import (
     known_task,
 )
 from modelscope_transport.client import Client
+from modelscope_transport.language import translated as _
 from modelscope_transport.media import MediaSource, media_url
 from modelscope_transport.quota import Quota
 from modelscope_transport.secret import Secret
@@ -50,7 +51,7 @@ class Drawn(BaseModel):
 
     def __str__(self) -> str:
         """What the calling model reads."""
-        return "The image is ready: " + " ".join(self.addresses)
+        return _("The image is ready: {addresses}").format(addresses=" ".join(self.addresses))
 
 
 class DrawImage(BaseModel):

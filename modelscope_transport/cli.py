@@ -135,9 +135,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     _open_what_is_closed()
     words = sys.argv[1:] if argv is None else argv
-    others = _without_language(words)
-    take_every_character()
+    take_every_character()  # of what is wrong with --lang itself
     with argparse_translated():
+        others = _without_language(words)
+        take_every_character()
         arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
         code: int = arguments.run(arguments)

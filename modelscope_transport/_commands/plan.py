@@ -48,8 +48,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """A forecast in sentences."""
     cost = amount(plan.magicubes, "magicubes")
     lines = [
-        _("{items} with {model}: {calls} calls, {cost}.").format(
-            items=plan.items, model=plan.model, calls=plan.calls, cost=cost
+        _("{items} with {model}: {calls}, {cost}.").format(
+            items=plan.items, model=plan.model, calls=amount(plan.calls, "calls"), cost=cost
         )
     ]
     if plan.fits:

@@ -75,7 +75,7 @@ def _page(
     title = _("Allowance of ModelScope API-Inference")
     left = amount(0 if account.spent else account.remaining, account.unit)
     rest = _("{left} left").format(left=left)
-    back = _("comes back") + ": " + moment(account.resets_at)
+    back = _("{name}: {fact}").format(name=_("comes back"), fact=moment(account.resets_at))
     classes: Counter[str] = Counter()
     for day in days:
         classes.update(day.classes)
@@ -119,7 +119,7 @@ def _plans(client: Client, model: str) -> BookTable:
         rows.append((str(items), *map(amount, numbers), str(plan.done_on or "?")))
     head = (
         _("questions or texts"),
-        _("calls"),
+        _("number of calls"),
         _("Magicubes"),
         _("fit into today"),
         _("each day after"),

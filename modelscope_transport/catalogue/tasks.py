@@ -206,11 +206,12 @@ def check_task(profile: ModelProfile, wanted: str) -> Task:
     asked, known = task_named(wanted), known_task(profile)
     if known is not None and known.kind != asked.kind:
         raise UnsupportedTaskError(
-            _("Model {model!r} does {known}; here one is needed that does {asked}.").format(
-                model=profile.id, known=known.name, asked=asked.name
+            _("{first} {then}").format(
+                first=_(
+                    "Model {model!r} does {known}; here one is needed that does {asked}."
+                ).format(model=profile.id, known=known.name, asked=asked.name),
+                then=_not_offered(known) or _served_by(known),
             )
-            + " "
-            + (_not_offered(known) or _served_by(known))
         )
     row = known if known is not None and asked.name == asked.kind else asked
     return check_offered(profile.id, row)
@@ -224,9 +225,10 @@ def check_offered(model: str, row: Task) -> Task:
     """
     if row.status == "not offered":
         raise UnsupportedTaskError(
-            _("Model {model!r} does {task}.").format(model=model, task=row.name)
-            + " "
-            + _not_offered(row)
+            _("{first} {then}").format(
+                first=_("Model {model!r} does {task}.").format(model=model, task=row.name),
+                then=_not_offered(row),
+            )
         )
     return row
 

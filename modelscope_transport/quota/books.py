@@ -32,7 +32,7 @@ def amount(number: float | None, unit: str | None = None) -> str:
     """A number as people write it, with its unit; ``?`` where it is not known."""
     if number is None:
         return "?"
-    names = {"magicubes": _("Magicubes"), "calls": _("calls")}
+    names = {"magicubes": _("Magicubes"), "calls": _("call") if number == 1 else _("calls")}
     shown = f"{number:.12g}"  # never 1e+06
     return f"{shown} {names[unit]}" if unit else shown
 

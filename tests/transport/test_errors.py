@@ -121,8 +121,8 @@ def test_a_message_ends_once_before_its_section(
 ) -> None:
     monkeypatch.setenv("MODELSCOPE_LANG", language)
     stop = "。" if language == "zh" else ". "
-    assert str(ServerError("busy")).startswith(f"busy{stop}")
-    assert str(ServerError("忙。")).startswith("忙。" if language == "zh" else "忙。 ")
+    assert str(ModelScopeError("busy")).startswith(f"busy{stop}")
+    assert str(ModelScopeError("忙。")).startswith("忙。" if language == "zh" else "忙。 ")
 
 
 def test_a_message_names_a_section_once() -> None:
