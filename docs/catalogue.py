@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import datetime as dt
 import io
 import re
 import tomllib
@@ -114,8 +115,13 @@ def catalogue() -> Catalog:
         return read_po(file, locale="zh_CN")
 
 
+_NO_DATE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
 def compiled(of: Catalog) -> bytes:
     """The catalogue in the form that ``gettext`` reads."""
+    # No date of this run, so that the same sentences always make the same file.
+    of.creation_date = of.revision_date = _NO_DATE
     written = io.BytesIO()
     write_mo(written, of)
     return written.getvalue()
