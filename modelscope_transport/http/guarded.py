@@ -21,7 +21,7 @@ import httpx
 
 from .._cancellation import finish_anyway
 from ..language import translated as _
-from .deadlines import Watch, watch
+from .deadlines import Watch, shut, watch
 
 __all__ = ["GuardedAsyncTransport", "GuardedTransport"]
 
@@ -165,13 +165,16 @@ class _Body(httpx.SyncByteStream):
         self._response = response
         self._guard = guard
         self._after = after
+        # Other requests may be on their way on a connection of HTTP/2.
+        self._may_shut = getattr(response, "http_version", "") != "HTTP/2"
 
     def __iter__(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
             yield self._response.content
-            return
-        with _Translated(lambda: self._guard.cut):
-            yield from self._response.stream
+        else:
+            with _Translated(lambda: self._guard.cut):
+                yield from self._response.stream
+        self._may_shut = False
 
     def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""
@@ -179,9 +182,12 @@ class _Body(httpx.SyncByteStream):
         with contextlib.suppress(Exception):
             for _ in self._response.stream:
                 pass
+            self._may_shut = False
         brief.cancel()
 
     def close(self) -> None:
+        if self._may_shut and self._guard.sock is not None:
+            shut(self._guard.sock)  # another thread may be waiting for its next bytes
         self._guard.cancel()
         with _Translated(_never):
             self._response.close()

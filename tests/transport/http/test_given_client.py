@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -25,6 +28,7 @@ from modelscope_transport import (
 )
 from modelscope_transport.emulator import LocalService
 from tests.transport.callers import chat_request
+from tests.transport.http.raw_server import CHUNKED, Wire, chunk, serving
 from tests.transport.recorded import sample
 
 GOOD = sample("chat/whole").reply.body
@@ -412,3 +416,39 @@ def test_a_client_that_inherits_from_theirs_is_one_too() -> None:
     given = Mine(transport=httpx.MockTransport(lambda request: ok()))
     client = Client("ms-1", base_url="https://h.example/v1", http_client=given, ledger=None)
     assert client.chat(chat_request()).text == ANSWER
+
+
+@pytest.mark.parametrize("way", ["given", "proxy"])
+def test_a_stream_that_is_closed_wakes_the_thread_that_reads_it(way: str) -> None:
+    head = CHUNKED.replace(b"\r\n\r\n", b"\r\ncontent-type: text/event-stream\r\n\r\n")
+    first = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+
+    def say(wire: Wire) -> None:
+        wire.request()
+        wire.send(head + chunk(first))
+        assert wire.is_left()
+
+    with serving(say) as server, httpx.Client(trust_env=False) as given:
+        through: dict[str, Any] = {"base_url": server.url(), "http_client": given}
+        if way == "proxy":
+            through = {"base_url": "http://127.0.0.1:1/v1", "proxy": server.url()}
+        client = Client("ms-test", ledger="off", **through)
+        stream = client.stream_chat(chat_request())
+        deltas = iter(stream)
+        assert next(deltas).text == "a"
+
+        def read() -> None:
+            with contextlib.suppress(StreamInterruptedError):
+                next(deltas)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        begun = time.monotonic()
+        # until it is where httpx's backend waits for the socket
+        while sys._current_frames()[reader.ident or 0].f_code.co_name != "read":
+            assert time.monotonic() - begun < 10
+            time.sleep(0)
+        stream.close()
+        reader.join(10)
+        assert not reader.is_alive()
+        client.close()
