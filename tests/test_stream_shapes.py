@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import operator
@@ -16,6 +17,7 @@ from llama_index.core.tools import FunctionTool
 
 from langchain_modelscope import ChatModelScope
 from llamaindex_modelscope import ModelScope
+from llamaindex_modelscope.errors import ModelScopeOutputParserError
 from modelscope_transport import (
     ChatAccumulator,
     ChatDelta,
@@ -192,6 +194,14 @@ def test_in_langchain(recorded: Sample, version: str, service: LocalService) -> 
 # --- LlamaIndex
 
 
+def said_where_nothing_else_is(expected: Answer) -> contextlib.AbstractContextManager[object]:
+    """That an answer of nothing but calls that cannot be made is an error."""
+    usable = [call for call in expected.calls if call.args is not None]
+    if usable or expected.text or not expected.calls:
+        return contextlib.nullcontext()
+    return pytest.raises(ModelScopeOutputParserError, match="none that can be made")
+
+
 def check_llamaindex(response: ChatResponse, expected: Answer, llm: ModelScope) -> None:
     usable = [call for call in expected.calls if call.args is not None]
     message, raw = response.message, response.raw
@@ -201,10 +211,11 @@ def check_llamaindex(response: ChatResponse, expected: Answer, llm: ModelScope) 
         for block in message.blocks
         if isinstance(block, ToolCallBlock)
     ] == [(call.id, call.name, call.arguments) for call in usable]
-    selected = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
-    assert [(call.tool_id, call.tool_name, call.tool_kwargs) for call in selected] == [
-        (call.id, call.name, call.args) for call in usable
-    ]
+    with said_where_nothing_else_is(expected):
+        selected = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        assert [(call.tool_id, call.tool_name, call.tool_kwargs) for call in selected] == [
+            (call.id, call.name, call.args) for call in usable
+        ]
     invalid = message.additional_kwargs.get("invalid_tool_calls", [])
     assert [(call["id"], call["name"], call["arguments"]) for call in invalid] == [
         call[:3] for call in expected.calls if call.args is None
@@ -254,12 +265,13 @@ def test_a_tool_runs_on_whole_arguments_only(recorded: Sample, service: LocalSer
     # of a model that only streams, so that the pieces decide what runs
     llm = ModelScope(STREAM_ONLY, api_key=service.token, base_url=service.base_url)
     service.next(as_stream(recorded))
-    llm.predict_and_call(
-        [FunctionTool.from_defaults(each) for each in (add, multiply, note, now)],
-        "Hello",
-        allow_parallel_tool_calls=True,
-        error_on_no_tool_call=False,
-    )
+    with said_where_nothing_else_is(expected):
+        llm.predict_and_call(
+            [FunctionTool.from_defaults(each) for each in (add, multiply, note, now)],
+            "Hello",
+            allow_parallel_tool_calls=True,
+            error_on_no_tool_call=False,
+        )
     assert ran == [(call.name, call.args) for call in expected.calls if call.args is not None]
 
 

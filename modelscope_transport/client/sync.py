@@ -149,8 +149,8 @@ class Client(ClientFront):
             work()
         else:
             with ThreadPoolExecutor(workers, thread_name_prefix="modelscope-embed") as pool:
-                futures = [pool.submit(work) for _ in range(workers)]
                 try:
+                    futures = [pool.submit(work) for _ in range(workers)]
                     for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                         future.result()
                 finally:
