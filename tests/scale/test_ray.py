@@ -108,7 +108,8 @@ def test_actors_that_wait_at_the_limit_hold_no_cpu(world: Callable[..., World]) 
     before = sum(map(seconds_of_cpu, processes("ChatStage")))
     time.sleep(3)
     took = sum(map(seconds_of_cpu, processes("ChatStage"))) - before
-    assert took < 0.6  # of the three seconds, for two actors that look at a clock
+    # of six seconds that two busy ones would take; Ray's own threads in them take some
+    assert took < 1.5
     for _ in range(2):
         here.clock.move(DAY)
         until(here, job, min(60, here.answered().total() + 20))
