@@ -88,7 +88,7 @@ class _Way:
         self,
         hurry: Callable[[bool], None],
         follow: Callable[[Any], None] | None = None,
-        is_slow: Callable[[], bool] = bool,
+        is_slow: Callable[[], bool] = _never,
     ) -> None:
         self._hurry = hurry
         self._follow = follow

@@ -80,7 +80,8 @@ class StandIn:
             Downgraded: the store has just gone down and a share of each limit holds; nothing was
                 changed.
         """
-        self._try_again(now)
+        if self._begins_return():
+            self._return(now)
         while True:
             memory = self._memory
             if memory is None:
@@ -121,7 +122,8 @@ class StandIn:
     ) -> Ran:
         """`run`, for an event loop."""
         store: Any = self._store
-        await finish_anyway(self._atry_again(now))
+        if self._begins_return():
+            await finish_anyway(self._areturn(now))
         while True:
             memory = self._memory
             if memory is None:
@@ -241,20 +243,16 @@ class StandIn:
 
     # --- back to the store ----------------------------------------------------------------
 
-    def _try_again(self, now: float) -> None:
+    def _return(self, now: float) -> None:
         """Go back to the store when it answers, with what was spent meanwhile."""
-        if not self._begins_return():
-            return
         with contextlib.suppress(StoreError), self._trying():
             while owed := self._owed():
                 for account, pages, changes in owed:
                     self._store.run(account, now, (), changes)
                     self._known[account] = pages
 
-    async def _atry_again(self, now: float) -> None:
-        """`_try_again`, for an event loop."""
-        if not self._begins_return():
-            return
+    async def _areturn(self, now: float) -> None:
+        """`_return`, for an event loop."""
         store: Any = self._store
         with contextlib.suppress(StoreError), self._trying():
             while owed := self._owed():
