@@ -81,7 +81,7 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
         task: ModelScope's name of its task, for instance ``"text-to-image-synthesis"``. Without
             it, it comes from the model data, from the ID's own words
             (``nlp_structbert_sentiment-classification_…``) or from the hub, in this order; a model
-            that nobody knows is taken to chat.
+            that is not known is taken to chat.
         look_up: whether the hub may be asked; what it says is kept.
         arguments: those of the class, such as ``api_key``, ``timeout``, ``temperature``, ``size``.
 
@@ -91,7 +91,7 @@ def load(model: str, task: str | None = None, *, look_up: bool = True, **argumen
 
     Raises:
         ModelScopeModelNotServedError: there is no such model; near names are in the message.
-        ModelScopeUnsupportedTaskError: it does another kind of work, or nobody serves that work.
+        ModelScopeUnsupportedTaskError: its task is another one, or is not served.
         ModelScopeConfigurationError: there is no such task, no token, an unknown argument.
     """
     arguments = _hidden(arguments)  # a traceback shows local variables

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -32,6 +31,7 @@ from modelscope_transport.catalogue import (
 )
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.emulator import LocalService, Model
+from tests.frames import nothing_is_shown
 
 MOOD = "damo/nlp_structbert_sentiment-classification_chinese-base"
 
@@ -163,15 +163,6 @@ async def test_no_frame_shows_it_in_an_event_loop(reach: dict[str, Any], canary:
     with pytest.raises(ModelScopeConfigurationError, match="zebra") as caught:
         await aload("Qwen/Qwen3-8B", **{**reach, "api_key": canary}, zebra=1)
     nothing_is_shown(caught.value, canary)
-
-
-def nothing_is_shown(error: BaseException, canary: str) -> None:
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    assert len(frames) > 2
-    for frame in frames[1:]:  # the test itself holds it on purpose
-        # an object that is half made has no repr
-        shown = {name: it for name, it in frame.f_locals.items() if name != "self"}
-        assert canary not in repr(shown), frame.f_code
 
 
 @pytest.mark.parametrize(
