@@ -145,6 +145,9 @@ def read_refusal(body: bytes) -> Failure | None:
     if isinstance(body, ErrorEvent):
         told = failure if says else describe(body.decode("utf-8", "replace"))
         return replace(told, unreadable=False)
+    if failure.unreadable:
+        # Its form was looked at where the answer's fields stand; this one's fields hold no text.
+        return failure
     envelope = read_json(_envelope, body)
     is_well = envelope.code in _WELL or envelope.Code in _WELL
     return failure if says and not is_well else None

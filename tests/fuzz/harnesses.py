@@ -19,10 +19,11 @@ import atheris
 with atheris.instrument_imports(include=["modelscope_transport"]):
     from modelscope_transport import ChatResult
     from modelscope_transport._sse import EventDecoder
-    from modelscope_transport._wire import chat, embeddings
+    from modelscope_transport._wire import chat
     from modelscope_transport._wire.failure_table import Kind
     from modelscope_transport._wire.failures import judge
     from modelscope_transport._wire.outcomes import Failure, Reply, read_failure
+    from tests.fuzz.readers import READERS
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 # Seconds that one input may take, and bytes that it may have.
@@ -43,8 +44,9 @@ def read_events(data: bytes) -> None:
 
 
 def read_bodies(data: bytes) -> None:
-    """A body is an answer, vectors, or a failure that is judged."""
-    for found in (chat.decode(data), embeddings.decode(data, count=1)):
+    """A body is an answer to each who reads it, or a failure that is judged."""
+    for read in READERS.values():
+        found = read(data)
         if isinstance(found, ChatResult):
             found.text.encode()
     failure = read_failure(data)

@@ -64,6 +64,9 @@ _answer = _some(
     error=_error,
     errors=_error,
     request_id=_words,
+    detail=_words,
+    message=_words,
+    code=_words,
 )
 _vectors = _some(
     data=st.lists(
@@ -79,11 +82,16 @@ _vectors = _some(
 
 
 def _written(value: Any) -> bytes:
-    return json.dumps(value).encode()
+    return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def _cut(written: bytes, at: int) -> bytes:
     return written[: at % (len(written) + 1)]
+
+
+def _broken(written: bytes, at: int, byte: int) -> bytes:
+    at %= len(written)
+    return written[:at] + bytes([byte]) + written[at + 1 :]
 
 
 def _bytes(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
@@ -91,6 +99,7 @@ def _bytes(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return st.one_of(
         written,
         st.builds(_cut, written, st.integers(0, 1 << 16)),
+        st.builds(_broken, written, st.integers(0, 1 << 16), st.integers(0, 255)),
         st.binary(max_size=40),
         st.integers(1, 4_000).map(lambda depth: b'{"choices":' * depth),
     )

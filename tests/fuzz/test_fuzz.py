@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from modelscope_transport._wire import chat, embeddings
 from modelscope_transport._wire.failure_table import Kind
 from modelscope_transport._wire.failures import Verdict, judge
 from modelscope_transport._wire.outcomes import Failure, Reply, read_failure
+from tests.fuzz.readers import ANSWERS, READERS
 from tests.fuzz.shapes import bodies, events, headers, pieces_of, vector_bodies
 
 TOKEN = "ms-5f1e2d3c-ca9a-4b1e-8a7c-5c0ffee5c0de"
@@ -85,6 +87,20 @@ def test_vectors_are_whole_or_a_failure(body: bytes) -> None:
     if isinstance(decoded, EmbeddingResult):
         assert len(decoded.vectors) == 2
         assert len({len(vector) for vector in decoded.vectors}) == 1
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@tried
+@given(bodies)
+def test_each_reader_gives_an_answer_or_a_failure_that_is_judged(
+    read: Callable[[bytes], Any], body: bytes
+) -> None:
+    found = read(body)
+    if isinstance(found, Failure):
+        verdict = judge(Reply(200, {}, body), found, model=MODEL)
+        assert isinstance(verdict.error(attempts=1), ModelScopeError)
+    else:
+        assert isinstance(found, ANSWERS)
 
 
 # --- judging
