@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from typing import Any, Literal
 
@@ -37,15 +36,12 @@ class Limiters:
         self._account = account
         self._ledger = weakref.ref(ledger) if ledger is not None and ledger.is_shared else None
         self._limiters: dict[str, ConcurrencyLimiter] = {}
-        self._lock = threading.Lock()
 
     def of(self, model: str) -> ConcurrencyLimiter:
         """The limiter of a model."""
         limiter = self._limiters.get(model)
-        if limiter is None:
-            with self._lock:
-                limiter = self._limiters.get(model) or self._new(model)
-                self._limiters[model] = limiter
+        if limiter is None:  # of two threads' new ones the first is everybody's
+            limiter = self._limiters.setdefault(model, self._new(model))
         return limiter
 
     def _new(self, model: str) -> ConcurrencyLimiter:

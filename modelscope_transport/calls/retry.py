@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from .._forks import begin_anew_in_child
+
 __all__ = ["RetryBudget", "RetryPolicy"]
 
 
@@ -68,6 +70,11 @@ class RetryBudget:
         self._capacity = self._tokens = tokens
         self._cost = cost
         self._timeout_cost = timeout_cost
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: another thread of the parent may hold the lock."""
         self._lock = threading.Lock()
 
     def spend(self, *, timed_out: bool = False) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from .._forks import begin_anew_in_child
 from . import cache as model_cache
 
 __all__ = [
@@ -205,6 +206,11 @@ class ProfileBook:
     def __init__(self) -> None:
         """Start with the catalogue alone."""
         self._learnt: dict[str, ModelProfile] = {}
+        self.begin_anew()
+        begin_anew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: another thread of the parent may hold the lock."""
         self._lock = threading.Lock()
 
     def look_up(self, model: str) -> ModelProfile:

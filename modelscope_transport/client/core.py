@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 import time
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -70,12 +69,10 @@ class Account(Struct):
 
 
 _accounts: dict[str, Account] = {}
-_accounts_lock = threading.Lock()
 
 
 def _account_of(settings: Settings) -> Account:
-    with _accounts_lock:
-        return _accounts.setdefault(settings.account(), Account())
+    return _accounts.setdefault(settings.account(), Account())
 
 
 class Core:

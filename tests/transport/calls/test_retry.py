@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy
+from tests.forks import forking, in_a_fork
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,10 @@ def test_threads_do_not_spend_a_token_twice() -> None:
     for thread in threads:
         thread.join()
     assert taken.count(True) == 100
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_can_retry_though_a_thread_of_the_parent_was_about_to() -> None:
+    budget = RetryBudget(tokens=10, cost=4)
+    assert in_a_fork(budget._lock, lambda: sum(budget.spend() for _ in range(4))) == 2

@@ -16,6 +16,7 @@ from modelscope_transport.catalogue.models import (
     near_names,
     profile_for,
 )
+from tests.forks import forking, in_a_fork
 
 _DATE = re.compile(r"20\d\d(-\d\d(-\d\d)?)?")
 
@@ -175,3 +176,14 @@ class TestWhatRefusalsTeach:
         assert not book.look_up("somebody/Other").stream_only
         assert not ProfileBook().look_up("somebody/Brand-New").stream_only
         assert not profile_for("somebody/Brand-New").stream_only
+
+    @forking
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_a_forked_child_learns_though_a_thread_of_the_parent_was_learning(self) -> None:
+        book = ProfileBook()
+
+        def learn() -> int:
+            book.learn("somebody/Brand-New", context_window=7)
+            return book.look_up("somebody/Brand-New").context_window or 0
+
+        assert in_a_fork(book._lock, learn) == 7
