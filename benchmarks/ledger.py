@@ -45,6 +45,7 @@ from modelscope_transport import (  # noqa: E402
 )
 from modelscope_transport.emulator import LocalService  # noqa: E402
 from modelscope_transport.quota import (  # noqa: E402
+    Closing,
     Ledger,
     QuotaBlock,
     RedisLedger,
@@ -105,7 +106,7 @@ def pair(ledger: Ledger) -> None:
     """What every call that goes well asks of the ledger."""
     given = ledger.reserve("me", MODEL)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=True)
+    ledger.settle(given, Closing(charged=True))
 
 
 def pairs(ledger: Ledger, count: int, pause: float = 0.0) -> tuple[list[float], float]:
@@ -250,9 +251,8 @@ def report_refusals(store: Store, url: str, loop: asyncio.AbstractEventLoop) -> 
     given = ledger.reserve(client.account, MODEL)
     assert isinstance(given, Reservation)
     until = next_reset(time.time()).timestamp()
-    ledger.settle(
-        given, charged=False, block=QuotaBlock(scope="account", model=None, blocked_until=until)
-    )
+    block = QuotaBlock(scope="account", model=None, blocked_until=until)
+    ledger.settle(given, Closing(charged=False, block=block))
     works: dict[str, Callable[[], Any]] = {
         "call": lambda: client.chat(HELLO),
         "async call": lambda: loop.run_until_complete(client.aio.chat(HELLO)),

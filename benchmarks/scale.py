@@ -26,7 +26,7 @@ sys.path[0] = str(ROOT)
 
 from benchmarks import stub  # noqa: E402
 from modelscope_transport import Batch, ChatRequest, Client, Message  # noqa: E402
-from modelscope_transport.quota import open_ledger  # noqa: E402
+from modelscope_transport.quota import Closing, open_ledger  # noqa: E402
 
 TOKEN = "ms-bench"
 TEXT = "Question {number}."
@@ -156,7 +156,7 @@ def reservations_a_second(ledger: str, count: int = 2000) -> float:
     began = time.perf_counter()
     for _ in range(count):
         held: Any = books.reserve("bench", stub.MODEL)
-        books.settle(held, charged=True)
+        books.settle(held, Closing(charged=True))
     return count / (time.perf_counter() - began)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import weakref
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from .._cancellation import finish_anyway
 from .._wire.failure_table import Kind
-from ..quota import Budget, ConcurrencyShare, Ledger, QuotaBlock, Reservation
+from ..quota import Budget, Closing, ConcurrencyShare, Ledger, QuotaBlock, Reservation
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter
 
@@ -101,10 +101,10 @@ class Admission(Struct, frozen=True):
             self.account, attempt.model, tier=attempt.tier, budget=self.budget
         )
 
-    def settle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
+    def settle(self, reservation: Reservation, closing: Closing) -> None:
         """Report to the ledger what came of a reservation; see `Ledger.settle`."""
         if self.ledger is not None:
-            self.ledger.settle(reservation, **closing)
+            self.ledger.settle(reservation, closing)
 
     def observe(self, attempt: Attempt) -> None:
         """Let the ledger learn what a free reply says: the balance, what today grants, the time."""
@@ -139,10 +139,10 @@ class Admission(Struct, frozen=True):
             self.account, attempt.model, tier=attempt.tier, budget=self.budget
         )
 
-    async def asettle(self, reservation: Reservation, closing: dict[str, Any]) -> None:
+    async def asettle(self, reservation: Reservation, closing: Closing) -> None:
         """`settle`, in an event loop; it is done also when the caller is cancelled."""
         if self.ledger is not None:
-            await self.ledger.asettle(reservation, **closing)
+            await self.ledger.asettle(reservation, closing)
 
     async def aobserve(self, attempt: Attempt) -> None:
         """`observe`, in an event loop; it is done also when the caller is cancelled."""

@@ -59,7 +59,7 @@ class AsyncExchange(Holdings):
         if self._settled:
             return
         self._settled = True
-        closing, reservation = self._closing(), self.attempt.reservation
+        closing, reservation = self._conclude(), self.attempt.reservation
         try:
             if reservation is not None:
                 await self._admission.asettle(reservation, closing)

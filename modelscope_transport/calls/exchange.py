@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from .._wire.failure_table import Kind
 from .._wire.failures import block_of
@@ -23,7 +22,7 @@ from ..http.decompression import UnreadableBodyError
 from ..http.failures import describe_failure
 from ..http.reply import BROKEN, OpenReply
 from ..language import translated as _
-from ..quota import QuotaBlock, Reservation
+from ..quota import Closing, QuotaBlock, Reservation
 from .admission import Admission
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter, Slot
@@ -92,28 +91,27 @@ class Holdings:
         found = describe_failure(error, self.deadline, answered=answered)
         return NoReply(found.cause, found.message, found.sent, found.repeatable)
 
-    def _closing(self) -> dict[str, Any]:
-        """What the ledger is to be told; the limiter is told at once."""
+    def _conclude(self) -> Closing:
+        """Let the limiter learn what came of the attempt; what the ledger is to learn."""
         verdict = self.attempt.verdict
         if verdict is None:  # given up by its caller
-            return {"charged": None if self._sent else False}
-        closing: dict[str, Any] = {
-            "charged": verdict.charged,
-            "allowance": verdict.allowance,
-            "block": verdict.block,
-            "unexplained": verdict.unexplained,
-            "at": verdict.at,
-        }
-        slot = self._slot
+            return Closing(charged=None if self._sent else False)
+        slot, unexplained = self._slot, verdict.unexplained
         if slot is not None and self._sent:
             if verdict.too_fast:
                 # Where others were on their way, the refusal has a reason: there were too many.
                 if not slot.is_alone:
-                    closing["unexplained"] = None
+                    unexplained = None
                 slot.record_refusal()
             elif verdict.kind is Kind.GOOD:
                 slot.record_success()
-        return closing
+        return Closing(
+            charged=verdict.charged,
+            allowance=verdict.allowance,
+            block=verdict.block,
+            unexplained=unexplained,
+            at=verdict.at,
+        )
 
     @property
     def _is_answered(self) -> bool:
@@ -175,7 +173,7 @@ class Exchange(Holdings):
         if self._settled:
             return
         self._settled = True
-        closing, reservation = self._closing(), self.attempt.reservation
+        closing, reservation = self._conclude(), self.attempt.reservation
         try:
             if reservation is not None:
                 self._admission.settle(reservation, closing)

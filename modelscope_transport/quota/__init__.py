@@ -10,7 +10,7 @@ from .lots import Lot
 from .memory_ledger import MemoryLedger
 from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
-from .reservation import NO_PROVIDERS, QuotaBlock, Reservation, has_provider
+from .reservation import NO_PROVIDERS, Closing, QuotaBlock, Reservation, has_provider
 from .shares import ConcurrencyShare, Share
 from .snapshot import Balance, Quota
 from .statement import ClassUse, Difference, LotLeft, Statement
@@ -23,6 +23,7 @@ __all__ = [
     "Balance",
     "Budget",
     "ClassUse",
+    "Closing",
     "ConcurrencyShare",
     "DayUse",
     "Difference",

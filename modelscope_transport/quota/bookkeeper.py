@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from .allowance import Allowance, day_of, end_of, granted_a_day, tenths_of
+from .allowance import day_of, end_of, granted_a_day, tenths_of
 from .budget import Budget
 from .cells import (
     ACCOUNT,
@@ -42,7 +42,7 @@ from .looking import ASKING, of_report, of_statement, question_for, take_lease
 from .lots import Lot, granted
 from .outage import Downgraded, StandIn
 from .program import MOMENT, ReservationProgram, block_in, build, price_of
-from .reservation import QuotaBlock, Reservation, pools_of
+from .reservation import Closing, QuotaBlock, Reservation, pools_of
 from .runner import Runner, Work
 from .steps import LASTING, Step
 
@@ -100,16 +100,10 @@ class Bookkeeper:
             if refusal is not None and not (yield from self._ends_pause(account, model, refusal)):
                 return (yield from self._asking(account, refusal, now))
 
-    def settling(
-        self,
-        reservation: Reservation,
-        charged: bool | None,
-        allowance: Allowance | None,
-        block: QuotaBlock | None,
-        unexplained: str | None,
-    ) -> Work[None]:
+    def settling(self, reservation: Reservation, closing: Closing) -> Work[None]:
         """Close a reservation, with what its reply taught."""
         account, model, runner = reservation.account, reservation.model, self.runner
+        charged, unexplained = closing.charged, closing.unexplained
         cells = yield from runner.look(account)
         now = self.now(account)
         changes = [] if charged is None else of_end(reservation, charged=charged)
@@ -120,36 +114,30 @@ class Bookkeeper:
             changes += of_success(model, cells)
         elif reservation.refusals and unexplained is None:
             changes += of_trial_end(model, cells, now)
-        if block is not None:
-            changes += of_block(block, cells, now, reservation.reserved_at)
+        if closing.block is not None:
+            changes += of_block(closing.block, cells, now, reservation.reserved_at)
         if unexplained is not None:
             changes += of_unexplained(reservation, cells, now, unexplained)
-        if allowance is not None:
+        if closing.allowance is not None:
             pages = yield from runner.read(account, (LASTING, day_of(now)))
-            tests, more = of_headers(reservation, allowance, pages, now, charged=bool(charged))
+            tests, more = of_headers(
+                reservation, closing.allowance, pages, now, charged=bool(charged)
+            )
             ran = yield from runner.run(account, now, tests, [*changes, *more])
             if ran.failed is None:
                 return
         yield from runner.run(account, now, (), changes)
 
-    def defer(
-        self,
-        reservation: Reservation,
-        charged: bool | None,
-        allowance: Allowance | None,
-        block: QuotaBlock | None,
-        unexplained: str | None,
-        at: float | None,
-    ) -> bool:
+    def defer(self, reservation: Reservation, closing: Closing) -> bool:
         """Settle without touching the store. False where that cannot wait.
 
         A call that went well changes nothing for others: its end rides with the next reservation.
         """
-        account, model = reservation.account, reservation.model
+        account, model, charged = reservation.account, reservation.model, closing.charged
         seen = self.runner.seen.get(account, {})
-        if at is not None or charged:
-            self.observe(account, at)
-        if block is not None or unexplained is not None or allowance is not None:
+        if closing.at is not None or charged:
+            self.observe(account, closing.at)
+        if (closing.block, closing.unexplained, closing.allowance) != (None, None, None):
             return False
         if charged is False or reservation.undated or reservation.refusals:
             return False

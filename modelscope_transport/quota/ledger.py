@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from .._cancellation import finish_anyway
-from .allowance import Allowance
 from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
 from .earnings import Earnings
@@ -28,7 +27,7 @@ from .lots import Lot
 from .memory import MemoryStore
 from .mending import mend
 from .program import price_of
-from .reservation import QuotaBlock, Reservation
+from .reservation import Closing, QuotaBlock, Reservation
 from .runner import Begun, Runner, Work, unusable
 from .shares import ConcurrencyShare
 from .snapshot import Quota, quotas_of
@@ -102,46 +101,16 @@ class Ledger:
             asking.add_done_callback(self._give_back)
             raise
 
-    def settle(
-        self,
-        reservation: Reservation,
-        *,
-        charged: bool | None,
-        allowance: Allowance | None = None,
-        block: QuotaBlock | None = None,
-        unexplained: str | None = None,
-        at: float | None = None,
-    ) -> None:
-        """Close a reservation. Call it once.
+    def settle(self, reservation: Reservation, closing: Closing) -> None:
+        """Close a reservation, as its request ended. Call it once."""
+        if not self._books.defer(reservation, closing):
+            work = partial(self._books.settling, reservation, closing)
+            self._books.runner.play(reservation.account, work)
 
-        Args:
-            reservation: what `reserve` gave.
-            charged: whether the service counted the request; ``None`` when that is not known.
-            allowance: what the reply said of the pools.
-            block: the pool that the reply declared spent.
-            unexplained: the words of a refusal that proves nothing and asks for no wait.
-            at: when the service sent the reply, seconds since the epoch, by its own clock.
-        """
-        closing = (charged, allowance, block, unexplained)
-        if not self._books.defer(reservation, *closing, at):
-            self._books.runner.play(
-                reservation.account, partial(self._books.settling, reservation, *closing)
-            )
-
-    async def asettle(
-        self,
-        reservation: Reservation,
-        *,
-        charged: bool | None,
-        allowance: Allowance | None = None,
-        block: QuotaBlock | None = None,
-        unexplained: str | None = None,
-        at: float | None = None,
-    ) -> None:
+    async def asettle(self, reservation: Reservation, closing: Closing) -> None:
         """`settle`, for an event loop. It is done also when the caller is cancelled."""
-        closing = (charged, allowance, block, unexplained)
-        if not self._books.defer(reservation, *closing, at):
-            work = partial(self._books.settling, reservation, *closing)
+        if not self._books.defer(reservation, closing):
+            work = partial(self._books.settling, reservation, closing)
             await finish_anyway(self._books.runner.aplay(reservation.account, work))
 
     def block(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
@@ -341,7 +310,7 @@ class Ledger:
         taken = asked.result()
         if isinstance(taken, Reservation):
             with contextlib.suppress(RuntimeError):  # the loop has ended: it stays counted
-                task = asyncio.ensure_future(self.asettle(taken, charged=False))
+                task = asyncio.ensure_future(self.asettle(taken, Closing(charged=False)))
                 _unfinished.add(task)
                 task.add_done_callback(_unfinished.discard)
 

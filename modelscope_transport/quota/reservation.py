@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
+from .allowance import Allowance
 from .cells import ACCOUNT, BALANCE, CALLS, MAGICUBES, REFUSALS
 from .steps import LASTING, Pages
 
-__all__ = ["NO_PROVIDERS", "QuotaBlock", "Reservation", "has_provider", "pools_of"]
+__all__ = ["NO_PROVIDERS", "Closing", "QuotaBlock", "Reservation", "has_provider", "pools_of"]
 
 NO_PROVIDERS = ".plain"
 """Ends the name of an account of a service where a colon in a model's name means nothing."""
@@ -138,6 +139,24 @@ class Reservation(Struct, frozen=True, kw_only=True):
 
 
 _ACCOUNT_CALLS = CALLS.name(ACCOUNT)
+
+
+class Closing(Struct, frozen=True, kw_only=True):
+    """How a request ended, by which its reservation is settled.
+
+    Attributes:
+        charged: whether the service counted the request; ``None`` when that is not known.
+        allowance: what the reply said of the pools.
+        block: the pool that the reply declared spent.
+        unexplained: the words of a refusal that proves nothing and asks for no wait.
+        at: when the service sent the reply, seconds since the epoch, by its own clock.
+    """
+
+    charged: bool | None
+    allowance: Allowance | None = None
+    block: QuotaBlock | None = None
+    unexplained: str | None = None
+    at: float | None = None
 
 
 def has_provider(model: str, account: str = "") -> bool:

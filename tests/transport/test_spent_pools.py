@@ -31,7 +31,7 @@ from modelscope_transport import (
 )
 from modelscope_transport._wire import outcomes
 from modelscope_transport.emulator import Allowance, LocalService, Reply
-from modelscope_transport.quota import Reservation
+from modelscope_transport.quota import Closing, Reservation
 from modelscope_transport.settings import speak
 from tests.transport.quota.clockwork import Hands
 
@@ -356,7 +356,7 @@ def test_a_success_of_another_process_ends_the_pause_that_a_call_waits_out(
         clock.now += seconds
         if clock.now - begun >= 2 and on_its_way:
             other.ledger.blocked(other.account, QWEN)
-            other.ledger.settle(on_its_way.pop(), charged=True)
+            other.ledger.settle(on_its_way.pop(), Closing(charged=True))
 
     monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", sleep)
     service.next("too_many_tokens")
@@ -376,7 +376,7 @@ def test_a_trial_of_another_process_is_waited_for_while_the_deadline_allows_it(
     )
     assert other.ledger is not None
     tried, under_way = other.ledger, [other.ledger.reserve(other.account, QWEN)]
-    tried.settle(under_way.pop(), charged=False, unexplained="")
+    tried.settle(under_way.pop(), Closing(charged=False, unexplained=""))
     clock.now += 5
     under_way.append(tried.reserve(other.account, QWEN))
     begun = clock.now
@@ -384,7 +384,7 @@ def test_a_trial_of_another_process_is_waited_for_while_the_deadline_allows_it(
     def sleep(time: float) -> None:
         clock.now += time
         if clock.now - begun >= seconds and under_way:
-            tried.settle(under_way.pop(), charged=True)
+            tried.settle(under_way.pop(), Closing(charged=True))
 
     monkeypatch.setattr("modelscope_transport.calls.driver.time.sleep", sleep)
     assert client.chat(ask(timeout=20)).text
@@ -397,7 +397,7 @@ def test_a_trial_that_outlasts_the_deadline_is_an_error_that_asks_for_a_moment(
     client = Client(service.token, base_url=service.base_url, ledger=MemoryLedger(clock))
     assert client.ledger is not None
     given = client.ledger.reserve(client.account, QWEN)
-    client.ledger.settle(given, charged=False, unexplained="")
+    client.ledger.settle(given, Closing(charged=False, unexplained=""))
     clock.now += 5
     client.ledger.reserve(client.account, QWEN)
     with pytest.raises(RateLimitError) as caught:

@@ -25,7 +25,7 @@ from modelscope_transport.calls.exchange import Exchange
 from modelscope_transport.http.async_reply import AsyncOpenReply
 from modelscope_transport.http.channel import Channel
 from modelscope_transport.http.reply import OpenReply
-from modelscope_transport.quota import Ledger, QuotaBlock, Reservation, SQLiteLedger
+from modelscope_transport.quota import Closing, Ledger, QuotaBlock, Reservation, SQLiteLedger
 from tests.transport.callers import settled
 from tests.transport.played import MODEL
 from tests.transport.recorded import sample
@@ -41,7 +41,7 @@ class FakeLedger:
         self.answer = answer
         self.blocking = blocking
         self.pool: QuotaBlock | None = None
-        self.settled: list[dict[str, Any]] = []
+        self.settled: list[Closing] = []
         self.recorded: list[QuotaBlock] = []
         self.fails = False
         self.is_gone = False
@@ -58,7 +58,7 @@ class FakeLedger:
     def blocked(self, account: str, model: str, **more: Any) -> QuotaBlock | None:
         return self.pool
 
-    def settle(self, reservation: Reservation, **closing: Any) -> None:
+    def settle(self, reservation: Reservation, closing: Closing) -> None:
         if self.fails:
             raise OSError("disk full")
         if self.is_gone:
@@ -81,8 +81,8 @@ class FakeLedger:
     async def ablocked(self, account: str, model: str, **more: Any) -> QuotaBlock | None:
         return self.blocked(account, model, **more)
 
-    async def asettle(self, reservation: Reservation, **closing: Any) -> None:
-        self.settle(reservation, **closing)
+    async def asettle(self, reservation: Reservation, closing: Closing) -> None:
+        self.settle(reservation, closing)
 
     async def ablock(self, account: str, block: QuotaBlock, **more: Any) -> None:
         self.block(account, block, **more)
@@ -309,7 +309,7 @@ def test_a_reply_is_settled_once_as_it_was_judged(side: Any) -> None:
     for _ in range(2):
         made.settle(exchange)
         made.close(exchange)
-    assert [closing["charged"] for closing in ledger.settled] == [True]
+    assert [closing.charged for closing in ledger.settled] == [True]
 
 
 def test_an_answer_is_not_lost_with_the_ledger(side: Any) -> None:
@@ -330,7 +330,7 @@ def test_a_call_that_was_sent_and_given_up_may_have_been_charged(side: Any) -> N
     exchange = made.exchange()
     made.run(exchange)
     made.close(exchange)
-    assert ledger.settled == [{"charged": None}]
+    assert ledger.settled == [Closing(charged=None)]
 
 
 def test_a_call_that_was_given_up_before_it_was_sent_is_given_back(side: Any) -> None:
@@ -339,7 +339,7 @@ def test_a_call_that_was_given_up_before_it_was_sent_is_given_back(side: Any) ->
     exchange = made.exchange()
     made.wait(exchange._admit())
     made.close(exchange)
-    assert ledger.settled == [{"charged": False}]
+    assert ledger.settled == [Closing(charged=False)]
     assert made.inside == 0
 
 
@@ -350,7 +350,7 @@ def test_a_stream_and_a_whole_reply_that_are_given_up_are_counted_alike(side: An
         exchange = made.exchange()
         made.run(exchange)
         made.close(exchange)
-        assert ledger.settled == [{"charged": None}]
+        assert ledger.settled == [Closing(charged=None)]
 
 
 STREAMED = Reply(200, {"content-type": "text/event-stream"}, sample("streams/null_fields").wire)
@@ -365,7 +365,7 @@ def test_a_stream_is_settled_when_it_has_begun_and_keeps_its_slot(side: Any) -> 
     assert exchange.is_stream
     judged(exchange, outcome)
     made.settle(exchange)
-    assert [closing["charged"] for closing in ledger.settled] == [True]
+    assert [closing.charged for closing in ledger.settled] == [True]
     assert (made.inside, made.channel.bodies[0].closed) == (1, 0)
     made.close(exchange)
     made.close(exchange)
@@ -393,7 +393,7 @@ def test_a_refusal_without_a_reason_has_one_where_others_were_on_their_way(
     judged(exchange, made.run(exchange))
     assert exchange.attempt.verdict.too_fast
     made.close(exchange)
-    assert ledger.settled[0]["unexplained"] == ("slow" if is_alone else None)
+    assert ledger.settled[0].unexplained == ("slow" if is_alone else None)
     if held is not None:
         held.release()
 
@@ -461,7 +461,7 @@ def test_a_slot_is_given_back_when_settling_fails(side: Any) -> None:
 async def test_a_unit_that_is_taken_for_a_cancelled_call_is_given_back(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = SQLiteLedger(path)
-    ledger.settle(ledger.reserve("me", MODEL), charged=True)  # type: ignore[arg-type]
+    ledger.settle(ledger.reserve("me", MODEL), Closing(charged=True))  # type: ignore[arg-type]
     made = Sync(ledger)  # type: ignore[arg-type]
     made.kind = AsyncExchange
 
@@ -507,5 +507,5 @@ async def test_a_call_that_is_cancelled_on_its_way_may_have_been_charged() -> No
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    assert await settled(lambda: ledger.settled == [{"charged": None}])
+    assert await settled(lambda: ledger.settled == [Closing(charged=None)])
     assert made.inside == 0

@@ -43,7 +43,7 @@ from modelscope_transport import (
 )
 from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.emulator import LocalService
-from modelscope_transport.quota import Reservation
+from modelscope_transport.quota import Closing, Reservation
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 MORNING = dt.datetime(2026, 10, 5, 1, tzinfo=dt.UTC).timestamp()
@@ -321,7 +321,7 @@ def test_a_success_of_another_process_ends_the_wait(
     for _ in range(9):  # each pause has ended, and the next request is refused too
         answer = one.reserve(client.account, QWEN)
         assert isinstance(answer, Reservation)
-        one.settle(answer, charged=False, unexplained="?")
+        one.settle(answer, Closing(charged=False, unexplained="?"))
         days.now += 900
     days.now -= 899
     on_its_way = [slow]
@@ -330,7 +330,7 @@ def test_a_success_of_another_process_ends_the_wait(
         await days.sleep(seconds)
         if days.now - begun > 100 and on_its_way:
             other.blocked(client.account, QWEN)
-            other.settle(on_its_way.pop(), charged=True)
+            other.settle(on_its_way.pop(), Closing(charged=True))
 
     begun = days.now
     report = Batch(client, tmp_path / "answers.jsonl", clock=days, sleep=sleep).run(questions(1))

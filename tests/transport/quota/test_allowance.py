@@ -11,6 +11,7 @@ import pytest
 
 from modelscope_transport.quota import (
     UTC8,
+    Closing,
     MemoryLedger,
     QuotaBlock,
     Reservation,
@@ -50,7 +51,7 @@ def test_a_spent_pool_opens_at_midnight_in_china_wherever_the_host_is() -> None:
     given = ledger.reserve("me", "a/b")
     assert isinstance(given, Reservation)
     block = QuotaBlock(scope="account", model=None, blocked_until=next_reset(MORNING).timestamp())
-    ledger.settle(given, charged=False, block=block)
+    ledger.settle(given, Closing(charged=False, block=block))
 
     clock.now = MIDNIGHT - 1
     assert isinstance(ledger.reserve("me", "a/b"), QuotaBlock)

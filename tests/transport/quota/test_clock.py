@@ -8,6 +8,7 @@ import pytest
 
 from modelscope_transport.quota import (
     Budget,
+    Closing,
     Ledger,
     QuotaBlock,
     Reservation,
@@ -42,7 +43,7 @@ def host() -> Host:
 def spend_all(ledger: Ledger, budget: Budget) -> int:
     calls = 0
     while isinstance(given := ledger.reserve("me", "a/b", budget=budget), Reservation):
-        ledger.settle(given, charged=True)
+        ledger.settle(given, Closing(charged=True))
         calls += 1
     return calls
 
@@ -74,7 +75,7 @@ def test_a_spent_pool_stays_shut_while_the_clock_goes_back_and_forth(
     given = ledger.reserve("me", "a/b")
     assert isinstance(given, Reservation)
     block = QuotaBlock(scope="account", model=None, blocked_until=next_reset(MORNING).timestamp())
-    ledger.settle(given, charged=False, block=block)
+    ledger.settle(given, Closing(charged=False, block=block))
 
     for hours in (26, -52, 26):
         host.wall.now += hours * HOUR
@@ -100,7 +101,7 @@ def test_a_reply_that_took_a_moment_moves_nothing(host: Host) -> None:
 def call(ledger: Ledger, at: float | None = None, budget: Budget | None = None) -> None:
     given = ledger.reserve("me", "a/b", budget=budget)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=True, at=at)
+    ledger.settle(given, Closing(charged=True, at=at))
 
 
 def test_a_fresh_process_whose_clock_is_ahead_opens_no_day_and_is_to_ask_the_time(
@@ -218,7 +219,7 @@ def test_a_call_goes_within_what_the_last_day_leaves_where_nobody_says_the_time(
         given = doubtful(host, ledger, budget)
         assert isinstance(given, Reservation)
         assert given.day == "2026-11-22"
-        ledger.settle(given, charged=None)  # no reply: it stays where it is
+        ledger.settle(given, Closing(charged=None))  # no reply: it stays where it is
         host.pass_time(24 * HOUR)
     refused = doubtful(host, host.ledger(path), budget)
     assert isinstance(refused, QuotaBlock)
@@ -232,7 +233,7 @@ def test_such_a_call_counts_on_the_day_that_its_reply_shows(host: Host, tmp_path
     ledger = host.ledger(path)
     given = doubtful(host, ledger, budget)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=True, at=host.wall())
+    ledger.settle(given, Closing(charged=True, at=host.wall()))
 
     other = host.ledger(path)  # the day has begun for it as well
     assert spend_all(other, budget) == 1

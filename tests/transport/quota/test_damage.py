@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from modelscope_transport import ConfigurationError
-from modelscope_transport.quota import Ledger, Lot, Reservation, SQLiteLedger, open_ledger
+from modelscope_transport.quota import Closing, Ledger, Lot, Reservation, SQLiteLedger, open_ledger
 
 QWEN = "Qwen/Qwen3-8B"
 posix = pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POSIX")
@@ -22,7 +22,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POS
 def spend(ledger: Ledger) -> None:
     given = ledger.reserve("me", QWEN)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=True)
+    ledger.settle(given, Closing(charged=True))
 
 
 def spoil(path: Path, name: str, value: object) -> None:

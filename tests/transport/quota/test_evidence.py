@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelscope_transport.quota import Allowance, Ledger, Lot, Quota, Reservation
+from modelscope_transport.quota import Allowance, Closing, Ledger, Lot, Quota, Reservation
 from tests.transport.quota.clockwork import MORNING, Hands
 
 QWEN, GLM = "Qwen/Qwen3-8B", "ZhipuAI/GLM-4.7-Flash"
@@ -16,7 +16,7 @@ def call(
 ) -> None:
     given = ledger.reserve(account, QWEN)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=charged, allowance=told)
+    ledger.settle(given, Closing(charged=charged, allowance=told))
 
 
 def pools(ledger: Ledger, account: str) -> tuple[Quota, Quota]:

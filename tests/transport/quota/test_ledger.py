@@ -16,6 +16,7 @@ from modelscope_transport.quota import (
     UTC8,
     Allowance,
     Budget,
+    Closing,
     Ledger,
     Lot,
     Quota,
@@ -38,7 +39,7 @@ def leave(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> Res
 
 
 def spend(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> None:
-    ledger.settle(leave(ledger, account, model, **how), charged=True)
+    ledger.settle(leave(ledger, account, model, **how), Closing(charged=True))
 
 
 def refusal(ledger: Ledger, account: str, model: str = QWEN, **how: object) -> QuotaBlock:
@@ -84,7 +85,7 @@ def test_a_thread_that_flushes_what_was_deferred_may_find_that_another_has_done_
 
 
 def test_a_models_spent_day_leaves_the_other_models_alone(ledger: Ledger, account: str) -> None:
-    ledger.settle(leave(ledger, account), charged=False, block=spent("model", QWEN))
+    ledger.settle(leave(ledger, account), Closing(charged=False, block=spent("model", QWEN)))
 
     assert refusal(ledger, account).blocked_until == datetime(2026, 11, 23, tzinfo=UTC8).timestamp()
     spend(ledger, account, GLM)
@@ -93,7 +94,7 @@ def test_a_models_spent_day_leaves_the_other_models_alone(ledger: Ledger, accoun
 def test_a_spent_account_refuses_every_model_but_those_a_provider_serves(
     ledger: Ledger, account: str
 ) -> None:
-    ledger.settle(leave(ledger, account), charged=False, block=spent("account"))
+    ledger.settle(leave(ledger, account), Closing(charged=False, block=spent("account")))
 
     assert refusal(ledger, account, GLM).scope == "account"
     spend(ledger, account, f"{QWEN}:DashScope")
@@ -102,7 +103,7 @@ def test_a_spent_account_refuses_every_model_but_those_a_provider_serves(
 def test_a_spent_pool_opens_at_its_reset_to_the_second(
     ledger: Ledger, account: str, clock: Hands
 ) -> None:
-    ledger.settle(leave(ledger, account), charged=False, block=spent("model", QWEN))
+    ledger.settle(leave(ledger, account), Closing(charged=False, block=spent("model", QWEN)))
 
     clock.now = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC8).timestamp()
     refusal(ledger, account)
@@ -114,7 +115,7 @@ def test_what_one_object_learnt_another_knows(
     open_again: Callable[[], Ledger], account: str
 ) -> None:
     one, other = open_again(), open_again()
-    one.settle(leave(one, account), charged=False, block=spent("account"))
+    one.settle(leave(one, account), Closing(charged=False, block=spent("account")))
 
     assert refusal(other, account).scope == "account"
     assert other.blocked(account, GLM) == spent("account")
@@ -128,7 +129,7 @@ def test_the_first_ledger_in_a_new_place_knows_nothing(ledger: Ledger, account: 
 
 
 def test_forgetting_opens_everything(ledger: Ledger, account: str) -> None:
-    ledger.settle(leave(ledger, account), charged=False, block=spent("account"))
+    ledger.settle(leave(ledger, account), Closing(charged=False, block=spent("account")))
     ledger.forget(account)
     spend(ledger, account)
     assert of_account(ledger, account).used == 1
@@ -139,7 +140,7 @@ def test_of_a_spent_pool_no_more_is_used_than_it_had(ledger: Ledger, account: st
     block = QuotaBlock(
         scope="model", model=QWEN, blocked_until=MORNING + HOUR, limit=2, unit="calls"
     )
-    ledger.settle(first, charged=False, block=block)
+    ledger.settle(first, Closing(charged=False, block=block))
 
     assert refusal(ledger, account).used == 2
     assert of_model(ledger, account).used == 2
@@ -174,13 +175,13 @@ def test_a_refund_restores_every_pool_exactly(ledger: Ledger, account: str) -> N
     spend(ledger, account, tier="lite")
     before = ledger.quotas(account)
 
-    ledger.settle(leave(ledger, account, tier="ultra"), charged=False)
+    ledger.settle(leave(ledger, account, tier="ultra"), Closing(charged=False))
 
     assert ledger.quotas(account) == before
 
 
 def test_a_call_whose_fate_nobody_knows_stays_spent(ledger: Ledger, account: str) -> None:
-    ledger.settle(leave(ledger, account), charged=None)
+    ledger.settle(leave(ledger, account), Closing(charged=None))
     assert of_account(ledger, account).used == 1
 
 
@@ -196,7 +197,7 @@ def test_a_call_over_midnight_is_settled_on_its_own_day(
 ) -> None:
     given = leave(ledger, account)
     clock.now += 24 * HOUR
-    ledger.settle(given, charged=False)
+    ledger.settle(given, Closing(charged=False))
 
     assert [(day.day, day.calls) for day in ledger.history(account)] == [("2026-11-22", 0)]
 
@@ -277,7 +278,7 @@ def test_a_reserve_is_kept_of_the_number_that_the_service_told(
     ledger: Ledger, account: str, keep: int, calls: int
 ) -> None:
     told = Allowance(account_limit=11, account_remaining=10)
-    ledger.settle(leave(ledger, account), charged=True, allowance=told)
+    ledger.settle(leave(ledger, account), Closing(charged=True, allowance=told))
 
     passed = 0
     while isinstance(ledger.reserve(account, QWEN, budget=Budget(keep=keep)), Reservation):
@@ -298,7 +299,7 @@ def test_a_reserve_is_kept_of_the_published_grant_where_nothing_is_known(
 
 
 def refuse(ledger: Ledger, account: str, words: str = "") -> None:
-    ledger.settle(leave(ledger, account), charged=False, unexplained=words)
+    ledger.settle(leave(ledger, account), Closing(charged=False, unexplained=words))
 
 
 def test_an_unexplained_refusal_makes_a_pause_that_doubles_up_to_a_quarter_of_an_hour(
@@ -325,8 +326,8 @@ def test_at_the_end_of_a_pause_one_process_tries(
     block = refusal(other, account)
     assert (block.reason, block.pending, block.wait) == ("unexplained", True, 1)
     assert block.server_message == "no reason given"
-    other.settle(leave(other, account, GLM), charged=True)
-    one.settle(trial, charged=True)
+    other.settle(leave(other, account, GLM), Closing(charged=True))
+    one.settle(trial, Closing(charged=True))
 
     assert [leave(who, account).refusals for who in (other, one, other)] == [0, 0, 0]
 
@@ -352,7 +353,7 @@ def test_a_trial_that_dies_or_shows_nothing_leaves_the_next_one_to_others(
     assert refusal(other, account).blocked_until == clock.now + 60
     clock.now += 60
     trial = leave(other, account)
-    other.settle(trial, charged=None)  # a time-out
+    other.settle(trial, Closing(charged=None))  # a time-out
 
     assert leave(one, account).refusals == 1
 
@@ -378,7 +379,7 @@ def test_any_success_ends_a_pause_for_all(
     clock.now += 1
     refuse(other, account)
     clock.now += 1
-    one.settle(on_its_way, charged=True)
+    one.settle(on_its_way, Closing(charged=True))
 
     assert leave(one, account).refusals == 0
     assert leave(other, account).refusals == 0
@@ -397,10 +398,10 @@ def test_a_pause_does_not_open_a_model_whose_day_is_spent(
     ledger: Ledger, account: str, clock: Hands
 ) -> None:
     burst = [leave(ledger, account) for _ in range(3)]
-    ledger.settle(burst[0], charged=False, block=spent("model", QWEN))
-    ledger.settle(burst[1], charged=False, unexplained="")
+    ledger.settle(burst[0], Closing(charged=False, block=spent("model", QWEN)))
+    ledger.settle(burst[1], Closing(charged=False, unexplained=""))
     clock.now += 1
-    ledger.settle(burst[2], charged=True)
+    ledger.settle(burst[2], Closing(charged=True))
     assert refusal(ledger, account).reason == "spent"
 
 
@@ -408,5 +409,5 @@ def test_refusals_of_one_burst_count_once(ledger: Ledger, account: str, clock: H
     burst = [leave(ledger, account) for _ in range(8)]
     clock.now += 1
     for given in burst:
-        ledger.settle(given, charged=False, unexplained="")
+        ledger.settle(given, Closing(charged=False, unexplained=""))
     assert refusal(ledger, account).blocked_until == clock.now + 5

@@ -13,6 +13,7 @@ from modelscope_transport.quota import (
     Allowance,
     Budget,
     ClassUse,
+    Closing,
     Earnings,
     EarnRule,
     Ledger,
@@ -50,7 +51,7 @@ def short(ledger: Ledger, account: str, tier: str = "ultra") -> None:
         unit="magicubes",
         price=reservation.price / 10,
     )
-    ledger.settle(reservation, charged=False, block=block)
+    ledger.settle(reservation, Closing(charged=False, block=block))
 
 
 def test_one_process_is_to_ask_for_the_balance_and_no_more_often_than_every_five_minutes(
@@ -127,7 +128,7 @@ def test_a_reply_that_is_older_than_the_balance_blocks_nothing(
     block = QuotaBlock(
         scope="account", model=None, blocked_until=MORNING + HOUR, unit="magicubes", price=2.0
     )
-    ledger.settle(late, charged=False, block=block)
+    ledger.settle(late, Closing(charged=False, block=block))
     taken(ledger, account, "ultra")
 
 
@@ -208,7 +209,7 @@ def test_a_statement_says_where_the_services_count_and_ours_differ(
     ledger: Ledger, account: str
 ) -> None:
     for _ in range(3):
-        ledger.settle(taken(ledger, account, "ultra"), charged=True)
+        ledger.settle(taken(ledger, account, "ultra"), Closing(charged=True))
     ledger.report(account, 94)
     said = [ClassUse("2026-11-22", "ultra", 8.0, 4), ClassUse("2026-11-22", "lite", 0.5, 1)]
     statement = ledger.statement(account, said)
@@ -227,13 +228,15 @@ def test_units_are_not_mixed_and_nothing_is_reported_that_was_not_said(
 ) -> None:
     """Six calls of a dear model, then the service says that the day's calls are spent."""
     for _ in range(6):
-        ledger.settle(taken(ledger, account, "ultra"), charged=True)
+        ledger.settle(taken(ledger, account, "ultra"), Closing(charged=True))
     until = next_reset(MORNING)
     told = Allowance(account_limit=6, account_remaining=0)
     block = QuotaBlock(
         scope="account", model=None, blocked_until=until.timestamp(), unit="calls", limit=6
     )
-    ledger.settle(taken(ledger, account, "ultra"), charged=False, allowance=told, block=block)
+    ledger.settle(
+        taken(ledger, account, "ultra"), Closing(charged=False, allowance=told, block=block)
+    )
     whole = ledger.quotas(account)[0]
     assert (whole.unit, whole.used, whole.limit, whole.remaining) == ("calls", 6, 6, 0)
     assert (whole.kind, whole.spent, whole.resets_at) == ("reported", True, until)
@@ -241,10 +244,10 @@ def test_units_are_not_mixed_and_nothing_is_reported_that_was_not_said(
 
 def test_what_the_service_only_refused_has_no_limit(ledger: Ledger, account: str) -> None:
     for _ in range(6):
-        ledger.settle(taken(ledger, account, "ultra"), charged=True)
+        ledger.settle(taken(ledger, account, "ultra"), Closing(charged=True))
     until = next_reset(MORNING).timestamp()
     block = QuotaBlock(scope="account", model=None, blocked_until=until, unit="calls")
-    ledger.settle(taken(ledger, account, "ultra"), charged=False, block=block)
+    ledger.settle(taken(ledger, account, "ultra"), Closing(charged=False, block=block))
     whole = ledger.quotas(account)[0]
     assert (whole.unit, whole.used, whole.limit) == ("calls", 6, None)
 
@@ -271,14 +274,14 @@ def test_a_job_of_a_thousand_items_is_done_in_the_fewest_days(
             continue
         if balance:
             balance, done = balance - 1, done + 1
-            ledger.settle(answer, charged=True)
+            ledger.settle(answer, Closing(charged=True))
             continue
         refusals += 1
         until = next_reset(clock.now).timestamp()
         block = QuotaBlock(
             scope="account", model=None, blocked_until=until, unit="magicubes", price=1.0
         )
-        ledger.settle(answer, charged=False, block=block)
+        ledger.settle(answer, Closing(charged=False, block=block))
 
     assert clock.now - begun < timedelta(days=days - 1, minutes=10).total_seconds()
     assert refusals <= 2 * days

@@ -12,6 +12,7 @@ import pytest
 
 from modelscope_transport.quota import (
     Budget,
+    Closing,
     Ledger,
     QuotaBlock,
     RedisLedger,
@@ -28,7 +29,7 @@ async def spend(ledger: Ledger, account: str, budget: Budget | None = None) -> b
     given = await ledger.areserve(account, QWEN, budget=budget)
     if isinstance(given, QuotaBlock):
         return False
-    await ledger.asettle(given, charged=True)
+    await ledger.asettle(given, Closing(charged=True))
     return True
 
 

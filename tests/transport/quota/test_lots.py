@@ -8,7 +8,15 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscope_transport.quota import Budget, Ledger, Lot, MemoryLedger, QuotaBlock, Reservation
+from modelscope_transport.quota import (
+    Budget,
+    Closing,
+    Ledger,
+    Lot,
+    MemoryLedger,
+    QuotaBlock,
+    Reservation,
+)
 from modelscope_transport.quota.lots import Filled, draw, held_back
 from tests.transport.quota.clockwork import MORNING, Hands
 
@@ -57,7 +65,7 @@ def test_a_call_may_be_paid_by_two_lots_and_is_refunded_to_both() -> None:
     assert isinstance(paid, Reservation)
     assert left(ledger) == 0.5
 
-    ledger.settle(paid, charged=False)
+    ledger.settle(paid, Closing(charged=False))
     assert left(ledger) == 2.5
     clock.now += DAY
     assert left(ledger) == 1
@@ -121,6 +129,6 @@ def test_grants_less_what_was_spent_is_what_is_left(
         assert isinstance(leave, Reservation) == (COST[tier] <= rest)
         if isinstance(leave, QuotaBlock):
             continue
-        ledger.settle(leave, charged=charged)
+        ledger.settle(leave, Closing(charged=charged))
         rest -= COST[tier] * charged
         assert left(ledger) == float(rest)

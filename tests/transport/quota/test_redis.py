@@ -16,6 +16,7 @@ import pytest
 from modelscope_transport import Client, ConfigurationError, ResponseCache
 from modelscope_transport.quota import (
     Budget,
+    Closing,
     Ledger,
     QuotaBlock,
     RedisLedger,
@@ -53,7 +54,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Hands:
 def spend(ledger: Ledger, account: str, budget: Budget | None = None) -> None:
     given = ledger.reserve(account, QWEN, budget=budget)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=True)
+    ledger.settle(given, Closing(charged=True))
 
 
 def spend_all(ledger: Ledger, account: str, budget: Budget) -> int:
@@ -328,7 +329,7 @@ def test_a_pool_that_was_known_to_be_spent_stays_shut(
     block = QuotaBlock(scope="model", model="a/b", blocked_until=MORNING * 2)
     given = ledger.reserve(account, "a/b")
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=False, block=block)
+    ledger.settle(given, Closing(charged=False, block=block))
     server.stop()
 
     warned(lambda: spend(ledger, account))
@@ -350,7 +351,7 @@ def test_a_pool_that_was_spent_meanwhile_is_told_when_it_is_back(
     warned(reserve)
     assert isinstance(given, Reservation)
     block = QuotaBlock(scope="model", model="a/b", blocked_until=MORNING * 2)
-    ledger.settle(given, charged=False, block=block)
+    ledger.settle(given, Closing(charged=False, block=block))
     server.start()
     moments.now += 1
     spend(ledger, account)

@@ -12,6 +12,7 @@ import pytest
 
 from modelscope_transport.quota import (
     Budget,
+    Closing,
     Ledger,
     Lot,
     QuotaBlock,
@@ -85,10 +86,10 @@ class Pair:
         outcome = self.chance.choice(("good",) * 4 + ("lost", "failed", "unexplained", "spent"))
         if outcome in ("good", "lost", "failed"):
             charged = {"good": True, "lost": None, "failed": False}[outcome]
-            handle.settle(reservation, charged=charged)
+            handle.settle(reservation, Closing(charged=charged))
             self.rule.settle(taken, charged, now)
         elif outcome == "unexplained":
-            handle.settle(reservation, charged=False, unexplained="?")
+            handle.settle(reservation, Closing(charged=False, unexplained="?"))
             self.rule.settle(taken, False, now, unexplained=True)
         else:
             self.settle_spent(handle, reservation, taken, now)
@@ -104,7 +105,7 @@ class Pair:
             price=float(taken.price) if what == "price" else None,
             unit="magicubes" if what == "price" else None,
         )
-        handle.settle(reservation, charged=False, block=block)
+        handle.settle(reservation, Closing(charged=False, block=block))
         self.rule.settle(taken, False, now, spent=what)
 
     def grant(self) -> None:

@@ -16,6 +16,7 @@ import pytest
 from modelscope_transport import ConfigurationError
 from modelscope_transport.quota import (
     Budget,
+    Closing,
     Ledger,
     QuotaBlock,
     Reservation,
@@ -49,7 +50,7 @@ def usual(path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def spend(ledger: Ledger, budget: Budget | None = None) -> None:
     given = ledger.reserve("me", QWEN, budget=budget)
     assert isinstance(given, Reservation)
-    ledger.settle(given, charged=True)
+    ledger.settle(given, Closing(charged=True))
 
 
 def mode_of(path: Path) -> int:
@@ -217,7 +218,7 @@ def test_a_disk_that_fills_up_in_the_middle_loses_no_count(usual: Ledger) -> Non
     block = QuotaBlock(scope="account", model=None, blocked_until=MORNING * 2, unit="calls")
     given = usual.reserve("somebody", QWEN)
     assert isinstance(given, Reservation)
-    usual.settle(given, charged=False, block=block)
+    usual.settle(given, Closing(charged=False, block=block))
     fill_the_disk(usual)
 
     with pytest.warns(RuntimeWarning, match="full"):
@@ -273,7 +274,7 @@ def test_what_another_has_blocked_is_blocked_at_once(path: Path) -> None:
     for _ in range(2):
         spend(mine)
     block = QuotaBlock(scope="model", model=QWEN, blocked_until=clock.now + 60, reason="spent")
-    yours.settle(given, charged=None, block=block)  # which leaves the day's page as it is
+    yours.settle(given, Closing(charged=None, block=block))  # which leaves the day's page as it is
     assert isinstance(mine.reserve("me", QWEN), QuotaBlock)
     assert isinstance(mine.reserve("me", "another/model"), Reservation)
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from modelscope_transport.quota import Budget, Reservation, open_ledger
+from modelscope_transport.quota import Budget, Closing, Reservation, open_ledger
 
 MODEL = "Qwen/Qwen3-8B"
 
@@ -45,7 +45,7 @@ def run_race(name: str, rounds: int, attempts: int, limit: int, line: Any, told:
             leave = ledger.reserve(f"round-{number}", MODEL, budget=Budget(calls=limit))
             if isinstance(leave, Reservation):
                 granted += 1
-                ledger.settle(leave, charged=True)
+                ledger.settle(leave, Closing(charged=True))
         told.put((number, granted))
 
 
@@ -63,7 +63,7 @@ def kill(name: str, kills: int, limit: int) -> None:
                 leave = ledger.reserve("me", MODEL, budget=Budget(calls=limit))
                 if isinstance(leave, Reservation):
                     os.write(write, b"+")
-                    ledger.settle(leave, charged=True)
+                    ledger.settle(leave, Closing(charged=True))
         os.close(write)
         granted += len(os.read(read, 1))  # each gets to work before it is killed at it
         time.sleep(random.uniform(0.001, 0.02))

@@ -41,6 +41,7 @@ from modelscope_transport.emulator.failures import refuse
 from modelscope_transport.emulator.protocol import shell
 from modelscope_transport.quota import (
     Budget,
+    Closing,
     MemoryLedger,
     QuotaBlock,
     Reservation,
@@ -464,7 +465,7 @@ def test_a_row_blocks_what_it_proves_and_no_more(row: Row, asked: str, paid: str
     of_provider = row.proves in ("price", "account") or row.name.startswith("provider_unpaid")
     by_provider = ":" in asked and of_provider
     assert judged.details.reason == ("provider_account" if by_provider else row.name)
-    ledger.settle(reservation, **settlement(judged))
+    ledger.settle(reservation, settlement(judged))
 
     proves = "nothing" if by_provider else row.proves
     for model in MODELS:
@@ -511,13 +512,13 @@ def test_what_proves_something_is_a_refusal() -> None:
     assert all(row.refusal for row in ROWS.values() if row.proves != "nothing")
 
 
-def settlement(judged: Verdict) -> dict[str, Any]:
-    return {
-        "charged": judged.charged,
-        "block": judged.block,
-        "unexplained": judged.unexplained,
-        "allowance": judged.allowance,
-    }
+def settlement(judged: Verdict) -> Closing:
+    return Closing(
+        charged=judged.charged,
+        block=judged.block,
+        unexplained=judged.unexplained,
+        allowance=judged.allowance,
+    )
 
 
 def test_a_spent_model_leaves_the_account_alone() -> None:
