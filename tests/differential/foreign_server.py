@@ -13,6 +13,7 @@ Laws of this file: the standard library alone; it judges nothing and answers wha
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -144,6 +145,15 @@ def _text(payload: str | Mapping[str, Any]) -> str:
     return payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has left is no trouble; anything else is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class ForeignServer:
     """Plays shapes on a free port of the loopback interface while its ``with`` block lasts.
 
@@ -154,8 +164,7 @@ class ForeignServer:
     def __init__(self, shapes: Iterable[Shape] = ()) -> None:
         self.requests: list[Request] = []
         self._shapes = {shape.name: shape for shape in shapes}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )

@@ -32,7 +32,7 @@ def exchange(
     deadline: float | None = None,
     **limits: float,
 ) -> httpx.Request:
-    """A request whose limits are five seconds, where not told otherwise.
+    """A request whose limits are far off, where not told otherwise.
 
     Args:
         url: where to.
@@ -43,7 +43,7 @@ def exchange(
         limits: seconds for ``connect``, ``read``, ``write``.
     """
     extensions: dict[str, Any] = {
-        "timeout": {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0, **limits}
+        "timeout": {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0, **limits}
     }
     if deadline is not None:
         extensions["deadline"] = deadline
