@@ -122,7 +122,7 @@ def _refusal(place: str, word: str, table: Mapping[str, Argument], fields: Colle
         return _("{place} takes no {word}=: {instead}.").format(
             place=_(place), word=word, instead=_(row.instead)
         )
-    shown = [name for name in (*fields, *table) if name not in ("must_call",)]
+    shown = [name for name in (*fields, *table) if name != "must_call"]
     near = difflib.get_close_matches(word, shown, n=1, cutoff=0.7)
     if near and near[0] in table and not table[near[0]].now:
         near = []

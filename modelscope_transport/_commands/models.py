@@ -123,10 +123,8 @@ def _refreshed(client: Client) -> Refreshed:
     """Ask for everything, with a bar at a terminal and a line for each tenth in a pipe."""
     from rich.progress import Progress
 
-    said, bar = (
-        _("asking for prices and tasks"),
-        Progress(console=terminal(sys.stderr), transient=True),
-    )
+    said = _("asking for prices and tasks")
+    bar = Progress(console=terminal(sys.stderr), transient=True)
     bar.disable = not sys.stderr.isatty()
     task, tenths = bar.add_task(said), 0
 
@@ -217,12 +215,7 @@ def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
         _("known from"): profile.source
         and _("{source} ({checked})").format(source=profile.source, checked=profile.checked),
     }
-    yes = {True: _("yes"), False: None}
-    told = {
-        name: yes.get(fact, fact) if isinstance(fact, bool) else fact
-        for name, fact in facts.items()
-    }
     line = _("  {name}: {fact}")
     return [
-        line.format(name=name, fact=fact) for name, fact in told.items() if fact not in (None, "")
+        line.format(name=name, fact=fact) for name, fact in facts.items() if fact not in (None, "")
     ]

@@ -79,10 +79,6 @@ def steps(flow: Flow) -> Generator[Attempt | Handover, Outcome, None]:
     yield (yield from flow)
 
 
-def _unchanged(text: str) -> str:
-    return text
-
-
 class Terms(Struct, frozen=True, kw_only=True):
     """On which terms a call is made.
 
@@ -102,7 +98,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     policy: RetryPolicy
     book: ProfileBook
     budget: RetryBudget
-    redact: Callable[[str], str] = _unchanged
+    redact: Callable[[str], str] = str
     looks: Mapping[str, Encoded] = {}
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random

@@ -9,6 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from ..answers import EmbeddingResult, Origin, Usage
 from ..errors import InvalidRequestError, UnexpectedReplyError
 from ..language import translated as _
@@ -116,14 +118,7 @@ class Batches:
         if last is None:
             return None
         attempts = sum(answer.origin.attempts for answer in self._answers if answer.origin)
-        return Origin(
-            model=last.model,
-            requested_model=last.requested_model,
-            fallback_reason=last.fallback_reason,
-            request_id=last.request_id,
-            attempts=attempts,
-            allowance=last.allowance,
-        )
+        return replace(last, attempts=attempts, adjustments=(), headers={})
 
 
 def _cut(texts: tuple[str, ...], size: int) -> list[tuple[str, ...]]:

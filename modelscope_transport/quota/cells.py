@@ -57,14 +57,12 @@ class CellKind(NamedTuple):
         unit: of its value: ``"calls"``, ``"tenths"`` of a Magicube, ``"seconds"`` since the epoch,
             ``"count"``, ``"text"``, or ``"table"``: JSON.
         key: what the rest of its name says; empty for a kind of which there is one cell.
-        daily: whether it stands on the page of a day.
         adds_up: whether what several processes counted apart is added, not replaced.
     """
 
     word: str
     unit: Unit
     key: tuple[str, ...] = ()
-    daily: bool = False
     adds_up: bool = False
 
     def name(self, *key: object) -> str:
@@ -87,10 +85,10 @@ class CellKind(NamedTuple):
 
 
 # On the page of a day.
-CALLS = CellKind("calls", "calls", ("pool",), daily=True, adds_up=True)
-UNSETTLED = CellKind("unsettled", "calls", ("bucket", "model"), daily=True, adds_up=True)
-MAGICUBES = CellKind("magicubes", "tenths", daily=True, adds_up=True)
-CLASS_CALLS = CellKind("class", "calls", ("class",), daily=True, adds_up=True)
+CALLS = CellKind("calls", "calls", ("pool",), adds_up=True)
+UNSETTLED = CellKind("unsettled", "calls", ("bucket", "model"), adds_up=True)
+MAGICUBES = CellKind("magicubes", "tenths", adds_up=True)
+CLASS_CALLS = CellKind("class", "calls", ("class",), adds_up=True)
 
 # On the lasting page.
 DAY = CellKind("day", "text")  # the newest day that the service's clock has shown

@@ -22,9 +22,9 @@ _TABLES: dict[str, Any] = {
 
 
 def damage_in(cells: Mapping[str, Any], page: str) -> list[str]:
-    """The names of a page's cells that hold what they cannot hold.
+    """The names of a page's cells whose values are of a wrong kind.
 
-    When a block ends is nothing without the block itself.
+    The end of a block counts as damaged where the block itself is missing or damaged.
     """
     found = [name for name, value in cells.items() if not _is_sound(name, value, bool(page))]
     for (pool,), _until in BLOCKED_UNTIL.all_in(cells):

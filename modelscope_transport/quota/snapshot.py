@@ -146,10 +146,8 @@ def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> Quotas:
 
 def _account(view: _View, budget: Budget) -> Quota:
     lots = filled(view.lasting, view.now)
-    magicubes, calls = (
-        view.today.get(MAGICUBES.word, 0) / 10,
-        view.today.get(CALLS.name(ACCOUNT), 0),
-    )
+    magicubes = view.today.get(MAGICUBES.word, 0) / 10
+    calls = view.today.get(CALLS.name(ACCOUNT), 0)
     by_calls = view.lasting.get(UNIT.word) == "calls"
     told = view.age(BALANCE)
     if by_calls and not lots:
@@ -247,7 +245,7 @@ def _within(
 
 
 def _tightest(quotas: Sequence[Quota]) -> Quota:
-    """The one with the least left, by the calls of a middle price that it still pays."""
+    """The one with the least left, by the number alone; an unknown number counts as plenty."""
     return min(quotas, key=lambda quota: quota.remaining if quota.remaining is not None else 1e18)
 
 
