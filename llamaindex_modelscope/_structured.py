@@ -124,11 +124,7 @@ class StructuredOutputLLM(ToolCallingLLM):
         program = self._program(output_cls, prompt)
         return await program.astream_call(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
 
-    def _program(
-        self,
-        output_cls: Any,
-        prompt: BasePromptTemplate,
-    ) -> Program:
+    def _program(self, output_cls: Any, prompt: BasePromptTemplate) -> Program:
         if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
             raise ModelScopeInvalidRequestError(
                 _(

@@ -98,16 +98,16 @@ class ResponseCache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open nothing yet."""
-        self._address = path if isinstance(path, str) and path.startswith(SCHEMES) else None
-        is_file = path is not None and self._address is None
-        self.path = Path(path).expanduser().absolute() if is_file else None  # type: ignore[arg-type]
+        self.path: Path | None = None
         self.max_age = max_age
+        self._address: str | None = None
         self._clock = clock
         self._answers: Answers
-        if self._address is None:
-            self._answers = SQLiteAnswers(self.path)
+        if isinstance(path, str) and path.startswith(SCHEMES):
+            self._address, self._answers = path, RedisAnswers(path)
         else:
-            self._answers = RedisAnswers(self._address)
+            self.path = None if path is None else Path(path).expanduser().absolute()
+            self._answers = SQLiteAnswers(self.path)
 
     @property
     def blocking(self) -> bool:

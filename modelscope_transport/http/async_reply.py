@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import httpx
 
@@ -27,7 +27,7 @@ class AsyncOpenReply(ReplyHead):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        self._stream: Any = cast(_Stream, response.stream)
+        self._stream = cast(_Stream, response.stream)
         self.chunks: AsyncIterator[bytes] = self._plain()
 
     async def _plain(self) -> AsyncIterator[bytes]:

@@ -31,10 +31,10 @@ class _Closes(Protocol):
 T = TypeVar("T", bound=_Closes)
 
 # What a loop holds: the thing, and the generator that ends with the loop.
-_Held = dict[asyncio.AbstractEventLoop, tuple[_Closes, AsyncGenerator[None, None]]]
+_Held = dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]]
 
 # Of owners that are gone, or the parent's in a fork: kept from being deleted before their loops.
-_left: list[_Held] = []
+_left: list[_Held[Any]] = []
 _all: weakref.WeakSet[PerLoop[Any]] = weakref.WeakSet()
 
 
@@ -47,7 +47,7 @@ class PerLoop(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._held: _Held = {}
+        self._held: _Held[T] = {}
         _all.add(self)
         begin_anew_in_child(self)
         weakref.finalize(self, _abandon, self._held)
@@ -63,12 +63,12 @@ class PerLoop(Generic[T]):
             guard = _close_with_loop(made, lambda: things.pop(loop, None))
             await anext(guard)
             held = things[loop] = made, guard
-        return held[0]  # type: ignore[return-value]
+        return held[0]
 
     def made(self) -> T | None:
         """That of the running loop, if there is one."""
         held = self._held.get(asyncio.get_running_loop())
-        return held and held[0]  # type: ignore[return-value]
+        return held and held[0]
 
     def begin_anew(self) -> None:
         """In a forked child: leave alone what is the parent's."""
@@ -91,7 +91,7 @@ async def _close_with_loop(
             thing.drop()
 
 
-def _drop(held: _Held, *, at_exit: bool = False) -> None:
+def _drop(held: _Held[Any], *, at_exit: bool = False) -> None:
     """Drop what belongs to loops that will not run again."""
     # Over a copy: loops of other threads come and go here too.
     for loop in list(held):
@@ -101,7 +101,7 @@ def _drop(held: _Held, *, at_exit: bool = False) -> None:
                 found[0].drop()
 
 
-def _abandon(held: _Held) -> None:
+def _abandon(held: _Held[Any]) -> None:
     """End what an owner has left that is gone, in whatever state the loops are."""
     _drop(held)
     if not held:

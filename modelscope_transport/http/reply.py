@@ -7,7 +7,7 @@ is closed by its holder, and closing twice does no harm.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import httpx
 
@@ -97,7 +97,7 @@ class OpenReply(ReplyHead):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        self._stream: Any = cast(_Stream, response.stream)
+        self._stream = cast(_Stream, response.stream)
         self.chunks: Iterator[bytes] = self._plain()
 
     def _plain(self) -> Iterator[bytes]:

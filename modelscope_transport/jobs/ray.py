@@ -9,7 +9,7 @@ failed by its own fault goes on, with its error. This module imports Ray only wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from .._wire import batch_lines
 from ..answers import EmbeddingResult
@@ -116,7 +116,7 @@ class ChatStage(BlockStage):
                 )
             )
         super().__init__(client, cache, workers, wait, pace, model)
-        self._prompt = prompt
+        self._prompt = prompt or ""
         self._messages = messages
         self._output = output
         self._schema = schema
@@ -143,8 +143,8 @@ class ChatStage(BlockStage):
         }
 
     def _request(self, batch: Columns, place: int) -> ChatRequest:
-        if self._prompt is None:
-            turns = [dict(turn) for turn in batch[cast("str", self._messages)][place]]
+        if self._messages is not None:
+            turns = [dict(turn) for turn in batch[self._messages][place]]
             asked = batch_lines.chat_request({"model": self._model, "messages": turns}).messages
         else:
             text = self._prompt

@@ -58,8 +58,7 @@ class Budget(Struct, frozen=True, kw_only=True):
 
 
 def _check(name: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 <= value <= _MOST):  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
         raise ConfigurationError(
             _("{name} of a Budget must be a number from 0 to 10**15, and is {value!r}.").format(
                 name=name, value=value
