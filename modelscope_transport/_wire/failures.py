@@ -34,7 +34,7 @@ from .outcomes import (
 )
 from .wording import message_of
 
-__all__ = ["Verdict", "block_of", "judge"]
+__all__ = ["Verdict", "block_of", "judge", "no_answer"]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -93,6 +93,13 @@ class Verdict(Struct, frozen=True, kw_only=True):
             self.details, attempts=attempts, alternatives=alternatives, partial=partial
         )
         return row.error(message_of(row, details), details=details)
+
+
+def no_answer(shape: str, model: str, server_message: str | None = None) -> Verdict:
+    """The verdict of a call without a reply to judge, by the name of its row of shapes."""
+    row = shape_rows()[shape]
+    details = ErrorDetails(reason=row.name, model=model, server_message=server_message)
+    return Verdict(kind=Kind.FINAL, row=row, details=details)
 
 
 def judge(
@@ -181,13 +188,12 @@ _SILENCES = {
 
 def _silence(outcome: NoReply, model: str, redact: Callable[[str], str]) -> Verdict:
     broken = outcome.cause == "connection" and outcome.sent
-    row = shape_rows()["broken_connection" if broken else _SILENCES[outcome.cause]]
+    shape = "broken_connection" if broken else _SILENCES[outcome.cause]
     # What may have been accepted is not sent again: it would be paid for twice.
     again = outcome.repeatable and outcome.cause != "certificate"
-    return Verdict(
+    return replace(
+        no_answer(shape, model, redact(outcome.message)),
         kind=Kind.AGAIN if again else Kind.FINAL,
-        row=row,
-        details=ErrorDetails(reason=row.name, model=model, server_message=redact(outcome.message)),
         charged=None if outcome.sent else False,
     )
 
@@ -251,20 +257,19 @@ def _block(
 ) -> QuotaBlock:
     """The pool that a refusal proves to be spent; without numbers its unit may stay unknown."""
     limit: float | None = None
-    unit: Literal["calls", "magicubes"] | None = None
-    if allowance is not None:
-        limit = allowance.model_limit if proved == "model" else allowance.account_limit
-        unit = "calls" if limit is not None else None
-    price = None
+    price: float | None = None
+    unit: Literal["calls", "magicubes"] | None = "calls" if proved == "model" else None
     if proved == "price":
-        limit, unit = None, "magicubes"
-        price = reservation.price / 10 if reservation is not None else None
+        unit, price = "magicubes", None if reservation is None else reservation.price / 10
+    elif allowance is not None:
+        limit = allowance.model_limit if proved == "model" else allowance.account_limit
+        unit = unit if limit is None else "calls"
     return QuotaBlock(
         scope="model" if proved == "model" else "account",
         model=model if proved == "model" else None,
         blocked_until=next_reset(now).timestamp(),
         limit=limit,
-        unit="calls" if proved == "model" else unit,
+        unit=unit,
         price=price,
         server_message=failure.message or None,
     )

@@ -15,19 +15,12 @@ from msgspec.structs import replace
 
 from .._wire.carriers import carrier_of
 from .._wire.checks import check_range
-from .._wire.encoded import (
-    Done,
-    Encoded,
-    Pending,
-    PollWire,
-    Waiting,
-)
-from .._wire.failure_table import Kind, shape_rows
-from .._wire.failures import Verdict
+from .._wire.encoded import Done, Encoded, Pending, PollWire, Waiting
+from .._wire.failure_table import Kind
+from .._wire.failures import Verdict, no_answer
 from .._wire.outcomes import Outcome
 from ..answers import Origin
 from ..catalogue.tasks import Task
-from ..errors import ErrorDetails
 from ..task_types import ImageRequest, TaskProgress
 from .attempt import Attempt, Flow, Handover, Terms
 from .free_request import request_free
@@ -104,9 +97,7 @@ class _Watch(Struct):
         raise self._named(answer.verdict).error(attempts=self.origin.attempts)
 
     def _unfinished(self) -> Exception:
-        row = shape_rows()["unfinished"]
-        details = ErrorDetails(reason=row.name, model=self.origin.model)
-        verdict = Verdict(kind=Kind.FINAL, row=row, details=details)
+        verdict = no_answer("unfinished", self.origin.model)
         return self._named(verdict).error(attempts=self.origin.attempts)
 
     def _named(self, verdict: Verdict) -> Verdict:

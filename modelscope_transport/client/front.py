@@ -14,15 +14,14 @@ from msgspec.structs import replace
 
 from .._wire import catalogue
 from .._wire.encoded import Encoded
-from .._wire.failure_table import Kind, shape_rows
-from .._wire.failures import Verdict
+from .._wire.failures import no_answer
 from ..calls.attempt import Flow
 from ..calls.books import books_flow
 from ..calls.free_request import free_flow
 from ..calls.retry import RetryPolicy
 from ..catalogue.models import ModelProfile, ModelStatus, remember_models
 from ..catalogue.tasks import known_task
-from ..errors import ConfigurationError, ErrorDetails, ModelScopeError
+from ..errors import ConfigurationError, ModelScopeError
 from ..language import translated as _
 from ..quota import DayUse, Ledger, Plan, Quota, Statement, binding, plan
 from ..secret import hide
@@ -180,9 +179,7 @@ def _revive(cls: type[ClientFront], options: Options) -> ClientFront:
 
 def no_turn(request: ImageRequest) -> ModelScopeError:
     """The error of an image task whose turn did not come before the deadline."""
-    row = shape_rows()["no_turn"]
-    details = ErrorDetails(reason=row.name, model=request.model)
-    return Verdict(kind=Kind.FINAL, row=row, details=details).error(attempts=0)
+    return no_answer("no_turn", request.model).error(attempts=0)
 
 
 def trivial_ranking(request: RerankRequest) -> RerankResult | None:

@@ -17,11 +17,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from .._forks import begin_anew_in_child
-from .._wire.failure_table import Kind, shape_rows
-from .._wire.failures import Verdict
+from .._wire.failures import no_answer
 from .._wire.stream_decoder import StreamDecoder
 from ..answers import ChatDelta, ChatResult
-from ..errors import ErrorDetails, ModelScopeError
+from ..errors import ModelScopeError
 from ..language import marked as _N
 from ..language import translated as _
 from ..types import ChatRequest
@@ -177,11 +176,8 @@ def _runs_loop() -> bool:
 
 def late(request: ChatRequest) -> ModelScopeError:
     """The error for a caller whose deadline passed while another made the same call."""
-    row = shape_rows()["timed_out"]
-    details = ErrorDetails(
-        reason=row.name, model=request.model, server_message=_("the same call was on its way")
-    )
-    return Verdict(kind=Kind.FINAL, row=row, details=details).error(attempts=0)
+    cause = _("the same call was on its way")
+    return no_answer("timed_out", request.model, cause).error(attempts=0)
 
 
 def raised_anew(error: ModelScopeError) -> ModelScopeError:
