@@ -114,6 +114,12 @@ def _first_set(names: tuple[str, ...]) -> str | None:
     return None
 
 
+def _passed_or_set(passed: Secret | None, variables: tuple[str, ...]) -> Secret:
+    """A token as it was passed, else the first set variable's; empty where there is none."""
+    token = "" if passed is None else passed.reveal().strip()
+    return Secret(token or _first_set(variables) or "")
+
+
 def resolve_token(api_key: str | Secret | None = None) -> Secret:
     """The token: ``api_key``, the first set variable of `TOKEN_VARIABLES`, then the stored one.
 
@@ -124,9 +130,7 @@ def resolve_token(api_key: str | Secret | None = None) -> Secret:
         ConfigurationError: no token, or one that cannot be sent in a header.
     """
     api_key = hide(api_key)  # a traceback that shows locals must not show it
-    passed = "" if api_key is None else api_key.reveal().strip()
-    secret = Secret(passed or _first_set(TOKEN_VARIABLES) or "")
-    del passed
+    secret = _passed_or_set(api_key, TOKEN_VARIABLES)
     if not secret.reveal():
         secret = stored_token() or secret
     if not secret.reveal():
@@ -159,9 +163,7 @@ def resolve_key(api_key: str | Secret | None, variable: str | None = None) -> Se
         ConfigurationError: no token, or one that cannot be sent in a header.
     """
     api_key = hide(api_key)  # a traceback that shows locals must not show it
-    passed = "" if api_key is None else api_key.reveal().strip()
-    secret = Secret(passed or (_first_set((variable,)) if variable else "") or "")
-    del passed
+    secret = _passed_or_set(api_key, (variable,) if variable else ())
     if not _TOKEN.fullmatch(secret.reveal()):
         raise ConfigurationError(
             _(
