@@ -6,41 +6,52 @@ not known, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from .._wire import catalogue
 from .._wire.encoded import Encoded
 from .._wire.failure_table import Kind
 from .._wire.outcomes import Outcome
 from ..answers import Origin
-from ..quota import ClassUse
+from ..quota import Balance, ClassUse
 from .attempt import Attempt, Flow, Handover, Terms
 from .free_request import request_free
 
-__all__ = ["books_flow"]
+__all__ = ["Books", "books_flow"]
 
 # Seconds for one question, and most pages of what was spent.
 _PATIENCE, _MOST_PAGES = 5.0, 5
 
 
+class Books(Struct, frozen=True):
+    """What the service reported; ``None`` where it did not.
+
+    Attributes:
+        balance: the account's Magicubes.
+        rates: Magicubes of a call, by price class.
+        spent: what was spent, by day and price class.
+    """
+
+    balance: Balance | None
+    rates: Mapping[str, float] | None
+    spent: list[ClassUse]
+
+
 def books_flow(hub: str, terms: Terms) -> Flow:
-    """Balance, prices, grants and use; hands over what was reported, by these names.
+    """Asks for balance, prices, grants and use; hands over `Books`.
 
     Args:
         hub: address of the service's hub.
         terms: deadline of all of it together.
     """
-    wanted = {
-        "balance": catalogue.balance(hub),
-        "rates": catalogue.rates(hub),
-        "earnings": catalogue.earnings(hub),
-    }
-    found = {}
-    for name, encoded in wanted.items():
-        found[name] = yield from _asked(encoded, terms)
-    found["spent"] = yield from _spent(hub, terms)
-    return Handover(found, Origin("", ""))
+    balance = yield from _asked(catalogue.balance(hub), terms)
+    rates = yield from _asked(catalogue.rates(hub), terms)
+    yield from _asked(catalogue.earnings(hub), terms)  # the ledger keeps it as it comes
+    spent = yield from _spent(hub, terms)
+    return Handover(Books(balance, rates, spent), Origin("", ""))
 
 
 def _asked(encoded: Encoded, terms: Terms) -> Generator[Attempt, Outcome, Any]:

@@ -16,7 +16,7 @@ from .._wire import catalogue
 from .._wire.encoded import Encoded
 from .._wire.failures import no_answer
 from ..calls.attempt import Flow
-from ..calls.books import books_flow
+from ..calls.books import Books, books_flow
 from ..calls.free_request import free_flow
 from ..calls.retry import RetryPolicy
 from ..catalogue.models import ModelProfile, ModelStatus, remember_models
@@ -148,11 +148,11 @@ class ClientFront:
         terms = self._core.terms(min(_PATIENCE, self._core.options.timeout), RetryPolicy())
         return books_flow(self._hub(), terms), terms.deadline
 
-    def _statement(self, found: dict[str, Any]) -> Statement:
+    def _statement(self, found: Books) -> Statement:
         """Keep what the service's books say, and set it beside the ledger's own count."""
-        ledger, balance = self._ledger(), found["balance"]
-        ledger.record_statement(self.account, rates=found["rates"])  # the rest was as it came
-        statement = ledger.statement(self.account, found["spent"])
+        ledger, balance = self._ledger(), found.balance
+        ledger.record_statement(self.account, rates=found.rates)  # the rest was as it came
+        statement = ledger.statement(self.account, found.spent)
         return statement if balance is None else replace(statement, frozen=balance.frozen)
 
     def _status(self, model: str) -> tuple[Flow, float]:
