@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .._wire.carriers import carrier_of, prepare
+from .._wire.encoded import Encoded
 from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
 from .._wire.outcomes import (
@@ -28,12 +29,7 @@ from .._wire.outcomes import (
     telling_headers,
 )
 from ..answers import Origin
-from ..catalogue.models import (
-    ModelProfile,
-    near_names,
-    profile_for,
-    similar_models,
-)
+from ..catalogue.models import ModelProfile, near_names, profile_for, similar_models
 from ..catalogue.tasks import Task
 from ..task_types import ImageRequest, PipelineRequest, RerankRequest
 from ..types import ChatRequest, EmbeddingRequest, NamedTool
@@ -86,7 +82,7 @@ def call_flow(
 
 
 class _Call(Struct):
-    """What the attempts of one call have in common; see `call_flow`."""
+    """What the attempts of one call share; see `call_flow`."""
 
     task: Task
     request: Request
@@ -134,17 +130,13 @@ class _Call(Struct):
                 self.terms.budget.refill()
                 if trial:
                     book.learn(model, **trial)
-                origin = _origin(outcome, verdict, request.model, model, because)
-                made = {"adjustments": encoded.adjustments, "attempts": self.attempts}
-                return Handover(value, replace(origin, **made))
+                return Handover(value, self._origin(outcome, verdict, encoded, model, because))
             lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
             if lesson and not lesson.items() <= trial.items():
                 # Another form of the same request: no fault of the service, so no retry is counted.
                 trial, delay = {**trial, **lesson}, 0.0
                 continue
-            wait = (
-                self._wait(verdict, retries) if self._may_heal(verdict, outcome, failure) else None
-            )
+            wait = self._wait(verdict, outcome, failure, retries)
             if wait is None:
                 return verdict
             if verdict.kind is not Kind.PAUSED:
@@ -187,11 +179,34 @@ class _Call(Struct):
         yield from request_free(look, attempt.model, terms, platform=attempt.platform)
         return 0.0
 
-    def _may_heal(self, verdict: Verdict, outcome: Outcome, failure: Failure | None) -> bool:
-        repeatable = self.repeatable or _turned_away(outcome, failure)
-        return repeatable and verdict.kind in (Kind.AGAIN, Kind.PAUSED)
+    def _origin(
+        self,
+        outcome: Outcome,
+        verdict: Verdict,
+        encoded: Encoded,
+        model: str,
+        because: str | None,
+    ) -> Origin:
+        headers = outcome.headers if isinstance(outcome, Reply) else {}
+        return Origin(
+            model=model,
+            requested_model=self.request.model,
+            fallback_reason=because if model != self.request.model else None,
+            request_id=read_request_id(headers),
+            adjustments=encoded.adjustments,
+            attempts=self.attempts,
+            allowance=verdict.allowance.known() if verdict.allowance else None,
+            headers=telling_headers(headers),
+        )
 
-    def _wait(self, verdict: Verdict, retries: int) -> float | None:
+    def _wait(
+        self, verdict: Verdict, outcome: Outcome, failure: Failure | None, retries: int
+    ) -> float | None:
+        """Seconds until the same is tried again; ``None`` to give up."""
+        if verdict.kind not in (Kind.AGAIN, Kind.PAUSED):
+            return None
+        if not (self.repeatable or _turned_away(outcome, failure)):
+            return None
         if verdict.kind is Kind.PAUSED and 0 < self.terms.policy.max_retries >= retries:
             pause = verdict.details.retry_after or 0.0
             return pause if pause < self.terms.remaining() else None
@@ -245,25 +260,8 @@ def _turned_away(outcome: Outcome, failure: Failure | None) -> bool:
     return outcome.status in (429, 503) or (outcome.status == 200 and said_so)
 
 
-def _origin(
-    outcome: Outcome, verdict: Verdict, requested: str, model: str, because: str | None
-) -> Origin:
-    return Origin(
-        model=model,
-        requested_model=requested,
-        fallback_reason=because if model != requested else None,
-        request_id=read_request_id(outcome.headers) if isinstance(outcome, Reply) else None,
-        allowance=verdict.allowance.known() if verdict.allowance else None,
-        headers=telling_headers(outcome.headers) if isinstance(outcome, Reply) else {},
-    )
-
-
 def _lesson(
-    verdict: Verdict,
-    request: Request,
-    profile: ModelProfile,
-    *,
-    streaming: bool,
+    verdict: Verdict, request: Request, profile: ModelProfile, *, streaming: bool
 ) -> dict[str, Any] | None:
     """What a refusal teaches of the model: facts to try, kept only if the next attempt succeeds."""
     if not isinstance(request, ChatRequest):
