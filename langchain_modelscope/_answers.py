@@ -177,10 +177,6 @@ def _introduces(delta: ChatDelta) -> bool:
 class ChunkMaker:
     """Deltas of one stream in, LangChain's chunks out.
 
-    Numbers and names that LangChain would add up or join when it adds chunks stand on one chunk
-    only: where the answer comes from on the first, how it ended on the one with the finish mark,
-    token usage on the last.
-
     Args:
         origin: where the answer comes from.
         headers: whether the metadata hold the reply's headers.

@@ -153,10 +153,9 @@ class Connection(BaseModel):
 
     def _connect(self) -> None:
         with native_errors():
-            own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
             self._ask_token = None
             if self.client is not None:
-                if own:
+                if own := self._own_options():
                     raise ConfigurationError(
                         _(
                             "client= was passed together with {own}. A client has its own: pass "
@@ -171,8 +170,11 @@ class Connection(BaseModel):
                 self.__dict__["api_key"] = SecretStr(token.reveal())
                 self._own_client = self._new_client(token)
 
+    def _own_options(self) -> dict[str, Any]:
+        return {name: value for name in OWN if (value := getattr(self, name)) is not None}
+
     def _new_client(self, token: Secret) -> Client:
-        own = {name: value for name in OWN if (value := getattr(self, name)) is not None}
+        own = self._own_options()
         if self.timeout is not None:
             own["timeout"] = self.timeout
         own["proxy"] = hide(reveal(self.proxy))

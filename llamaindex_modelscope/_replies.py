@@ -50,13 +50,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
             continue
         blocks.append(make.tool_call(call.id, name, call.arguments))
         calls.append(_call(call.id, name, call.arguments))
-    message_kwargs: dict[str, Any] = {}
-    if calls:
-        message_kwargs["tool_calls"] = calls
-    if invalid:
-        message_kwargs["invalid_tool_calls"] = invalid
-    if choice.refusal:
-        message_kwargs["refusal"] = choice.refusal
+    beside = {"tool_calls": calls, "invalid_tool_calls": invalid, "refusal": choice.refusal}
     raw: dict[str, Any] = {
         "id": result.response_id,
         "model": result.model,
@@ -65,7 +59,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
     }
     return make.response(
         blocks,
-        message_kwargs,
+        {name: value for name, value in beside.items() if value},
         None,
         _close(raw, result.usage),
         _logprobs(choice.logprobs),
@@ -74,7 +68,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
 
 
 def to_completion_response(response: ChatResponse) -> CompletionResponse:
-    """The same answer to a prompt: its text, and beside it what the message held besides."""
+    """The same answer to a prompt: its text, and what else the message held."""
     return CompletionResponse(
         text=response.message.content or "",
         additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},

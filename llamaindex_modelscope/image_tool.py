@@ -15,21 +15,13 @@ from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSp
 from llama_index.core.tools.types import ToolMetadata
 from pydantic import BaseModel, Field, SecretStr
 
-from modelscope_transport.catalogue import (
-    TASKS,
-    known_task,
-)
+from modelscope_transport.catalogue import TASKS, known_task
 from modelscope_transport.client import Client
 from modelscope_transport.language import translated as _
 from modelscope_transport.media import MediaSource, media_url
 from modelscope_transport.quota import Quota
 from modelscope_transport.secret import Secret
-from modelscope_transport.task_types import (
-    Image,
-    ImageRequest,
-    ImageResult,
-    TaskProgress,
-)
+from modelscope_transport.task_types import Image, ImageRequest, ImageResult, TaskProgress
 from modelscope_transport.types import ImagePart
 
 from ._connected import client_for, hidden, hidden_in, quota_of

@@ -271,9 +271,6 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
         message = GrowingMessage(kwargs.get("tool_names") or {}, stream.origin)
         return agrow(stream, message, self.rate_limiter)
 
-    def _messages(self, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
-        return to_messages(messages)
-
     def _prompt(self, prompt: str, formatted: bool) -> tuple[Message, ...]:
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
@@ -294,19 +291,19 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
             ModelScopeError: one of `llamaindex_modelscope.errors`.
         """
         with native_errors(self.rate_limiter):
-            return self._chat(self._messages(messages), kwargs)
+            return self._chat(to_messages(messages), kwargs)
 
     @chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """`chat`, as it comes. The last response holds the whole message and its token usage."""
         with native_errors(self.rate_limiter):
-            return self._stream(self._messages(messages), kwargs)
+            return self._stream(to_messages(messages), kwargs)
 
     @chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, for event loops."""
         with native_errors(self.rate_limiter):
-            return await self._achat(self._messages(messages), kwargs)
+            return await self._achat(to_messages(messages), kwargs)
 
     @chat_events
     async def astream_chat(
@@ -314,7 +311,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
     ) -> ChatResponseAsyncGen:
         """`stream_chat`, for event loops."""
         with native_errors(self.rate_limiter):
-            return await self._astream(self._messages(messages), kwargs)
+            return await self._astream(to_messages(messages), kwargs)
 
     @completion_events
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:

@@ -14,19 +14,11 @@ from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSp
 from llama_index.core.tools.types import ToolMetadata
 from pydantic import BaseModel, Field, SecretStr
 
-from modelscope_transport.catalogue import (
-    TASKS,
-    Task,
-    known_task,
-    task_named,
-)
+from modelscope_transport.catalogue import TASKS, Task, known_task, task_named
 from modelscope_transport.client import Client
 from modelscope_transport.media import media_url
 from modelscope_transport.secret import Secret
-from modelscope_transport.task_types import (
-    PipelineRequest,
-    PipelineResult,
-)
+from modelscope_transport.task_types import PipelineRequest, PipelineResult
 
 from ._connected import client_for, hidden, hidden_in
 from ._progress import reported
