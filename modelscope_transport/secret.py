@@ -64,8 +64,11 @@ def hide(value: str | Secret | None) -> Secret | None:
     return Secret(value) if isinstance(value, str) else value
 
 
+_MASK = "***"
 # A shorter value of a header is more likely a word of every answer than a credential.
 _SHORTEST_HEADER = 8
+# Fewer letters of one tell nothing, and are those of many words.
+_SHORTEST_PART = 4
 
 
 class Redactor:
@@ -93,10 +96,25 @@ class Redactor:
         # The longest first: one may be a part of another.
         self._words = sorted(filter(None, words), key=len, reverse=True)
 
+    def beside(self, headers: Iterable[str]) -> Redactor:
+        """One for a call that has headers of its own."""
+        both = Redactor((), headers=map(Secret, headers))
+        both._words = sorted({*self._words, *both._words}, key=len, reverse=True)
+        return both
+
     def __call__(self, text: str) -> str:
         """The text without the credentials."""
         for word in self._words:
-            text = text.replace(word, "***")
+            text = text.replace(word, _MASK)
+        return self._without_half(text)
+
+    def _without_half(self, text: str) -> str:
+        """The text without the first part of a credential, as a cut leaves it at the end."""
+        whole = text.removesuffix("…")
+        for word in self._words:
+            for size in range(len(word) - 1, _SHORTEST_PART - 1, -1):
+                if whole.endswith(word[:size]):
+                    return whole[:-size] + _MASK + text[len(whole) :]
         return text
 
     def __repr__(self) -> str:
@@ -118,7 +136,6 @@ def _proxy_words(url: str) -> set[str]:
     return {url, password, plain, base64.b64encode(pair).decode()}
 
 
-_MASK = "***"
 _SECRET_OPTIONS = ("username", "password")  # redis-py's, and those of its sentinels and its TLS key
 
 

@@ -63,7 +63,7 @@ class AsyncClient(ClientFront):
         flow, deadline = core.begin(request, "chat")
         handover, exchange = await core.async_driver.run(flow, deadline, request.extra_headers)
         if isinstance(handover.value, Opening):
-            decoder = core.decoder(handover, exchange.reply)
+            decoder = core.decoder(request, handover, exchange.reply)
             async for _ in await deltas(exchange, decoder):
                 pass
             return decoder.result()
@@ -80,7 +80,7 @@ class AsyncClient(ClientFront):
         handover, exchange = await core.async_driver.run(flow, deadline, request.extra_headers)
         if not isinstance(handover.value, Opening):
             return AsyncChatStream.of_whole(replace(handover.value, origin=handover.origin))
-        decoder = core.decoder(handover, exchange.reply)
+        decoder = core.decoder(request, handover, exchange.reply)
         pieces = await deltas(exchange, decoder)
         if reuse is not None:
             pieces = reuse.keeping(request, pieces, decoder)

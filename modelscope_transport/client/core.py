@@ -232,6 +232,11 @@ class Core:
         """What is known of a model."""
         return self.account.book.look_up(model)
 
+    def _redactor(self, request: Request) -> Redactor:
+        """`redact`, and what the headers of one call may hold."""
+        own = request.extra_headers
+        return self.redact.beside(own.values()) if own else self.redact
+
     def terms(self, timeout: float | None = None, policy: RetryPolicy | None = None) -> Terms:
         """The terms of a call that begins now.
 
@@ -265,7 +270,7 @@ class Core:
             self.check_model(model)
             check_task(self.profile(model), task)
         checks.check_headers(request.extra_headers)
-        terms = self.terms(request.timeout)
+        terms = replace(self.terms(request.timeout), redact=self._redactor(request))
         if row.flow == "poll":
             return poll_flow(row, cast("ImageRequest", request), terms), terms.deadline
         substitutes = tuple(
@@ -274,12 +279,13 @@ class Core:
         flow = call_flow(row, request, terms, stream=stream, substitutes=substitutes)
         return flow, terms.deadline
 
-    def decoder(self, handover: Handover, reply: ReplyHead | None) -> StreamDecoder:
+    def decoder(
+        self, request: Request, handover: Handover, reply: ReplyHead | None
+    ) -> StreamDecoder:
         """What turns the rest of a handed-over stream into deltas."""
         assert reply is not None
-        return StreamDecoder(
-            handover.value, reply.events, reply.pending, handover.origin, self.redact
-        )
+        redact = self._redactor(request)
+        return StreamDecoder(handover.value, reply.events, reply.pending, handover.origin, redact)
 
     def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that was declared spent when its call had long been settled.

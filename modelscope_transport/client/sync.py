@@ -87,7 +87,7 @@ class Client(ClientFront):
         flow, deadline = core.begin(request, "chat")
         handover, exchange = core.driver.run(flow, deadline, request.extra_headers)
         if isinstance(handover.value, Opening):
-            decoder = core.decoder(handover, exchange.reply)
+            decoder = core.decoder(request, handover, exchange.reply)
             for _ in deltas(exchange, decoder):
                 pass
             return decoder.result()
@@ -108,7 +108,7 @@ class Client(ClientFront):
         handover, exchange = core.driver.run(flow, deadline, request.extra_headers)
         if not isinstance(handover.value, Opening):
             return ChatStream.of_whole(replace(handover.value, origin=handover.origin))
-        decoder = core.decoder(handover, exchange.reply)
+        decoder = core.decoder(request, handover, exchange.reply)
         pieces = deltas(exchange, decoder)
         if reuse is not None:
             pieces = reuse.keeping(request, pieces, decoder)

@@ -313,6 +313,39 @@ def test_a_server_that_repeats_a_headers_value_or_the_proxys_password_is_masked(
     unseen(everything_of(caught.value))
 
 
+def test_a_server_that_repeats_a_value_of_a_calls_own_headers_is_masked(caller: Caller) -> None:
+    own = {"X-Gateway": VALUE}
+    said = {"error": {"message": f"no {VALUE}", "code": VALUE}}
+    begin = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+    wire = f"{begin}data: {json.dumps(said)}\n\n".encode()
+    refusal = Reply(400, json.dumps(said).encode(), JSON)
+    broken = Reply(200, wire, {"content-type": "text/event-stream"})
+    with caller.but(max_retries=0, ledger=None) as user:
+        for reply, call in (
+            (refusal, user.chat),
+            (refusal, user.stream),
+            (refusal, user.embed),
+            (broken, user.stream),
+        ):
+            user.service.next(reply)
+            with pytest.raises(ModelScopeError, match=r"no \*\*\*") as caught:
+                call(extra_headers=own)
+            error = caught.value
+            unseen(f"{error!r} {error} {error.details} {error.__cause__!r} {pickle.dumps(error)!r}")
+
+
+@pytest.mark.parametrize("before", [470, 494])
+def test_half_a_token_at_the_end_of_a_long_message_is_masked(caller: Caller, before: int) -> None:
+    token = caller.service.token
+    said = {"error": {"message": "x" * before + token, "code": "y" * 180 + token}}
+    with caller.but(max_retries=0, ledger=None) as user:
+        user.service.next(Reply(400, json.dumps(said).encode(), JSON))
+        with pytest.raises(ModelScopeError) as caught:
+            user.chat()
+    details = caught.value.details
+    assert token[:4] not in f"{details.server_message} {details.code}"
+
+
 # --- a token that is refused
 
 
