@@ -109,7 +109,7 @@ class _Way:
         """What it means that a client is closed, or belongs to another event loop."""
         kind = httpx.TransportError if self.is_sent else httpx.ConnectError
         said = _(
-            "the HTTP client cannot send ({error}); pass one that is open and, for event loops, "
+            "the HTTP client cannot be used ({error}); pass one that is open and, for event loops, "
             "is used in one loop only"
         )
         return kind(said.format(error=error))
@@ -189,7 +189,7 @@ class _Body(httpx.SyncByteStream):
         if self._may_shut and self._guard.sock is not None:
             shut(self._guard.sock)  # another thread may be waiting for its next bytes
         self._guard.cancel()
-        with _Translated(_never):
+        with contextlib.suppress(Exception):
             self._response.close()
         self._after()
 
@@ -250,10 +250,11 @@ def _far_off() -> float:
 
 class _AsyncBody(httpx.AsyncByteStream):
     def __init__(
-        self, response: Any, deadline: float, after: Callable[[], Awaitable[None]]
+        self, response: Any, deadline: float, way: _Way, after: Callable[[], Awaitable[None]]
     ) -> None:
         self._response = response
         self._deadline = deadline
+        self._way = way
         self._after = after
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -262,7 +263,7 @@ class _AsyncBody(httpx.AsyncByteStream):
             return
         chunks = aiter(self._response.stream)
         while True:
-            with _Translated(lambda: time.monotonic() >= self._deadline):
+            with _Translated(lambda: time.monotonic() >= self._deadline, self._way):
                 async with asyncio.timeout(self._deadline - time.monotonic()):
                     data = await anext(chunks, None)
             if data is None:
@@ -277,7 +278,7 @@ class _AsyncBody(httpx.AsyncByteStream):
                     pass
 
     async def aclose(self) -> None:
-        with _Translated(_never):
+        with contextlib.suppress(Exception):  # such as that its event loop is closed
             await finish_anyway(self._response.aclose())
         await self._after()
 
@@ -314,7 +315,7 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
             if self._closings != closings:
                 await self._aclose()
 
-        return _reply_of(response, _AsyncBody(response, deadline, after))
+        return _reply_of(response, _AsyncBody(response, deadline, way, after))
 
     async def aclose(self) -> None:
         """Close idle connections, and those in use after their replies."""

@@ -388,6 +388,36 @@ def test_a_client_that_cannot_send_is_told_in_a_sentence(library: Any, sent: boo
         client.chat(chat_request())
 
 
+@LIBRARIES
+def test_a_stream_of_another_event_loop_breaks_in_a_sentence_and_is_closed_in_silence(
+    library: Any,
+) -> None:
+    class Elsewhere(library.AsyncByteStream):  # type: ignore[misc, name-defined]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+            raise RuntimeError("is bound to a different event loop")
+
+        async def aclose(self) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    def answer(request: Any) -> Any:
+        head = {"content-type": "text/event-stream"}
+        return library.Response(200, headers=head, stream=Elsewhere())
+
+    http = library.AsyncClient(transport=library.MockTransport(answer))
+    client = Client("ms-1", base_url="https://h.example/v1", http_async_client=http, ledger=None)
+
+    async def read() -> None:
+        async with await client.aio.stream_chat(chat_request()) as stream:
+            async for _ in stream:
+                pass
+
+    with pytest.raises(StreamInterruptedError, match=r"different event loop.*one loop") as caught:
+        asyncio.run(read())
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "a"
+
+
 @pytest.mark.parametrize(
     ("argument", "client", "told"),
     [
