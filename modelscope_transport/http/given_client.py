@@ -58,11 +58,30 @@ def _built(client: Any, request: httpx.Request) -> Any:
     )
 
 
+def _reply_in(error: Exception, built: Any) -> Any:
+    """The reply that a hook of theirs made an error of, as httpx's documents show; or none.
+
+    It is judged as any other. What the hook has not read of it is lost: the client has closed it.
+    """
+    response: Any = getattr(error, "response", None)
+    if type(error).__name__ != "HTTPStatusError" or response.request is not built:
+        return None
+    headers = [it for it in response.headers.raw if it[0].lower() != b"content-encoding"]
+    body = response.content if response.is_stream_consumed else b""
+    return type(response)(response.status_code, headers=headers, content=body)
+
+
 def through_client(client: Any) -> GuardedTransport:
     """The sync way through a client of the user's, which stays theirs to close."""
 
     def send(request: httpx.Request) -> Any:
-        return client.send(_built(client, request), stream=True, follow_redirects=False, auth=None)
+        built = _built(client, request)
+        try:
+            return client.send(built, stream=True, follow_redirects=False, auth=None)
+        except Exception as error:
+            if (reply := _reply_in(error, built)) is None:
+                raise
+            return reply
 
     return GuardedTransport(send, lambda: None)
 
@@ -71,9 +90,13 @@ def through_client_async(client: Any) -> GuardedAsyncTransport:
     """The way of event loops through a client of the user's, which stays theirs to close."""
 
     async def send(request: httpx.Request) -> Any:
-        return await client.send(
-            _built(client, request), stream=True, follow_redirects=False, auth=None
-        )
+        built = _built(client, request)
+        try:
+            return await client.send(built, stream=True, follow_redirects=False, auth=None)
+        except Exception as error:
+            if (reply := _reply_in(error, built)) is None:
+                raise
+            return reply
 
     async def nothing() -> None:
         pass

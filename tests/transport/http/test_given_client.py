@@ -26,7 +26,7 @@ from modelscope_transport import (
     StreamInterruptedError,
     UnexpectedReplyError,
 )
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import LocalService, Reply
 from tests.transport.callers import chat_request
 from tests.transport.http.raw_server import CHUNKED, Wire, chunk, serving
 from tests.transport.recorded import sample
@@ -416,6 +416,46 @@ def test_a_stream_of_another_event_loop_breaks_in_a_sentence_and_is_closed_in_si
         asyncio.run(read())
     assert caught.value.partial is not None
     assert caught.value.partial.text == "a"
+
+
+@LIBRARIES
+@pytest.mark.parametrize("call", ["sync", "async"])
+@pytest.mark.parametrize("reads", [False, True], ids=["unread", "read"])
+def test_a_reply_that_their_hook_makes_an_error_of_is_judged_as_a_reply(
+    service: LocalService, library: Any, call: str, reads: bool
+) -> None:
+    def refuse(response: Any) -> None:
+        response.raise_for_status()
+
+    def read(response: Any) -> Any:
+        return response.aread() if call == "async" else response.read()
+
+    async def read_and_refuse(response: Any) -> None:
+        await read(response)
+        refuse(response)
+
+    refused = {"error": {"message": "no", "code": "of_theirs"}}
+    service.next(Reply(429, json.dumps(refused).encode(), {"retry-after": "3600"}))
+    hooks: list[Any] = [refuse]
+    ours = {"api_key": service.token, "base_url": service.base_url, "ledger": None}
+    if call == "async":
+
+        async def chat() -> None:
+            found = read_and_refuse if reads else awaitable({"response": hooks})["response"][0]
+            async with library.AsyncClient(event_hooks={"response": [found]}) as http:
+                await Client(http_async_client=http, **ours).aio.chat(chat_request())
+
+    else:
+
+        def chat() -> None:  # type: ignore[misc]
+            found = [read, refuse] if reads else hooks
+            with library.Client(event_hooks={"response": found}) as http:
+                Client(http_client=http, **ours).chat(chat_request())
+
+    with pytest.raises(RateLimitError) as caught:
+        asyncio.run(chat()) if call == "async" else chat()  # type: ignore[func-returns-value]
+    assert caught.value.details.retry_after == 3600
+    assert caught.value.details.server_message == ("no" if reads else None)
 
 
 @pytest.mark.parametrize(
