@@ -1,8 +1,9 @@
 """A client of the user's own, of httpx or httpx2, in the place of an engine.
 
 It is theirs: its headers, cookies, query, proxies, timeouts of connections and event hooks hold.
-Two things are ours: the token, over any ``auth`` of the client (an event hook that sets another
-``Authorization`` has the last word), and that redirects are not followed.
+Three things are ours: the token, over any ``auth`` of the client (an event hook that sets another
+``Authorization`` has the last word); that redirects are not followed; and that an address which a
+reply has named is asked with nothing of the client's own, which is for the service.
 """
 
 from __future__ import annotations
@@ -49,13 +50,18 @@ def _built(client: Any, request: httpx.Request) -> Any:
     headers.pop("host")  # the client derives it from the address
     if "python-httpx" not in client.headers.get("user-agent", ""):
         headers.pop("user-agent", None)  # the user has named one
-    return client.build_request(
+    built = client.build_request(
         request.method,
         str(request.url),
         headers=headers,
         content=request.content or None,
         extensions=request.extensions,
     )
+    if "authorization" not in headers:
+        # Without our token, so without their key, session and query, too.
+        built.headers = type(built.headers)(request.headers.multi_items())
+        built.url = type(built.url)(str(request.url))
+    return built
 
 
 def _reply_in(error: Exception, built: Any) -> Any:

@@ -22,17 +22,20 @@ from modelscope_transport import (
     ChatResult,
     Client,
     ConfigurationError,
+    ImageRequest,
     RateLimitError,
     StreamInterruptedError,
     UnexpectedReplyError,
 )
 from modelscope_transport.emulator import LocalService, Reply
+from modelscope_transport.http import channel
 from tests.transport.callers import chat_request
 from tests.transport.http.raw_server import CHUNKED, Wire, chunk, serving
 from tests.transport.recorded import sample
 
 GOOD = sample("chat/whole").reply.body
 EVENTS = sample("streams/null_fields").wire
+PNG = b"\x89PNG\r\n\x1a\nrest"
 ANSWER = "人工智能是让机器模拟人类智能行为的技术。"
 
 
@@ -456,6 +459,40 @@ def test_a_reply_that_their_hook_makes_an_error_of_is_judged_as_a_reply(
         asyncio.run(chat()) if call == "async" else chat()  # type: ignore[func-returns-value]
     assert caught.value.details.retry_after == 3600
     assert caught.value.details.server_message == ("no" if reads else None)
+
+
+@LIBRARIES
+def test_their_own_headers_cookies_and_query_go_to_no_address_that_a_reply_names(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    replies = iter(
+        [
+            {"task_status": "SUCCEED", "task_id": "1"},
+            {"task_status": "SUCCEED", "output_images": ["https://images.example/a.png?sign=x"]},
+        ]
+    )
+
+    def answer(request: Any) -> Any:
+        seen.append(request)
+        told = next(replies, None)
+        return library.Response(200, json=told) if told else library.Response(200, content=PNG)
+
+    monkeypatch.setattr(channel, "_addresses", lambda url: ["93.184.216.34"])
+    http = library.Client(
+        transport=library.MockTransport(answer),
+        headers={"Authorization": "Bearer ms-1", "X-Key": "theirs"},
+        cookies={"session": "theirs"},
+        params={"tenant": "theirs"},
+    )
+    client = Client("ms-1", base_url="https://h.example/v1", http_client=http, ledger=None)
+    request = ImageRequest(model="some/painter", prompt="a cat", poll_interval=0.001)
+    assert client.draw(request).images[0].data == PNG
+    *own, foreign = seen
+    assert all(it.headers["x-key"] == it.url.params["tenant"] == "theirs" for it in own)
+    assert str(foreign.url) == "https://images.example/a.png?sign=x"
+    assert foreign.headers["host"] == "images.example"
+    assert not {"authorization", "x-key", "cookie"} & set(foreign.headers)
 
 
 @pytest.mark.parametrize(
