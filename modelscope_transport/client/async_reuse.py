@@ -28,7 +28,7 @@ class AsyncReuse(ReuseRules):
         found = await self.find(request)
         if found is not None:
             return found
-        key = self._key(request)
+        key = self._call_key(request)
         if self._singleflight is None or key is None:
             return await self.keep(request, await ask(request))
         deadline = self._deadline(request)

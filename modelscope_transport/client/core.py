@@ -215,7 +215,9 @@ class Core:
             return None
         headers = {name: value.reveal() for name, value in options.headers.items()}
         singleflight = self.account.singleflight if options.merge else None
-        return kind(singleflight, options.cache, (options.url, headers), options.timeout)
+        elsewhere = [(platform.base_url, platform.models) for platform in options.platforms]
+        terms = options.max_retries, options.budget, elsewhere
+        return kind(singleflight, options.cache, (options.url, headers), terms, options.timeout)
 
     # --- a call ---------------------------------------------------------------------------
 

@@ -74,6 +74,8 @@ class ReuseRules:
         singleflight: where identical calls meet; ``None`` where they do not.
         cache: where answers are kept; ``None`` for nowhere.
         around: what decides an answer beside the request.
+        terms: what decides beside them whether there is one: those who share a call share its
+            error as well, and whose model has answered.
         timeout: deadline of a call that names none, in seconds.
     """
 
@@ -82,15 +84,22 @@ class ReuseRules:
         singleflight: Singleflight | None,
         cache: ResponseCache | None,
         around: tuple[Any, ...],
+        terms: tuple[Any, ...],
         timeout: float,
     ) -> None:
         self._singleflight = singleflight
         self._cache = cache
         self._around = around
+        self._terms = terms
         self._timeout = timeout
 
     def _key(self, request: ChatRequest) -> bytes | None:
         return key_of(request, *self._around)
+
+    def _call_key(self, request: ChatRequest) -> bytes | None:
+        """The name of a call: that of its request, and of the terms on which it is made."""
+        terms = self._terms, self._seconds(request), request.fallback_models
+        return key_of(request, *self._around, terms)
 
     def _found(self, request: ChatRequest) -> ChatResult | None:
         key = self._key(request)
@@ -110,9 +119,11 @@ class ReuseRules:
             self._cache.keep(key, answer)
         return answer
 
+    def _seconds(self, request: ChatRequest) -> float:
+        return self._timeout if request.timeout is None else request.timeout
+
     def _deadline(self, request: ChatRequest) -> float:
-        timeout = self._timeout if request.timeout is None else request.timeout
-        return time.monotonic() + min(timeout, 7 * 86400.0)
+        return time.monotonic() + min(self._seconds(request), 7 * 86400.0)
 
 
 class Reuse(ReuseRules):
@@ -123,7 +134,7 @@ class Reuse(ReuseRules):
         found = self.find(request)
         if found is not None:
             return found
-        key = self._key(request)
+        key = self._call_key(request)
         if self._singleflight is None or key is None or _runs_loop():
             return self.keep(request, ask(request))
         deadline = self._deadline(request)

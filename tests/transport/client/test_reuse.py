@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from modelscope_transport import (
     APITimeoutError,
+    Budget,
     ChatChoice,
     ChatRequest,
     ChatResult,
@@ -180,9 +181,45 @@ async def test_nobody_waits_past_his_own_deadline(service: LocalService, engine:
     assert (await patient).text
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"fallback_models": (GLM,)}),
+        ({"fallback_models": (GLM,)}, {}),
+        ({"timeout": 0.5}, {"timeout": 30.0}),
+    ],
+    ids=["without a substitute", "with a substitute", "in a hurry"],
+)
+async def test_those_who_asked_on_other_terms_do_not_share_an_error_or_anothers_answer(
+    service: LocalService, engine: Gated, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    client = client_of(service, merge=True, concurrency=None).aio
+    calls = [asyncio.create_task(client.chat(ask(**first)))]
+    assert await settled(lambda: len(service.requests) == 1)
+    calls.append(asyncio.create_task(client.chat(ask(**second))))
+    assert await settled(lambda: len(service.requests) == 2)
+    engine.may_answer.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("how", [{"max_retries": 1}, {"budget": Budget(calls=1)}, {"timeout": 5.0}])
+async def test_clients_of_other_terms_do_not_share_a_call(
+    service: LocalService, engine: Gated, how: dict[str, Any]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [client_of(service, merge=True, concurrency=None, **it) for it in ({}, how, {})]
+        for client in clients:
+            stack.enter_context(client)
+        calls = [asyncio.create_task(client.aio.chat(ask())) for client in clients]
+        assert await settled(lambda: len(service.requests) == 2)
+        engine.may_answer.set()
+        assert len({(await call).text for call in calls}) == 1
+    assert len(service.requests) == 2
+
+
 async def test_a_sync_call_in_a_loop_does_not_wait_for_the_loop(prompt: LocalService) -> None:
     client = client_of(prompt, merge=True)
-    key = key_of(ask(), *client._reuse._around)  # type: ignore[union-attr]
+    key = client._reuse._call_key(ask())  # type: ignore[union-attr]
     assert key is not None
     client._core.account.singleflight.join(key)  # as if a task of this loop were making it
     assert client.chat(ask()).text
