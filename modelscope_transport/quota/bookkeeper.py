@@ -157,18 +157,13 @@ class Bookkeeper:
         yield from self.runner.run(account, now, (), of_block(block, cells, now))
 
     def looking(self, account: str, model: str, tier: str | None) -> Work[QuotaBlock | None]:
-        """What forbids a call now."""
+        """What forbids a call now, and what to ask the service before that is believed."""
         cells = yield from self.runner.look(account)
         now = self.now(account)
-        pools = pools_of(model, account)
-        for pool in pools:
-            is_shut = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
-            if is_shut and not is_misdated(pool, cells, now):
-                return block_in(cells, pool, now)
-        if ACCOUNT not in pools or cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) <= now:
+        pool = _shut(cells, pools_of(model, account), price_of(tier, cells)[0], now)
+        if pool is None:
             return None
-        is_too_dear = price_of(tier, cells)[0] >= cells.get(PRICE.name(BALANCE), 0)
-        return block_in(cells, BALANCE, now) if is_too_dear else None
+        return (yield from self._asking(account, block_in(cells, pool, now), now))
 
     def _confirming(self, account: str) -> Work[QuotaBlock | None]:
         """What comes first where only this host's clock says that a day has begun.
@@ -299,6 +294,17 @@ class Bookkeeper:
         """Learn the time of a reply; ``None``: it did not say."""
         steps = self.clock_of(account).observe(at, self.runner.seen.get(account, {}))
         self.runner.defer(account, steps)
+
+
+def _shut(cells: Mapping[str, Any], pools: Sequence[str], price: int, now: float) -> str | None:
+    """The first of the pools of a call, its price among them, that is blocked."""
+    for pool in pools:
+        is_shut = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
+        if is_shut and not is_misdated(pool, cells, now):
+            return pool
+    if ACCOUNT not in pools or cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) <= now:
+        return None
+    return BALANCE if price >= cells.get(PRICE.name(BALANCE), 0) else None
 
 
 def _unconfirmed(day: str) -> QuotaBlock:

@@ -131,7 +131,7 @@ class Ledger:
         await self._books.runner.aplay(account, work)
 
     def blocked(self, account: str, model: str, *, tier: str | None = None) -> QuotaBlock | None:
-        """What forbids asking ``model`` now; costs nothing and reserves nothing."""
+        """What forbids asking ``model`` now, as `reserve` says it; reserves nothing."""
         return self._books.runner.play(account, partial(self._books.looking, account, model, tier))
 
     async def ablocked(

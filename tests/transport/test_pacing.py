@@ -152,6 +152,7 @@ def test_another_model_has_places_of_its_own(modelscope_service: LocalService) -
         assert pool.submit(client.embed, texts).result().vectors
 
 
+@pytest.mark.usefixtures("books_closed")
 def test_a_spent_pool_is_not_waited_for(modelscope_service: LocalService) -> None:
     client = client_of(modelscope_service, concurrency=1)
     with client.stream_chat(ask()):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from modelscope_transport import MemoryLedger, QuotaExceededError
+from modelscope_transport import MemoryLedger, QuotaExceededError, SQLiteLedger
 from modelscope_transport.emulator import LocalService
 from tests.transport.callers import AsyncCaller, Caller
 
@@ -38,6 +39,21 @@ def test_one_process_asks_and_not_again_for_a_while(user: Caller, service: Local
         with pytest.raises(QuotaExceededError):
             user.chat()
     assert asked(service).count("balance") == 1
+
+
+@pytest.mark.parametrize("kind", [Caller, AsyncCaller], ids=["sync", "async"])
+def test_a_process_that_has_no_slot_yet_asks_too(
+    kind: type[Caller], service: LocalService, tmp_path: Path
+) -> None:
+    service.next("balance_spent")
+    with (
+        kind(service, ledger=SQLiteLedger(tmp_path / "ledger")) as user,
+        pytest.raises(QuotaExceededError),
+    ):
+        user.chat()
+    with kind(service, ledger=SQLiteLedger(tmp_path / "ledger")) as other:
+        other.chat()
+    assert asked(service) == ["completions", "balance", "completions"]
 
 
 @pytest.mark.parametrize("kind", [Caller, AsyncCaller], ids=["sync", "async"])

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelscope_transport import ConfigurationError
 from modelscope_transport.quota import (
@@ -118,7 +119,7 @@ def test_what_one_object_learnt_another_knows(
     one.settle(leave(one, account), Closing(charged=False, block=spent("account")))
 
     assert refusal(other, account).scope == "account"
-    assert other.blocked(account, GLM) == spent("account")
+    assert other.blocked(account, GLM) == replace(spent("account"), wait=14 * HOUR)
     leave(other, "somebody else")
 
 
