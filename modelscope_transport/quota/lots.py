@@ -13,10 +13,24 @@ from typing import Any
 from msgspec import Struct
 
 from .allowance import tenths_of
-from .cells import LOT_SPENT, LOTS, LOTS_VERSION
+from .cells import BALANCE, LOT_SPENT, LOTS, LOTS_VERSION, OBSERVED_AT
 from .steps import LASTING, Step
 
-__all__ = ["Filled", "Lot", "draw", "ends_of", "filled", "granted", "held_back", "reported"]
+__all__ = [
+    "TOLD",
+    "Filled",
+    "Lot",
+    "draw",
+    "ends_of",
+    "filled",
+    "granted",
+    "held_back",
+    "is_told",
+    "reported",
+]
+
+TOLD = 86_400.0
+"""A number of the service counts as its word for so many seconds; then it is a guess."""
 
 
 class Lot(Struct, frozen=True, kw_only=True):
@@ -55,6 +69,12 @@ def filled(cells: Mapping[str, Any], now: float) -> list[Filled]:
         (lot for lot in lots if lot.expires_at is None or lot.expires_at > now),
         key=lambda lot: math.inf if lot.expires_at is None else lot.expires_at,
     )
+
+
+def is_told(cells: Mapping[str, Any], now: float) -> bool:
+    """Whether the service has said the balance within a day: one of 0 makes no lot."""
+    observed = cells.get(OBSERVED_AT.name(BALANCE))
+    return observed is not None and now - observed < TOLD
 
 
 def ends_of(cells: Mapping[str, Any], now: float) -> list[float]:

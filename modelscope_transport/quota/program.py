@@ -36,14 +36,16 @@ from .cells import (
     LOTS,
     LOTS_VERSION,
     MAGICUBES,
+    OBSERVED_AT,
     PRICE,
     RATE,
     REFUSALS,
+    UNIT,
     UNSETTLED,
 )
 from .earnings import unfetched_in
 from .evidence import TRIAL, bucket_of, is_misdated, is_pause
-from .lots import draw, ends_of, filled, held_back
+from .lots import draw, ends_of, filled, held_back, is_told
 from .reservation import QuotaBlock, Reservation, pools_of
 from .steps import LASTING, Ran, Step
 
@@ -239,13 +241,13 @@ def _draw(program: ReservationProgram, budget: Budget, now: float) -> None:
     reservation, cells, keep = program.reservation, program.cells, budget.keep
     price = reservation.price
     lots = filled(cells, now) if cells.get(LOTS.word) else []
-    limit = cells.get(LIMIT.name(ACCOUNT))
+    limit = cells.get(LIMIT.name(ACCOUNT)) if not lots and cells.get(UNIT.word) == "calls" else None
     refusal = QuotaBlock(
         scope="account",
         model=None,
         blocked_until=end_of(reservation.day).timestamp(),
         reason="kept",
-        unit="calls" if limit is not None and not lots else "magicubes",
+        unit="magicubes" if limit is None else "calls",
     )
     if lots:
         usable = lots if keep is None else held_back(lots, math.ceil(10 * keep - 1e-6))
@@ -269,7 +271,9 @@ def _draw(program: ReservationProgram, budget: Budget, now: float) -> None:
         cell = CALLS.name(ACCOUNT)
         program.add_test(Step("at_most", reservation.day, cell, 1, limit - keep), refusal)
     elif keep is not None:
-        bound = tenths_of(granted_a_day() - keep)
+        told = OBSERVED_AT.name(BALANCE)
+        program.add_test(Step("same", LASTING, told, cells.get(told, 0)))
+        bound = 0 if is_told(cells, now) else tenths_of(granted_a_day() - keep)
         program.add_test(
             Step("at_most", reservation.day, MAGICUBES.word, reservation.price, bound), refusal
         )

@@ -29,14 +29,11 @@ from .cells import (
     PRICE,
     UNIT,
 )
-from .lots import Filled, filled
+from .lots import TOLD, Filled, filled, is_told
 from .program import block_in
 from .steps import LASTING, Pages
 
 __all__ = ["Balance", "Quota", "Quotas", "quotas_of"]
-
-# A number of the service counts as its word for this long; then it is a guess.
-_DAY = 86_400.0
 
 
 class Quota(Struct, frozen=True, kw_only=True):
@@ -149,10 +146,9 @@ def _account(view: _View, budget: Budget) -> Quota:
     magicubes = view.today.get(MAGICUBES.word, 0) / 10
     calls = view.today.get(CALLS.name(ACCOUNT), 0)
     by_calls = view.lasting.get(UNIT.word) == "calls"
-    told = view.age(BALANCE)
     if by_calls and not lots:
         quota = _counted(None, view.lasting.get(LIMIT.name(ACCOUNT)), calls, view)
-    elif lots or (told is not None and told < _DAY):  # a balance of 0 makes no lot
+    elif lots or is_told(view.lasting, view.now):
         quota = _of_lots(lots, view, magicubes)
     else:
         quota = Quota(
@@ -192,7 +188,7 @@ def _of_lots(lots: Sequence[Filled], view: _View, used: float) -> Quota:
         remaining=left,
         resets_at=due,
         returns="with a sign-in",
-        kind="measured" if age is None else "reported" if age < _DAY else "estimated",
+        kind="measured" if age is None else "reported" if age < TOLD else "estimated",
         age=age,
         lapsing=sum(lot.rest for lot in lots if (lot.expires_at or until) < until) / 10,
         unpriced=view.today.get(CLASS_CALLS.name(""), 0),
@@ -219,7 +215,7 @@ def _counted(model: str | None, limit: float | None, used: int, view: _View) -> 
         used=used,
         remaining=None if limit is None else max(0, limit - used),
         resets_at=view.resets_at,
-        kind="measured" if limit is None else "estimated" if (age or 0) > _DAY else "reported",
+        kind="measured" if limit is None else "estimated" if (age or 0) > TOLD else "reported",
         age=age,
     )
 

@@ -148,9 +148,10 @@ class Rule:
     ) -> list[tuple[Grant, Decimal]] | None:
         alive = self.alive(now)
         if not alive:
-            if limits.keep is not None and self.magicubes[day] + price > GRANT - limits.keep:
-                return None
-            return []
+            left = GRANT - self.magicubes[day]
+            if now - self.balance_told_at < DAY:
+                left = Decimal(0)
+            return None if limits.keep is not None and price > left - limits.keep else []
         kept = Counter[int]()
         keep = limits.keep or Decimal(0)
         for grant in reversed(alive):

@@ -296,6 +296,33 @@ def test_a_reserve_is_kept_of_the_published_grant_where_nothing_is_known(
     refusal(ledger, account, budget=budget)
 
 
+def test_a_balance_of_nothing_leaves_nothing_beside_a_reserve(ledger: Ledger, account: str) -> None:
+    budget = Budget(keep=0)
+    ledger.report(account, 0.0)
+    block = refusal(ledger, account, budget=budget)
+    assert (block.reason, block.unit, block.ask) == ("kept", "magicubes", "balance")
+    ledger.report(account, 1.0)
+    spend(ledger, account, budget=budget)
+    refusal(ledger, account, budget=budget)
+
+
+def test_a_reserve_of_magicubes_is_not_one_of_the_calls_that_were_told_before(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    """The account has gone over from calls a day to Magicubes, and its grant has lapsed."""
+    told = Allowance(account_limit=2000, account_remaining=1999)
+    ledger.settle(leave(ledger, account), charged=True, allowance=told)
+    clock.now += 48 * HOUR
+    ledger.grant(account, Lot(amount=5, expires_at=clock.now + HOUR))
+    ledger.report(account, 5.0)
+    clock.now += 48 * HOUR
+    budget, calls = Budget(keep=190), 0
+    while isinstance(ledger.reserve(account, QWEN, tier="ultra", budget=budget), Reservation):
+        calls += 1
+    assert calls == 5
+    assert refusal(ledger, account, tier="ultra", budget=budget).unit == "magicubes"
+
+
 # -------------------------------------------------------------- refusals without a reason
 
 
