@@ -25,8 +25,9 @@ from modelscope_transport.quota import (
     Reservation,
     next_reset,
 )
+from modelscope_transport.quota.memory import MemoryStore
 from modelscope_transport.quota.memory_ledger import MemoryLedger
-from modelscope_transport.quota.steps import Step
+from modelscope_transport.quota.steps import Ran, Step
 from tests.transport.quota.clockwork import MORNING, Hands
 
 QWEN, GLM = "Qwen/Qwen3-8B", "ZhipuAI/GLM-4.7-Flash"
@@ -80,6 +81,28 @@ def test_a_thread_that_flushes_what_was_deferred_may_find_that_another_has_done_
     leave(ledger, "somebody")  # the first thing it does is to flush
 
     assert not deferred
+
+
+def test_a_refusal_is_told_although_another_thread_ends_it_meanwhile() -> None:
+    class Busy(MemoryStore):
+        """Once a program has failed here, another thread comes first."""
+
+        other: Callable[[], None] | None = None
+
+        def run(self, *program: Any) -> Ran:
+            ran, other = super().run(*program), self.other
+            if ran.failed is not None and other is not None:
+                self.other = None
+                other()
+            return ran
+
+    store = Busy()
+    ledger = Ledger(store, Hands())
+    early = leave(ledger, "somebody")
+    refuse(ledger, "somebody")
+    store.other = lambda: ledger.settle(early, charged=True)
+    assert refusal(ledger, "somebody").reason == "unexplained"
+    leave(ledger, "somebody")
 
 
 # ------------------------------------------------------------------------------- spent pools
