@@ -219,7 +219,7 @@ def _video(block: dict[str, Any]) -> VideoPart:
 def _url(block: dict[str, Any], kind: str, mime_type: str) -> str:
     if url := block.get("url"):
         return str(url)
-    if data := block.get("base64"):
+    if data := _base64(block):
         return f"data:{block.get('mime_type') or mime_type};base64,{data}"
     raise InvalidRequestError(
         _(
@@ -229,8 +229,19 @@ def _url(block: dict[str, Any], kind: str, mime_type: str) -> str:
     )
 
 
+def _base64(block: dict[str, Any]) -> Any:
+    # "data" is LangChain 0's word. A chat model of LangChain's reads that dialect before it calls
+    # us; the inputs of a batch and the images of a tool come here as they were given.
+    return block.get("base64") or block.get("data")
+
+
+def _input_audio(block: dict[str, Any]) -> AudioPart:
+    sound = block.get("input_audio") or {}  # OpenAI's dialect
+    return _audio({"base64": sound.get("data"), "mime_type": sound.get("format")})
+
+
 def _audio(block: dict[str, Any]) -> AudioPart:
-    data = block.get("base64")
+    data = _base64(block)
     if not data:
         raise InvalidRequestError(
             _("An audio block needs base64: sound is sent whole, not by url.")
@@ -250,4 +261,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     "video_url": _video_url,
     "video": _video,
     "audio": _audio,
+    "input_audio": _input_audio,
 }

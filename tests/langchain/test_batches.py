@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
@@ -14,7 +16,7 @@ from langchain_modelscope import (
     ModelScopeContextLengthError,
     ModelScopeQuotaExceededError,
 )
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import LocalService, Reply
 from tests.langchain.conftest import MakeChat
 
 
@@ -88,3 +90,26 @@ def test_a_reader_who_leaves_ends_a_job_that_waits(
     assert next(answers)[0] == 0
     answers.close()  # type: ignore[attr-defined]
     assert "modelscope-batch" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "source_type": "base64", "data": "aGVsbG8=", "mime_type": "image/png"},
+        {"type": "audio", "source_type": "base64", "data": "aGVsbG8=", "mime_type": "audio/mpeg"},
+        {"type": "audio", "base64": "aGVsbG8=", "mime_type": "audio/mpeg"},
+        {"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "mp3"}},
+    ],
+    ids=["image, LangChain 0", "audio, LangChain 0", "audio", "audio, OpenAI"],
+)
+def test_an_input_says_what_it_says_to_the_model_itself(
+    chat: MakeChat, service: LocalService, tmp_path: Path, block: dict[str, Any]
+) -> None:
+    said = Reply(200, {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
+    service.next(said, said)
+    model = chat("someone/Omni")  # nothing is known of it
+    question = [HumanMessage([{"type": "text", "text": "What is it?"}, block])]
+    model.invoke(question)
+    ModelScopeBatch(model, tmp_path / "answers.jsonl").batch([question])
+    alone, in_a_batch = (request.body["messages"] for request in service.requests)
+    assert in_a_batch == alone

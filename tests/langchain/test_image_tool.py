@@ -148,6 +148,7 @@ def test_images_are_taken_in_every_form(
         path,
         PNG,
         {"type": "image", "base64": in_base64, "mime_type": "image/png"},
+        {"type": "image", "source_type": "base64", "data": in_base64, "mime_type": "image/png"},
         {"type": "image_url", "image_url": {"url": AS_URL}},
         {"type": "image", "url": AS_URL},
         AS_URL,
