@@ -70,9 +70,12 @@ class ChatFacts(BaseChatModel, ChatFields, use_attribute_docstrings=False):
         messages: list[BaseMessage],
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
-        """About how many tokens a conversation takes, tool calls, images and tools included."""
+        """About how many tokens a conversation takes, tool calls, images and tools included.
+
+        Its texts are counted as `get_num_tokens` counts them.
+        """
         described = [convert_to_openai_tool(tool) for tool in tools or ()]
-        return count_message_tokens(messages, described or None)
+        return count_message_tokens(messages, described or None, self.get_num_tokens)
 
     # --- what LangChain asks about --------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.language_models import ModelProfile
@@ -62,9 +62,19 @@ def count_tokens(text: str) -> int:
     return round(plain / 4 + (len(text) - plain) / 1.5)
 
 
-def count_message_tokens(messages: Sequence[BaseMessage], tools: Any = None) -> int:
-    """About how many tokens a conversation takes, tool calls, images and tools included."""
+def count_message_tokens(
+    messages: Sequence[BaseMessage],
+    tools: Any = None,
+    count: Callable[[str], int] = count_tokens,
+) -> int:
+    """About how many tokens a conversation takes, tool calls, images and tools included.
+
+    Args:
+        messages: the conversation.
+        tools: schemas of tools.
+        count: how many tokens a text takes.
+    """
     text = "".join(message.text for message in messages)
-    tokens = count_tokens(text)
+    tokens = count(text)
     density = len(text) / tokens if tokens else 4.0
     return count_tokens_approximately(messages, chars_per_token=density, tools=tools)

@@ -92,6 +92,12 @@ def _lookup(city: str) -> str:
 def test_a_tokenizer_of_ones_own_is_used(chat: MakeChat) -> None:
     assert chat(custom_get_token_ids=lambda text: list(range(42))).get_num_tokens("x") == 42
 
+    letters = chat(custom_get_token_ids=lambda text: list(map(ord, text)))
+    said = [HumanMessage("word " * 20), AIMessage("word " * 20), HumanMessage("last")]
+    assert 204 <= letters.get_num_tokens_from_messages(said) < 240  # the roles count as well
+    kept = trim_messages(said, max_tokens=150, token_counter=letters, strategy="last")
+    assert [message.text for message in kept] == [said[1].text, "last"]
+
 
 def test_messages_are_trimmed_by_the_models_own_count(chat: MakeChat) -> None:
     said = [HumanMessage("word " * 100), AIMessage("word " * 100), HumanMessage("last")]
