@@ -77,6 +77,11 @@ def function_of(schema: Any, strict: bool | None) -> dict[str, Any]:
             )
         if isinstance(schema.get("json_schema", schema).get("schema"), dict):
             schema = traced(schema)
+        elif "title" in schema:
+            schema = resolved(schema, schema)
+            if "properties" not in schema:  # LangChain would send the name alone
+                form = form_of(schema, strict)
+                return {"type": "function", "function": {"parameters": form.pop("schema"), **form}}
     return convert_to_openai_tool(schema, strict=strict)
 
 
