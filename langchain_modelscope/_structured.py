@@ -7,6 +7,7 @@ in silence; a call, a stream and their async twins give the same object or the s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
@@ -89,49 +90,52 @@ def structured_output(
         tool=name,
         may_call=bool(tools and include_raw),
     )
-    return asked | (_beside_raw(parser) if include_raw else parser)
+    if not include_raw:
+        return asked | parser
+    beside = _BesideRaw(parser)
+    return asked | RunnableGenerator(beside.transform, beside.atransform, name="object_beside_raw")
 
 
-def _beside_raw(parser: _ObjectParser) -> RunnableGenerator[Any, Any]:
+class _BesideRaw:
     """The answer as it is, then its object or why it has none."""
 
-    def outcome(whole: _Sum) -> Iterator[AddableDict]:
+    def __init__(self, parser: _ObjectParser) -> None:
+        self._parser = parser
+
+    def transform(self, messages: Iterator[AIMessage]) -> Iterator[AddableDict]:
+        whole = _Sum(self._parser)
+        for message in messages:
+            whole.add(message)
+            yield AddableDict(raw=message)
+        yield from self._outcome(whole)
+
+    async def atransform(self, messages: AsyncIterator[AIMessage]) -> AsyncIterator[AddableDict]:
+        whole = _Sum(self._parser)
+        async for message in messages:
+            whole.add(message)
+            yield AddableDict(raw=message)
+        for said in self._outcome(whole):
+            yield said
+
+    def _outcome(self, whole: _Sum) -> Iterator[AddableDict]:
         parsed, problem = None, None
         try:
-            parsed = parser.read(whole.message())
+            parsed = self._parser.read(whole.message())
         except OutputParserException as error:
             problem = error
         yield AddableDict(parsed=parsed)
         yield AddableDict(parsing_error=problem)
 
-    def transform(messages: Iterator[AIMessage]) -> Iterator[AddableDict]:
-        whole = _Sum(parser)
-        for message in messages:
-            whole.add(message)
-            yield AddableDict(raw=message)
-        yield from outcome(whole)
-
-    async def atransform(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AddableDict]:
-        whole = _Sum(parser)
-        async for message in messages:
-            whole.add(message)
-            yield AddableDict(raw=message)
-        for said in outcome(whole):
-            yield said
-
-    return RunnableGenerator(transform, atransform, name="object_beside_raw")
-
 
 def _accepts(schema: Any) -> Callable[[Any], Any]:
-    """What turns a JSON value into the object, or raises ``ValueError``."""
+    """What turns a JSON value into the object, or raises ``ValueError``; it can be pickled."""
     if schema is None:
-        return lambda value: check_form(value, {"type": ["object", "array"]})
+        return functools.partial(check_form, schema={"type": ["object", "array"]})
     if is_class(schema):
         is_v1 = issubclass(schema, BaseModelV1)
         validate: Callable[[Any], Any] = schema.parse_obj if is_v1 else schema.model_validate
         return validate
-    form = form_of(schema)["schema"]
-    return lambda value: check_form(value, form)
+    return functools.partial(check_form, schema=form_of(schema)["schema"])
 
 
 class _ObjectParser(BaseTransformOutputParser[Any]):
