@@ -108,7 +108,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
     ) -> EmbeddingRequest:
         return EmbeddingRequest(
             model=self.model_name,
-            texts=tuple([instruction + text for text in texts]),
+            texts=tuple([instruction + text for text in texts] if instruction else texts),
             dimensions=self.dimensions,
             batch_size=self.batch_size if batch_size is None else batch_size,
             extra_body=self.extra_body,

@@ -217,15 +217,15 @@ class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
 
     def _embed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
         with native_errors(self.rate_limiter):
-            vectors = _apart(self.client.embed(self._request(texts, instruction)).vectors)
+            result = self.client.embed(self._request(texts, instruction))
         advance(len(texts))
-        return vectors
+        return list(result.vectors)
 
     async def _aembed(self, texts: Sequence[str], instruction: str | None) -> list[Embedding]:
         with native_errors(self.rate_limiter):
             result = await self.client.aio.embed(self._request(texts, instruction))
         advance(len(texts))
-        return _apart(result.vectors)
+        return list(result.vectors)
 
     # --- what core calls ----------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -92,7 +92,7 @@ class Batches:
             self._waiting.clear()
 
     def result(self) -> EmbeddingResult:
-        """The vectors of all texts, in order.
+        """The vectors of all texts, in order, each an object of its own.
 
         Raises:
             UnexpectedReplyError: the batches came back with vectors of different lengths.
@@ -108,11 +108,19 @@ class Batches:
         last = self._answers[-1] if self._answers else EmbeddingResult(())
         tokens = sum(answer.usage.input_tokens for answer in self._answers if answer.usage)
         return EmbeddingResult(
-            vectors=tuple(self._vectors[text] for text in self._texts),
+            vectors=tuple(self._spread()),
             usage=Usage(input_tokens=tokens, total_tokens=tokens) if tokens else None,
             model=last.model,
             origin=self._origin(last.origin),
         )
+
+    def _spread(self) -> Iterator[list[float]]:
+        given: set[str] = set()
+        for text in self._texts:
+            vector = self._vectors[text]
+            # What is done to the vector of one text is done to that of no equal one.
+            yield [*vector] if text in given else vector
+            given.add(text)
 
     def _origin(self, last: Origin | None) -> Origin | None:
         if last is None:

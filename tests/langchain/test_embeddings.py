@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
@@ -78,6 +79,7 @@ def test_equal_texts_are_sent_once(embeddings: Make, embed: Embed, service: Loca
 
     assert sorted(service.requests[0].body["input"]) == ["a", "b"]
     assert vectors[0] == vectors[2] == vectors[3] != vectors[1]
+    assert len(set(map(id, vectors))) == 4  # what is done to one is done to no other
 
 
 def test_no_text_sends_no_request(embeddings: Make, embed: Embed, service: LocalService) -> None:
@@ -85,11 +87,12 @@ def test_no_text_sends_no_request(embeddings: Make, embed: Embed, service: Local
     assert not service.requests
 
 
-def test_an_empty_text_is_refused_without_a_request(
-    embeddings: Make, embed: Embed, service: LocalService
+@pytest.mark.parametrize("stranger", ["", None, 5])
+def test_what_has_no_embedding_is_refused_without_a_request(
+    embeddings: Make, embed: Embed, service: LocalService, stranger: Any
 ) -> None:
-    with pytest.raises(ModelScopeInvalidRequestError):
-        embed(embeddings(), ["a", ""])
+    with pytest.raises(ModelScopeInvalidRequestError, match="Text 1 is "):
+        embed(embeddings(), ["a", stranger])
     assert not service.requests
 
 

@@ -49,6 +49,7 @@ def test_a_text_that_comes_twice_is_sent_once() -> None:
     result, asked = served(["a", "b", "a", "a"], 20)
     assert asked == [2]
     assert result.vectors == ([1, 97], [1, 98], [1, 97], [1, 97])
+    assert len(set(map(id, result.vectors))) == 4  # what is done to one is done to no other
 
 
 def test_long_texts_share_no_request() -> None:
