@@ -200,7 +200,7 @@ class Program(BasePydanticProgram[Any]):
                 )
             raw = next(_written(call.tool_kwargs) for call in calls if call.tool_name == name)
             return self._accept(json.loads(raw or "{}", strict=False))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelScopeOutputParserError(
                 _("The answer makes no {name}: {error}. It was: {raw!r}").format(
                     name=self._output_cls.__name__, error=_why(error), raw=raw
@@ -253,7 +253,7 @@ def _written(arguments: dict[str, Any] | str) -> str:
     return arguments if isinstance(arguments, str) else to_json(arguments).decode()
 
 
-def _why(error: ValueError) -> str:
+def _why(error: Exception) -> str:
     """The reason in one line."""
     if isinstance(error, json.JSONDecodeError):
         return _("it is no complete JSON")

@@ -149,6 +149,6 @@ def read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:
     except ValueError:
         try:
             read = parse_partial_json(arguments)
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return {}
     return read if isinstance(read, dict) else {}

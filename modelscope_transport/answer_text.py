@@ -70,7 +70,7 @@ def json_values(text: str) -> Iterator[Any]:
     try:
         yield _DECODER.decode(whole)
         return
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     yield from reversed([value for _, value in sorted(_found(_said(whole)), key=lambda it: it[0])])
 
@@ -149,6 +149,9 @@ def _found(text: str) -> Iterator[tuple[int, Any]]:
     while (start := _next_opening(text, place)) is not None:
         try:
             value, place = _DECODER.raw_decode(text, start)
+        except RecursionError:  # a model that repeats its brackets without end: as one that is cut
+            covered.append((start, len(text)))
+            break
         except ValueError as error:
             wrong_at = getattr(error, "pos", start)
             if _is_cut(text, wrong_at):

@@ -404,6 +404,7 @@ WRONG: list[tuple[str, str]] = [
     ("a field missing", '{"name": "Ada"}'),
     ("a wrong type", '{"name": "Ada", "age": "old"}'),
     ("no object", "[1, 2]"),
+    ("nested without end", '{"name": ' + "[" * 1100),
 ]
 
 

@@ -83,6 +83,9 @@ def test_lists_and_scalars(kind: Any, text: str, value: Any) -> None:
         ('{"name": "Ada"}', "fits the schema"),
         ("In 2024 there were 7.", "no complete JSON value"),
         (f"{{people: {ADA[1:]}", "no complete JSON value"),
+        ("[" * 9999, "no complete JSON value"),
+        ('So: {"name": ' * 9999, "no complete JSON value"),
+        ("[" * 9999 + "]" * 9999, "no complete JSON value"),
     ],
 )
 def test_what_holds_no_answer_says_so(text: str, said: str) -> None:
