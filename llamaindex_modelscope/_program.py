@@ -230,15 +230,17 @@ class Program(BasePydanticProgram[Any]):
             fields = read_arguments(calls[0].tool_kwargs)
         elif (start := _start(text)) >= 0:
             fields = read_arguments(text[start:])
+        # A class's own validators may fail on half an object in any way: on a text that they cut
+        # in two, or a key that has not come.
         try:
             return self._output_cls.model_validate(fields)
-        except ValidationError:
+        except Exception:  # noqa: BLE001
             return self._flexible(fields)
 
     def _flexible(self, fields: dict[str, Any]) -> BaseModel:
         try:
             return self._flexible_cls.model_validate(fields)
-        except ValidationError:
+        except Exception:  # noqa: BLE001 - as above, of a class inside of it
             return self._flexible_cls()
 
 

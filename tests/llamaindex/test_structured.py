@@ -12,7 +12,7 @@ from llama_index.core.output_parsers.base import OutputParserException
 from llama_index.core.program import FunctionCallingProgram, LLMTextCompletionProgram
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, field_validator
 
 from llamaindex_modelscope import (
     ModelScope,
@@ -191,6 +191,41 @@ async def test_a_streamed_object_grows(
         "the name does not wait for the age"
     )
     assert objects[-1] == ADA
+
+
+class Surname(BaseModel):
+    """A surname, cut out of a whole name, which half an answer does not hold."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _last(cls, name: str) -> str:
+        return name.split(" ")[1]
+
+
+class Family(BaseModel):
+    """A family."""
+
+    of: list[Surname]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_half_an_object_that_its_class_stumbles_over_does_not_end_the_stream(
+    make_llm: MakeLLM, service: LocalService, mode: Any, way: str
+) -> None:
+    text = '{"of": [{"name": "Ada Lovelace"}]}'
+    parts = [mixed.call(0, text[:20], id="c1", name="Family"), mixed.call(0, text[20:])]
+    pieces = [mixed.chunk(tool_calls=[part]) for part in parts]
+    by_tool = mode == "function_calling"
+    service.next(
+        Stream([*pieces, mixed.chunk("tool_calls"), DONE]) if by_tool else said(text, stream=True)
+    )
+
+    found = await made(make_llm(structured_output_mode=mode), way, Family, **ASKED)
+
+    assert [one.name for one in found.of] == ["Lovelace"]
 
 
 # --- kinds of classes
