@@ -69,8 +69,9 @@ class Program(BasePydanticProgram[Any]):
         schema = output_cls.model_json_schema()
         # A class that holds itself is an object whose fields stand elsewhere in its schema.
         self._is_object = schema.get("type") == "object" or "$ref" in schema
-        if mode == "function_calling" and "$ref" in schema:
-            mode = "json_schema"  # core cuts such a schema off a tool
+        if mode == "function_calling" and self._is_object and "properties" not in schema:
+            # Nor has a dictionary fields of its own. Core sends of a tool's schema the fields alone.
+            mode = "json_schema"
         self._mode = mode
         # Tools and JSON forms hold objects alone: a list or a scalar is one field of an object.
         self._asked_cls = output_cls

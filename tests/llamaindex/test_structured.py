@@ -572,6 +572,17 @@ async def test_a_list_as_the_argument_of_a_call(
 
 
 @each_way
+async def test_a_dictionary_is_asked_for_with_what_it_holds(
+    make_llm: MakeLLM, service: LocalService, way: str
+) -> None:
+    ages = RootModel[dict[str, int]]
+    service.next(said('{"Ada": 36}', stream="stream" in way))
+    llm = make_llm(structured_output_mode="function_calling")
+    assert await made(llm, way, ages, prompt=PromptTemplate("Look.")) == ages({"Ada": 36})
+    assert '"additionalProperties": {"type": "integer"}' in json.dumps(service.requests[0].body)
+
+
+@each_way
 async def test_what_is_no_pydantic_class_is_said(llm: ModelScope, way: str) -> None:
     with pytest.raises(ModelScopeInvalidRequestError, match=r"RootModel\[list\[int\]\]"):
         await made(llm, way, list[int], prompt=PromptTemplate("Look."))
