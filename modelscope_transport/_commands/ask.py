@@ -8,6 +8,7 @@ import sys
 from ..language import translated as _
 from ..types import Message
 from .output import add_json, tell_json
+from .piped import read_text
 from .talking import add_talk, answer_facts, request_of, show_cost, streamed, talker, user_turn
 
 __all__ = ["add_arguments", "run"]
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask and show the answer; 2 when there is no question."""
     text = " ".join(arguments.words)
     if not sys.stdin.isatty():
-        text = "\n\n".join(filter(None, (text, sys.stdin.read().strip())))
+        text = "\n\n".join(filter(None, (text, read_text(sys.stdin.read).strip())))
     if not text.strip():
         said = _('Ask something: modelscope-adapters ask "What is an allowance?"')
         print(said, file=sys.stderr)

@@ -14,6 +14,7 @@ from ..errors import ModelScopeError, QuotaExceededError
 from ..language import translated as _
 from ..types import Message
 from .output import add_json
+from .piped import read_text, typed_line
 from .talking import add_talk, answer_facts, request_of, show_cost, streamed, talker, user_turn
 
 __all__ = ["add_arguments", "run"]
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _line() -> str | None:
     """What was typed; ``None`` at the end."""
     try:
-        text = input("> " if sys.stdin.isatty() else "").strip()
+        text = read_text(lambda: typed_line("> " if sys.stdin.isatty() else "")).strip()
     except (EOFError, KeyboardInterrupt):
         print(file=sys.stderr)
         return None

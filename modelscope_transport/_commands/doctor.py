@@ -37,6 +37,7 @@ from .output import (
     spent_part,
     tell_json,
 )
+from .piped import typed_line
 
 __all__ = ["add_arguments", "run"]
 
@@ -225,7 +226,9 @@ def _call(arguments: argparse.Namespace) -> Iterator[Finding]:
     name, client = _("call"), client_of(arguments)
     price, left = spent_part(client, arguments.model)
     question = _("Make one call to {model}? It costs {price}; {left} left. [y/N] ").format(
-        model=arguments.model, price=amount(price, "magicubes"), left=left or "?"
+        model=arguments.model,
+        price=amount(price, "magicubes"),
+        left="?" if left is None else amount(left.remaining, left.unit),
     )
     if not arguments.yes and not _agreed(question):
         yield Finding(name, "look", _("not made; --yes makes it without asking"))
@@ -240,7 +243,7 @@ def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
         return False
     try:
-        return input(question).strip().lower() in ("y", "yes", "是")
+        return typed_line(question).strip().lower() in ("y", "yes", "是")
     except EOFError:
         return False
 

@@ -12,6 +12,7 @@ from ..language import translated as _
 from ..settings import TOKEN_PAGE, resolve_token, token_variable
 from ..token_file import store_token
 from .output import add_json, amount, tell_json
+from .piped import read_text
 
 __all__ = ["add_arguments", "run"]
 
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _asked() -> str:
     """The token, typed without being shown, or the first line of a pipe."""
     if not sys.stdin.isatty():
-        return sys.stdin.readline()
-    print(_("Create a token at {page} and paste it here; it is not shown.").format(page=TOKEN_PAGE))
+        return read_text(sys.stdin.readline)
+    said = _("Create a token at {page} and paste it here; it is not shown.")
+    print(said.format(page=TOKEN_PAGE), file=sys.stderr)
     return getpass.getpass(_("Token: "))

@@ -205,12 +205,11 @@ def _plain(letter: str) -> str:
     return "\ufffd" if steers or letter in _TURNING else letter
 
 
-def spent_part(client: Client, model: str) -> tuple[float | None, str | None]:
+def spent_part(client: Client, model: str) -> tuple[float | None, Quota | None]:
     """What a call to a model costs in Magicubes, and what is left; ``None`` where not known."""
     price = price_in_tenths(client.profile(model).tier)
     left = None
     with contextlib.suppress(ConfigurationError):  # the ledger is switched off
         quota = client.quotas()[0]
-        if quota.remaining is not None:
-            left = amount(quota.remaining, quota.unit)
+        left = None if quota.remaining is None else quota
     return None if price is None else price / 10, left

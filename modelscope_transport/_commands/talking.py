@@ -122,7 +122,8 @@ def answer_facts(client: Client, arguments: argparse.Namespace, answer: ChatResu
         "reasoning": answer.reasoning,
         "usage": answer.usage,
         "magicubes": cost,
-        "left": left,
+        "left": left and left.remaining,
+        "unit": left and left.unit,
     }
 
 
@@ -131,5 +132,5 @@ def show_cost(client: Client, model: str) -> None:
     cost, left = spent_part(client, model)
     said = _("{model}: {cost}").format(model=model, cost=amount(cost, "magicubes"))
     if left is not None:
-        said += _("; {left} left").format(left=left)
+        said += _("; {left} left").format(left=amount(left.remaining, left.unit))
     terminal(sys.stderr).print(plain(said), style="dim")

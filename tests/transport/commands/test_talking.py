@@ -97,6 +97,31 @@ def test_what_is_piped_in_is_asked_about(run: Run, modelscope_service: LocalServ
     assert user["content"] == "Summarise:\n\nA long story."
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # Python's, by the locale
+@pytest.mark.parametrize("words", [["ask", "Translate"], ["chat"], ["login"]])
+def test_what_is_piped_in_and_no_text_is_one_sentence(
+    words: list[str],
+    errors: str,
+    run: Run,  # sets the address and the token
+    modelscope_service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    in_gbk = io.BytesIO("你好\n".encode("gbk"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(in_gbk, "utf-8", errors))
+    code = cli.main(words)
+    assert code == 1
+    assert "The input is no text in utf-8." in capsys.readouterr().err
+    assert not modelscope_service.requests
+
+
+def test_the_mark_before_a_text_from_windows_is_not_asked_about(
+    run: Run, modelscope_service: LocalService
+) -> None:
+    run("ask", piped="\ufeffHello\r\n")
+    assert modelscope_service.requests[-1].body["messages"][-1]["content"] == "Hello"
+
+
 def test_nothing_asked_is_wrong_usage(run: Run) -> None:
     code, _, err = run("ask")
     assert code == 2
@@ -122,6 +147,30 @@ def test_an_answer_for_programs(run: Run) -> None:
     told = json.loads(run("ask", "What is 2 plus 3?", "--json")[1])
     assert told["text"]
     assert told["magicubes"] == 1
+
+
+def test_what_is_left_is_a_number_for_programs_in_every_language(run: Run) -> None:
+    told = [json.loads(run("ask", "Hello", "--json", "--lang", lang)[1]) for lang in ("zh", "en")]
+    assert [each["left"] for each in told] == [199, 198]
+    assert {each["unit"] for each in told} == {"magicubes"}
+
+
+def test_without_a_ledger_nobody_knows_what_is_left(run: Run) -> None:
+    told = json.loads(run("ask", "Hello", "--json", "--ledger", "off")[1])
+    assert (told["left"], told["unit"]) == (None, None)
+
+
+def test_a_prompt_goes_to_no_file_of_answers(
+    run: Run, modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(io, "StringIO", Keyboard)  # of what `run` types
+    _, out, err = run("chat", "--json", piped="Hello\n")
+    assert json.loads(out)["text"]
+    assert "> " in err
 
 
 def test_a_spent_day_says_come_back_later(run: Run, modelscope_service: LocalService) -> None:

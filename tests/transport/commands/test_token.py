@@ -80,7 +80,10 @@ def test_what_is_no_token_is_not_stored(run: Run, piped: str) -> None:
 
 
 def test_at_a_terminal_it_is_asked_for_without_being_shown(
-    run: Run, modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    modelscope_service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = []
 
@@ -94,8 +97,11 @@ def test_at_a_terminal_it_is_asked_for_without_being_shown(
 
     monkeypatch.setattr("getpass.getpass", unseen)
     monkeypatch.setattr("sys.stdin", Terminal())
-    assert cli.main(["login"]) == 0
+    assert cli.main(["login", "--json"]) == 0
     assert asked == ["Token: "]
+    out, err = capsys.readouterr()
+    assert json.loads(out)["stored"] == str(token_path())
+    assert "paste it here" in err
 
 
 def test_the_environment_comes_before_the_stored_token(
