@@ -278,6 +278,8 @@ def _plan(arguments: argparse.Namespace) -> int:
         _tell_bad(checked.bad, None)
         for plan in plans:
             print("\n".join(plan_lines(plan)))
+        if not plans:
+            print(_("There is no question in {path}.").format(path=arguments.file))
     return LATER if any(not plan.fits for plan in plans) else int(bool(checked.bad))
 
 

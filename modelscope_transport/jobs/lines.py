@@ -10,6 +10,7 @@ stand between them.
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -95,6 +96,8 @@ class _Short(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=Tru
     extra_body: dict[str, Any] | None = None
 
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_ARRAY = re.compile(rb"\[\s*(\{|$)")
 _OURS = ("prompt", "key", "extra_body")
 _OPENAI = ("custom_id", "url", "method", "body")
 _read_short = msgspec.json.Decoder(_Short).decode
@@ -122,9 +125,19 @@ class LineReader:
         """Read the whole file, and say what it holds.
 
         Raises:
-            ConfigurationError: it cannot be read.
+            ConfigurationError: it cannot be read, or is no file of lines in UTF-8 as a whole.
         """
-        checked = Checked()
+        first = next((raw for raw in map(bytes.strip, self._raw()) if raw), b"")
+        if first.startswith(_UTF_16):
+            said = _("{path} is text in UTF-16, as PowerShell writes it. Save it as UTF-8.")
+            raise ConfigurationError(said.format(path=self._path))
+        if _ARRAY.match(first):
+            said = _(
+                "{path} is one JSON array. Write each object of it on a line of its own, "
+                "without the brackets and commas: jq -c '.[]' does that."
+            )
+            raise ConfigurationError(said.format(path=self._path))
+        checked = Checked(form=_form(first))
         for line in self._lines():
             if isinstance(line, BadLine):
                 checked.bad.append(line)
@@ -133,7 +146,6 @@ class LineReader:
             checked.models[line.request.model] += 1
             if isinstance(line.request, EmbeddingRequest):
                 checked.texts[line.request.model] += len(line.request.texts)
-        checked.form = self._form()
         return checked
 
     def questions(self) -> Iterator[tuple[str, ChatRequest | EmbeddingRequest]]:
@@ -145,14 +157,6 @@ class LineReader:
         for line in self._lines():
             if isinstance(line, Line):
                 yield line.key, line.request
-
-    def _form(self) -> Form:
-        first = next((raw for raw in self._raw() if raw.strip()), b"")
-        try:
-            fields = _read_object(first)
-        except ValueError:  # msgspec's, or what is no UTF-8
-            return "short"
-        return "openai" if "custom_id" in fields else "short"
 
     def _lines(self) -> Iterator[Line | BadLine]:
         seen: dict[str, int] = {}
@@ -197,6 +201,10 @@ class LineReader:
                 fields = _read_object(raw)
                 if any(name in fields for name in _OPENAI):
                     return self._of_openai(number, raw)
+                for name in sorted(fields.keys() - set(_Short.__struct_fields__)):
+                    said = _("the field {name!r} is not known; known are {known}")
+                    known = ", ".join(_Short.__struct_fields__)
+                    return BadLine(number, said.format(name=name, known=known))
                 return self._of_short(number, raw)
             text = _read_text(raw) if raw.startswith(b'"') else raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -251,6 +259,14 @@ class LineReader:
             body = {**body, "messages": [{"role": "user", "content": prompt}], "model": model}
         request = batch_lines.chat_request(body)
         return msgspec.structs.replace(request, messages=self._before + request.messages)
+
+
+def _form(first: bytes) -> Form:
+    try:
+        fields = _read_object(first)
+    except ValueError:  # msgspec's, or what is no UTF-8
+        return "short"
+    return "openai" if "custom_id" in fields else "short"
 
 
 class _NoQuestion(ValueError):

@@ -214,6 +214,35 @@ def test_a_first_line_that_is_no_text_is_a_bad_line(tmp_path: Path) -> None:
     assert LineReader(path, QWEN).check().form == "short"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_file_in_utf_16_is_refused_as_a_whole(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("\ufeff" * encoding.endswith("be") + "What is 2?\nWhat is 3?\n", encoding)
+    with pytest.raises(ConfigurationError, match="UTF-16"):
+        LineReader(path, QWEN).check()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[{"prompt": "a"}]', '\n[\n{"prompt": "a"},\n{"prompt": "b"}\n]', '[ {\n"prompt": "a"}]'],
+)
+def test_one_array_of_questions_is_no_file_of_lines(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="one JSON array"):
+        LineReader(written(tmp_path / "in.json", [text]), QWEN).check()
+
+
+def test_a_question_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    path = written(tmp_path / "in.txt", ["[1] What is meant here?", "[", "['a', 'b'] in Python?"])
+    assert list(questions(path, model=QWEN)) == ["1", "2", "3"]
+    assert LineReader(path, QWEN).check().items == 3
+
+
+def test_a_misspelt_field_is_said_with_those_that_there_are(tmp_path: Path) -> None:
+    [bad] = LineReader(written(tmp_path / "in.jsonl", [{"question": "a"}]), QWEN).check().bad
+    assert "'question'" in bad.why
+    assert "prompt, messages, input, key, model" in bad.why
+
+
 # ------------------------------------------------------------------------------------ the file
 
 
