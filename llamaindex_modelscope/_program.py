@@ -70,7 +70,7 @@ class Program(BasePydanticProgram[Any]):
         # A class that holds itself is an object whose fields stand elsewhere in its schema.
         self._is_object = schema.get("type") == "object" or "$ref" in schema
         if mode == "function_calling" and self._is_object and "properties" not in schema:
-            # Nor has a dictionary fields of its own. Core sends of a tool's schema the fields alone.
+            # A dictionary has no fields of its own, and core sends nothing else of a tool's schema.
             mode = "json_schema"
         self._mode = mode
         # Tools and JSON forms hold objects alone: a list or a scalar is one field of an object.

@@ -100,7 +100,7 @@ def test_a_refusal_is_told_although_another_thread_ends_it_meanwhile() -> None:
     ledger = Ledger(store, Hands())
     early = leave(ledger, "somebody")
     refuse(ledger, "somebody")
-    store.other = lambda: ledger.settle(early, charged=True)
+    store.other = lambda: ledger.settle(early, Closing(charged=True))
     assert refusal(ledger, "somebody").reason == "unexplained"
     leave(ledger, "somebody")
 
@@ -334,7 +334,7 @@ def test_a_reserve_of_magicubes_is_not_one_of_the_calls_that_were_told_before(
 ) -> None:
     """The account has gone over from calls a day to Magicubes, and its grant has lapsed."""
     told = Allowance(account_limit=2000, account_remaining=1999)
-    ledger.settle(leave(ledger, account), charged=True, allowance=told)
+    ledger.settle(leave(ledger, account), Closing(charged=True, allowance=told))
     clock.now += 48 * HOUR
     ledger.grant(account, Lot(amount=5, expires_at=clock.now + HOUR))
     ledger.report(account, 5.0)
