@@ -272,7 +272,9 @@ class Core:
             self.check_model(model)
             check_task(self.profile(model), task)
         checks.check_headers(request.extra_headers)
-        terms = replace(self.terms(request.timeout), redact=self._redactor(request))
+        terms = self.terms(request.timeout)
+        if request.extra_headers:
+            terms = replace(terms, redact=self._redactor(request))
         if row.flow == "poll":
             return poll_flow(row, cast("ImageRequest", request), terms), terms.deadline
         substitutes = tuple(
