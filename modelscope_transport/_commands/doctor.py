@@ -33,8 +33,8 @@ from .output import (
     amount,
     anonymous,
     client_of,
+    price_and_left,
     say,
-    spent_part,
     tell_json,
 )
 from .piped import typed_line
@@ -224,7 +224,7 @@ def _model(arguments: argparse.Namespace) -> Iterator[Finding]:
 def _call(arguments: argparse.Namespace) -> Iterator[Finding]:
     """One paid call, after a yes: the only proof that the account may call."""
     name, client = _("call"), client_of(arguments)
-    price, left = spent_part(client, arguments.model)
+    price, left = price_and_left(client, arguments.model)
     question = _("Make one call to {model}? It costs {price}; {left} left. [y/N] ").format(
         model=arguments.model,
         price=amount(price, "magicubes"),

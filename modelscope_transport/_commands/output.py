@@ -33,11 +33,11 @@ __all__ = [
     "client_of",
     "moment",
     "plain",
+    "price_and_left",
     "quota_head",
     "quota_row",
     "say",
     "show",
-    "spent_part",
     "tell_json",
     "terminal",
 ]
@@ -205,7 +205,7 @@ def _plain(letter: str) -> str:
     return "\ufffd" if steers or letter in _TURNING else letter
 
 
-def spent_part(client: Client, model: str) -> tuple[float | None, Quota | None]:
+def price_and_left(client: Client, model: str) -> tuple[float | None, Quota | None]:
     """What a call to a model costs in Magicubes, and what is left; ``None`` where not known."""
     price = price_in_tenths(client.profile(model).tier)
     left = None

@@ -17,7 +17,7 @@ from ..language import translated as _
 from ..media import media_url
 from ..types import ChatRequest, ImagePart, Message, Part, TextPart
 from .numbers import whole
-from .output import add_connection, amount, client_of, plain, spent_part, terminal
+from .output import add_connection, amount, client_of, plain, price_and_left, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +115,7 @@ def _write(console: Console, text: str, style: str = "") -> None:
 def answer_facts(client: Client, arguments: argparse.Namespace, answer: ChatResult) -> Facts:
     """An answer for programs, with what it cost and what is left."""
     model = answer.model or arguments.model
-    cost, left = spent_part(client, model)
+    cost, left = price_and_left(client, model)
     return {
         "model": model,
         "text": answer.text,
@@ -129,7 +129,7 @@ def answer_facts(client: Client, arguments: argparse.Namespace, answer: ChatResu
 
 def show_cost(client: Client, model: str) -> None:
     """Say what the call to a model cost, and what is left."""
-    cost, left = spent_part(client, model)
+    cost, left = price_and_left(client, model)
     said = _("{model}: {cost}").format(model=model, cost=amount(cost, "magicubes"))
     if left is not None:
         said += _("; {left} left").format(left=amount(left.remaining, left.unit))
