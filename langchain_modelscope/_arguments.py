@@ -1,8 +1,8 @@
 """Reads the arguments that users bring along from other classes: taken, read as ours, or refused.
 
-A word that is refused has the right one beside it,
-and a word that stands in no table is an error that names the nearest: nothing goes into the body of
-a request by a slip of the pen. ``extra_body`` is the one way for fields that have no argument.
+A word that is refused is answered with the right one, and a word in no table is an error that names
+the nearest one: nothing gets into a request's body by a misspelling. ``extra_body`` is the one way
+for fields that have no argument.
 
 Laws of this file: pure; a message holds names, never a value, which may be a token.
 """

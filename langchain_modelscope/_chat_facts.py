@@ -1,4 +1,4 @@
-"""What LangChain asks a chat model about: tokens, identity, profile, how it is written down."""
+"""What LangChain asks a chat model about: tokens, identity, profile, serialization."""
 
 from __future__ import annotations
 

@@ -127,9 +127,9 @@ class Connection(BaseModel):
     def quota(self) -> Quota:
         """The pool that decides how many more calls this model may get today, and how it is known.
 
-        It is told from the ledger alone: no request, no cost. The ledger's file is read here, so in
-        an event loop ask ``await asyncio.to_thread(lambda: model.quota)``. All pools are told by
-        ``quotas()`` of a `modelscope_transport.Client`.
+        It is read from the ledger alone: no request, no cost. The ledger's file is read here, so in
+        an event loop ask ``await asyncio.to_thread(lambda: model.quota)``. ``quotas()`` of a
+        `modelscope_transport.Client` gives all pools.
 
         Raises:
             ModelScopeConfigurationError: the ledger is switched off, or cannot be used.

@@ -1,4 +1,4 @@
-"""What a call expects of its answer beside that it comes: a tool call, an object of a class.
+"""What a call expects of its answer: a tool call, or an object of a class.
 
 An agent that hands its answer over as a tool call (``ToolStrategy``) ends without an answer where
 the model only talks, or where its call cannot be read; such an answer raises instead. Where
@@ -103,7 +103,7 @@ class Expected(NamedTuple):
         try:
             return {"parsed": read_answer(text, self.form.model_validate)}
         except ValueError:
-            return {}  # the text says what the model said; who parses it gets the error
+            return {}  # the text is the answer all the same; parsing it raises the error
 
 
 class _Held:

@@ -6,7 +6,7 @@ Here a chunk is made as pydantic itself makes a copy: a new object with the fiel
 That leans on pydantic's layout, so the first use compares chunks of both makes, and where they
 differ, or anything goes wrong, every chunk comes from the constructors.
 
-``AIMessageChunk.model_construct`` is no way: it costs 70 times the constructor.
+``AIMessageChunk.model_construct`` does not help: it costs 70 times the constructor.
 """
 
 from __future__ import annotations

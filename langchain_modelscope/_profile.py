@@ -1,4 +1,4 @@
-"""What LangChain wants to know of a model before it asks it anything: abilities and sizes."""
+"""What LangChain wants to know of a model before the first call: abilities and sizes."""
 
 from __future__ import annotations
 

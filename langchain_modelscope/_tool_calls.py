@@ -1,4 +1,4 @@
-"""What the tools share: their error, and how they say how far a call is.
+"""What the tools share: their error, and how they report the progress of a call.
 
 What the calling model can put right goes back to it as the tool's answer; everything else, a spent
 allowance above all, is raised.

@@ -34,8 +34,8 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
     Each answer is on file before the next is paid for. The same call, in this process or another,
     goes on where it was; an input that has changed is asked anew. It stands in a chain where the
     model would: ``prompt | ModelScopeBatch(model, "answers.jsonl") | parser``. ``invoke`` and
-    ``stream`` are the model's own and keep nothing. The callbacks of the model hear of ``invoke``
-    and ``stream`` only.
+    ``stream`` are the model's own and keep nothing. The callbacks of the model are called for these
+    two only.
 
     Args:
         model: the chat model.

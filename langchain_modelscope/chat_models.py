@@ -155,8 +155,8 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
         ```
 
     Raises:
-        ModelScopeConfigurationError: no token, a malformed one, an address that is none, or an
-            argument that is none.
+        ModelScopeConfigurationError: no token or a malformed one, a bad address, or an argument
+            that is not known.
         ModelScopeError: what a call raises; the classes are in `langchain_modelscope.errors`.
     """
 

@@ -1,7 +1,7 @@
 """``init_chat_model("modelscope:…")`` and ``init_embeddings("modelscope:…")``, on request.
 
-LangChain keeps its providers in private tables and takes no packages of other houses into them
-(langchain-ai/langchain#34287), so this writes there; it is never done unasked.
+LangChain keeps its providers in private tables and takes no packages of third parties into them
+(langchain-ai/langchain#34287), so this writes there, and only when it is called.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arguments by the names that users bring along, to the names that the classes have.
+"""Maps arguments, by the names that users bring along, to the names that the classes have.
 
 Laws of this file: pure; tables of `Argument` rows, no ladder. A name that no field and no row has
 is refused, and so is a value that would change nothing although its user means it to: nothing is

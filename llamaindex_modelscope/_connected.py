@@ -1,4 +1,4 @@
-"""What the classes have in common: how the service is reached, and what of it may change.
+"""What all classes share: how the service is reached, and what of that may change.
 
 Laws of this file: the token, a proxy's password and a header that may carry a credential go into
 the client and into no field, so that no dump, repr, pickle or trace of an object holds them. What

@@ -1,4 +1,4 @@
-"""LlamaIndex's messages to the transport's.
+"""Converts LlamaIndex's messages to the transport's.
 
 Laws of this file: pure but for files that a block names; what it is given stays as it was, since
 LlamaIndex hands over the caller's own history; a block that cannot be sent is refused by name
@@ -204,7 +204,7 @@ def _parts(block: object) -> Iterable[Part]:
         case CitationBlock():
             yield from _parts(block.cited_content)
         case CachePoint():
-            return  # the service has nothing that could be told where to cache
+            return  # the service lets nobody choose what it caches
         case _:
             raise InvalidRequestError(
                 _("A {name} cannot be sent. Pass its text or its image.").format(

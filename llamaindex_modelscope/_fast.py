@@ -6,7 +6,7 @@ whose fields are put in. That leans on pydantic's layout and on the fields that 
 so the first use compares responses of both makes, and where they differ, or anything goes wrong,
 all come from the constructors.
 
-``model_construct`` is no way: it costs more than the constructors.
+``model_construct`` does not help: it costs more than the constructors.
 """
 
 from __future__ import annotations

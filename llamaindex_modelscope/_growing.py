@@ -1,4 +1,4 @@
-"""The responses of one stream, each with the message so far."""
+"""Turns a stream into responses, each with the message so far."""
 
 from __future__ import annotations
 

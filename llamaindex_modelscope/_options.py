@@ -1,4 +1,4 @@
-"""The options of one call, in the words of LlamaIndex and of the OpenAI client, to a ChatRequest.
+"""Makes a ChatRequest of the options of a call, in LlamaIndex's or the OpenAI client's words.
 
 Laws of this file: pure; a table, no ladder. An option that no row knows is refused: what this
 package has no name for goes in ``extra_body``, where its user means it to be sent as it is.

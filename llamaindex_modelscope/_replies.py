@@ -1,4 +1,4 @@
-"""The transport's answers to LlamaIndex's.
+"""Converts the transport's answers to LlamaIndex's.
 
 Laws of this file: no I/O. A streamed message is built by a push object (`GrowingMessage`), whose
 last message equals that of a whole answer. ``raw`` is a plain dictionary in the field names that

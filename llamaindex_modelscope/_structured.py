@@ -1,8 +1,8 @@
 """Structured output: how a model is asked for an object of a pydantic class.
 
-The program that asks and reads is in `_program`. Core's own do not serve: the one for tools forces
-none when it streams and leaves the system prompt out when it is async, and there is none for
-``response_format``.
+The program that asks and reads is in `_program`. Core's own programs cannot be used: the one for
+tools does not force its tool when it streams and leaves the system prompt out when it is async, and
+there is none for ``response_format``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The errors of this package, as LlamaIndex can use them.
 
-Each is its namesake of ``modelscope_transport.errors`` (there the tree is drawn), under one name
-that says where it comes from. The two that speak of limits are also a ``WorkflowRuntimeError``,
-the one error of LlamaIndex that users of agents and workflows already catch.
+Each derives from a class of ``modelscope_transport.errors``, where the tree is drawn, and has its
+name with ``ModelScope`` before it. The two about limits are also a ``WorkflowRuntimeError``, the
+one error of LlamaIndex that users of agents and workflows already catch.
 
 Laws of this file: no error of the service derives from ``ValueError``, ``TypeError``,
 ``AttributeError``, ``LookupError`` or ``RuntimeError``. LlamaIndex catches those where a model's
@@ -205,7 +205,7 @@ class native_errors:
     time, since LlamaIndex marks the instances that it has reported.
 
     Args:
-        limiter: the object's rate limiter; one of ours is told of calls that were too fast.
+        limiter: the object's rate limiter; one of ours holds calls back after one was too fast.
     """
 
     __slots__ = ("_limiter",)

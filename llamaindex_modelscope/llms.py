@@ -36,7 +36,7 @@ from .errors import native_errors
 
 __all__ = ["ModelScope"]
 
-# For a model that nobody has described. Every chat model on record takes at least 128,000 tokens
+# For a model of which nothing is known. Every chat model on record takes at least 128,000 tokens
 # but for older ones of a quarter of that, and packing too little into a prompt does no harm.
 _UNKNOWN_WINDOW: Final = 32_768
 

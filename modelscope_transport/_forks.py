@@ -1,7 +1,7 @@
-"""What becomes of an object in a forked child: it begins anew.
+"""Lets objects reset themselves in a forked child process.
 
-A lock that another thread of the parent held at the fork would never be released in the child, and
-connections are the parent's.
+In the child, a lock that another thread of the parent held at the fork would never be released, and
+open connections still belong to the parent.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ class _BeginsAnew(Protocol):
         """Forget the locks, the threads and the connections of the parent process."""
 
 
-# Numbered, so that what was there first begins first: a later one may use it as it begins.
+# Numbered, so that objects reset in the order in which they were made.
 _numbers = itertools.count()
 _things: weakref.WeakValueDictionary[int, _BeginsAnew] = weakref.WeakValueDictionary()
 _left_to_the_parent: list[object] = []
 
 
 def begin_anew_in_child(thing: _BeginsAnew) -> None:
-    """Have an object begin anew in each forked child, for as long as it lives."""
+    """Call an object's ``begin_anew`` in every forked child, for as long as the object lives."""
     _things[next(_numbers)] = thing
 
 
 def leave_to_the_parent(*things: object) -> None:
-    """Keep what must not be closed here: it would be the parent's that is closed."""
+    """Keep things from being closed in this process: the parent still uses them."""
     _left_to_the_parent.extend(thing for thing in things if thing is not None)
 
 

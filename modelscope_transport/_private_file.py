@@ -1,4 +1,4 @@
-"""A small file that is its owner's alone, written whole."""
+"""Writes small files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["write_private_file"]
 
 
 def write_private_file(path: Path, data: bytes) -> None:
-    """Put a file in place of the last one: nobody ever reads half of it.
+    """Replace a file as a whole: no reader ever sees half of it.
 
     Raises:
         OSError: it cannot be written; the last one stays, and nothing beside it.

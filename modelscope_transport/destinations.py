@@ -1,6 +1,6 @@
-"""Where a request may go that the user did not write: one policy for every such address.
+"""One policy for every address that the user did not write.
 
-It may stand in a reply, on a hub's page or in a model's tool call. Allowed are ``https`` to hosts
+It may come from a reply, a hub's page or a model's tool call. Allowed are ``https`` to hosts
 of the public internet and the origin of the base URL itself, nothing else: not this machine, not
 its network, not a cloud's address of credentials (169.254.169.254).
 """

@@ -1,7 +1,7 @@
-"""Pictures and sounds on their way to the service: an address, or the file itself as one.
+"""Images and sounds as the service takes them: an address, or the file itself as a data URL.
 
 Text is an address and never a file: a model that calls a tool writes text, and must not be able to
-have this machine's files sent anywhere. Who means a file passes a `pathlib.Path`.
+have this machine's files sent anywhere. To send a file, pass a `pathlib.Path`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An SQLite file that is its owner's alone: threads share one connection, a fork opens its own."""
+"""An SQLite file that only its owner can read: threads share a connection, a fork opens its own."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _PATIENCE = 30.0
 
 
 class PrivateDatabase:
-    """A file for processes of one host, or a memory. Nothing is opened before the first statement.
+    """A file that processes of one host may share, or memory; opened by the first statement.
 
-    What was written is on file for a process that is killed; for a power cut the last few may be
-    missing.
+    What was written survives a killed process; after a power cut the last writes may be missing.
 
     Args:
         path: the file; it and its folder are made when they are missing. ``None`` for memory.
@@ -87,9 +86,9 @@ class PrivateDatabase:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Have a log written ahead. Of those who begin it at once SQLite refuses some, without a wait.
+    """Switch to a write-ahead log.
 
-    So the wait is here.
+    Where several processes do so at once, SQLite refuses some without a wait: the wait is here.
     """
     end = time.monotonic() + _PATIENCE
     while True:

@@ -1,4 +1,4 @@
-"""Credentials that do not show themselves, and their removal from what others say.
+"""Credentials that no output shows, and their removal from what servers say.
 
 Laws of this file: a secret leaves only by `Secret.reveal`; it goes into no ``repr``, ``str``,
 pickle or copy of an object's state.

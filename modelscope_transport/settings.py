@@ -1,7 +1,7 @@
 """Token, address, proxy: the argument first, then the environment.
 
 The only file that reads ``os.environ``, but for the language in `language.py`. Whatever is wrong is
-said here in one sentence, before any request, and never with the token in it.
+reported here in one sentence, before any request, and never with the token in it.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ def _own_hub(base_url: str) -> str | None:
 
 
 def _shown(url: str) -> str:
-    """An address fit for a message: without a password or a query, a look-alike as what it is."""
+    """An address fit for a message: without password and query, letters outside ASCII escaped."""
     if not any(sign in url for sign in "./:"):
         return _("that was given")  # a token in the wrong place, perhaps
     head = re.split("[?#]", url)[0].rpartition("@")[2]

@@ -194,7 +194,7 @@ _THINKING = {"none": _N("none"), "hybrid": _N("hybrid"), "always": _N("always")}
 
 
 def _lines(status: ModelStatus, profile: ModelProfile) -> list[str]:
-    # What nobody knows is taken to chat and to call functions, which is no news to show.
+    # An unknown model is assumed to chat and to call functions, which is not worth showing.
     guessed = status.served is None and profile.id not in known_models()
     calls = profile.task == "chat" and profile.tool_calling and not guessed
     facts = {

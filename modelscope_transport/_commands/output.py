@@ -46,7 +46,7 @@ LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
-    """Options that say which service and ledger. The token is none: others could see it."""
+    """Options that name service and ledger. None takes the token, which others could see there."""
     parser.add_argument(
         "--base-url",
         metavar="URL",

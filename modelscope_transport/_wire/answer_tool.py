@@ -1,4 +1,4 @@
-"""An answer that comes as the call of a tool, where a model takes no form otherwise."""
+"""An answer that comes as the call of a tool, where a model keeps no JSON schema otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of this folder that carries a task, imported at its first use.
+"""Finds the file of this folder that encodes a task; it is imported at its first use.
 
 A row of the task table names its file, so that the table itself knows nothing of encoding.
 """

@@ -86,8 +86,8 @@ def encode(request: EmbeddingRequest, profile: ModelProfile) -> bytes:
 def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:
     """The vectors in the order of the texts, or what the body says instead.
 
-    A vector too few or too many, of another length, or with a number that is none counts as a
-    failure: stored, it would spoil an index without a sign.
+    A vector too few or too many, of another length, or with NaN or infinity in it counts as a
+    failure: stored, it would silently spoil an index.
     """
     if not body.strip():
         return Failure("", empty=True)

@@ -1,4 +1,4 @@
-"""What every file of this folder that carries a kind of work gives: a request ready to send.
+"""A request ready to send, which every file of this folder that encodes a kind of work makes.
 
 Such a file is a `Wire`: it has a ``PATH`` and a function ``prepare``. A row of ``data/tasks.toml``
 names it.
@@ -46,7 +46,7 @@ class Encoded(Struct, frozen=True, kw_only=True):
 
 
 class Wire(Protocol):
-    """A file of this folder that carries a kind of work."""
+    """A file of this folder that encodes a kind of work."""
 
     PATH: str
     """Address under the base URL."""
@@ -59,7 +59,7 @@ class Wire(Protocol):
         """
 
 
-# --- work that takes its time -----------------------------------------------------------------
+# --- asynchronous tasks -----------------------------------------------------------------------
 
 
 class Pending(Struct, frozen=True):
@@ -69,7 +69,7 @@ class Pending(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """The task is not done yet; the service calls its state so."""
+    """The task is not done yet; ``status`` is the service's name of its state."""
 
     status: str
 
@@ -89,7 +89,7 @@ class Ended(Struct, frozen=True):
 
 
 class PollWire(Wire, Protocol):
-    """A file of this folder for work that takes its time.
+    """A file of this folder for asynchronous tasks.
 
     A good reply to what ``prepare`` made reads as `Pending`, or as `Done` at once.
     """

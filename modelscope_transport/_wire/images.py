@@ -1,9 +1,8 @@
 """Images on the wire: ``POST /images/generations``, then ``GET /tasks/{task_id}`` until it is done.
 
-Answers at once are a thing of the past: without the header that asks for a task the service
-refuses (CherryHQ/cherry-studio#14907, 2026-04). A task that was accepted is said to be
-``SUCCEED``, which means nothing yet (recorded 2026-04-17); a task that failed is said so with
-status 200.
+The service no longer answers at once: without the header that asks for a task it refuses
+(CherryHQ/cherry-studio#14907, 2026-04). It calls a task that it has merely accepted ``SUCCEED``
+(recorded 2026-04-17), and reports one that has failed with status 200.
 """
 
 from __future__ import annotations

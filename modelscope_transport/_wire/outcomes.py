@@ -131,7 +131,7 @@ def read_failure(body: bytes) -> Failure:
     return describe(inner if inner is not None else outer, request_id=envelope.request_id)
 
 
-# What some services send as a code beside everything that is well.
+# Codes that some services send with a success.
 _WELL = (0, 200, "0", "200")
 
 
@@ -261,7 +261,7 @@ def read_date(headers: Mapping[str, str]) -> float | None:
 
 
 def read_request_id(headers: Mapping[str, str]) -> str | None:
-    """The id that the official MCP server reads off every reply."""
+    """The service's id of a request, in a header that its official MCP server reads too."""
     return headers.get("x-request-id")
 
 

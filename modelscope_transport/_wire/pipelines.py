@@ -1,9 +1,9 @@
 """Classic pipelines on the wire: ``POST /api-inference/v1/models/{owner}/{name}``.
 
-Beside the base URL's last part, not under it. The body is ``{"input": …, "parameters": …}``, the
-answer lies under ``Data`` by names of the task's own. So public clients had it until the middle of
-2025 (modelscope/modelscope-agent, tools/modelscope_tools; modelscope/modelscope#1361); the
-documents of 2026 do not know the address.
+The path stands beside the base URL's last part, not under it. The body is ``{"input": …,
+"parameters": …}``, the answer is under ``Data``, by names of the task's own. Public clients used it
+so until the middle of 2025 (modelscope/modelscope-agent, tools/modelscope_tools;
+modelscope/modelscope#1361); the documents of 2026 do not mention it.
 """
 
 from __future__ import annotations

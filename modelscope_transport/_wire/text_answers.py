@@ -1,4 +1,4 @@
-"""Answers that were asked for in a form, and came as free text: the form is read out of the text.
+"""Reads a tool call or a JSON value out of an answer that came as free text instead.
 
 A model that cannot be forced to call a tool, or to keep a JSON schema, writes what it was asked for
 between sentences or in a code fence. Whole answers and streams are read alike:

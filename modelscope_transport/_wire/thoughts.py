@@ -1,8 +1,8 @@
 """Thoughts that stand inside an answer's text, or in its place; both only where the user says so.
 
-Some servers leave the tags in the text between which a model writes its thoughts; some take a whole
-answer for thoughts. Neither is on record for this service itself, but dedicated deployments and
-other platforms serve what their operators have set up.
+Some servers leave a model's thoughts in the text, between tags; some send a whole answer as
+thoughts. Neither is on record for this service itself, but dedicated deployments and other
+platforms are as their operators have set them up.
 """
 
 from __future__ import annotations

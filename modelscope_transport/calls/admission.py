@@ -26,7 +26,7 @@ class Limiters:
         concurrency: calls to one model at once: a number, ``None`` for any, ``"adaptive"`` to find
             out how many the service takes.
         account: the account's name in the ledger.
-        ledger: where other processes see what is found out, if it is shared; kept weakly.
+        ledger: through which processes find that out together, if it is shared; held weakly.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Limiters:
     def of(self, model: str) -> ConcurrencyLimiter:
         """The limiter of a model."""
         limiter = self._limiters.get(model)
-        if limiter is None:  # of two threads' new ones the first is everybody's
+        if limiter is None:  # of two threads that make one, both use the first
             limiter = self._limiters.setdefault(model, self._new(model))
         return limiter
 

@@ -1,4 +1,4 @@
-"""Plays a flow in an event loop; the twin of ``driver.py``."""
+"""Runs a flow in an event loop; the twin of ``driver.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plays a flow, sync: waits as told, sends as told, and hands what came of it to the flow.
+"""Runs a flow, sync: waits, sends each attempt, and hands its outcome back to the flow.
 
 Laws of this file: it decides nothing. A failure of the network enters the flow as a value.
 """

@@ -65,7 +65,7 @@ class Holdings:
 
     @property
     def late(self) -> str | None:
-        """Why the bytes ended, where it was the deadline that ended them."""
+        """Why the bytes ended, where the deadline ended them."""
         late = time.monotonic() >= self.deadline
         return _("the deadline of the call has passed") if late else None
 
@@ -115,9 +115,9 @@ class Holdings:
 
     @property
     def _is_answered(self) -> bool:
-        """Whether the answer is here and paid for, and no trouble of the ledger may take it away.
+        """Whether the answer is here and paid for: a ledger that fails must not take it away.
 
-        Its unit stays reserved, and the next reservation says what is wrong with the ledger.
+        Its unit stays reserved, and the next reservation reports the failure.
         """
         verdict = self.attempt.verdict
         return verdict is not None and verdict.kind is Kind.GOOD

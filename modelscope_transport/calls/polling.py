@@ -1,8 +1,8 @@
-"""The policy of work that takes its time: submit, look after it, fetch what it made.
+"""The policy of asynchronous tasks: submit one, poll it, fetch what it made.
 
-Laws of this file: those of ``policy.py``. What was accepted is never submitted again: it is paid
-for and goes on by itself. Looking and fetching cost nothing; every error after the acceptance
-names the task, so that it can be looked after later.
+Laws of this file: those of ``policy.py``. A task that was accepted is never submitted again: it is
+paid for and goes on by itself. Polling and fetching cost nothing; every error after the acceptance
+names the task, so that it can be polled later.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ _levels: weakref.WeakSet[SharedLevel] = weakref.WeakSet()
 
 
 class SharedLevel:
-    """What keeps a limiter to the shared level.
+    """Keeps a limiter at the level that all processes of the account share.
 
     Args:
         limiter: whose slots these are.

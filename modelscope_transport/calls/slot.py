@@ -36,7 +36,7 @@ class Slot:
             self._limiter.decrease(self)
 
     def release(self) -> None:
-        """Give the slot to the next who waits. Twice does no harm."""
+        """Give the slot to the next caller that waits. A second call does nothing."""
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
             limiter.release(self._owner)

@@ -1,6 +1,6 @@
-"""The task registry: which kinds of work there are, how each travels, which class serves it.
+"""The task registry: which kinds of work there are, how each is encoded, which class serves it.
 
-The rows are data, ``data/tasks.toml``: a task is a table there and, where it travels in a way of
+The rows are data, ``data/tasks.toml``: a task is a table there and, where it has an encoding of
 its own, one file in ``_wire/`` that the table names.
 """
 
@@ -79,7 +79,7 @@ PipelineTask = Literal[
 
 
 class Form(Struct, frozen=True):
-    """What a task takes and gives, where tasks that travel alike differ in it.
+    """What a task takes and gives, where tasks with the same encoding differ in it.
 
     Attributes:
         takes: what goes in: ``"text"``, ``"audio"`` and so on, see ``data/tasks.toml``.
@@ -97,7 +97,7 @@ class Task(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: ModelScope's name of it, for instance ``"text-to-image-synthesis"``.
-        kind: name of the row whose way it travels: tasks of one kind are served by one class.
+        kind: name of the row whose encoding it uses: tasks of one kind are served by one class.
         wire: file of ``_wire/`` that encodes and decodes it.
         flow: ``"poll"`` where the answer is a task to be looked after, else ``"call"``.
         does: what a model of this task does, for messages.

@@ -44,7 +44,7 @@ class AsyncReuse(ReuseRules):
                 return answer
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    # Shielded: who stops waiting must not end the call for the others.
+                    # Shielded: a caller that stops waiting must not end the call for the others.
                     shared = await asyncio.shield(asyncio.wrap_future(call))
             except TimeoutError:
                 raise late(request) from None

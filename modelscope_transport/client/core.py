@@ -209,7 +209,7 @@ class Core:
         return limiters.setdefault(size, ConcurrencyLimiter(size))
 
     def reuse(self, kind: type[R]) -> R | None:
-        """What makes calls unnecessary, sync or async; ``None`` where nothing was asked for."""
+        """The sync or async reuse of answers; ``None`` where the options ask for none."""
         options = self.options
         if not options.merge and options.cache is None:
             return None
@@ -225,8 +225,8 @@ class Core:
         """Refuse what cannot be a model ID here.
 
         Raises:
-            ModelNotServedError: it is none. ModelScope's own hosts want ``owner/name``; any other
-                service may call its models what it likes.
+            ModelNotServedError: it cannot be one. ModelScope's own hosts want ``owner/name``; any
+                other service may call its models what it likes.
         """
         checks.check_model(model, plain=not is_modelscope(self.options.url))
 
@@ -294,7 +294,7 @@ class Core:
     def record_quota_error(self, error: QuotaExceededError) -> None:
         """Record a pool that was declared spent when its call had long been settled.
 
-        An image task that was accepted may fail with this news.
+        An image task may fail so after it was accepted.
         """
         block = block_of(error.details)
         if block is None or self.ledger is None:

@@ -1,7 +1,7 @@
 """What the two clients share: construction, pickling, and what needs no request.
 
-Laws of this file: nothing here waits for a service. What is asked of it is a free request, made
-here and played by the sync or the async client.
+Laws of this file: nothing here waits for a service. Free requests are made here, and sent by the
+sync or the async client.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ClientFront:
 
     @classmethod
     def _of(cls, core: Core) -> Self:
-        """A client over what another one is made of."""
+        """A client with the core of another one."""
         client = cls.__new__(cls)
         client._core = core
         return client
@@ -63,7 +63,7 @@ class ClientFront:
 
     @property
     def ledger(self) -> Ledger | None:
-        """Where is counted what is spent; ``None`` when that was switched off."""
+        """Where spending is counted; ``None`` where that is switched off."""
         return self._core.ledger
 
     @property
@@ -183,7 +183,7 @@ def no_turn(request: ImageRequest) -> ModelScopeError:
 
 
 def trivial_ranking(request: RerankRequest) -> RerankResult | None:
-    """The order of what needs none, for which nothing is asked; ``None`` for any other."""
+    """The result where fewer than two documents need no request; ``None`` for more."""
     check_ranking(request)
     if len(request.documents) > 1:
         return None

@@ -57,16 +57,16 @@ class Options(_Token, kw_only=True):
             (piexian/astrbot_plugin_gemini_image_generation#99).
         account: a name for the account, where several of its tokens are in use, so that they are
             counted as one.
-        ledger: where is counted what is spent, by its name: ``"memory"``, ``"off"``, a file, the
-            address of a Redis; or a `Ledger`; ``None`` is ``"off"``. By default
-            ``MODELSCOPE_LEDGER``, else a file that all processes of a user share.
+        ledger: where spending is counted: ``"memory"``, ``"off"``, a file, the address of a Redis,
+            or a `Ledger`; ``None`` is ``"off"``. By default ``MODELSCOPE_LEDGER``, else a file
+            that all processes of a user share.
         budget: limits of your own, beyond which calls are refused without a request.
         concurrency: calls to one model at once, of all clients of this account in this process: a
             number, ``None`` for any, ``"adaptive"`` to find out how many the service takes.
         platforms: services to turn to, at your own cost, when the allowance is spent.
         merge: whether identical calls that are on their way at the same time are made once.
-            Streams are not: who reads one sets its pace and may leave it in the middle, so others
-            cannot hang on it. With a cache, a stream that was read to its end serves the next one.
+            Streams are not: their reader sets the pace and may stop in the middle, so others
+            cannot depend on it. With a cache, a stream that was read to its end serves the next.
         cache: where answers are kept, streamed ones included, for the next time the same is asked.
         http_client: an ``httpx.Client`` or ``httpx2.Client`` to send through instead of the
             account's own connections.

@@ -1,7 +1,7 @@
-"""Answers kept for the next time the same is asked, for callers who want that.
+"""A cache of answers, for callers who want one.
 
 An answer is found again by everything that could change it: the address, the model, the messages
-and every other field of the request. Who sets a temperature above 0 gets the same words again.
+and every other field of the request. Even with a temperature above 0 it is the same answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Calls that need not be made: the same is on its way already, or was answered before.
+"""Calls that need not be made: an equal one is on its way already, or was answered before.
 
-Laws of this file: both are done on request only. Who waits for another's call waits no longer than
-its own deadline, and takes over when the other gives up.
+Laws of this file: both are done only where the user asks for it. A caller that waits for another's
+call waits no longer than its own deadline, and makes the call itself when the other gives up.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Singleflight:
         answer: ChatResult | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """Give those who wait what came of it."""
+        """Give the callers that wait what came of it."""
         with self._lock:
             self._calls.pop(key, None)
         if isinstance(error, ModelScopeError):
@@ -192,5 +192,5 @@ def late(request: ChatRequest) -> ModelScopeError:
 
 
 def raised_anew(error: ModelScopeError) -> ModelScopeError:
-    """The same error anew: one that several raise would collect all their tracebacks."""
+    """A copy of an error: one that several callers raise would collect all their tracebacks."""
     return type(error)(*error.args, details=error.details)

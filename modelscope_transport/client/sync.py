@@ -303,8 +303,8 @@ class Client(ClientFront):
     def statement(self) -> Statement:
         """The account's books: balance, lots, prices and grants, and use as both sides count it.
 
-        The service is asked for what it tells of them, free of charge; what it does not tell, or
-        in a form that is not known, is left out.
+        The service is asked for its side of them, free of charge; what it does not report, or in
+        an unknown form, is left out.
 
         Raises:
             ConfigurationError: the ledger is switched off or cannot be used, or the hub of the

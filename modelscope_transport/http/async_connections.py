@@ -110,7 +110,7 @@ class LoopConnections:
             socket_factory=open_socket,
         )
         self._servers: dict[tuple[bytes, bytes, int], aiohttp.ClientRequest] = {}
-        # Held until their sockets are closed, because a transport warns that is deleted before.
+        # Held until their sockets are closed: a transport that is deleted before warns.
         self._transports: dict[ResponseHandler, asyncio.Transport] = {}
         self._guard: AsyncGenerator[None, None] | None = None
         # A loop that is closed lets go of its timers, and so of what nothing else holds.

@@ -57,7 +57,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
             httpx.ConnectError: nothing was sent; ``httpx.ConnectTimeout``: for want of time.
             httpx.WriteError: it was not sent whole; ``httpx.WriteTimeout``: for want of time.
             httpx.ReadError: the connection broke; ``httpx.ReadTimeout``: no byte came in time.
-            httpx.RemoteProtocolError: the reply is none, or ends too early.
+            httpx.RemoteProtocolError: the reply is not HTTP/1, or was cut off.
         """
         head, body = head_of(request), await request.aread()
         exchange = await self._begin(request.url, limits_of(request))

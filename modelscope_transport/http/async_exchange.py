@@ -1,8 +1,7 @@
 """One request and its reply in an event loop, over a connection and parser of aiohttp's.
 
-Laws of this file: no policy. A time limit wakes who waits by an error, and cancels nothing. An
-exchange that was begun is ended, once; only where nothing stands behind its reply does its
-connection serve again.
+Laws of this file: no policy. A time limit wakes the waiter with an error, and cancels nothing. An
+exchange that was begun ends once; its connection serves again only where nothing follows the reply.
 """
 
 from __future__ import annotations
@@ -248,7 +247,7 @@ class Exchange(httpx.AsyncByteStream):
         self._cut(late(_("the deadline has passed")))
 
     def _cut(self, error: httpx.TransportError) -> None:
-        """End the exchange with an error, which wakes who waits for it."""
+        """End the exchange with an error, which wakes its waiter."""
         if self._connection is None:
             return
         self._error = error

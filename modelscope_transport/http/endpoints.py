@@ -1,7 +1,7 @@
 """Where requests go, and what they carry there.
 
-Laws of this file: no I/O. The token goes to the service and its hub, to no one else; to an address
-that the user did not write goes a request only where `destinations` lets it.
+Laws of this file: no I/O. The token goes to the service and its hub, to no one else. A request goes
+to an address that the user did not write only where `destinations` allows it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def check_client(client: Any, *, is_async: bool) -> None:
     """Refuse what is no client that can be sent through.
 
     Raises:
-        ConfigurationError: it is none of httpx or httpx2, or the sync one in place of the async.
+        ConfigurationError: it is no client of httpx or httpx2, or the sync one in the async place.
     """
     wanted, other = ("AsyncClient", "Client") if is_async else ("Client", "AsyncClient")
     kinds = {

@@ -1,4 +1,4 @@
-"""Deadlines for the ways of httpx's own: its transports through a proxy, and a user's client.
+"""Deadlines for what httpx itself sends: its transports through a proxy, and a user's client.
 
 httpx bounds each wait, not the whole: a server that sends a byte now and then holds a caller for
 ever. Here a sync request's socket is shut at its deadline (``deadlines.py``); in an event loop
@@ -70,16 +70,16 @@ class _Translated:
 
 
 class _Way:
-    """What httpx says of a request's way while it is sent: it calls this at each step.
+    """Follows a request while httpx sends it, which calls this at each step.
 
     Args:
-        hurry: is told when a proxy is asked for the way, and when it has opened it: that is
-            bounded as a whole by the time to connect, and httpx bounds each wait of it.
-        follow: is given each socket that comes up, and again with TLS around it.
-        is_slow: whether the time to connect has passed by then.
+        hurry: called with ``True`` when a proxy is asked for a tunnel, with ``False`` when it has
+            opened one: the time to connect bounds that as a whole, httpx only each wait of it.
+        follow: called with each socket that comes up, and again with TLS around it.
+        is_slow: whether the time to connect has passed.
 
     Attributes:
-        is_tunnel: whether a proxy has been asked for the way and has not opened it yet, so that
+        is_tunnel: whether a proxy has been asked for a tunnel and has not opened it yet, so that
             nothing of the request itself was sent.
         is_sent: whether some of the request itself may have been sent.
     """
@@ -120,7 +120,7 @@ class _Way:
 
 
 class _Brief:
-    """Bounds by the time to connect how long a proxy takes to open the way of a sync request.
+    """Bounds by the time to connect how long a proxy takes to open a tunnel for a sync request.
 
     Args:
         guard: watches the socket for the whole of the call.

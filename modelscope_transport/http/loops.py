@@ -1,4 +1,4 @@
-"""One thing for each event loop: made in it, closed with it.
+"""One object for each event loop: made in it, closed with it.
 
 A connection belongs to the loop that opened it. ``asyncio.run``, and what else shuts a loop down in
 order, closes the loop's asynchronous generators while the loop still runs; there is no other hook,

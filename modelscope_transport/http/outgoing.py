@@ -68,7 +68,7 @@ def head_of(request: httpx.Request) -> memoryview:
 
     Raises:
         httpx.LocalProtocolError: they would be read as something else.
-        httpx.UnsupportedProtocol: the address is none of HTTP.
+        httpx.UnsupportedProtocol: the address is neither http nor https.
     """
     if request.url.scheme not in ("http", "https") or not request.url.host:
         raise httpx.UnsupportedProtocol(_("an address begins with http:// or https:// and a host"))

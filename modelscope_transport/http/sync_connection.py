@@ -234,8 +234,8 @@ def connect(
         tls: gives the context of an encrypted connection.
 
     Raises:
-        OSError: there is no way there, or no trust in who answers.
-        ValueError: the host is no name of one.
+        OSError: the host cannot be reached, or its certificate is not trusted.
+        ValueError: it is no valid name of a host.
     """
     _, name, port = origin
     host = name.decode("ascii")

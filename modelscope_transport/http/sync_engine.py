@@ -156,12 +156,12 @@ class SyncEngine(httpx.BaseTransport):
 
         Raises:
             httpx.LocalProtocolError: HTTP cannot carry the request.
-            httpx.UnsupportedProtocol: its address is none of HTTP.
+            httpx.UnsupportedProtocol: its address is neither http nor https.
             httpx.ConnectError: nothing was sent; for want of time, ``httpx.ConnectTimeout``.
             httpx.WriteError: it was not sent whole; for want of time, ``httpx.WriteTimeout``.
             httpx.ReadError: the connection broke before a byte of a reply.
             httpx.ReadTimeout: no reply came in time.
-            httpx.RemoteProtocolError: the reply is none of HTTP/1, or was cut off.
+            httpx.RemoteProtocolError: the reply is not HTTP/1, or was cut off.
         """
         head, body = head_of(request), request.content
         limits = limits_of(request)

@@ -60,7 +60,7 @@ class Reply(HTTPResponse):
             Whether they are the final ones.
 
         Raises:
-            HTTPException: they are none, or the connection broke within them.
+            HTTPException: they are not valid, or the connection broke within them.
             OSError: it broke before a byte of a reply, or there was no time.
         """
         try:

@@ -43,7 +43,7 @@ from .rows import FORMS, BatchFailure, BatchRow, Form
 
 __all__ = ["JOB_WIDE", "Batch", "BatchReport"]
 
-# Nothing of the kind is one item's own fault, and nothing of it passes.
+# Errors that are no fault of a single item, and that do not pass by themselves.
 JOB_WIDE = (
     ConfigurationError,
     UnsupportedTaskError,
@@ -52,14 +52,12 @@ JOB_WIDE = (
     AccountNotVerifiedError,
     ModelNotServedError,
 )
-# So many failures in a row, for each worker, that may pass are an outage; each has had the client's
-# retries.
+# So many transient failures in a row, for each worker, are an outage; the client has retried each.
 _OUTAGE = 3
 # How long a refusal without a time is waited for, and how often the ledger is asked again and the
 # clock is looked at: a timer stands still while the machine sleeps.
 _A_WHILE = 60.0
-# A refusal without a reason may be a spent day, which is over after one. For how long such refusals
-# alone are waited for.
+# How long refusals alone are waited for: over a day, since one without a reason may be a spent day.
 _BUSY = 26 * 3600.0
 _TEXT = "{text}"
 
@@ -80,8 +78,8 @@ class Batch:
         wait: whether to wait for the reset when the allowance is spent; else the error is raised.
         retry_failed: whether items that failed by their own fault are asked again.
         schema: what every chat's answer must be: a pydantic model, a dataclass, a ``TypedDict``, a
-            ``msgspec.Struct`` or a JSON schema. An answer that is none is a failure of its own
-            kind, ``SchemaMismatch``, and its row keeps the answer. A request with a
+            ``msgspec.Struct`` or a JSON schema. An answer that does not fit is a failure of its
+            own kind, ``SchemaMismatch``, and its row keeps the answer. A request with a
             ``response_format`` keeps that.
         form: form of a new file's lines: ``"short"``, or ``"openai"`` for that of OpenAI's batch
             files.
@@ -210,7 +208,7 @@ class Batch:
         """One question for each of many texts: the rows in the order of the texts.
 
         The job is done when the first row is asked for. Rows are read from the file one by one;
-        those that came out of turn are held until it is theirs.
+        those that came too early are held back until their turn.
 
         Args:
             texts: the texts.

@@ -42,7 +42,7 @@ def check_cluster(client: Client) -> None:
         client: the client.
 
     Raises:
-        ConfigurationError: Ray is not installed, or the ledger is none that all nodes share.
+        ConfigurationError: Ray is not installed, or not all nodes share the ledger.
     """
     if find_spec("ray") is None:
         raise ConfigurationError(
@@ -219,6 +219,6 @@ async def _connect(ray: Any, address: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what Ray says, which is the one that tells."""
+    """The last line of what Ray says, which is the one with the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else type(error).__name__

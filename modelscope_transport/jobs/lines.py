@@ -1,10 +1,9 @@
 """The lines of a job's input: plain text, the short form, or OpenAI's batch lines.
 
 Laws of this file: the file is read line by line, as often as needed, and never held whole; what can
-be read once only, such as a pipe, is refused. A line
-that is no question is a `BadLine` with its number, not an end; the reader of the lines decides. The
-form of the first line that holds anything is that of the file; lines of the other two forms may
-stand between them.
+be read once only, such as a pipe, is refused. A line that is no question is a `BadLine` with its
+number, not an end; the caller decides. The form of the first line that holds anything is that of
+the file; lines of the other two forms may stand between them.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class Checked(Struct, kw_only=True):
         form: the form of results that fits it.
         models: questions by model.
         texts: texts to embed by model.
-        bad: the lines that are none.
+        bad: the lines that are no questions.
     """
 
     items: int = 0

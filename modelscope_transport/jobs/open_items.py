@@ -150,13 +150,13 @@ class Job:
         self.counts["failed" if row.failure else "answered"] += 1
 
     def count_trouble(self, error: ModelScopeError) -> None:
-        """Count a failure that may pass; so many in a row end the job."""
+        """Count a failure that may pass; too many in a row end the job."""
         self._troubles += 1
         if self._troubles >= self._patience:
             self.stop(error)
 
     def count_refusal(self, now: float) -> float:
-        """Count a refusal for speed; for how many seconds there was nothing else."""
+        """Count a call that was too fast; for how many seconds there has been nothing else."""
         if self._refused_since is None:
             self._refused_since = now
         return now - self._refused_since

@@ -2,8 +2,8 @@
 
 Laws of this file: a line is written whole, at once, and never changed; of several lines of one key
 the last one counts. A process that was killed leaves half a line at most, which is cut off when the
-file is opened next. What is no file of results is left as it is, and so is all that a killed
-process cannot have left. No token gets here.
+file is opened next. A file that holds no results is left as it is, and so is all that a killed
+process cannot have written. No token gets here.
 
 A file whose name ends in ``.gz`` is compressed, each line a gzip member of its own, so that a line
 is on file as soon as it is written; every program that reads gzip reads such a file.
@@ -124,7 +124,7 @@ def _plain(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
 
 
 class _CutOff(Exception):
-    """A gzip member lacks its end, and is none of a job's, which hold one line each."""
+    """A gzip member lacks its end, and no job has written it: their members hold one line each."""
 
 
 def _unpacked(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
@@ -213,7 +213,7 @@ class ResultsFile:
         return self
 
     def _acquire(self) -> None:
-        # Here and not above: who makes no batch needs no lock.
+        # Here and not above: only a job needs a lock.
         from filelock import FileLock, Timeout
 
         # Two processes would pay for everything twice. The lock goes with its process.
@@ -306,7 +306,7 @@ _WRITTEN = _N(
 
 
 def _digest(fingerprint: str) -> bytes:
-    """A fingerprint in a third of the memory; one that is none fits no request."""
+    """A fingerprint in a third of the memory; an invalid one fits no request."""
     try:
         return bytes.fromhex(fingerprint)
     except ValueError:

@@ -19,7 +19,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     """Limits of the user's own, beyond which a call is refused without a request.
 
     Without a budget the ledger only advises: it refuses where the service has said no. The counts
-    held against a budget are those of the ledger, so all who share it share them.
+    held against a budget are those of the ledger, so all processes that share it share them.
 
     Attributes:
         calls: most calls a day of the account, all models together.

@@ -61,7 +61,7 @@ class ServiceClock:
 class AccountClock:
     """The time and the day of one account, by all that is known.
 
-    A process that has not heard the service yet does not believe its host's clock alone: the time
+    A process without a reply of the service yet does not trust its host's clock alone: the time
     in the ledger is a lower bound, and a day that is newer than the ledger's is *unconfirmed*.
 
     Args:

@@ -63,7 +63,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
 # One process tries whether unexplained refusals have ended; if nothing is heard of it for so many
 # seconds, the next one does.
 TRIAL = 60.0
-# A balance that cannot be asked for is found out by a call of the user's own, once an hour.
+# Where the balance cannot be asked for, a call of the user's own tries it, once an hour.
 TRIED_AFTER = 3600.0
 
 
@@ -113,7 +113,7 @@ def of_block(
         observed = cells.get(OBSERVED_AT.name(BALANCE), 0)
         holds = cells.get(BLOCKED_UNTIL.name(BALANCE), 0) > now
         if reserved_at is not None and reserved_at < observed:
-            return []  # the balance has been told since
+            return []  # the balance has been reported since
         if holds and cells.get(PRICE.name(BALANCE), 0) <= price:
             return []  # less is known to be left
         # More may be granted at any time: where it cannot be asked for, it is tried once an hour.

@@ -1,7 +1,7 @@
-"""What the service is asked for free, before a pool is called spent again; and what it then says.
+"""Free questions to the service before a pool is called spent again, and what the answers change.
 
 One process at a time asks, and no more often than is needed: the right to ask is a lease in the
-ledger. What was said of the balance opens the prices that it pays, and blocks the others.
+ledger. A balance that it reports opens the prices that it pays, and blocks the others.
 """
 
 from __future__ import annotations

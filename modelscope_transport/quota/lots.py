@@ -134,7 +134,7 @@ def _name(cells: Mapping[str, Any], place: int) -> str:
 
 
 def _written(cells: Mapping[str, Any], lots: Sequence[Filled]) -> list[Step]:
-    """Write the lots down; a program that was built on others must be built anew."""
+    """The changes that write lots down; a program that was built on the old ones then fails."""
     kept = {lot.name for lot in lots}
     gone = [row[0] for row in cells.get(LOTS.word, ()) if row[0] not in kept]
     rows = [[lot.name, lot.size, lot.expires_at] for lot in lots]

@@ -1,4 +1,4 @@
-"""What takes the place of a store that cannot be used, so that nothing is ever spent uncounted."""
+"""Replaces a store that cannot be used, so that nothing is ever spent uncounted."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ class RedisStore:
             mine = self._loops[loop] = _OfLoop()
         async with mine.lock:
             if mine.client is None:
-                # What the server is, is found out once, by the client of threads.
+                # Whether the server is a cluster, the sync client finds out once.
                 await loop.run_in_executor(None, self._attempt, _nothing)
                 mine.keeper = _until_the_loop_ends(self.address.asyncio_client())
                 mine.client = await anext(mine.keeper)

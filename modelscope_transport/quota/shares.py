@@ -1,8 +1,8 @@
-"""How many calls to one model the service takes at once, found out together, and shared.
+"""How many calls to one model the service takes at once: one level that all processes share.
 
-All processes of an account keep one level in the ledger, see ``aimd.py``, which is dealt out in
-slots. A process keeps its slots by a lease, so that those of a dead one come back; where there are
-fewer slots than processes that want one, they take turns.
+The processes of an account find the level out together, see ``aimd.py``, and keep it in the ledger.
+It is dealt out in slots. A process keeps its slots by a lease, so that those of a dead one come
+back; where there are fewer slots than processes that want one, they take turns.
 
 Nothing here is exact to the call: a process may be a moment late in giving a slot back, and then
 the service refuses one call.
@@ -60,7 +60,7 @@ class _Holder(Struct):
 
 
 class _Level(AIMD):
-    """The level of one model, and who holds what of it."""
+    """The level of one model, and which processes hold how much of it."""
 
     holders: dict[str, _Holder] = field(default_factory=dict)
 

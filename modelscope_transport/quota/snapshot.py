@@ -44,7 +44,7 @@ class Quota(Struct, frozen=True, kw_only=True):
         model: model ID, where the pool is a model's.
         unit: ``"calls"`` or ``"magicubes"``.
         limit: size of the pool; ``None`` where it is not known.
-        used: spent of it today, by all who share the ledger and, as far as replies said, others.
+        used: what all that share the ledger spent today and, as far as replies said, others.
         remaining: what is left.
         resets_at: when it comes back, with a time zone; of Magicubes, when more may come at the
             earliest, see ``returns``.
