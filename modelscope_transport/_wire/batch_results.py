@@ -123,5 +123,5 @@ def read_answer(body: dict[str, Any]) -> ChatResult | EmbeddingResult | None:
     if isinstance(data, list):
         answer = embeddings_wire.decode(whole, count=len(data))
     else:
-        answer = chat_wire.decode(whole, None)
+        answer = chat_wire.decode(whole)
     return None if isinstance(answer, Failure) else answer

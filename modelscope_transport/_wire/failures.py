@@ -16,7 +16,6 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..answers import ChatResult
 from ..errors import ErrorDetails, ModelScopeError, RateLimitError
 from ..quota import Allowance, QuotaBlock, Reservation, has_provider, next_reset
 from .failure_table import Kind, Row, failure_rows, shape_rows
@@ -74,24 +73,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
             return None
         return self.details.server_message or ""
 
-    def error(
-        self,
-        *,
-        attempts: int,
-        alternatives: tuple[str, ...] = (),
-        partial: ChatResult | None = None,
-    ) -> ModelScopeError:
+    def error(self, *, attempts: int, alternatives: tuple[str, ...] = ()) -> ModelScopeError:
         """A fresh instance of the error this verdict stands for.
 
         Args:
             attempts: HTTP requests made so far.
             alternatives: model IDs that may still serve.
-            partial: what had arrived of a stream.
         """
         row = self.row or shape_rows()["unreadable"]
-        details = replace(
-            self.details, attempts=attempts, alternatives=alternatives, partial=partial
-        )
+        details = replace(self.details, attempts=attempts, alternatives=alternatives)
         return row.error(message_of(row, details), details=details)
 
 

@@ -20,7 +20,7 @@ __all__ = ["cache_path", "read", "remember"]
 
 Facts = dict[str, dict[str, Any]]
 
-_decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+_decode = msgspec.json.Decoder(Facts).decode
 
 
 def cache_path() -> Path:

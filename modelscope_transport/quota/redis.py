@@ -28,6 +28,7 @@ from .steps import LASTING, Pages, Ran, Step, StoreError
 
 __all__ = ["RedisStore"]
 
+_PREFIX = "modelscope"  # of all keys
 _DAYS_KEPT = 35
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -46,15 +47,13 @@ class RedisStore:
     Args:
         url: its address, see `RedisAddress`.
         patience: seconds that a question may take; by default what the address says, or 2.
-        prefix: how the keys begin.
     """
 
     blocking = True
     awaitable = True
 
-    def __init__(self, url: str, patience: float | None = None, prefix: str = "modelscope") -> None:
+    def __init__(self, url: str, patience: float | None = None) -> None:
         self.address = RedisAddress.parse(url, patience)
-        self.prefix = prefix
         self.begin_anew()
         begin_anew_in_child(self)
 
@@ -77,7 +76,7 @@ class RedisStore:
 
     def accounts(self) -> list[str]:
         """The accounts of which anything is kept."""
-        start = f"{self.prefix}:{{"
+        start = f"{_PREFIX}:{{"
         keys = self._attempt(lambda: self._keys(start))
         return sorted({key.decode()[len(start) :].rpartition("}:")[0] for key in keys})
 
@@ -89,7 +88,7 @@ class RedisStore:
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
-        start = f"{self.prefix}:{{" if account is None else self._key(account, "")
+        start = f"{_PREFIX}:{{" if account is None else self._key(account, "")
 
         def work() -> None:
             for key in self._keys(start):
@@ -195,7 +194,7 @@ class RedisStore:
         return [len(keys), *keys, 0, b"[]", b"[]", _DAYS_KEPT * 86400]
 
     def _key(self, account: str, page: str) -> str:
-        return f"{self.prefix}:{{{account}}}:{page}"
+        return f"{_PREFIX}:{{{account}}}:{page}"
 
     def _unusable(self, error: Exception) -> StoreError:
         _forget_frames(error)
