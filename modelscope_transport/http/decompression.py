@@ -22,6 +22,8 @@ _LONGEST_PIECE = 8 << 20
 _WITH_HEADER = zlib.MAX_WBITS | 32  # of zlib or of gzip, whichever it has
 _WITHOUT_HEADER = -zlib.MAX_WBITS
 _LONGEST_MARK = 2  # bytes that tell a header from none
+# The last two are no encodings: "none" is how servers tell a proxy not to compress a stream.
+_PLAIN = ("", "identity", "none", "utf-8")
 
 
 class UnreadableBodyError(Exception):
@@ -47,7 +49,7 @@ class Inflater:
             self._inflate = zlib.decompressobj(wbits=_WITH_HEADER)
         elif name == "deflate":
             self._head = b""
-        elif name not in ("", "identity"):
+        elif name not in _PLAIN:
             raise UnreadableBodyError(
                 _("compressed as {encoding!r}, which was not asked for").format(encoding=encoding)
             )

@@ -22,7 +22,7 @@ def _raw_deflate(data: bytes) -> bytes:
     return squeeze.compress(data) + squeeze.flush()
 
 
-@pytest.mark.parametrize("encoding", ["", "identity", "IDENTITY"])
+@pytest.mark.parametrize("encoding", ["", "identity", "IDENTITY", "none", "UTF-8"])
 def test_plain_bytes_pass_through(encoding: str) -> None:
     assert Inflater(encoding).feed(b"abc") == b"abc"
 
