@@ -87,7 +87,11 @@ class EventDecoder:
 
 
 def _payload(event: bytes) -> bytes:
-    """The joined ``data`` lines of one event; empty where it has none."""
+    """The joined ``data`` lines of one event; empty where it has none.
+
+    A JSON object in an event's place is a payload as it stands: a gateway that fails when it has
+    announced a stream writes its refusal so, without the framing. The standard would drop it.
+    """
     lines, kind = [], bytes
     for line in event.split(b"\n"):
         if line.startswith(b"data:"):
@@ -97,4 +101,7 @@ def _payload(event: bytes) -> bytes:
             lines.append(b"")
         elif line.startswith(b"event:"):
             kind = ErrorEvent if line[6:].strip() == b"error" else bytes
+    whole = event.strip(b"\n")
+    if not lines and whole.startswith(b"{"):
+        return whole
     return kind(b"\n".join(lines))

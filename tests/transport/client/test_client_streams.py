@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import random
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -17,12 +18,13 @@ from modelscope_transport import (
     Client,
     Message,
     ModelScopeError,
+    QuotaExceededError,
     RateLimitError,
     ServerError,
     StreamInterruptedError,
     UnexpectedReplyError,
 )
-from modelscope_transport.emulator import LocalService, Raw
+from modelscope_transport.emulator import LocalService, Raw, Reply
 from modelscope_transport.quota import Ledger
 from modelscope_transport.quota.memory import MemoryStore
 from tests.streamed_answers import ANSWERS
@@ -204,6 +206,37 @@ def test_a_stream_that_begins_with_nothing_is_asked_again(caller: Caller, scenar
 
 
 # --- leaving
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n\r\ndata: [DONE]\r\n\r\n"])
+@pytest.mark.parametrize("begun", [False, True], ids=["at once", "in the middle"])
+def test_a_refusal_that_stands_bare_in_a_stream_is_read(
+    caller: Caller, begun: bool, end: str
+) -> None:
+    refusal = '{"errors": {"message": "insufficient balance"}, "request_id": "7"}'
+    first = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\n' if begun else ""
+    events = {"content-type": "text/event-stream"}
+    with caller.but(max_retries=2, ledger=None) as user:
+        before = user.requests
+        user.service.next(Reply(200, f"{first}{refusal}{end}".encode(), events))
+        with pytest.raises(ModelScopeError) as caught:
+            user.stream()
+        error = caught.value.__cause__ if begun else caught.value
+        assert isinstance(error, QuotaExceededError)
+        assert error.details.request_id == "7"
+        assert user.requests == before + 1
+
+
+def test_a_whole_answer_that_is_called_a_stream_is_read(caller: Caller) -> None:
+    choice = {"message": {"content": "five"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 2, "completion_tokens": 1}
+    body = json.dumps({"choices": [choice], "usage": usage}, indent=1).encode()
+    for streamed in (True, False):
+        caller.service.next(Reply(200, body, {"content-type": "text/event-stream"}))
+        answer = caller.stream()[1] if streamed else caller.chat()
+        assert answer.text == "five"
+        assert answer.usage is not None
+        assert answer.usage.output_tokens == 1
 
 
 def test_a_stream_that_is_left_is_closed(alone: LocalService) -> None:
