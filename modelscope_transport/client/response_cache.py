@@ -7,6 +7,7 @@ and every other field of the request. Even with a temperature above 0 it is the 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -99,7 +100,7 @@ class ResponseCache:
     ) -> None:
         """Open nothing yet."""
         self.path: Path | None = None
-        self.max_age = max_age
+        self.max_age = None if max_age == math.inf else max_age
         self._address: str | None = None
         self._clock = clock
         self._answers: Answers

@@ -24,6 +24,7 @@ from ..errors import ModelScopeError
 from ..language import marked as _N
 from ..language import translated as _
 from ..types import ChatRequest
+from .options import checked_timeout
 from .response_cache import ResponseCache, key_of
 
 __all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]
@@ -120,10 +121,10 @@ class ReuseRules:
         return answer
 
     def _seconds(self, request: ChatRequest) -> float:
-        return self._timeout if request.timeout is None else request.timeout
+        return self._timeout if request.timeout is None else checked_timeout(request.timeout)
 
     def _deadline(self, request: ChatRequest) -> float:
-        return time.monotonic() + min(self._seconds(request), 7 * 86400.0)
+        return time.monotonic() + self._seconds(request)
 
 
 class Reuse(ReuseRules):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import pickle
 import shutil
@@ -25,6 +26,7 @@ from modelscope_transport import (
     ChatRequest,
     ChatResult,
     Client,
+    ConfigurationError,
     ImagePart,
     MemoryLedger,
     Message,
@@ -217,6 +219,15 @@ async def test_clients_of_other_terms_do_not_share_a_call(
     assert len(service.requests) == 2
 
 
+async def test_a_timeout_that_is_none_is_refused_in_a_sentence(prompt: LocalService) -> None:
+    client = client_of(prompt, merge=True)
+    wrong: Any = "5"
+    with pytest.raises(ConfigurationError, match="timeout must be above 0"):
+        await client.aio.chat(ask(timeout=wrong))
+    with pytest.raises(ConfigurationError, match="timeout must be above 0"):
+        await asyncio.to_thread(client.chat, ask(timeout=wrong))
+
+
 async def test_a_sync_call_in_a_loop_does_not_wait_for_the_loop(prompt: LocalService) -> None:
     client = client_of(prompt, merge=True)
     key = client._reuse._call_key(ask())  # type: ignore[union-attr]
@@ -322,6 +333,11 @@ def test_the_words_and_the_address_change_it_too() -> None:
 @pytest.mark.parametrize("change", [{"timeout": 5.0}, {"fallback_models": (GLM,)}])
 def test_what_changes_no_answer_changes_no_name(change: dict[str, Any]) -> None:
     assert key_of(ask(**change)) == key_of(ask())
+
+
+def test_an_age_without_end_is_none(prompt: LocalService) -> None:
+    cache = ResponseCache("redis://127.0.0.1:1/0", max_age=math.inf)
+    assert client_of(prompt, cache=cache).chat(ask()).text
 
 
 class LaterMessage(Message, frozen=True):
