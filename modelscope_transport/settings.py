@@ -300,13 +300,9 @@ def resolve_proxy(base_url: str, proxy: str | Secret | None = None) -> Secret | 
     password may stand in it.
     """
     proxy = hide(proxy)
-    if proxy is not None and proxy.reveal().lower() == "none":
-        return None
-    if proxy is not None and proxy.reveal():
-        found: str | None = proxy.reveal()
-    else:
-        found = _proxy_for(base_url)
-    if found is None:
+    passed = "" if proxy is None else proxy.reveal().strip()
+    found = passed or _proxy_for(base_url)
+    if not found or passed.lower() == "none":
         return None
     return Secret(found if "://" in found else f"http://{found}")
 
@@ -315,7 +311,7 @@ def _proxy_for(base_url: str) -> str | None:
     parts = urllib.parse.urlsplit(base_url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     proxies: Mapping[str, str] = urllib.request.getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
+    found = (proxies.get(parts.scheme) or proxies.get("all") or "").strip()
     if not found or is_loopback(host) or urllib.request.proxy_bypass(f"{host}:{port}"):
         return None
     return found

@@ -285,6 +285,17 @@ def test_this_machine_is_reached_without_the_environments_proxy(
     assert resolve_proxy(address, ANY_PROXY) == ANY_PROXY, "unless it was passed"
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\n"])
+def test_blanks_around_a_proxy_are_cut_off(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    assert resolve_proxy(BASE_URL, blank) is None
+    assert resolve_proxy(BASE_URL, f"none{blank}") is None
+    assert resolve_proxy(BASE_URL, f"{blank}proxy.example:3128{blank}") == ANY_PROXY
+    monkeypatch.setenv("HTTPS_PROXY", blank)
+    assert resolve_proxy(BASE_URL) is None
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example:3128{blank}")
+    assert resolve_proxy(BASE_URL) == resolve_proxy(BASE_URL, blank) == ANY_PROXY
+
+
 def test_a_proxy_may_be_passed_hidden() -> None:
     assert resolve_proxy(BASE_URL, ANY_PROXY) is not None
     assert resolve_proxy(BASE_URL, Secret("none")) is None
