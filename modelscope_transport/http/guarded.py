@@ -146,7 +146,9 @@ class _Brief:
             self._watch.cancel()
 
     def follow(self, sock: Any) -> None:
-        """Watch another socket from now on."""
+        """Watch another socket from now on; none where other requests share it (HTTP/2)."""
+        if getattr(sock, "selected_alpn_protocol", str)() == "h2":
+            sock = None
         self._guard.follow(sock)
         if self._watch is not None:
             self._watch.follow(sock)
@@ -160,24 +162,34 @@ def _reply_of(response: Any, stream: Any) -> httpx.Response:
     return httpx.Response(response.status_code, headers=headers, stream=stream)
 
 
+def _is_shared(response: Any) -> bool:
+    """Whether other requests may be on their way on the connection of a response."""
+    return getattr(response, "http_version", "") == "HTTP/2"
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, response: Any, guard: Watch, after: Callable[[], None]) -> None:
         self._response = response
         self._guard = guard
         self._after = after
-        # Other requests may be on their way on a connection of HTTP/2.
-        self._may_shut = getattr(response, "http_version", "") != "HTTP/2"
+        self._is_shared = _is_shared(response)
+        self._may_shut = not self._is_shared
 
     def __iter__(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
             yield self._response.content
         else:
             with _Translated(lambda: self._guard.cut):
-                yield from self._response.stream
+                for data in self._response.stream:
+                    if self._guard.cut and self._is_shared:
+                        raise _late()  # its socket was not shut
+                    yield data
         self._may_shut = False
 
     def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""
+        if self._is_shared:
+            return  # it serves others already
         brief = watch(self._guard.sock, time.monotonic() + seconds)
         with contextlib.suppress(Exception):
             for _ in self._response.stream:
@@ -223,7 +235,9 @@ class GuardedTransport(httpx.BaseTransport):
         network = response.extensions.get("network_stream")
         if network is not None:  # a connection that came up for an earlier request
             sock = network.get_extra_info("socket")
-            if sock is not None and sock is not guard.sock:
+            if _is_shared(response):
+                guard.follow(None)
+            elif sock is not None and sock is not guard.sock:
                 guard.follow(sock)
         closings = self._closings
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import socket
 import sys
 import threading
 import time
@@ -29,6 +30,8 @@ from modelscope_transport import (
 )
 from modelscope_transport.emulator import LocalService, Reply
 from modelscope_transport.http import channel
+from modelscope_transport.http.deadlines import watch
+from modelscope_transport.http.guarded import _Brief
 from tests.transport.callers import chat_request
 from tests.transport.http.raw_server import CHUNKED, Wire, chunk, serving
 from tests.transport.recorded import sample
@@ -229,6 +232,57 @@ def test_a_deadline_in_one_thread_cuts_no_other_threads_call() -> None:
         for _ in range(3):
             assert "".join(delta.text for delta in client.stream_chat(chat_request()))
         vain.join()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+def test_a_connection_that_other_requests_share_is_not_cut(late: bool) -> None:
+    shared, other_end = socket.socketpair()
+
+    class Network:
+        def get_extra_info(self, name: str) -> Any:
+            return shared if name == "socket" else None
+
+    class Shared(Pieces):
+        """Of HTTP/2, and it goes on after the answer's end."""
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from self.pieces
+            begun = time.monotonic()
+            while late and time.monotonic() - begun < 30:
+                yield b": go on\n\n"
+            raise AssertionError("read to its end")
+
+    extensions = {"http_version": b"HTTP/2", "network_stream": Network()}
+    end = b"" if late else b"data: [DONE]\n\n"
+    reply = httpx.Response(
+        200,
+        headers={"content-type": "text/event-stream"},
+        stream=Shared(b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n', end),
+        extensions=extensions,
+    )
+    with shared, other_end, Given(reply).http as http:
+        client = Client("ms-1", base_url="https://h.example/v1", http_client=http, ledger=None)
+        stream = client.stream_chat(chat_request(timeout=0.5 if late else 60.0))
+        if late:
+            with pytest.raises(StreamInterruptedError, match="deadline"):
+                list(stream)
+        else:
+            assert "".join(delta.text for delta in stream) == "a"
+        shared.sendall(b"open")
+        assert other_end.recv(4) == b"open"
+
+
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_a_new_connection_is_watched_unless_other_requests_may_share_it(protocol: str) -> None:
+    class Encrypted(socket.socket):
+        def selected_alpn_protocol(self) -> str:
+            return protocol
+
+    with Encrypted() as sock, httpx.Client() as http:
+        guard = watch(None, time.monotonic() + 60)
+        _Brief(guard, http.build_request("GET", "https://h.example")).follow(sock)
+        assert guard.sock is (None if protocol == "h2" else sock)
+        guard.cancel()
 
 
 def test_a_hook_of_theirs_may_read_the_reply() -> None:
