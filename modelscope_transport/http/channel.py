@@ -7,7 +7,7 @@ Laws of this file: one request, one try. What goes wrong is one of `BROKEN`, whi
 from __future__ import annotations
 
 import asyncio
-import socket
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +22,7 @@ from .engines import engines_of
 from .failures import ForbiddenDestinationError
 from .given_client import check_client, through_client, through_client_async
 from .reply import OpenReply
+from .sync_connection import resolve
 
 __all__ = ["Channel"]
 
@@ -44,6 +45,7 @@ class Channel:
         http_client: Any = None,
         http_async_client: Any = None,
     ) -> None:
+        self._settings = settings
         self._endpoints = EndpointResolver(settings)
         self._engines = engines_of(settings.account(), settings.proxy, resolve_ca_bundle())
         self._given: httpx.BaseTransport | None = None
@@ -76,7 +78,7 @@ class Channel:
         if not endpoint.is_trusted:
             self._check(endpoint, None)
             if not self._engines.has_proxy:
-                self._check(endpoint, _addresses(endpoint.url))
+                self._check(endpoint, _addresses(endpoint.url, self._connected_by(deadline)))
         request = self._endpoints.request(endpoint, body, deadline, own, extra)
         return OpenReply((self._given or self._engines.sync).handle_request(request))
 
@@ -93,10 +95,16 @@ class Channel:
         if not endpoint.is_trusted:
             self._check(endpoint, None)
             if not self._engines.has_proxy:
-                self._check(endpoint, await asyncio.to_thread(_addresses, endpoint.url))
+                end = self._connected_by(deadline)
+                self._check(endpoint, await asyncio.to_thread(_addresses, endpoint.url, end))
         request = self._endpoints.request(endpoint, body, deadline, own, extra)
         engine = self._given_async or self._engines.aio
         return AsyncOpenReply(await engine.handle_async_request(request))
+
+    def _connected_by(self, deadline: float) -> float:
+        """When a connection that is begun now has to be there, the name of its host included."""
+        now = time.monotonic()
+        return now + self._settings.time_limits(deadline - now)["connect"]
 
     def _check(self, endpoint: Endpoint, addresses: Iterable[str] | None) -> None:
         """Refuse where no request may go, by its text or by what its host's name stands for."""
@@ -115,10 +123,12 @@ class Channel:
         await self._engines.aclose()
 
 
-def _addresses(url: httpx.URL) -> list[str]:
+def _addresses(url: httpx.URL, deadline: float) -> list[str]:
     """The IP addresses of a host."""
     try:
-        found = socket.getaddrinfo(url.host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = resolve(url.host, 443, deadline)
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout(str(error)) from error
+    except (OSError, ValueError) as error:
         raise httpx.ConnectError(str(error)) from error
     return [str(info[4][0]) for info in found]

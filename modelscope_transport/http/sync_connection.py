@@ -27,7 +27,7 @@ from typing import Any, cast
 from ..language import translated as _
 from .outgoing import MOST_UNSENT, Origin
 
-__all__ = ["PIECE", "Connection", "connect"]
+__all__ = ["PIECE", "Connection", "connect", "resolve"]
 
 # Bytes of one read, and of a body that go out in one write with the head.
 PIECE = 1 << 16
@@ -239,7 +239,7 @@ def connect(
     """
     _, name, port = origin
     host = name.decode("ascii")
-    sock = _dial(_resolve(host, port, deadline), deadline)
+    sock = _dial(resolve(host, port, deadline), deadline)
     try:
         for option, value in (("TCP_NODELAY", 1), ("TCP_NOTSENT_LOWAT", MOST_UNSENT)):
             if hasattr(socket, option):
@@ -265,8 +265,13 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _resolve(host: str, port: int, deadline: float) -> deque[Any]:
-    """Look up the addresses of a host: in a thread, since the system's resolver knows no limit."""
+def resolve(host: str, port: int, deadline: float) -> deque[Any]:
+    """Look up the addresses of a host: in a thread, since the system's resolver knows no limit.
+
+    Raises:
+        OSError: there are none, or not in time.
+        ValueError: the host is no name of one.
+    """
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def look_up() -> None:

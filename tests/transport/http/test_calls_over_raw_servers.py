@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from modelscope_transport import APIConnectionError, Client, ImageRequest
+from modelscope_transport import APIConnectionError, APITimeoutError, Client, ImageRequest
 from modelscope_transport.errors import UnexpectedReplyError
 from tests.transport.callers import chat_request
 from tests.transport.http.conftest import Tls
@@ -283,6 +284,26 @@ def test_nothing_of_this_machine_is_fetched_because_a_reply_names_it(user: Any, 
         assert other.connections == []
     assert caught.value.reason == "forbidden_address"
     assert "admin" not in f"{caught.value} {caught.value.details}"
+
+
+def test_the_name_of_an_images_host_is_looked_up_in_the_time_to_connect(
+    user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, look_up = threading.Event(), socket.getaddrinfo
+
+    def stall(host: str, *rest: Any, **named: Any) -> Any:
+        if host == "images.example":
+            go_on.wait(20)
+        return look_up("127.0.0.1", *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", stall)
+    with serving(images_naming("https://images.example/a.png")) as server:
+        painter = user(server, connect_timeout=0.3, max_retries=0)
+        begun = time.monotonic()
+        with pytest.raises(APITimeoutError, match="not resolved in time"):
+            painter.image()
+        assert time.monotonic() - begun < 1 + 0.3 + SLACK  # the first look comes after a second
+        go_on.set()
 
 
 def test_an_image_of_the_service_itself_is_fetched(user: Any) -> None:

@@ -532,7 +532,7 @@ def test_their_own_headers_cookies_and_query_go_to_no_address_that_a_reply_names
         told = next(replies, None)
         return library.Response(200, json=told) if told else library.Response(200, content=PNG)
 
-    monkeypatch.setattr(channel, "_addresses", lambda url: ["93.184.216.34"])
+    monkeypatch.setattr(channel, "_addresses", lambda *_: ["93.184.216.34"])
     http = library.Client(
         transport=library.MockTransport(answer),
         headers={"Authorization": "Bearer ms-1", "X-Key": "theirs"},
