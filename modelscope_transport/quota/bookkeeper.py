@@ -40,7 +40,7 @@ from .evidence import (
 )
 from .looking import ASKING, of_report, of_statement, question_for, take_lease
 from .lots import Lot, granted
-from .outage import Downgraded, StandIn
+from .outage import StandIn, Switched
 from .program import MOMENT, ReservationProgram, block_in, build, price_of
 from .reservation import Closing, QuotaBlock, Reservation, pools_of
 from .runner import Runner, Work
@@ -78,7 +78,7 @@ class Bookkeeper:
             yield from runner.look(account)
         while True:
             now, day, confirmed = self.today(account)
-            bounds, doubt = self._bounded(budget), None
+            bounds, doubt = self._bounded(account, budget, now), None
             if not confirmed and bounds != NO_BUDGET:
                 refusal = yield from self._confirming(account)
                 if refusal is not None:
@@ -88,8 +88,10 @@ class Bookkeeper:
                     doubt, day = _unconfirmed(day), runner.seen[account].get(DAY.word, day)
             program = self._program(account, model, tier, bounds, now, day)
             try:
-                ran = yield from runner.run(account, now, program.tests, program.changes)
-            except Downgraded:
+                ran = yield from runner.run(
+                    account, now, program.tests, program.changes, has_limits=True
+                )
+            except Switched:
                 continue
             if ran.failed is None:
                 granted = program.reservation.granted(ran.pages, now)
@@ -263,12 +265,16 @@ class Bookkeeper:
             self._programs[key] = rests_on, program
         return program
 
-    def _bounded(self, budget: Budget) -> Budget:
+    def _bounded(self, account: str, budget: Budget, now: float) -> Budget:
         """The budget; while only a share of a limit may be used, there must be one."""
         store = self.runner.store
-        if isinstance(store, StandIn) and store.shares and budget.calls is budget.magicubes is None:
-            return replace(budget, magicubes=granted_a_day())
-        return budget
+        if not isinstance(store, StandIn) or not store.shares:
+            return budget
+        if budget.calls is budget.magicubes is None:
+            budget = replace(budget, magicubes=granted_a_day())
+        if budget.keep is None:
+            return budget
+        return replace(budget, keep=store.kept(account, budget.keep, now))
 
     def clock_of(self, account: str) -> AccountClock:
         """The clock of an account."""

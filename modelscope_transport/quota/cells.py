@@ -102,7 +102,7 @@ BLOCK = CellKind("block", "table", ("pool",))
 REFUSALS = CellKind("refusals", "count", ("model",))  # unexplained ones, one after another
 REFUSED_AT = CellKind("refused", "seconds", ("model",))
 LOTS = CellKind("lots", "table")  # [[name, size in tenths, end in seconds or null], ...]
-LOTS_VERSION = CellKind("version", "count")
+LOTS_VERSION = CellKind("version", "count", adds_up=True)
 LOT_SPENT = CellKind("lot", "tenths", ("lot",), adds_up=True)
 RATE = CellKind("rate", "tenths", ("class",))  # the service's price of a call
 EARNINGS = CellKind("earnings", "table")  # [observed at, [[rule, a day, earned today], ...]]
@@ -110,6 +110,6 @@ ASK_AGAIN_AT = CellKind("ask", "seconds", ("question",))  # not before, by any p
 
 # On the page of shared concurrency, see shares.py.
 SHARE = CellKind("share", "table", ("model",))
-SHARE_VERSION = CellKind("shares", "count", ("model",))
+SHARE_VERSION = CellKind("shares", "count", ("model",), adds_up=True)
 
 CELL_KINDS = {kind.word: kind for kind in list(vars().values()) if isinstance(kind, CellKind)}

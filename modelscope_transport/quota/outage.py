@@ -14,18 +14,19 @@ from .._cancellation import finish_anyway
 from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .cells import CELL_KINDS
+from .lots import filled
 from .memory import MemoryStore
 from .mending import damage_in
 from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 
-__all__ = ["Downgraded", "StandIn"]
+__all__ = ["StandIn", "Switched"]
 
 # While a common store is down it is tried again once a second.
 _RETRY = 1.0
 
 
-class Downgraded(Exception):
-    """The store has just gone down and only a share of each limit holds: build the program anew."""
+class Switched(Exception):
+    """The store has just gone down, or come back, and other limits hold: build the program anew."""
 
 
 class StandIn:
@@ -71,17 +72,31 @@ class StandIn:
         """Whether only a share of every limit may be used."""
         return self._memory is not None and self._share is not None
 
+    def kept(self, account: str, keep: float, now: float) -> float:
+        """What this process is to leave of lots while it has a share of them, in Magicubes.
+
+        Args:
+            account: whose lots.
+            keep: what is to be left by all together.
+            now: seconds since the epoch.
+        """
+        cells = self._known.get(account, {}).get(LASTING, {})
+        left = sum(lot.rest for lot in filled(cells, now)) / 10
+        return keep + (1 - (self._share or 1)) * max(0.0, left - keep)
+
     # --- sync -----------------------------------------------------------------------------
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program where it can be run.
 
         Raises:
-            Downgraded: the store has just gone down and a share of each limit holds; nothing was
-                changed.
+            Switched: the store has just gone down and a share of each limit holds, or the whole
+                of it again; nothing was changed.
         """
         if self._begins_return():
             self._return(now)
+            if tests and not self.shares:
+                raise Switched
         while True:
             memory = self._memory
             if memory is None:
@@ -90,7 +105,7 @@ class StandIn:
                 except StoreError as error:
                     memory = self.give_up(error)
                     if self._share is not None and tests:
-                        raise Downgraded from None
+                        raise Switched from None
             ran = self._in_memory(memory, account, now, tests, changes)
             if ran is not None:
                 return ran
@@ -124,6 +139,8 @@ class StandIn:
         store: Any = self._store
         if self._begins_return():
             await finish_anyway(self._areturn(now))
+            if tests and not self.shares:
+                raise Switched
         while True:
             memory = self._memory
             if memory is None:
@@ -132,7 +149,7 @@ class StandIn:
                 except StoreError as error:
                     memory = self.give_up(error)
                     if self._share is not None and tests:
-                        raise Downgraded from None
+                        raise Switched from None
             ran = self._in_memory(memory, account, now, tests, changes)
             if ran is not None:
                 return ran

@@ -21,7 +21,7 @@ from .._forks import begin_anew_in_child
 from ..errors import ConfigurationError, ErrorDetails
 from ..language import translated as _
 from .mending import damage_in
-from .outage import Downgraded, StandIn
+from .outage import StandIn, Switched
 from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 
 __all__ = ["Begun", "Runner", "Work"]
@@ -66,18 +66,38 @@ class Runner:
     # --- wishes ---------------------------------------------------------------------------
 
     def run(
-        self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
+        self,
+        account: str,
+        now: float,
+        tests: Sequence[Step],
+        changes: Sequence[Step],
+        *,
+        has_limits: bool = False,
     ) -> Work[Ran]:
-        """Run a program, and what was deferred with it."""
-        waiting, flushed = self.deferred.get(account), list[Step]()
-        while waiting:
-            with suppress(IndexError):  # another thread takes of it too
-                flushed.append(waiting.popleft())
-        try:
-            ran: Ran = yield "run", (account, now, tests, [*flushed, *changes])
-        except Downgraded:
-            self.defer(account, flushed)
-            raise
+        """Run a program, and what was deferred with it.
+
+        Args:
+            account: whose numbers.
+            now: seconds since the epoch.
+            tests: what must hold.
+            changes: what is changed.
+            has_limits: whether there are limits among the tests, which depend on the store.
+
+        Raises:
+            Switched: another store is in force now and other limits with it.
+        """
+        while True:
+            waiting, flushed = self.deferred.get(account), list[Step]()
+            while waiting:
+                with suppress(IndexError):  # another thread takes of it too
+                    flushed.append(waiting.popleft())
+            try:
+                ran: Ran = yield "run", (account, now, tests, [*flushed, *changes])
+                break
+            except Switched:
+                self.defer(account, flushed)
+                if has_limits:
+                    raise
         if ran.failed is not None:
             self.defer(account, flushed)
         self.seen[account] = ran.pages.setdefault(LASTING, {})
@@ -128,7 +148,7 @@ class Runner:
             while True:
                 try:
                     found = store.run(*wish) if word == "run" else store.read(*wish)
-                except Downgraded as error:
+                except Switched as error:
                     word, wish = work.throw(error)
                 except StoreError as error:
                     raise unusable(error) from None
@@ -191,7 +211,7 @@ class Runner:
                 try:
                     asked = store.arun(*wish) if word == "run" else store.aread(*wish)
                     found = await asked
-                except Downgraded as error:
+                except Switched as error:
                     word, wish = work.throw(error)
                 except StoreError as error:
                     raise unusable(error) from None

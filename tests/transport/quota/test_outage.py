@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from modelscope_transport.quota import outage
-from modelscope_transport.quota.cells import BLOCK, BLOCKED_UNTIL, CALLS
+from modelscope_transport.quota import Budget, Ledger, Lot, Reservation, outage
+from modelscope_transport.quota.cells import BLOCK, BLOCKED_UNTIL, CALLS, LOTS_VERSION
 from modelscope_transport.quota.memory import MemoryStore
-from modelscope_transport.quota.outage import Downgraded, StandIn
+from modelscope_transport.quota.outage import StandIn, Switched
 from modelscope_transport.quota.steps import LASTING, Ran, Step, StoreError
+from tests.transport.quota.clockwork import Hands
 
 DAY = "2026-12-01"
 COUNTED = CALLS.name("")
@@ -146,10 +148,104 @@ def test_a_pool_that_was_opened_meanwhile_is_open_when_the_store_is_back(
     shut = [Step("put", LASTING, until, 9.0), Step("put", LASTING, block, spent)]
     stand_in.run("a", 0, (), [*shut, *CALL])
     store.down = {"*"}
-    with pytest.raises(Downgraded):
+    with pytest.raises(Switched):
         stand_in.run("a", 0, [Step("not_before", LASTING, "", 0)], ())
     opened = [Step("drop", LASTING, cell) for cell in (until, block)]
     stand_in.run("a", 0, (), [*opened, Step("settle", DAY, COUNTED, -1)])
     store.down = set()
     stand_in.run("a", 0, (), ())
     assert store.pages("a") == {LASTING: {}, DAY: {}}
+
+
+# ---------------------------------------------------------------- the ledger that stands on it
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets the time pass after which a store that is down is tried again."""
+    monkeypatch.setattr(outage, "_RETRY", 3600.0)
+    return lambda: monkeypatch.setattr(outage, "_RETRY", 0.0)
+
+
+def ledger_on(store: FarStore, share: float = 0.5) -> Ledger:
+    return Ledger(StandIn(store, share), Hands())
+
+
+def spend_all(ledger: Ledger, budget: Budget) -> int:
+    calls = 0
+    while isinstance(
+        given := ledger.reserve("a", "a/b", tier="standard", budget=budget), Reservation
+    ):
+        ledger.settle(given, charged=True)
+        calls += 1
+    return calls
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ledger: ledger.report("a", 5.0),
+        lambda ledger: ledger.grant("a", Lot(amount=5)),
+        lambda ledger: ledger.share("a", "a/b").update(1, 0),
+    ],
+    ids=["report", "grant", "share"],
+)
+def test_only_a_reservation_minds_that_the_store_goes_down_under_it(
+    use: Callable[[Ledger], object],
+) -> None:
+    class Going(FarStore):
+        """It can be read, and is down when it is to be written."""
+
+        def run(self, *program: Any) -> Ran:
+            self.down = {"*"}
+            return super().run(*program)
+
+    use(ledger_on(Going()))
+
+
+def test_the_first_call_after_an_outage_has_the_whole_limit_again(
+    store: FarStore, soon: Callable[[], None]
+) -> None:
+    """Meanwhile a share of the published grant held, which the account has long passed."""
+    ledger = ledger_on(store)
+    for _ in range(250):
+        ledger.settle(reserved(ledger), charged=True)
+    store.down = {"*"}
+    assert spend_all(ledger, Budget()) == 0
+    store.down = set()
+    soon()
+    reserved(ledger)
+
+
+@pytest.mark.usefixtures("soon")
+def test_of_what_a_reserve_leaves_each_process_has_its_share(store: FarStore) -> None:
+    ledgers = [ledger_on(store, share=0.25) for _ in range(4)]
+    ledgers[0].grant("a", Lot(amount=60))
+    for ledger in ledgers:
+        ledger.quotas("a")
+    store.down = {"*"}
+    assert [spend_all(ledger, Budget(keep=20)) for ledger in ledgers] == [10] * 4
+
+
+def test_lots_that_two_processes_have_written_meanwhile_are_of_two_versions(
+    store: FarStore, soon: Callable[[], None]
+) -> None:
+    one, other = ledger_on(store), ledger_on(store)
+    for ledger in (one, other):
+        ledger.quotas("a")
+    store.down = {"*"}
+    for ledger in (one, other):
+        ledger.report("a", 5.0)
+    store.down = set()
+    soon()
+    reserved(one)
+    version = store.pages("a")[LASTING][LOTS_VERSION.word]
+    reserved(other)
+    assert store.pages("a")[LASTING][LOTS_VERSION.word] > version
+
+
+def reserved(ledger: Ledger) -> Reservation:
+    given = ledger.reserve("a", "a/b", tier="standard")
+    assert isinstance(given, Reservation)
+    return given
