@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from ..errors import ConfigurationError
 from ..language import translated as _
@@ -55,6 +56,8 @@ class Budget(Struct, frozen=True, kw_only=True):
                 _check(name, value)
         for model, calls in self.models.items():
             _check(f"models[{model!r}]", calls)
+        # What was checked and planned with must hold: the caller's mapping may change.
+        force_setattr(self, "models", dict(self.models))
 
 
 def _check(name: str, value: object) -> None:

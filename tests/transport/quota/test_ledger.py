@@ -268,6 +268,18 @@ def test_the_models_of_a_budget_are_a_mapping(models: Any) -> None:
         Budget(models=models)
 
 
+def test_a_budget_is_what_it_was_when_it_was_made(
+    ledger: Ledger, account: str, clock: Hands
+) -> None:
+    limits = {QWEN: 1}
+    budget = Budget(models=limits)
+    spend(ledger, account, budget=budget)
+    limits[QWEN] = 5
+    for _ in range(2):
+        refusal(ledger, account, budget=budget)
+        clock.now += HOUR  # long enough for any plan of a call to be made anew
+
+
 def test_a_budget_of_nothing_and_of_very_much_are_budgets(ledger: Ledger, account: str) -> None:
     refusal(ledger, account, budget=Budget(calls=0))
     refusal(ledger, account, budget=Budget(models={QWEN: 0}))
