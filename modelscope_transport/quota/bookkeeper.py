@@ -101,6 +101,7 @@ class Bookkeeper:
                 refusal = doubt
             if refusal is not None and not (yield from self._ends_pause(account, model, refusal)):
                 return (yield from self._asking(account, refusal, now))
+            self._programs.pop((account, model, tier), None)  # it rests on what is so no longer
 
     def settling(self, reservation: Reservation, closing: Closing) -> Work[None]:
         """Close a reservation, with what its reply taught."""
@@ -304,13 +305,12 @@ class Bookkeeper:
 
 def _shut(cells: Mapping[str, Any], pools: Sequence[str], price: int, now: float) -> str | None:
     """The first of the pools of a call, its price among them, that is blocked."""
-    for pool in pools:
+    for pool in (*pools, BALANCE) if ACCOUNT in pools else pools:
+        is_dear = pool != BALANCE or price >= cells.get(PRICE.name(BALANCE), 0)
         is_shut = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
-        if is_shut and not is_misdated(pool, cells, now):
+        if is_shut and is_dear and not is_misdated(pool, cells, now):
             return pool
-    if ACCOUNT not in pools or cells.get(BLOCKED_UNTIL.name(BALANCE), 0.0) <= now:
-        return None
-    return BALANCE if price >= cells.get(PRICE.name(BALANCE), 0) else None
+    return None
 
 
 def _unconfirmed(day: str) -> QuotaBlock:

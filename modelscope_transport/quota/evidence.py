@@ -60,6 +60,8 @@ _ON_ITS_WAY = 2
 # The pause after an unexplained refusal, in seconds: doubled by each further one, up to the
 # quarter of an hour that one recovery from a burst took (public client, 2026).
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
+# What is spent comes back within a day.
+_DAY = 86_400.0
 # One process tries whether unexplained refusals have ended; if nothing is heard of it for so many
 # seconds, the next one does.
 TRIAL = 60.0
@@ -111,7 +113,8 @@ def of_block(
     pool, price = block.pool, 0 if block.price is None else tenths_of(block.price)
     if pool == BALANCE:
         observed = cells.get(OBSERVED_AT.name(BALANCE), 0)
-        holds = cells.get(BLOCKED_UNTIL.name(BALANCE), 0) > now
+        until = cells.get(BLOCKED_UNTIL.name(BALANCE), 0)
+        holds = until > now and not is_misdated(BALANCE, cells, now)
         if reserved_at is not None and reserved_at < observed:
             return []  # the balance has been reported since
         if holds and cells.get(PRICE.name(BALANCE), 0) <= price:
@@ -159,13 +162,14 @@ def is_pause(model: str, cells: Mapping[str, Any]) -> bool:
 
 
 def is_misdated(pool: str, cells: Mapping[str, Any], now: float) -> bool:
-    """Whether a pause ends further ahead than any can: the clock that dated it was wrong.
+    """Whether a block ends further ahead than any can: the clock that dated it was wrong.
 
     It is over then. Clocks that are a little apart are no reason to try twice.
     """
-    if not cells.get(REFUSALS.name(pool)) or not is_pause(pool, cells):
-        return False
-    longest = TRIAL if cells.get(BLOCK.name(pool), {}).get("pending") else _LONGEST_PAUSE
+    longest = _DAY
+    if cells.get(REFUSALS.name(pool)) and is_pause(pool, cells):
+        pending = cells.get(BLOCK.name(pool), {}).get("pending")
+        longest = TRIAL if pending else _LONGEST_PAUSE
     return bool(cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now + 2 * longest)
 
 

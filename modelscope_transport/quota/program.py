@@ -165,14 +165,12 @@ def build(
     program = ReservationProgram(reservation, cells, [], [], [])
     program.add_test(Step("same", LASTING, REFUSALS.name(model), refusals))
     for pool in pools:
-        until = BLOCKED_UNTIL.name(pool)
-        void = is_misdated(pool, cells, now)
-        program.add_test(Step("same", LASTING, until, cells[until]) if void else _open(pool, 0))
+        program.add_test(_open(pool, 0, cells, now))
         program.changes.append(Step("add", day, CALLS.name(pool), 1))
     program.changes.append(Step("add", day, UNSETTLED.name(reservation.bucket, model), 1))
     if price:
         program.add_test(Step("same", LASTING, LOTS_VERSION.word, cells.get(LOTS_VERSION.word, 0)))
-        program.add_test(_open(BALANCE, price))
+        program.add_test(_open(BALANCE, price, cells, now))
         program.changes.append(Step("add", day, MAGICUBES.word, price))
         program.changes.append(Step("add", day, CLASS_CALLS.name(reservation.price_class), 1))
     if DAY.word not in cells:
@@ -202,8 +200,12 @@ def _trial(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
     ]
 
 
-def _open(pool: str, price: int) -> Step:
-    return Step("not_before", LASTING, BLOCKED_UNTIL.name(pool), price, PRICE.name(pool))
+def _open(pool: str, price: int, cells: Mapping[str, Any], now: float) -> Step:
+    """The test that a pool is open for a price; a block that is void must be as it was seen."""
+    until = BLOCKED_UNTIL.name(pool)
+    if is_misdated(pool, cells, now):
+        return Step("same", LASTING, until, cells[until])
+    return Step("not_before", LASTING, until, price, PRICE.name(pool))
 
 
 def _apply_budget(program: ReservationProgram, budget: Budget) -> None:

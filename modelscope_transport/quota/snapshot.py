@@ -29,6 +29,7 @@ from .cells import (
     PRICE,
     UNIT,
 )
+from .evidence import is_misdated
 from .lots import TOLD, Filled, filled, is_told
 from .program import block_in
 from .steps import LASTING, Pages
@@ -125,7 +126,8 @@ class _View(NamedTuple):
     resets_at: dt.datetime
 
     def is_blocked(self, pool: str) -> bool:
-        return bool(self.lasting.get(BLOCKED_UNTIL.name(pool), 0.0) > self.now)
+        is_shut: bool = self.lasting.get(BLOCKED_UNTIL.name(pool), 0.0) > self.now
+        return is_shut and not is_misdated(pool, self.lasting, self.now)
 
     def age(self, pool: str) -> float | None:
         observed = self.lasting.get(OBSERVED_AT.name(pool))

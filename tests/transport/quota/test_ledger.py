@@ -434,6 +434,31 @@ def test_a_trial_that_a_fast_clock_has_dated_ahead_is_nobodys(
     assert refusal(one, account).blocked_until == clock.now + 60
 
 
+@pytest.mark.parametrize("what", ["model", "account", "price"])
+def test_a_spent_pool_that_a_fast_clock_has_dated_ahead_is_tried_by_others(
+    open_again: Callable[[], Ledger], account: str, clock: Hands, what: str
+) -> None:
+    one, other = open_again(), open_again()
+    leave(other, account)
+    clock.now += 30 * 24 * HOUR
+    block = replace(
+        spent("model", QWEN) if what == "model" else spent("account"),
+        blocked_until=next_reset(clock.now).timestamp(),
+        unit="magicubes" if what == "price" else "calls",
+        price=1.0 if what == "price" else None,
+    )
+    one.settle(leave(one, account), charged=False, block=block)
+    refusal(one, account)
+    clock.now -= 30 * 24 * HOUR
+    assert other.blocked(account, QWEN) is None
+    assert not of_account(other, account).spent
+    for ledger in (one, other):
+        on_its_way = leave(ledger, account)
+    block = replace(block, blocked_until=next_reset(clock.now).timestamp())
+    other.settle(on_its_way, charged=False, block=block)
+    assert refusal(one, account).blocked_until <= block.blocked_until
+
+
 def test_any_success_ends_a_pause_for_all(
     open_again: Callable[[], Ledger], account: str, clock: Hands
 ) -> None:
