@@ -155,7 +155,9 @@ class Connection(BaseModel):
         with native_errors():
             self._ask_token = None
             if self.client is not None:
-                if own := self._own_options():
+                # A token that was found in the environment was not passed.
+                own = [name for name in self._own_options() if name in self.model_fields_set]
+                if own:
                     raise ConfigurationError(
                         _(
                             "client= was passed together with {own}. A client has its own: pass "
@@ -208,21 +210,30 @@ class Connection(BaseModel):
         if name not in _RECONNECTING:
             super().__setattr__(name, value)
             return
-        before = self.__dict__.get(name)
-        read = _READ.get(name)
-        super().__setattr__(name, read(value) if read is not None else value)
+        self._set_connection({name: value})
+
+    def _set_connection(self, values: Mapping[str, Any]) -> None:
+        read = {name: _READ[name](it) if name in _READ else it for name, it in values.items()}
+        before = {name: self.__dict__.get(name) for name in read}
+        for name, value in read.items():
+            super().__setattr__(name, value)
         try:
             self._connect()
         except ConfigurationError:
-            self.__dict__[name] = before
+            self.__dict__.update(before)
             self._connect()
             raise
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the object; what is updated is set in the copy, and has its effect."""
         copied = super().model_copy(deep=deep)
-        for name, value in (update or {}).items():
-            setattr(copied, name, value)
+        update = update or {}
+        # At once: a client in the place of a token is no client beside one.
+        if connecting := {name: update[name] for name in update if name in _RECONNECTING}:
+            copied._set_connection(connecting)
+        for name, value in update.items():
+            if name not in connecting:
+                setattr(copied, name, value)
         return copied
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

@@ -243,6 +243,26 @@ def test_what_a_copy_is_made_with_has_its_effect(chat: MakeChat, deep: bool) -> 
             model.model_copy(update={"temprature": 0})
 
 
+def test_a_copy_goes_through_another_client(
+    chat: MakeChat, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalService() as other, Client(api_key=other.token, base_url=other.base_url) as shared:
+        own = {"api_key": None, "base_url": None}
+        through = chat().model_copy(update={"client": shared, **own})
+        through.invoke("Hello")
+        back = through.model_copy(
+            update={"client": None, "base_url": service.base_url, "api_key": service.token}
+        )
+        back.invoke("Hello")
+        monkeypatch.setenv("MODELSCOPE_API_KEY", service.token)
+        found = ChatModelScope(model=PLAIN)  # its token was passed by nobody
+        found.client = shared
+        found.invoke("Hello")
+        assert (len(other.requests), len(service.requests)) == (2, 1)
+        with pytest.raises(ModelScopeConfigurationError, match="api_key, base_url"):
+            chat().model_copy(update={"client": shared})
+
+
 def test_threads_share_a_model(chat: MakeChat) -> None:
     model = chat()
     answers: list[str] = []
