@@ -121,8 +121,7 @@ def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
     if not message.tool_calls and not message.invalid_tool_calls:
         return ()
     calls = [
-        ToolCall(call["id"] or "", call["name"], json.dumps(call["args"], ensure_ascii=False))
-        for call in message.tool_calls
+        ToolCall(call["id"] or "", call["name"], _json(call["args"])) for call in message.tool_calls
     ]
     # The model sees what it wrote, beside the tool's complaint about it.
     calls += [
@@ -135,6 +134,11 @@ def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
             for place, call in enumerate(calls)
         )
     return tuple(calls)
+
+
+def _json(value: Any) -> str:
+    # Users write calls by hand too, as examples, with dates and numbers of their own in them.
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 # --- content ----------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ def _part(block: dict[str, Any], role: str) -> Part | None:
     if role == "assistant":
         return None  # thoughts, calls and what other providers' models leave behind
     if role == "tool":
-        return TextPart(json.dumps(block, ensure_ascii=False, default=str))
+        return TextPart(_json(block))
     said = _(
         "A content block of type {kind!r} cannot be sent to ModelScope, which takes text, "
         "images, video and audio."

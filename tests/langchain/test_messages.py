@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -297,6 +299,16 @@ def test_a_message_without_a_place_is_refused(chat: MakeChat, service: LocalServ
     with pytest.raises(ModelScopeInvalidRequestError, match="'critic'"):
         chat().invoke([ChatMessage("Bad.", role="critic")])
     assert not service.requests
+
+
+def test_arguments_that_json_has_no_word_for_go_as_text(
+    chat: MakeChat, service: LocalService
+) -> None:
+    args = {"day": datetime.date(2026, 11, 29), "price": Decimal("1.50")}
+    calling = AIMessage("", tool_calls=[{"id": "a", "name": "buy", "args": args}])
+    history = sent(chat, service, HumanMessage("Hi"), calling, ToolMessage("5", tool_call_id="a"))
+    (call,) = history[1]["tool_calls"]
+    assert call["function"]["arguments"] == '{"day": "2026-11-29", "price": "1.50"}'
 
 
 def test_what_a_tool_returned_without_a_type_goes_as_json(
