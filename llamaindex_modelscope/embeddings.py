@@ -21,6 +21,7 @@ from modelscope_transport.types import EmbeddingRequest
 
 from ._argument_tables import EMBEDDING, EMBEDDING_CALL
 from ._arguments import settle
+from ._cached import CachedEmbedding
 from ._connected import ConnectedComponent, hidden
 from ._progress import advance, progress_bar
 from .errors import ModelScopeConfigurationError, native_errors
@@ -32,7 +33,7 @@ _TITLE: Final = _N("Generating embeddings")
 _SENT: Final = ("user",)  # options that are sent as they are
 
 
-class ModelScopeEmbedding(ConnectedComponent, BaseEmbedding):
+class ModelScopeEmbedding(ConnectedComponent, CachedEmbedding):
     """An embedding model of ModelScope API-Inference.
 
     Args:

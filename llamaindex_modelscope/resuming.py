@@ -10,7 +10,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
+from llama_index.core.storage.kvstore.types import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_COLLECTION,
+    BaseKVStore,
+)
 
 from modelscope_transport.language import translated as _
 from modelscope_transport.private_database import PrivateDatabase
@@ -109,6 +113,15 @@ class VectorFile(BaseKVStore):
     ) -> None:
         """As `put`."""
         await asyncio.to_thread(self.put, key, val, collection)
+
+    async def aput_all(
+        self,
+        kv_pairs: list[tuple[str, dict[str, Any]]],
+        collection: str = DEFAULT_COLLECTION,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> None:
+        """As `put` of each, in one thread: once begun it ends, whatever becomes of who waits."""
+        await asyncio.to_thread(self.put_all, kv_pairs, collection, batch_size)
 
     async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
         """As `delete`."""

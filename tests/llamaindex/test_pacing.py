@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 from llama_index.core.rate_limiter import BaseRateLimiter
+from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llamaindex_modelscope import (
     ModelScope,
@@ -146,5 +148,21 @@ def test_batches_of_an_embedding_call_are_paced_one_by_one(
         EMBEDDING, rate_limiter=clock.limiter(30), embed_batch_size=2, **reach
     )
     embed_model.get_text_embedding_batch(["a", "b", "c", "d", "e"])
+    assert len(service.requests) == 3
+    assert clock.waits == [2, 2]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_so_are_those_of_an_async_call(
+    service: LocalService, reach: dict[str, Any], clock: Clock, kept: bool
+) -> None:
+    embed_model = ModelScopeEmbedding(
+        EMBEDDING,
+        rate_limiter=clock.limiter(30),
+        embed_batch_size=2,
+        embeddings_cache=SimpleKVStore() if kept else None,
+        **reach,
+    )
+    await embed_model.aget_text_embedding_batch(["a", "b", "c", "d", "e"])
     assert len(service.requests) == 3
     assert clock.waits == [2, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from llamaindex_modelscope import (
     ModelScopePipelineToolSpec,
     ModelScopeProgressEvent,
     ModelScopeRerank,
+    resumable,
 )
 from modelscope_transport.emulator import LocalService
 
@@ -41,6 +43,22 @@ async def test_a_bar_of_embeddings(
     assert written.out == ""
     assert ("Generating embeddings" in written.err) is shown
     assert ("5/5" in written.err) is shown
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
+async def test_a_bar_counts_what_is_kept_from_before(
+    embed_model: ModelScopeEmbedding,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    native: bool,
+) -> None:
+    embed_model = resumable(embed_model, tmp_path / "vectors")
+    embed_model.get_text_embedding_batch(TEXT[:3])
+    if native:
+        await embed_model.aget_text_embedding_batch(TEXT, show_progress=True)
+    else:
+        embed_model.get_text_embedding_batch(TEXT, show_progress=True)
+    assert "5/5" in capsys.readouterr().err
 
 
 def test_a_bar_of_an_index(kit: Kit, capsys: pytest.CaptureFixture[str]) -> None:

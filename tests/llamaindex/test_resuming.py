@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from llama_index.core import Document, VectorStoreIndex
@@ -95,6 +97,23 @@ def test_a_pipeline_that_met_the_limit_goes_on(
     done = IngestionPipeline(transformations=[embed_model]).run(nodes=nodes)
     assert [len(node.embedding or ()) for node in done] == [4] * 30
     assert len(service.requests) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_that_came_is_kept_when_the_next_one_fails_in_an_event_loop(
+    modelscope_service: LocalService, tmp_path: Path, workers: int
+) -> None:
+    service, texts = modelscope_service, [f"Text {number}." for number in range(80)]
+    service.next("honest", "model_spent")
+    options: dict[str, Any] = {"embed_batch_size": 20, "num_workers": workers}
+    with pytest.raises(ModelScopeQuotaExceededError):
+        asyncio.run(
+            resumable(make(service, **options), tmp_path / "v").aget_text_embedding_batch(texts)
+        )
+    service.reset()
+    embed_model = resumable(make(service, **options), tmp_path / "v")
+    asyncio.run(embed_model.aget_text_embedding_batch(texts))
+    assert sorted(len(request.body["input"]) for request in service.requests) == [20] * 3
 
 
 async def test_vectors_are_the_same_and_those_of_another_model_are_others(
