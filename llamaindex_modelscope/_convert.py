@@ -81,7 +81,7 @@ def _message(message: ChatMessage) -> Message:
         if isinstance(block, ToolCallBlock):
             calls.append(
                 ToolCall(
-                    block.tool_call_id or "",
+                    block.tool_call_id or _id_by_name(block.tool_name),
                     sendable_name(block.tool_name),
                     arguments_text(block.tool_kwargs),
                 )
@@ -227,7 +227,7 @@ def _address(block: ImageBlock | VideoBlock, data: bytes | IOBase | None, kind: 
 
 
 def _base64(block: object, data: bytes | IOBase | None, resolve: Callable[..., IOBase]) -> str:
-    if isinstance(data, bytes):
+    if isinstance(data, bytes) and data:  # core's own reading refuses what is empty
         return data.decode("ascii")  # the block's own validator has encoded it already
     return base64.b64encode(_read(block, resolve)).decode("ascii")
 

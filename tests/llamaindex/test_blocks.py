@@ -154,6 +154,9 @@ REFUSED = [
     ("Qwen/Qwen3-Coder-30B-A3B-Instruct", VideoBlock(video=MP4), "does not take video"),
     (SEES, ImageBlock(), "ImageBlock cannot be read"),
     (SEES, ImageBlock(image=io.BytesIO()), "ImageBlock cannot be read.*zero bytes"),
+    (SEES, ImageBlock(image=b""), "ImageBlock cannot be read.*returned zero bytes"),
+    (UNKNOWN, VideoBlock(video=b""), "VideoBlock cannot be read.*zero bytes"),
+    (UNKNOWN, AudioBlock(audio=b""), "AudioBlock cannot be read.*zero bytes"),
     (SEES, DocumentBlock(data=b"%PDF-1.7\x00\x01", title="a.pdf"), "'a.pdf'.*is no text"),
     (SEES, DocumentBlock(data="café".encode("utf-16")), "is no text"),
 ]
@@ -384,6 +387,19 @@ def test_calls_where_older_messages_keep_them(
 
     said = service.requests[0].body["messages"][1]
     assert said == wire([wire_call("c1", "my_add", '{"a": 1}')], content="")
+
+
+def test_a_call_without_an_id_is_answered_by_its_tools_name(
+    llm: ModelScope, service: LocalService
+) -> None:
+    call = ToolCallBlock(tool_name="my.add", tool_kwargs={"a": 1})
+    asked = ChatMessage(role="assistant", blocks=[call])
+    result = ChatMessage(role="function", content="3", additional_kwargs={"name": "my.add"})
+
+    llm.chat([ChatMessage(content="Add."), asked, result])
+
+    _, said, answered = service.requests[0].body["messages"]
+    assert said["tool_calls"][0]["id"] == answered["tool_call_id"] == "call_my_add"
 
 
 @pytest.mark.parametrize(
