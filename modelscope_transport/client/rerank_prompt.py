@@ -6,7 +6,6 @@ call, however many they are; asked text by text it would cost one each.
 
 from __future__ import annotations
 
-import json
 import re
 
 from ..answers import ChatResult
@@ -84,7 +83,7 @@ def _looked_at(request: RerankRequest) -> tuple[str, ...]:
 def _numbers(text: str, count: int) -> list[int]:
     """Distinct indices of documents, in the order of the answer's last list; empty for nonsense."""
     for listed in reversed(_LIST.findall(text)):
-        numbers: list[int] = json.loads(listed)
+        numbers = [int(number) for number in re.findall("[0-9]+", listed)]  # 01 is no JSON
         indices = list(dict.fromkeys(number - 1 for number in numbers))
         if len(indices) == len(numbers) and all(0 <= index < count for index in indices):
             return indices

@@ -59,6 +59,7 @@ def test_long_and_many_documents_are_cut() -> None:
         ("The order is [2], since it answers best.", [1, 0, 2]),
         ("Documents [1, 2, 3] give [3, 2, 1]", [2, 1, 0]),
         ("[3, 1]", [2, 0, 1]),
+        ("[03, 01, 02]", [2, 0, 1]),
     ],
 )
 def test_an_answer_gives_the_order_and_the_rest_follows(answer: str, expected: list[int]) -> None:
