@@ -269,10 +269,12 @@ def test_bad_and_double_lines_are_listed_and_left_out_on_demand(
     assert list(read_results("answers.jsonl")) == ["a", "b"]
 
 
-def test_a_plan_of_no_question_says_so(typed: Type, service: LocalService) -> None:
+def test_a_plan_of_no_question_says_so(
+    service: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("questions.txt").write_text("\n\n")
-    code, out, _ = typed("batch", "plan", "questions.txt", "--model", QWEN)
-    assert (code, out) == (0, "There is no question in questions.txt.\n")
+    assert cli.main(["batch", "plan", "questions.txt", "--model", QWEN]) == 0
+    assert capsys.readouterr().out == "There is no question in questions.txt.\n"
 
 
 def test_status_and_plan_cost_nothing(
