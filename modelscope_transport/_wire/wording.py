@@ -15,6 +15,7 @@ from ..language import resolve_language
 from ..language import translated as _
 from ..quota import UTC8
 from ..quota.allowance import quota_rules
+from ..quota.books import amount
 from .failure_table import Row
 
 __all__ = ["countdown", "message_of"]
@@ -66,8 +67,8 @@ def _pool(details: ErrorDetails, resets_at: dt.datetime) -> list[str]:
     elif used is not None:
         said.append(_("{used:g} {unit} were counted today.").format(used=used, unit=unit))
     if details.price is not None:
-        line = _("Calls of {price:g} Magicubes or more are refused for now.")
-        said.append(line.format(price=details.price))
+        line = _("Calls of {price} or more are refused for now.")
+        said.append(line.format(price=amount(details.price, "magicubes")))
     when = _("{there:%Y-%m-%d %H:%M} UTC+8 ({here:%Y-%m-%d %H:%M} here), in {left}").format(
         there=resets_at.astimezone(UTC8), here=resets_at.astimezone(), left=countdown(resets_at)
     )

@@ -52,7 +52,8 @@ class Call:
     def line(self) -> str:
         """One line for a terminal; control characters of a request do not reach it."""
         time = dt.datetime.fromtimestamp(self.at, dt.UTC).astimezone()
-        price = _("{price:.12g} Magicubes").format(price=self.price) if self.price else _("free")
+        said = _("{price:.12g} Magicube") if self.price == 1 else _("{price:.12g} Magicubes")
+        price = said.format(price=self.price) if self.price else _("free")
         left = "" if self.left is None else _(", {left:.12g} left").format(left=self.left)
         words = (f"{time:%H:%M:%S}", self.method, self.path, self.model, str(self.status or "-"))
         told = "  ".join(filter(None, (*words, price + left)))

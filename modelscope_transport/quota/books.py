@@ -32,7 +32,11 @@ def amount(number: float | None, unit: str | None = None) -> str:
     """A number as people write it, with its unit; ``?`` where it is not known."""
     if number is None:
         return "?"
-    names = {"magicubes": _("Magicubes"), "calls": _("call") if number == 1 else _("calls")}
+    one = number == 1
+    names = {
+        "magicubes": _("Magicube") if one else _("Magicubes"),
+        "calls": _("call") if one else _("calls"),
+    }
     shown = f"{number:.12g}"  # never 1e+06
     return f"{shown} {names[unit]}" if unit else shown
 

@@ -52,7 +52,7 @@ def test_the_lines_that_it_prints_point_a_program_at_it():
         assert process.wait(20) == 0
         first, second = process.stderr.read().splitlines()
     _, told = first.split("  ", 1)
-    assert told == f"POST  /v1/chat/completions  {CODER}  200  1 Magicubes"
+    assert told == f"POST  /v1/chat/completions  {CODER}  200  1 Magicube"
     assert second.endswith("401  free")
     assert "ms-" not in first + second
 

@@ -364,7 +364,7 @@ def test_a_served_model_is_shown_with_its_price(typed: Type, service: LocalServi
     code, out, _ = typed("models", "show", "Qwen/Qwen3-8B")
     assert code == 0
     assert "Qwen/Qwen3-8B: served" in out
-    assert "1 Magicubes (standard)" in out
+    assert "1 Magicube (standard)" in out
 
 
 def test_a_misspelt_model_gets_near_names(typed: Type, service: LocalService) -> None:
@@ -536,7 +536,7 @@ def test_doctor_looks_at_a_model_and_pays_only_after_a_yes(
 ) -> None:
     code, out, _ = typed("doctor", "--model", QWEN)
     assert code == 0
-    assert f"{QWEN} is served, a call costs 1 Magicubes" in out
+    assert f"{QWEN} is served, a call costs 1 Magicube" in out
     assert "not made" in out
     assert paid(service) == 0
     code, out, _ = typed("doctor", "--model", QWEN, "--yes")

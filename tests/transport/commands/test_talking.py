@@ -56,7 +56,7 @@ def test_an_answer_goes_to_the_output_and_its_price_beside_it(run: Run) -> None:
     code, out, err = run("ask", "What", "is", "2 plus 3?")
     assert code == 0
     assert out.strip()
-    assert "1 Magicubes; 199 Magicubes left" in err
+    assert "1 Magicube; 199 Magicubes left" in err
 
 
 def test_thoughts_are_not_part_of_the_answer(run: Run, modelscope_service: LocalService) -> None:
