@@ -133,7 +133,7 @@ def _how_known(quota: Quota) -> str:
 
 
 def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; where it would break words, as a list of its rows instead.
+    """Print a table; where it is wider than the terminal, as a list of its rows instead.
 
     What is not a terminal gets the table in its whole width.
     """
@@ -151,12 +151,12 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     for row in rows:
         table.add_row(*map(plain, row))
     console.print(plain(title), style="bold")  # a title of the table's own ends with its columns
-    limits = console.measure(table, options=console.options.update(max_width=_WIDEST))
+    width = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
     if not console.is_terminal:
         with console.capture() as caught:
-            console.print(table, width=limits.maximum, crop=False, no_wrap=True)
+            console.print(table, width=width, crop=False, no_wrap=True)
         print("\n".join(line.rstrip() for line in caught.get().splitlines()))
-    elif limits.minimum <= console.width:
+    elif width <= console.width:  # rich makes a narrower one fit by cutting words
         console.print(table)
     else:
         _list(console, head, rows)

@@ -557,7 +557,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
 @pytest.mark.parametrize(
     "words",
     [
