@@ -21,7 +21,7 @@ _ROWS: list[tuple[tuple[str, ...], str, str]] = [
     (
         (settings.LEDGER_VARIABLE,),
         "where calls are counted: a file, `redis://…`, `memory` or `off`; a file of this user's by "
-        "default ([all forms](allowance.md#where-is-counted))",
+        "default ([all forms](allowance.md#where-calls-are-counted))",
         "在哪里计数：文件、`redis://…`、`memory` 或 `off`；默认是当前用户的一个文件"
         "（[全部写法](allowance.zh.md#在哪里计数)）",
     ),

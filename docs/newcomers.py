@@ -221,14 +221,15 @@ def _last(text: str) -> str:
 def page(language: str, cells: Mapping[tuple[str, str], Cell], versions: str) -> str:
     """One page in one language."""
     words = _WORDS[language]
-    names = [words["here"] if name == "here" else f"`{name}`" for name in WAYS]
+    labels = {name: words["here"] if name == "here" else name for name in WAYS}
+    names = [label if name == "here" else f"`{label}`" for name, label in labels.items()]
     rows = [[words["head"], *names], ["---"] * (len(names) + 1)]
     said = []
     for row in TABLE["expectation"]:
         marks = [cells[row["en"], name].met for name in WAYS]
         shown = [words["none"] if met is None else words["yes" if met else "no"] for met in marks]
         rows.append([row[language], *shown])
-        told = [f"  - {name}: `{_quoted(cells[row['en'], name].said)}`" for name in WAYS]
+        told = [f"  - {labels[name]}: `{_quoted(cells[row['en'], name].said)}`" for name in WAYS]
         said.append("\n".join([f"- {row[language]}", *told]))
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     day = datetime.datetime.now(datetime.UTC).date()

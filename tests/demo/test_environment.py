@@ -86,7 +86,7 @@ def test_a_bare_python_is_enough_to_fail_in_chinese(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert done.stdout == "==> 正在安装小模型的引擎  失败\n" * 2  # by uv, then by pip
+    assert done.stdout == "==> 正在安装：小模型的引擎  失败\n" * 2  # by uv, then by pip
     assert done.stderr == "小模型的引擎未能安装；原因见 .venv/install.log。\n"
 
 
@@ -94,9 +94,9 @@ def test_a_bare_python_is_enough_to_fail_in_chinese(tmp_path: Path) -> None:
 
 
 def test_english_of_ours_is_found_in_a_transcript() -> None:
-    text = "==> 正在安装两个框架 .. 3 秒\nThe stored token is removed.\n"
+    text = "==> 正在安装：两个框架 .. 3 秒\nThe stored token is removed.\n"
     assert first_run.english_in(text) == ["The stored token is removed."]
-    assert first_run.english_in("==> 正在安装两个框架\nThe model said this by itself.\n") == []
+    assert first_run.english_in("==> 正在安装：两个框架\nThe model said this by itself.\n") == []
 
 
 def test_a_run_is_timed_by_what_it_shows() -> None:
