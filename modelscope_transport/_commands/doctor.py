@@ -109,6 +109,15 @@ def _token(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield Finding(name, "look", odd)
 
 
+def _has_token() -> bool:
+    """Whether there is one; what is wrong where there is none has been said once."""
+    try:
+        resolve_token()
+    except ConfigurationError:
+        return False
+    return True
+
+
 def _address(arguments: argparse.Namespace) -> Iterator[Finding]:
     name, url = _("address"), resolve_base_url(arguments.base_url)
     if hub_url(url) is None:
@@ -147,6 +156,9 @@ def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 def _account(arguments: argparse.Namespace) -> Iterator[Finding]:
     name = _("account")
+    if not _has_token():
+        yield Finding(name, "look", _("cannot be asked without a token"))
+        return
     try:
         balance = client_of(arguments).balance()
     except AuthenticationError as error:
@@ -166,6 +178,10 @@ def _account(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 def _ledger(arguments: argparse.Namespace) -> Iterator[Finding]:
     name, where = _("ledger"), describe_ledger(resolve_ledger(arguments.ledger))
+    if not _has_token():
+        said = _("{where}; what was used cannot be shown without a token")
+        yield Finding(name, "look", said.format(where=where))
+        return
     try:
         client = client_of(arguments)
         if client.ledger is None:

@@ -63,7 +63,7 @@ def user_turn(text: str, images: list[str]) -> Message:
     if not images:
         return Message("user", text)
     parts: list[Part] = [
-        ImagePart(media_url(each if each.startswith(("https://", "data:")) else Path(each)))
+        ImagePart(media_url(each if "://" in each or each.startswith("data:") else Path(each)))
         for each in images
     ]
     return Message("user", (*parts, TextPart(text)))

@@ -431,6 +431,8 @@ def test_doctor_goes_on_without_a_token(
     assert code == 1
     assert "lists 13 models" in out or "lists" in out
     assert "packages" in out
+    assert out.count("There is no ModelScope token") == 1
+    assert f"look  ledger: {os.environ['MODELSCOPE_LEDGER']}" in out  # it is not at fault
 
 
 def test_doctor_names_a_package_that_overwrites_ours(

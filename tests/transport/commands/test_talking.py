@@ -143,6 +143,16 @@ def test_a_picture_is_shown_to_the_model(
     assert body["enable_thinking"] is False
 
 
+def test_an_address_of_another_kind_is_no_file(run: Run, modelscope_service: LocalService) -> None:
+    vision = ["--model", "Qwen/Qwen3.5-397B-A17B"]
+    run("ask", "What is this?", "--image", "http://example.com/a.png", *vision)
+    shown = modelscope_service.requests[-1].body["messages"][-1]["content"]
+    assert {"url": "http://example.com/a.png"} in [part.get("image_url") for part in shown]
+    code, _, err = run("ask", "What is this?", "--image", "ftp://example.com/a.png", *vision)
+    assert code == 1
+    assert "'ftp://example.com/a.png' is no address" in err
+
+
 def test_an_answer_for_programs(run: Run) -> None:
     told = json.loads(run("ask", "What is 2 plus 3?", "--json")[1])
     assert told["text"]
