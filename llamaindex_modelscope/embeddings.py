@@ -258,7 +258,7 @@ class ModelScopeEmbedding(ConnectedComponent, CachedEmbedding):
                 raise
 
     # Core cuts the texts into batches before any of the methods above sees them. Its own methods
-    # are called without their spans, since these here have theirs.
+    # are called without their spans, since the methods below have spans too.
 
     def get_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any

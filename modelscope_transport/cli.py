@@ -150,7 +150,7 @@ def _main(argv: Sequence[str] | None) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        if error.filename is not None:  # that of no output
+        if error.filename is not None:  # of a file, and not of an output
             raise
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the last flush
         if isinstance(error, BrokenPipeError):  # the reader, `head` for one, has read enough

@@ -140,7 +140,7 @@ def resolve_token(api_key: str | Secret | None = None) -> Secret:
                 "`modelscope-adapters login`, set {variable} or pass api_key=…."
             ).format(page=TOKEN_PAGE, variable=TOKEN_VARIABLES[0])
         )
-    # The value is not shown: h11 would print it whole in its own complaint.
+    # Checked here, and not shown: h11 would print it whole in its own complaint.
     if not _TOKEN.fullmatch(secret.reveal()):
         raise ConfigurationError(
             _(

@@ -233,8 +233,8 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         model: model ID, ``owner/name``.
         texts: texts to embed, none of them empty.
         dimensions: length of the vectors; ``None`` is the model's own.
-        batch_size: most texts in one HTTP request; ``None`` is the model's own. What the service
-            has refused since goes before either.
+        batch_size: most texts in one HTTP request; ``None`` is the model's own. Where the service
+            has refused so many, it is fewer.
         extra_body: further fields of the request, merged in last.
         extra_headers: further HTTP headers.
         timeout: total deadline of this call in seconds, instead of the client's.

@@ -72,7 +72,7 @@ def call_flow(
         if isinstance(came, Handover):
             return came
         if platform is not None and verdict is not None and came.details.reason == "budget_spent":
-            continue  # its cap is reached; what is wrong is still what was wrong before
+            continue  # its cap is reached; why it was turned to is still the reason
         verdict = came
         if verdict.kind not in _NEXT_MODEL:
             break
@@ -114,7 +114,7 @@ class _Call(Struct):
             )
             outcome = yield attempt
             if (again := (yield from self._look_again(outcome, attempt, looked))) is not None:
-                delay = again  # what was to be waited before has been
+                delay = again  # the delay before is over
                 continue
             self.attempts += _was_made(outcome)
             value = read_outcome(outcome, encoded)
@@ -146,7 +146,7 @@ class _Call(Struct):
             # ledger is read meanwhile: any success, of any process, ends it.
             delay = min(wait, _LOOKS_EVERY)
             if isinstance(outcome, Refused) and outcome.block.pending:
-                continue  # nobody knows how long a call takes that tries whether it is over
+                continue  # another call tries whether it is over, and may take any time
             if (now := self.terms.clock()) >= pause_ends:
                 retries += pause_ends != _NO_PAUSE
                 pause_ends = now + wait

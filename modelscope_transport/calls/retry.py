@@ -1,4 +1,4 @@
-"""Again, and after how long? Pure functions of what happened; nothing here sleeps.
+"""Whether to try again, and after how long. Pure functions; nothing here sleeps.
 
 The numbers are those of clients that have earned trust, the strictest of each: two retries,
 half a second doubled up to eight (openai-python 3.54), full jitter and a budget over all calls

@@ -151,7 +151,7 @@ class ClientFront:
     def _statement(self, found: Books) -> Statement:
         """Keep what the service's books say, and set it beside the ledger's own count."""
         ledger, balance = self._ledger(), found.balance
-        ledger.record_statement(self.account, rates=found.rates)  # the rest was as it came
+        ledger.record_statement(self.account, rates=found.rates)  # the rest was recorded as it came
         statement = ledger.statement(self.account, found.spent)
         return statement if balance is None else replace(statement, frozen=balance.frozen)
 

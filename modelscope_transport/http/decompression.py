@@ -75,7 +75,7 @@ class Inflater:
         return data
 
     def _unpacked(self, inflate: Any, data: bytes) -> bytes:
-        if inflate.eof:  # nothing may follow, and what follows all the same is bounded
+        if inflate.eof:  # nothing should follow; what does is bounded
             self._room -= len(data)
             return b""
         try:

@@ -34,7 +34,7 @@ def _version() -> str:
 def _user_agent() -> str:
     try:
         return f"modelscope-adapters/{_version()}"
-    except metadata.PackageNotFoundError:  # so it is where no further file can be opened, too
+    except metadata.PackageNotFoundError:  # also where no further file can be opened
         return "modelscope-adapters"
 
 

@@ -1,6 +1,6 @@
 """A client of the user's own, of httpx or httpx2, in the place of an engine.
 
-It is theirs: its headers, cookies, query, proxies, timeouts of connections and event hooks hold.
+It stays as it is: its headers, cookies, query, proxies, connection timeouts and event hooks apply.
 Three things are ours: the token, over any ``auth`` of the client (an event hook that sets another
 ``Authorization`` has the last word); that redirects are not followed; and that an address which a
 reply has named is asked with nothing of the client's own, which is for the service.

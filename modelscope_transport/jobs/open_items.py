@@ -133,7 +133,7 @@ class Job:
         self.counts["items"] += 1
         if isinstance(request, ChatRequest) and request.response_format is None:
             request = request if self.form is None else replace(request, response_format=self.form)
-        # One that cannot be sent has no name; asking fails, which costs nothing.
+        # A request that cannot be encoded has no name; sending it fails, which costs nothing.
         name = key_of(request, self._address) or b""
         fingerprint, failure = self._file.known.get(key, (b"", None))
         kept = fingerprint == name and (name or failure)
@@ -194,7 +194,7 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
     else:
         return iter(requests)
     seen: set[str] = set()
-    for key, _request in pairs:  # all of it is there: look before the first paid call
+    for key, _request in pairs:  # all of it is there: check it before the first paid call
         _add_name(key, seen)
     return iter(pairs)
 

@@ -36,7 +36,7 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def keep_private(path: Path) -> None:
-    """Take a file of ours away from others; not through a link, which leads to we know not what."""
+    """Let only its owner read a ledger's file; a link, which may lead anywhere, is left alone."""
     found = path.lstat()
     if os.name == "posix" and stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
         path.chmod(0o600)
