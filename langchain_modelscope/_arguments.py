@@ -50,19 +50,7 @@ def read_constructor(
     Raises:
         ConfigurationError: a word that is refused or unknown, or two words for one argument.
     """
-    known: dict[str, Any] = {}
-    for word, value in given.items():
-        now = word if word in fields else _now(word, table)
-        if now is None:
-            raise ConfigurationError(_refusal(name, word, table, fields))
-        if word != now and now in given and given[now] != value:
-            raise ConfigurationError(
-                _("{word}= and {now}= are the same argument. Pass one of them.").format(
-                    word=word, now=now
-                )
-            )
-        known[now] = value
-    return known
+    return _renamed(given, name, fields, table, ConfigurationError, may_repeat=True)
 
 
 def read_call(given: Mapping[str, Any], place: str = _N("A call")) -> Mapping[str, Any]:
@@ -77,20 +65,8 @@ def read_call(given: Mapping[str, Any], place: str = _N("A call")) -> Mapping[st
     """
     if given.keys() <= _CALL_NAMES:
         return given
-    known: dict[str, Any] = {}
-    for word, value in given.items():
-        now = word if word in _CALL_NAMES else _now(word, CALL)
-        if now is None:
-            where = place[0].upper() + place[1:]
-            raise InvalidRequestError(_refusal(where, word, CALL, _CALL_NAMES))
-        if word != now and now in given:
-            raise InvalidRequestError(
-                _("{word}= and {now}= are the same argument. Pass one of them.").format(
-                    word=word, now=now
-                )
-            )
-        known[now] = value
-    return known
+    where = place[0].upper() + place[1:]
+    return _renamed(given, where, _CALL_NAMES, CALL, InvalidRequestError, may_repeat=False)
 
 
 def read_timeout(value: Any) -> float:
@@ -109,6 +85,31 @@ def read_timeout(value: Any) -> float:
                 "idle_timeout= for silence, in seconds."
             ).format(name=type(value).__name__)
         ) from None
+
+
+def _renamed(
+    given: Mapping[str, Any],
+    place: str,
+    names: Collection[str],
+    table: Mapping[str, Argument],
+    error: type[ConfigurationError] | type[InvalidRequestError],
+    *,
+    may_repeat: bool,
+) -> dict[str, Any]:
+    """Arguments under our names; one that comes twice may be accepted where both are equal."""
+    known: dict[str, Any] = {}
+    for word, value in given.items():
+        now = word if word in names else _now(word, table)
+        if now is None:
+            raise error(_refusal(place, word, table, names))
+        if word != now and now in given and not (may_repeat and given[now] == value):
+            raise error(
+                _("{word}= and {now}= are the same argument. Pass one of them.").format(
+                    word=word, now=now
+                )
+            )
+        known[now] = value
+    return known
 
 
 def _now(word: str, table: Mapping[str, Argument]) -> str | None:
