@@ -65,11 +65,10 @@ class RetryBudget:
     With the default numbers 100 calls that fail at the same time make at most 100 retries.
     """
 
-    def __init__(self, tokens: float = 500, cost: float = 5, timeout_cost: float = 10) -> None:
+    def __init__(self, tokens: float = 500, cost: float = 5) -> None:
         """Start full."""
         self._capacity = self._tokens = tokens
         self._cost = cost
-        self._timeout_cost = timeout_cost
         self.begin_anew()
         begin_anew_in_child(self)
 
@@ -79,7 +78,7 @@ class RetryBudget:
 
     def spend(self, *, timed_out: bool = False) -> bool:
         """Take one retry out. False when none is left."""
-        cost = self._timeout_cost if timed_out else self._cost
+        cost = 2 * self._cost if timed_out else self._cost
         with self._lock:
             if self._tokens < cost:
                 return False
