@@ -218,7 +218,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
             raise failure(f"{error}{called}", message.text) from error
 
     def begun(self, text: str) -> Any:
-        """As much of an object as its first part holds; ``None`` where that is none."""
+        """The object of a text that has not ended, as far as it goes; ``None`` for no object."""
         try:
             value = parse_partial_json(text) if text.strip() else None
             if self.is_class:

@@ -120,7 +120,7 @@ class VectorFile(BaseKVStore):
         collection: str = DEFAULT_COLLECTION,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
-        """As `put` of each, in one thread: once begun it ends, whatever becomes of who waits."""
+        """`put` each, in one thread; it is finished even when the caller is cancelled."""
         await asyncio.to_thread(self.put_all, kv_pairs, collection, batch_size)
 
     async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:

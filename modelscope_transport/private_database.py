@@ -46,7 +46,7 @@ class PrivateDatabase:
         """Run one statement; the rows that it finds.
 
         Raises:
-            sqlite3.Error: the file is none of SQLite's, is damaged or full, or others are busy.
+            sqlite3.Error: the file is no SQLite database, is damaged or full, or others are busy.
             OSError: it cannot be made.
         """
         with self._lock:

@@ -270,7 +270,7 @@ def resolve(host: str, port: int, deadline: float) -> deque[Any]:
 
     Raises:
         OSError: there are none, or not in time.
-        ValueError: the host is no name of one.
+        ValueError: it is no valid name of a host.
     """
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
