@@ -174,6 +174,7 @@ class _Body(httpx.SyncByteStream):
         self._after = after
         self._is_shared = _is_shared(response)
         self._may_shut = not self._is_shared
+        self._is_whole = False
 
     def __iter__(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
@@ -184,12 +185,12 @@ class _Body(httpx.SyncByteStream):
                     if self._guard.cut and self._is_shared:
                         raise _late()  # its socket was not shut
                     yield data
-        self._may_shut = False
+        self._may_shut, self._is_whole = False, True
 
     def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""
-        if self._is_shared:
-            return  # it serves others already
+        if self._is_shared or self._is_whole:
+            return  # it serves others already; behind the end httpx would look for ever
         brief = watch(self._guard.sock, time.monotonic() + seconds)
         with contextlib.suppress(Exception):
             for _ in self._response.stream:
@@ -270,6 +271,7 @@ class _AsyncBody(httpx.AsyncByteStream):
         self._deadline = deadline
         self._way = way
         self._after = after
+        self._is_whole = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._response.is_stream_consumed:
@@ -281,11 +283,14 @@ class _AsyncBody(httpx.AsyncByteStream):
                 async with asyncio.timeout(self._deadline - time.monotonic()):
                     data = await anext(chunks, None)
             if data is None:
+                self._is_whole = True
                 return
             yield data
 
     async def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""
+        if self._is_whole:
+            return
         with contextlib.suppress(Exception):
             async with asyncio.timeout(seconds):
                 async for _ in self._response.stream:

@@ -33,7 +33,13 @@ from modelscope_transport.http import channel
 from modelscope_transport.http.deadlines import watch
 from modelscope_transport.http.guarded import _Brief
 from tests.transport.callers import chat_request
-from tests.transport.http.raw_server import CHUNKED, Wire, chunk, serving
+from tests.transport.http.raw_server import (
+    CHUNKED,
+    Wire,
+    answering,
+    chunk,
+    serving,
+)
 from tests.transport.recorded import sample
 
 GOOD = sample("chat/whole").reply.body
@@ -270,6 +276,47 @@ def test_a_connection_that_other_requests_share_is_not_cut(late: bool) -> None:
             assert "".join(delta.text for delta in stream) == "a"
         shared.sendall(b"open")
         assert other_end.recv(4) == b"open"
+
+
+@pytest.mark.parametrize("call", ["sync", "async"])
+@pytest.mark.parametrize("way", ["httpx", "httpx2", "proxy"])
+def test_a_stream_that_ends_without_done_ends_at_once(way: str, call: str) -> None:
+    last = {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}
+    head = CHUNKED.replace(b"\r\n\r\n", b"\r\ncontent-type: text/event-stream\r\n\r\n")
+    reply = head + chunk(b"data: %s\n\n" % json.dumps(last).encode()) + chunk(b"")
+
+    async def read(through: dict[str, Any]) -> None:
+        async with getattr(
+            sys.modules.get(way), "AsyncClient", contextlib.AsyncExitStack
+        )() as given:
+            http = {} if way == "proxy" else {"http_async_client": given}
+            client = Client("ms-1", ledger=None, **through, **http)
+            for _ in range(2):
+                async for _ in await client.aio.stream_chat(chat_request()):
+                    pass
+
+    def streams(through: dict[str, Any]) -> None:
+        if call == "async":
+            asyncio.run(read(through))
+            return
+        kind: Any = getattr(sys.modules.get(way), "Client", contextlib.ExitStack)
+        with kind() as given:
+            http = {} if way == "proxy" else {"http_client": given}
+            client = Client("ms-1", ledger=None, **through, **http)
+            for _ in range(2):
+                list(client.stream_chat(chat_request()))
+            client.close()
+
+    with serving(answering(reply)) as server:
+        through = {"base_url": server.url()}
+        if way == "proxy":
+            through = {"base_url": "http://127.0.0.1:1/v1", "proxy": server.url()}
+        reader = threading.Thread(target=streams, args=(through,), daemon=True)
+        reader.start()
+        reader.join(20)
+        assert not reader.is_alive()
+        assert len(server.requests) == 2
+        assert len(server.connections) == 1
 
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
