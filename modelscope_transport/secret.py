@@ -90,7 +90,8 @@ class Redactor:
     ) -> None:
         """Collect the forms in which the credentials may come back."""
         words = {token.reveal() for token in tokens}
-        words |= {value for header in headers if len(value := header.reveal()) >= _SHORTEST_HEADER}
+        values = {header.reveal().strip() for header in headers}  # as they are sent
+        words |= {value for value in values if len(value) >= _SHORTEST_HEADER}
         for proxy in proxies:
             words |= _proxy_words(proxy.reveal())
         # The longest first: one may be a part of another.

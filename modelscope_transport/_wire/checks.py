@@ -74,7 +74,7 @@ def check_headers(headers: Mapping[str, object] | None) -> None:
             name that the client says itself.
     """
     for name, value in (headers or {}).items():
-        if not _is_sound(value) or not _HEADER_NAME.fullmatch(name):
+        if not _is_sound(name) or not _is_sound(value) or not _HEADER_NAME.fullmatch(name):
             # The value is not shown: it may be a key.
             raise ConfigurationError(
                 _(

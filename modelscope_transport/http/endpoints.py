@@ -168,4 +168,7 @@ def _is_own(base_url: str, url: str) -> bool:
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    # Blanks around a value are none of it (RFC 9110, 5.5), and httpx refuses to send them.
+    return [
+        (name.encode("ascii"), value.strip().encode("ascii")) for name, value in headers.items()
+    ]

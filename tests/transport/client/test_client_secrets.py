@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from modelscope_transport import (
@@ -314,7 +315,7 @@ def test_a_server_that_repeats_a_headers_value_or_the_proxys_password_is_masked(
 
 
 def test_a_server_that_repeats_a_value_of_a_calls_own_headers_is_masked(caller: Caller) -> None:
-    own = {"X-Gateway": VALUE}
+    own = {"X-Gateway": f" {VALUE} "}  # the blanks are not sent
     said = {"error": {"message": f"no {VALUE}", "code": VALUE}}
     begin = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
     wire = f"{begin}data: {json.dumps(said)}\n\n".encode()
@@ -332,6 +333,31 @@ def test_a_server_that_repeats_a_value_of_a_calls_own_headers_is_masked(caller: 
                 call(extra_headers=own)
             error = caught.value
             unseen(f"{error!r} {error} {error.details} {error.__cause__!r} {pickle.dumps(error)!r}")
+
+
+@pytest.mark.parametrize("place", ["default_headers", "extra_headers"])
+@pytest.mark.parametrize("way", ["own", "given", "proxy"])
+def test_blanks_around_a_headers_value_are_not_sent(caller: Caller, way: str, place: str) -> None:
+    headers = {"X-Gateway": f" {VALUE} "}
+    options: dict[str, Any] = {"ledger": None, "max_retries": 0}
+    with httpx.Client() as http:
+        if way == "given":
+            options["http_client"] = http
+        elif way == "proxy":
+            options["proxy"] = caller.service.root_url
+        if place == "default_headers":
+            options[place] = headers
+        with caller.but(**options) as user:
+            user.chat(**({place: headers} if place == "extra_headers" else {}))
+    assert caller.service.requests[-1].headers["x-gateway"] == VALUE
+
+
+@pytest.mark.parametrize("headers", [{5: "x"}, {None: "x"}, {b"x": "x"}])
+def test_a_header_whose_name_is_no_text_is_refused(caller: Caller, headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be sent"):
+        caller.chat(extra_headers=headers)
+    with pytest.raises(ConfigurationError, match="cannot be sent"):
+        Client("ms-1", default_headers=headers)
 
 
 @pytest.mark.parametrize("before", [470, 494])
