@@ -54,14 +54,14 @@ async def chat(backend: Backend, request: Request) -> Answer:
     meter, model, now = backend.meter, call.model, backend.clock()
     if (spent := meter.refusal(model)) is not None:
         return spent
-    meter.charge(model)
+    charge = meter.charge(model)
     pieces = _in_its_place(backend, call)
     try:
         first = await anext(
             pieces
         )  # an engine that refuses does so here, in time for an HTTP status
     except BaseException as error:
-        meter.refund(model)
+        meter.refund(charge)
         if isinstance(error, Refused):
             return error.answer
         raise
@@ -72,7 +72,7 @@ async def chat(backend: Backend, request: Request) -> Answer:
     try:
         return await protocol.completion(model.id, whole, now)
     except Refused as refusal:
-        meter.refund(model)
+        meter.refund(charge)
         return refusal.answer
 
 
@@ -116,13 +116,13 @@ async def embeddings(backend: Backend, request: Request) -> Answer:
     meter = backend.meter
     if (spent := meter.refusal(model)) is not None:
         return spent
-    meter.charge(model)
+    charge = meter.charge(model)
     meter.running[model.id] += 1
     try:
         length = request.body.get("dimensions") or model.dimensions
         vectors, prompt = await backend.engine.embed(model, texts, length)
     except BaseException as error:
-        meter.refund(model)
+        meter.refund(charge)
         if isinstance(error, Refused):
             return error.answer
         raise

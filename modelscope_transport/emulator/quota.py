@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelscope_transport.emulator.answers import Reply
 from modelscope_transport.emulator.catalogue import Model
@@ -112,6 +112,16 @@ class Entry:
     tier: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What was charged for one call: on which day, and how much of which grant."""
+
+    model: str
+    day: int
+    entry: Entry
+    parts: list[tuple[Lot, int]] = field(default_factory=list)
+
+
 class Meter:
     """Counts what is spent and says when nothing is left."""
 
@@ -163,32 +173,36 @@ class Meter:
             return refuse("balance_spent", headers, model=model.id)
         return None
 
-    def charge(self, model: Model) -> None:
+    def charge(self, model: Model) -> Charge:
         """Take the price of a call that begins."""
         self._turn()
         self._calls[model.id] += 1
         price = _tenths(model.cost)
-        self.entries.append(Entry("SPEND_CONFIRM", self._clock(), price, model.tier))
+        entry = Entry("SPEND_CONFIRM", self._clock(), price, model.tier)
+        self.entries.append(entry)
+        charge = Charge(model.id, self._day, entry)
         if self.allowance.magicubes is None:
-            return
+            return charge
         if not self.lots and not self.allowance.sign_in:
             self.sign_in()
         for lot in sorted(self.lots, key=lambda lot: lot.ends):
             part = min(price, lot.left)
             lot.left -= part
             price -= part
+            charge.parts.append((lot, part))
+        return charge
 
-    def refund(self, model: Model) -> None:
-        """Take the charge of a call back that failed after all."""
-        self._calls[model.id] -= 1
-        price = _tenths(model.cost)
-        for place in range(len(self.entries) - 1, -1, -1):
-            entry = self.entries[place]
-            if entry.kind == "SPEND_CONFIRM" and entry.tier == model.tier:
-                del self.entries[place]
-                break
-        if self.lots:
-            min(self.lots, key=lambda lot: lot.ends).left += price
+    def refund(self, charge: Charge) -> None:
+        """Take back what was charged for a call that failed after all, from where it was put."""
+        self._turn()
+        place = next((at for at, one in enumerate(self.entries) if one is charge.entry), None)
+        if place is None:  # all was forgotten meanwhile
+            return
+        del self.entries[place]
+        if charge.day == self._day:
+            self._calls[charge.model] -= 1
+        for lot, part in charge.parts:
+            lot.left += part
 
     # --- what the service tells
 

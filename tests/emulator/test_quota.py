@@ -7,6 +7,8 @@ import datetime
 import pytest
 
 from modelscope_transport.emulator import Allowance
+from modelscope_transport.emulator.catalogue import catalogue
+from modelscope_transport.emulator.quota import Meter
 
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 LITE, ULTRA = "nex-agi/Nex-N2.5-mini", "Qwen/Qwen3.5-397B-A17B"
@@ -220,3 +222,33 @@ def test_a_call_that_runs_is_frozen(call):
     caller = call(allowance="magicubes=10")
     caller.service.meter.running[ULTRA] += 1
     assert books(caller, "balance")["frozen_amount"] == 2
+
+
+def test_a_call_that_fails_after_midnight_is_taken_back_from_its_own_day():
+    clock = Clock(23, 59)
+    meter, model = Meter(Allowance(calls_per_day=1), clock), catalogue()[MODEL]
+    charge = meter.charge(model)
+    clock.move(minutes=2)
+    meter.refund(charge)
+    meter.charge(model)
+    assert meter.refusal(model).status == 429
+
+
+def test_what_is_refunded_lapses_with_the_grant_that_it_came_from():
+    clock = Clock()
+    meter = Meter(Allowance(magicubes=10, sign_in=True), clock)
+    meter.grant(1, hours=1)
+    meter.grant(1, hours=24)
+    meter.refund(meter.charge(catalogue()[ULTRA]))
+    assert meter.balance() == 2
+    clock.move(hours=1)
+    assert meter.balance() == 1
+
+
+def test_nothing_is_refunded_of_what_was_forgotten():
+    meter, model = Meter(Allowance(calls_per_day=1), Clock()), catalogue()[MODEL]
+    charge = meter.charge(model)
+    meter.reset()
+    meter.refund(charge)
+    meter.charge(model)
+    assert meter.refusal(model).status == 429
