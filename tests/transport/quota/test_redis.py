@@ -26,7 +26,7 @@ from modelscope_transport.quota import (
 )
 from modelscope_transport.quota.redis_address import RedisAddress
 from modelscope_transport.secret import mask_address
-from tests.transport.quota.clockwork import MORNING, Hands
+from tests.transport.quota.clockwork import Hands
 from tests.transport.quota.redis_server import RedisServer
 
 redis = pytest.importorskip("redis", reason="the extra [redis] is not installed")
@@ -326,7 +326,7 @@ def test_a_pool_that_was_known_to_be_spent_stays_shut(
     server: RedisServer, account: str, moments: Hands
 ) -> None:
     ledger = RedisLedger(server.url, when_down=0.5)
-    block = QuotaBlock(scope="model", model="a/b", blocked_until=MORNING * 2)
+    block = QuotaBlock(scope="model", model="a/b", blocked_until=time.time() + 3600)
     given = ledger.reserve(account, "a/b")
     assert isinstance(given, Reservation)
     ledger.settle(given, Closing(charged=False, block=block))
@@ -350,7 +350,7 @@ def test_a_pool_that_was_spent_meanwhile_is_told_when_it_is_back(
 
     warned(reserve)
     assert isinstance(given, Reservation)
-    block = QuotaBlock(scope="model", model="a/b", blocked_until=MORNING * 2)
+    block = QuotaBlock(scope="model", model="a/b", blocked_until=time.time() + 3600)
     ledger.settle(given, Closing(charged=False, block=block))
     server.start()
     moments.now += 1

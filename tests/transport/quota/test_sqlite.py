@@ -6,6 +6,7 @@ import os
 import pickle
 import sqlite3
 import stat
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -27,7 +28,7 @@ from modelscope_transport.quota import (
 from modelscope_transport.quota.sqlite import SQLiteStore
 from modelscope_transport.quota.sqlite_file import default_path
 from modelscope_transport.quota.steps import Step
-from tests.transport.quota.clockwork import MORNING, Hands
+from tests.transport.quota.clockwork import Hands
 
 QWEN = "Qwen/Qwen3-8B"
 posix = pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POSIX")
@@ -215,7 +216,7 @@ def fill_the_disk(ledger: Ledger) -> None:
 def test_a_disk_that_fills_up_in_the_middle_loses_no_count(usual: Ledger) -> None:
     budget = Budget(calls=500)
     spend(usual, budget)
-    block = QuotaBlock(scope="account", model=None, blocked_until=MORNING * 2, unit="calls")
+    block = QuotaBlock(scope="account", model=None, blocked_until=time.time() + 3600, unit="calls")
     given = usual.reserve("somebody", QWEN)
     assert isinstance(given, Reservation)
     usual.settle(given, Closing(charged=False, block=block))
