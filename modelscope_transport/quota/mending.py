@@ -54,7 +54,7 @@ def _is_number(kind: CellKind, value: Any) -> bool:
 
 
 def mend(store: Store) -> list[str]:
-    """Drop the damaged cells of all accounts.
+    """Drop the damaged cells of all accounts, and the pages that cannot be read at all.
 
     Returns:
         Their names.
@@ -62,7 +62,8 @@ def mend(store: Store) -> list[str]:
     Raises:
         StoreError: the store cannot be used.
     """
-    dropped = []
+    drop = getattr(store, "drop_unreadable", None)
+    dropped = [] if drop is None else list(drop())
     for account in store.accounts():
         for page, cells in store.pages(account).items():
             damaged = damage_in(cells, page)

@@ -175,6 +175,11 @@ class StandIn:
         """All pages of an account."""
         return (self._memory or self._store).pages(account)
 
+    def drop_unreadable(self) -> list[str]:
+        """Drop what of the store cannot be read at all; the names."""
+        drop = getattr(self._memory or self._store, "drop_unreadable", None)
+        return [] if drop is None else list(drop())
+
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
         if self._memory is not None:

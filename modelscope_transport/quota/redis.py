@@ -14,9 +14,9 @@ import hashlib
 import threading
 import traceback
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ _PREFIX = "modelscope"  # of all keys
 _DAYS_KEPT = 35
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
+T = TypeVar("T")
 
 
 @functools.cache
@@ -68,11 +69,11 @@ class RedisStore:
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one script."""
         pages, arguments = self._program(account, now, tests, changes)
-        return _ran(pages, self._evaluate(arguments))
+        return self._decoded(_ran, pages, self._evaluate(arguments))
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
-        return _existing(pages, self._evaluate(self._question(account, pages)))
+        return self._decoded(_existing, pages, self._evaluate(self._question(account, pages)))
 
     def accounts(self) -> list[str]:
         """The accounts of which anything is kept."""
@@ -137,11 +138,13 @@ class RedisStore:
     ) -> Ran:
         """`run`, for an event loop."""
         pages, arguments = self._program(account, now, tests, changes)
-        return _ran(pages, await self._aevaluate(arguments))
+        return self._decoded(_ran, pages, await self._aevaluate(arguments))
 
     async def aread(self, account: str, pages: Sequence[str]) -> Pages:
         """`read`, for an event loop."""
-        return _existing(pages, await self._aevaluate(self._question(account, pages)))
+        return self._decoded(
+            _existing, pages, await self._aevaluate(self._question(account, pages))
+        )
 
     async def _aevaluate(self, arguments: Sequence[Any]) -> list[Any]:
         redis = _errors()
@@ -192,6 +195,18 @@ class RedisStore:
     def _question(self, account: str, pages: Sequence[str]) -> list[Any]:
         keys = [self._key(account, page) for page in pages]
         return [len(keys), *keys, 0, b"[]", b"[]", _DAYS_KEPT * 86400]
+
+    def _decoded(
+        self,
+        read: Callable[[Sequence[str], Sequence[Any]], T],
+        pages: Sequence[str],
+        answer: Sequence[Any],
+    ) -> T:
+        """What the server has answered; a cell may hold what is no JSON."""
+        try:
+            return read(pages, answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise self._unusable(error) from None
 
     def _key(self, account: str, page: str) -> str:
         return f"{_PREFIX}:{{{account}}}:{page}"

@@ -182,8 +182,23 @@ class SQLiteStore:
     def pages(self, account: str) -> Pages:
         """All pages of an account."""
         asked = "SELECT page, cells FROM page WHERE account = ?"
-        rows = self._guarded(lambda database: database.execute(asked, (account,)).fetchall())
-        return _read(dict(rows))
+        return self._guarded(lambda db: _read(dict(db.execute(asked, (account,)).fetchall())))
+
+    def drop_unreadable(self) -> list[str]:
+        """Drop the pages of which no cell can be read; their names."""
+
+        def work(database: sqlite3.Connection) -> list[str]:
+            dropped = []
+            for account, page, cells in database.execute("SELECT * FROM page").fetchall():
+                try:
+                    _read({page: cells})
+                except msgspec.MsgspecError:
+                    key = (account, page)
+                    database.execute("DELETE FROM page WHERE account = ? AND page = ?", key)
+                    dropped.append(f"page {page}")
+            return dropped
+
+        return self._guarded(work)
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
@@ -310,4 +325,4 @@ def _load(database: sqlite3.Connection, account: str, pages: Collection[str]) ->
 
 
 def _read(rows: dict[str, bytes]) -> Pages:
-    return {page: _decode(cells) for page, cells in rows.items()}
+    return {page: _decode(cells or b"") for page, cells in rows.items()}  # damage may be a NULL

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,18 @@ from pathlib import Path
 import pytest
 
 from modelscope_transport import ConfigurationError
-from modelscope_transport.quota import Closing, Ledger, Lot, Reservation, SQLiteLedger, open_ledger
+from modelscope_transport.quota import (
+    Closing,
+    Ledger,
+    Lot,
+    RedisLedger,
+    Reservation,
+    SQLiteLedger,
+    open_ledger,
+)
+from modelscope_transport.quota.outage import StandIn
+from modelscope_transport.quota.sqlite import SQLiteStore
+from tests.transport.quota.redis_server import RedisServer
 
 QWEN = "Qwen/Qwen3-8B"
 posix = pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POSIX")
@@ -73,9 +85,42 @@ def test_a_damaged_cell_is_the_ledgers_error_and_can_be_mended(
     assert SQLiteLedger(path).quotas("me")
 
 
+@pytest.mark.parametrize("cells", [b"\xff{", b"[1]", b'{"calls ": NaN}', None])
+@pytest.mark.parametrize("usual", [False, True], ids=["named", "usual"])
+@pytest.mark.filterwarnings("ignore:The ledger:RuntimeWarning")
+def test_a_page_that_cannot_be_read_is_dropped_and_the_others_stay(
+    cells: bytes | None, usual: bool, path: Path
+) -> None:
+    spend(SQLiteLedger(path))
+    SQLiteLedger(path).grant("me", Lot(amount=5))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE page SET cells = ? WHERE page <> ''", (cells,))
+    ledger = Ledger(StandIn(SQLiteStore(path))) if usual else SQLiteLedger(path)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        ledger.export()
+    (dropped,) = ledger.mend()
+    assert dropped.startswith("page 20")
+    assert ledger.mend() == []
+    assert list(ledger.export()["me"]) == [""]
+    spend(ledger)
+    assert ledger.quotas("me")[0].remaining == 4
+
+
+def test_a_value_in_a_redis_that_is_no_json_is_the_ledgers_error(redis_server: RedisServer) -> None:
+    redis = pytest.importorskip("redis", reason="the extra [redis] is not installed")
+    ledger = RedisLedger(redis_server.url)
+    ledger.grant("damaged", Lot(amount=5))
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.hset("modelscope:{damaged}:", "lots", "many")
+    for use in (lambda: ledger.reserve("damaged", QWEN), ledger.export):
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            use()
+    ledger.forget("damaged")
+
+
 def test_a_damaged_block_is_the_ledgers_error(path: Path) -> None:
     spend(SQLiteLedger(path))
-    spoil(path, f"until {QWEN}", 9e9)
+    spoil(path, f"until {QWEN}", time.time() + 3600)
     spoil(path, f"block {QWEN}", {"scope": 5})
     with pytest.raises(ConfigurationError, match="damaged cell: block"):
         spend(SQLiteLedger(path))
@@ -87,7 +132,7 @@ def test_a_damaged_block_is_the_ledgers_error(path: Path) -> None:
 
 def test_an_end_without_its_block_is_damage(path: Path) -> None:
     spend(SQLiteLedger(path))
-    spoil(path, f"until {QWEN}", 9e9)
+    spoil(path, f"until {QWEN}", time.time() + 3600)
     with pytest.raises(ConfigurationError, match="damaged cell: until"):
         spend(SQLiteLedger(path))
     assert SQLiteLedger(path).mend() == [f"until {QWEN}"]
@@ -99,7 +144,7 @@ def test_the_usual_ledger_goes_on_in_memory_when_a_block_is_damaged(
 ) -> None:
     monkeypatch.setattr("modelscope_transport.quota.sqlite_file.default_path", lambda: path)
     spend(SQLiteLedger(path))
-    spoil(path, f"until {QWEN}", 9e9)
+    spoil(path, f"until {QWEN}", time.time() + 3600)
     spoil(path, f"block {QWEN}", {"scope": 5})
     usual = open_ledger.__wrapped__("auto")
     assert usual is not None
