@@ -7,19 +7,21 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 
 from modelscope_transport import Client, errors
 from modelscope_transport.jobs import Batch, BatchRow
-from modelscope_transport.types import ChatRequest
+from modelscope_transport.language import translated as _
 
 from ._answers import to_result
 from ._convert import to_request
+from ._expected import Expected, expected_of
 from .chat_models import ChatModelScope
 from .errors import native_errors
 
@@ -38,11 +40,14 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
     two only.
 
     Args:
-        model: the chat model.
+        model: the chat model, or one that ``bind`` or ``bind_tools`` has given arguments.
         path: file of the answers, see `modelscope_transport.jobs.Batch`.
         workers: calls at once.
         wait: whether to wait for the reset when the allowance is spent; else the error is raised.
         retry_failed: whether inputs that failed by their own fault are asked again.
+
+    Raises:
+        ModelScopeConfigurationError: what is no such model.
 
     Example:
         ::
@@ -54,7 +59,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
 
     def __init__(
         self,
-        model: ChatModelScope,
+        model: Runnable[LanguageModelInput, AIMessage],
         path: str | os.PathLike[str],
         *,
         workers: int = 1,
@@ -63,6 +68,19 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
     ) -> None:
         """Open nothing yet."""
         self.model = model
+        self._bound: dict[str, Any] = {}
+        while isinstance(model, RunnableBinding):
+            self._bound = {**model.kwargs, **self._bound}
+            model = model.bound
+        if not isinstance(model, ChatModelScope):
+            with native_errors():
+                raise errors.ConfigurationError(
+                    _(
+                        "ModelScopeBatch takes a ChatModelScope and got a {name}. What reads its "
+                        "answers stands behind it: ModelScopeBatch(model, path) | parser."
+                    ).format(name=type(model).__name__)
+                )
+        self._chat = model
         self._path = path
         self._options: dict[str, Any] = {
             "workers": workers,
@@ -81,6 +99,18 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
     ) -> AIMessage:
         """As the model's; nothing is kept."""
         return await self.model.ainvoke(input, config, **kwargs)
+
+    def stream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[AIMessage]:
+        """As the model's; nothing is kept."""
+        return self.model.stream(input, config, **kwargs)
+
+    def astream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[AIMessage]:
+        """As the model's; nothing is kept."""
+        return self.model.astream(input, config, **kwargs)
 
     # --- many ---------------------------------------------------------------------------------
 
@@ -133,7 +163,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
             ModelScopeError: one of `langchain_modelscope.errors`: of an input, or of the whole job.
         """
         given = self.abatch_as_completed(inputs, return_exceptions=return_exceptions, **kwargs)
-        return _in_thread(given, self.model._client)
+        return _in_thread(given, self._chat._client)
 
     async def abatch_as_completed(
         self,
@@ -146,7 +176,17 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         """As `batch_as_completed`, for event loops."""
         rows: asyncio.Queue[BatchRow | None] = asyncio.Queue()
         with native_errors():
-            requests = self._requests(inputs, kwargs)
+            options = self._call_options(kwargs)
+        reader = _Reader(expected_of(options), return_exceptions)
+        requests, seen = [], set[str]()
+        for index, given in enumerate(inputs):
+            try:
+                with native_errors():
+                    messages = self._chat._convert_input(given).to_messages()
+                    requests.append((str(index), to_request(messages, options)))
+            except (errors.ModelScopeError, ValueError) as error:
+                seen.add(str(index))
+                yield index, reader.instead(error)
         job = self._job(rows.put_nowait)
 
         async def work() -> None:
@@ -156,53 +196,63 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
                 rows.put_nowait(None)
 
         task = asyncio.create_task(work())
-        seen: set[str] = set()
         try:
             while (row := await rows.get()) is not None:
                 seen.add(row.key)
-                yield self._answer(row, return_exceptions)
+                yield reader.read(row)
             with native_errors():
                 await task
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, errors.ModelScopeError):
                 await task
-        for answer in self._kept(job, len(inputs), seen, return_exceptions):
-            yield answer
+        with contextlib.closing(job.results()) as kept:
+            for row in kept:
+                if row.key not in seen and row.key.isdecimal() and int(row.key) < len(inputs):
+                    yield reader.read(row)
 
-    def _requests(
-        self, inputs: Sequence[LanguageModelInput], kwargs: dict[str, Any]
-    ) -> list[tuple[str, ChatRequest]]:
-        options = self.model._options(kwargs.pop("stop", None), kwargs)
-        prompts = [self.model._convert_input(each).to_messages() for each in inputs]
-        return [
-            (str(index), to_request(messages, options)) for index, messages in enumerate(prompts)
-        ]
+    def _call_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = {**self._bound, **kwargs}
+        return self._chat._options(given.pop("stop", None), given)
 
     def _job(self, on_row: Any) -> Batch:
-        return Batch(self.model._client, self._path, on_row=on_row, **self._options)
+        return Batch(self._chat._client, self._path, on_row=on_row, **self._options)
 
-    def _kept(
-        self, job: Batch, count: int, seen: set[str], lenient: bool
-    ) -> Iterator[tuple[int, AIMessage]]:
-        with contextlib.closing(job.results()) as rows:
-            for row in rows:
-                if row.key not in seen and row.key.isdecimal() and int(row.key) < count:
-                    yield self._answer(row, lenient)
 
-    def _answer(self, row: BatchRow, lenient: bool) -> tuple[int, AIMessage]:
+class _Reader(NamedTuple):
+    """Reads the rows of one call.
+
+    Attributes:
+        expected: what the call expects of its answers.
+        lenient: whether an error stands in an answer's place.
+    """
+
+    expected: Expected | None
+    lenient: bool
+
+    def read(self, row: BatchRow) -> tuple[int, AIMessage]:
+        """The number of an input, and its answer."""
+        try:
+            return int(row.key), self._answer(row)
+        except (errors.ModelScopeError, OutputParserException) as error:
+            return int(row.key), self.instead(error)
+
+    def instead(self, error: Exception) -> AIMessage:
+        """The error in the place of an answer, or raised."""
+        if self.lenient:
+            return cast("AIMessage", error)
+        raise error
+
+    def _answer(self, row: BatchRow) -> AIMessage:
         if row.chat is not None:
-            message = to_result(row.chat).generations[0].message
-            return int(row.key), cast("AIMessage", message)
+            result = to_result(row.chat)
+            if self.expected is not None:
+                self.expected.of_whole(result)
+            return cast("AIMessage", result.generations[0].message)
         assert row.failure is not None
         kind = getattr(errors, row.failure.error, errors.ModelScopeError)
-        try:
-            with native_errors():
-                raise kind(row.failure.message)
-        except errors.ModelScopeError as error:
-            if lenient:
-                return int(row.key), cast("AIMessage", error)
-            raise
+        with native_errors():
+            raise kind(row.failure.message)
 
 
 def _in_thread(answers: AsyncGenerator[T], client: Client) -> Iterator[T]:

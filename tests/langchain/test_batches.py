@@ -10,10 +10,13 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from pydantic import BaseModel
 
 from langchain_modelscope import (
     ModelScopeBatch,
+    ModelScopeConfigurationError,
     ModelScopeContextLengthError,
+    ModelScopeInvalidRequestError,
     ModelScopeQuotaExceededError,
 )
 from modelscope_transport.emulator import LocalService, Reply
@@ -113,3 +116,69 @@ def test_an_input_says_what_it_says_to_the_model_itself(
     ModelScopeBatch(model, tmp_path / "answers.jsonl").batch([question])
     alone, in_a_batch = (request.body["messages"] for request in service.requests)
     assert in_a_batch == alone
+
+
+class Person(BaseModel):
+    """A person that a text tells about."""
+
+    name: str
+    age: int
+
+
+ADA = 'The person is called "Ada", aged 36. Answer in JSON with the keys "name" and "age".'
+
+
+def test_what_was_bound_to_the_model_is_sent(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    bound = chat().bind(max_tokens=50, seed=1).bind_tools([Person], tool_choice="any")
+    kept = ModelScopeBatch(bound.bind(seed=2), tmp_path / "answers.jsonl")
+    (answer,) = kept.batch([ADA], max_tokens=40)
+    kept.invoke(ADA, max_tokens=40)
+    assert answer.tool_calls[0]["args"] == {"name": "Ada", "age": 36}
+    in_a_batch, alone = (request.body for request in service.requests)
+    assert in_a_batch == alone
+    assert (alone["max_tokens"], alone["seed"]) == (40, 2)
+
+
+def test_what_is_no_chat_model_is_refused(chat: MakeChat, tmp_path: Path) -> None:
+    reader: Any = chat().with_structured_output(Person)
+    with pytest.raises(ModelScopeConfigurationError, match=r"RunnableSequence.*\| parser"):
+        ModelScopeBatch(reader, tmp_path / "answers.jsonl")
+
+
+def test_an_answer_that_is_an_object_of_a_class(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    model = chat().bind(response_format=Person)
+    for _ in range(2):  # asked, then from the file
+        (answer,) = ModelScopeBatch(model, tmp_path / "answers.jsonl").batch([ADA])
+        assert answer.additional_kwargs["parsed"] == Person(name="Ada", age=36)
+    assert len(service.requests) == 1
+
+
+async def test_it_streams_as_the_model_does(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    chain = ModelScopeBatch(chat(), tmp_path / "answers.jsonl") | StrOutputParser()
+    alone = list((chat() | StrOutputParser()).stream("Hello"))
+    assert len(alone) > 3
+    assert list(chain.stream("Hello")) == alone
+    assert [text async for text in chain.astream("Hello")] == alone
+
+
+def test_an_input_that_cannot_be_sent_is_one_failure(
+    chat: MakeChat, service: LocalService, tmp_path: Path
+) -> None:
+    kept = ModelScopeBatch(chat(), tmp_path / "answers.jsonl")
+    hologram = [HumanMessage([{"type": "hologram"}])]
+    assert [answer.text for answer in kept.batch(["a", "b"])] == [
+        "You said: “a”.",
+        "You said: “b”.",
+    ]
+    one, two = kept.batch(["a", hologram], return_exceptions=True)
+    assert one.text == "You said: “a”."
+    assert isinstance(two, ModelScopeInvalidRequestError)
+    with pytest.raises(ModelScopeInvalidRequestError, match="hologram"):
+        kept.batch(["c", hologram])
+    assert len(service.requests) == 2
