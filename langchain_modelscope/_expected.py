@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import BaseModel
 
 from modelscope_transport.answer_text import read_answer
+from modelscope_transport.errors import ModelScopeError
 from modelscope_transport.language import translated as _
 
 __all__ = ["Expected", "expected_of", "failure", "unreadable"]
@@ -62,10 +63,15 @@ class Expected(NamedTuple):
             OutputParserException: there is no tool call that can be made.
         """
         held = _Held(self)
-        for chunk in chunks:
-            before = held.change(chunk)
-            if before is not None:
-                yield before
+        try:
+            for chunk in chunks:
+                before = held.change(chunk)
+                if before is not None:
+                    yield before
+        except ModelScopeError:
+            if held.chunk is not None:
+                yield held.chunk  # it came before the stream broke
+            raise
         if held.chunk is not None:
             yield held.last()
 
@@ -74,10 +80,15 @@ class Expected(NamedTuple):
     ) -> AsyncIterator[ChatGenerationChunk]:
         """As `of_stream`."""
         held = _Held(self)
-        async for chunk in chunks:
-            before = held.change(chunk)
-            if before is not None:
-                yield before
+        try:
+            async for chunk in chunks:
+                before = held.change(chunk)
+                if before is not None:
+                    yield before
+        except ModelScopeError:
+            if held.chunk is not None:
+                yield held.chunk
+            raise
         if held.chunk is not None:
             yield held.last()
 

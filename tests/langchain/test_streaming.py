@@ -9,8 +9,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import chat_models
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import ConfigurableField, config
+from pydantic import BaseModel
 
-from langchain_modelscope import ModelScopeEmptyReplyError
+from langchain_modelscope import ModelScopeEmptyReplyError, ModelScopeStreamInterruptedError
 from modelscope_transport.calls.retry import RetryPolicy
 from modelscope_transport.emulator import DONE, LocalService, Stream
 from tests.langchain import mixed
@@ -240,3 +241,32 @@ async def test_an_empty_success_is_asked_again_then_named(
     assert caught.value.is_retryable
     assert "tool" in str(caught.value)
     assert model in str(caught.value)
+
+
+class Person(BaseModel):
+    """A person that a text tells about."""
+
+    name: str
+
+
+@pytest.mark.parametrize("form", [None, Person], ids=["text", "object"])
+async def test_all_that_came_before_a_stream_broke_is_given_out(
+    chat: MakeChat, service: LocalService, form: Any
+) -> None:
+    model = chat().bind(response_format=form) if form else chat()
+    texts = ['{"name": ', '"Ada']
+    pieces = [*map(said, texts), {"error": {"message": "engine died", "code": 500}}]
+    service.next(Stream(pieces), Stream(pieces))
+    seen: list[str] = []
+
+    async def read() -> None:
+        async for chunk in model.astream("Hello"):
+            seen.append(chunk.text)  # noqa: PERF401 - a list would be lost with the error
+
+    with pytest.raises(ModelScopeStreamInterruptedError):
+        seen.extend(chunk.text for chunk in model.stream("Hello"))
+    with pytest.raises(ModelScopeStreamInterruptedError) as caught:
+        await read()
+    assert seen == texts * 2
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "".join(texts)
