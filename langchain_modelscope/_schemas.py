@@ -18,6 +18,7 @@ __all__ = ["form_of", "function_of", "is_class", "is_object", "traced"]
 
 # What tells a JSON schema from a function's description, which has a name.
 _WORDS = frozenset({"properties", "items", "enum", "anyOf", "oneOf", "allOf", "$ref"})
+_CHOICES = frozenset({"anyOf", "oneOf", "allOf"})
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 
 
@@ -118,7 +119,8 @@ def _closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     closed = {word: _closed(value) for word, value in schema.items()}
-    if closed.get("type") == "object":
+    # Where the choices alone name the properties, no others would be none at all.
+    if closed.get("type") == "object" and ("properties" in closed or _CHOICES.isdisjoint(closed)):
         closed.setdefault("additionalProperties", False)
         if closed.get("properties"):
             closed["required"] = list(closed["properties"])

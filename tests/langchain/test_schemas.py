@@ -47,6 +47,19 @@ def test_a_function_has_a_schema_that_names_no_properties(
     assert function.get("strict") is strict
 
 
+def test_a_strict_choice_of_objects_leaves_them_their_keys(
+    chat: MakeChat, service: LocalService
+) -> None:
+    message = {"content": '{"name": "Ada", "age": 36}'}
+    service.next(Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]}))
+    chat().with_structured_output(EITHER, method="json_schema", strict=True).invoke("?")
+    sent = service.requests[-1].body["response_format"]["json_schema"]["schema"]
+    person, ages = sent["anyOf"]
+    assert "additionalProperties" not in sent  # false would forbid the keys of either
+    assert person["additionalProperties"] is False
+    assert ages == AGES
+
+
 @pytest.mark.parametrize("strict", [None, True])
 def test_a_function_has_the_schema_that_its_reference_names(
     chat: MakeChat, service: LocalService, strict: bool | None
