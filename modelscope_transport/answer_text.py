@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .language import translated as _
@@ -167,7 +168,8 @@ def _found(text: str) -> Iterator[tuple[int, Any]]:
         scalar = line.group().strip()
         inside = any(start <= line.start() < end for start, end in covered)
         if not inside and _SCALAR.fullmatch(scalar):
-            yield line.start(), _DECODER.decode(scalar)
+            with suppress(ValueError):  # it looks like one and is none: 007
+                yield line.start(), _DECODER.decode(scalar)
 
 
 def _next_opening(text: str, place: int) -> int | None:

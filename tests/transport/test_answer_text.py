@@ -38,6 +38,9 @@ EVE = '{"name": "Eve", "age": 7}'
         f"The set {{a, b}} and the list [x] say nothing. {ADA}",
         f"<think>{EVE}</think><think>{EVE}</think>{ADA}",
         f"\ufeff{ADA}",
+        f"No.\n007\n{ADA}",
+        f"共\n１２\n{ADA}",
+        f'"C:\\Users"\n{ADA}',
     ],
 )
 def test_the_last_object_that_fits(text: str) -> None:
