@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
     MessageRole,
     ToolCallBlock,
 )
@@ -60,6 +63,44 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
             if names:
                 options["tool_names"] = names
         return options
+
+    def stream_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponseGen:
+        """`chat_with_tools`, as it comes."""
+        allowed = allow_parallel_tool_calls
+        stream: ChatResponseGen = _core_stream(
+            self, tools, user_msg, chat_history, verbose, allowed, tool_required, **kwargs
+        )
+        if allowed:
+            return stream
+        return (self._validate_chat_with_tools_response(one, tools) for one in stream)
+
+    async def astream_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponseAsyncGen:
+        """`achat_with_tools`, as it comes."""
+        allowed = allow_parallel_tool_calls
+        stream: ChatResponseAsyncGen = await _core_astream(
+            self, tools, user_msg, chat_history, verbose, allowed, tool_required, **kwargs
+        )
+        if allowed:
+            return stream
+        return (self._validate_chat_with_tools_response(one, tools) async for one in stream)
 
     def _validate_chat_with_tools_response(
         self,
@@ -132,6 +173,11 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
                 raise ModelScopeOutputParserError(said + why, raw_answer=invalid[0]["arguments"])
             raise ValueError(said + why)
         return calls
+
+
+# Core's own, which let every call of a stream through; without their spans, as ours have theirs.
+_core_stream: Final[Any] = inspect.unwrap(FunctionCallingLLM.stream_chat_with_tools)
+_core_astream: Final[Any] = inspect.unwrap(FunctionCallingLLM.astream_chat_with_tools)
 
 
 def read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:

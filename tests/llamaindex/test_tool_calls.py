@@ -15,6 +15,7 @@ from modelscope_transport.emulator import LocalService, Reply
 from tests.langchain import mixed
 
 from .conftest import MakeLLM
+from .endpoints import last_of
 
 HYBRID = "Qwen/Qwen3.5-122B-A10B"  # thinks unless told not to
 ALWAYS_THINKS = "Qwen/QwQ-32B"
@@ -132,10 +133,15 @@ def test_an_empty_answer_to_a_forced_tool_is_asked_again_without_thinking(
 async def test_calls_beside_the_first_are_kept_only_on_request(
     llm: ModelScope, service: LocalService, several: bool
 ) -> None:
-    service.next(mixed.reply(), mixed.reply())
+    service.next(mixed.reply(), mixed.reply(), mixed.stream(), mixed.stream())
     asked: Any = {"user_msg": "Weather?", "allow_parallel_tool_calls": several}
 
-    answers = [llm.chat_with_tools(TOOLS, **asked), await llm.achat_with_tools(TOOLS, **asked)]
+    answers = [
+        llm.chat_with_tools(TOOLS, **asked),
+        await llm.achat_with_tools(TOOLS, **asked),
+        list(llm.stream_chat_with_tools(TOOLS, **asked))[-1],
+        await last_of(llm.astream_chat_with_tools(TOOLS, **asked)),
+    ]
 
     for answer in answers:
         calls = llm.get_tool_calls_from_response(answer)
@@ -143,7 +149,7 @@ async def test_calls_beside_the_first_are_kept_only_on_request(
         assert len(calls) == len(beside) == (2 if several else 1)
         assert calls[0].tool_kwargs == {"city": "北京"}
         assert answer.message.blocks[0].block_type == "thinking"
-    assert [request.body["parallel_tool_calls"] for request in service.requests] == [several] * 2
+    assert [request.body["parallel_tool_calls"] for request in service.requests] == [several] * 4
 
 
 def test_of_two_equal_calls_the_first_is_kept(llm: ModelScope, service: LocalService) -> None:
