@@ -108,7 +108,7 @@ class Program(BasePydanticProgram[Any]):
             options["response_format"] = json_schema_format(
                 self._asked_cls, strict=self._llm.strict or None
             )
-        if self._mode in ("json_object", "text"):
+        if self._mode in ("json_object", "text") and messages:
             messages = [*messages[:-1], self._with_schema(messages[-1])]
         return self._llm._extend_messages(messages), options
 

@@ -588,6 +588,15 @@ async def test_what_is_no_pydantic_class_is_said(llm: ModelScope, way: str) -> N
         await made(llm, way, list[int], prompt=PromptTemplate("Look."))
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_no_message_at_all_is_said(make_llm: MakeLLM, mode: Any) -> None:
+    llm = make_llm(structured_output_mode=mode).as_structured_llm(Person)
+    with pytest.raises(ModelScopeInvalidRequestError, match="no message"):
+        llm.chat([])
+    with pytest.raises(ModelScopeInvalidRequestError, match="no message"):
+        await llm.achat([])
+
+
 @each_way
 async def test_arguments_that_were_cut_make_no_object(
     llm: ModelScope, service: LocalService, way: str
