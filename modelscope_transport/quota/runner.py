@@ -19,6 +19,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from .._forks import begin_anew_in_child
 from ..errors import ConfigurationError, ErrorDetails
+from ..language import marked as _N
 from ..language import translated as _
 from .mending import damage_in
 from .outage import StandIn, Switched
@@ -234,20 +235,26 @@ class Runner:
             raise error
         cause = StoreError(_("it holds a damaged cell: {found}").format(found=found[0]))
         if not isinstance(self.store, StandIn):
-            raise unusable(cause) from None
+            raise unusable(cause, remedy=_MEND) from None
         self.store.give_up(cause)
         self.seen.clear()
 
 
-def unusable(error: StoreError) -> ConfigurationError:
+# Of what may be no ledger at all, nobody is told to remove it.
+_NAME_ANOTHER = _N(
+    "The ledger: {error}. Name another one in MODELSCOPE_LEDGER, or set that to 'memory' to count "
+    "in each process alone."
+)
+_MEND = _N(
+    "The ledger: {error}. Mend it (`modelscope-adapters ledger mend`) or remove it, name another "
+    "one in MODELSCOPE_LEDGER, or set that to 'memory' to count in each process alone."
+)
+
+
+def unusable(error: StoreError, remedy: str = _NAME_ANOTHER) -> ConfigurationError:
     """The error of a ledger that cannot be used."""
     return ConfigurationError(
-        _(
-            "The ledger: {error}. Mend it (`modelscope-adapters ledger mend`) or "
-            "remove it, name another one in MODELSCOPE_LEDGER, or set that to "
-            "'memory' to count in each process alone."
-        ).format(error=error),
-        details=ErrorDetails(reason="ledger_unusable"),
+        _(remedy).format(error=error), details=ErrorDetails(reason="ledger_unusable")
     )
 
 

@@ -456,6 +456,7 @@ def test_doctor_names_a_ledger_that_cannot_be_used(
     code, out, _ = typed("doctor", "--ledger", str(tmp_path / "notes.txt"))
     assert code == 1
     assert "cannot be used" in out
+    assert "remove it" not in out  # it is the user's own, and no ledger
 
 
 def test_doctor_tells_a_programme_too(typed: Type, service: LocalService) -> None:
