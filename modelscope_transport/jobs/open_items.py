@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ __all__ = ["BatchReport", "BatchRequest", "Item", "Job", "Requests", "Sink"]
 
 BatchRequest = ChatRequest | EmbeddingRequest
 Pair = tuple[str, BatchRequest]
+_END = object()
 Requests = Mapping[str, BatchRequest] | Iterable[Pair] | AsyncIterable[Pair]
 
 
@@ -113,17 +114,17 @@ class Job:
         """The next item that is open, unless the job is over.
 
         Raises:
-            ConfigurationError: its name has come before, or is no text.
+            ConfigurationError: its name has come before, or is no text; or it is no pair.
         """
         while self.error is None:
             if isinstance(self._source, AsyncIterator):
                 async with self._taking:  # an async generator is asked by one at a time
-                    pair = await anext(self._source, None)
+                    pair: object = await anext(self._source, _END)
             else:
-                pair = next(self._source, None)
-            if pair is None:
+                pair = next(self._source, _END)
+            if pair is _END:
                 return None
-            item = self._opened(*pair)
+            item = self._opened(*_read_pair(pair))
             if item is not None:
                 return item
         return None
@@ -194,9 +195,21 @@ def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:
     else:
         return iter(requests)
     seen: set[str] = set()
-    for key, _request in pairs:  # all of it is there: check it before the first paid call
-        _add_name(key, seen)
+    for pair in pairs:  # all of it is there: check it before the first paid call
+        _add_name(_read_pair(pair)[0], seen)
     return iter(pairs)
+
+
+def _read_pair(pair: object) -> tuple[Any, BatchRequest]:
+    match pair:
+        case (key, ChatRequest() | EmbeddingRequest() as request):
+            return key, request
+    raise ConfigurationError(
+        _(
+            "{item:.80} is no item of a job. Each one is a pair: its name, and a ChatRequest or an "
+            "EmbeddingRequest."
+        ).format(item=repr(pair))
+    )
 
 
 def _add_name(key: str, seen: set[str]) -> None:

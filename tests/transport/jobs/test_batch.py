@@ -459,6 +459,17 @@ def test_what_cannot_be_sent_is_one_row_and_the_others_go_on(
     assert batch(retry_failed=True).run(questions(2) | {"poison": ask("Mended.")}).answered == 1
 
 
+@pytest.mark.parametrize("lazily", [False, True])
+@pytest.mark.parametrize("wrong", [("b", {"model": QWEN}), "ab", None, ("b",), ("b", "Hello", 3)])
+def test_what_is_no_pair_of_a_name_and_a_request_is_said(
+    batch: Make, service: LocalService, wrong: object, lazily: bool
+) -> None:
+    items: Any = [wrong]
+    with pytest.raises(ConfigurationError, match="is no item of a job"):
+        batch().run(iter(items) if lazily else items)
+    assert not service.requests
+
+
 @pytest.mark.parametrize("make", [dict, list, iter])
 def test_a_name_that_is_no_text_is_refused_before_it_costs(
     batch: Make, service: LocalService, tmp_path: Path, make: Callable[[Any], Any]
