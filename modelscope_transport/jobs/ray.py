@@ -8,6 +8,7 @@ failed by its own fault goes on, with its error. This module imports Ray only wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,10 +148,18 @@ class ChatStage(BlockStage):
             turns = [dict(turn) for turn in batch[self._messages][place]]
             asked = batch_lines.chat_request({"model": self._model, "messages": turns}).messages
         else:
-            text = self._prompt
-            for name in batch:
-                if f"{{{name}}}" in text:
-                    text = text.replace(f"{{{name}}}", str(batch[name][place]))
+            # At once, so that braces in a value mean nothing.
+            names = "|".join(map(re.escape, batch))
+            text, filled = re.subn(
+                f"{{({names})}}", lambda found: str(batch[found[1]][place]), self._prompt
+            )
+            if not filled:
+                raise ConfigurationError(
+                    _(
+                        "The prompt holds no column of the data, so that every row would ask the "
+                        "same. Write a column's name in braces into it; there are {columns}."
+                    ).format(columns=", ".join(batch))
+                )
             asked = (Message("user", text),)
         return ChatRequest(model=self._model, messages=self._before + asked, **self._fields)
 

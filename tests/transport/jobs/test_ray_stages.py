@@ -49,6 +49,21 @@ def test_one_question_a_row_and_the_other_columns_go_on(service: LocalService) -
     assert stage(block())["answer"].shape == (0,)
 
 
+def test_braces_in_a_value_mean_nothing(service: LocalService) -> None:
+    stage = ChatStage(QWEN, prompt='{text}, {id}, {"text": {other}}')
+    [answer] = stage({"text": ["{id} and {text}"], "id": [7]})["answer"]
+    assert answer == 'You said: “{id} and {text}, 7, {"text": {other}}”.'
+
+
+@pytest.mark.parametrize("prompt", ["Hello", "{txt}", "{ text }"])
+def test_a_prompt_without_a_column_of_the_data_costs_nothing(
+    prompt: str, service: LocalService
+) -> None:
+    with pytest.raises(ConfigurationError, match="there are id, text"):
+        ChatStage(QWEN, prompt=prompt)(block("one", "two"))
+    assert not service.requests
+
+
 def test_a_column_of_messages_and_a_row_that_fails_by_its_own_fault(service: LocalService) -> None:
     service.next("honest", "context_length")
     turns = np.empty(2, dtype=object)
