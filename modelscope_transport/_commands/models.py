@@ -133,7 +133,8 @@ def _refreshed(client: Client) -> Refreshed:
         bar.update(task, completed=done, total=total)
         if bar.disable and 10 * done // total > tenths:
             tenths = 10 * done // total
-            print(f"{said}: {done}/{total}", file=sys.stderr, flush=True)
+            line = _("{name}: {fact}").format(name=said, fact=f"{done}/{total}")
+            print(line, file=sys.stderr, flush=True)
 
     with bar:
         return refresh_models(client, on_progress=on_progress)

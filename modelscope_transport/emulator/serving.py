@@ -104,8 +104,13 @@ def run(arguments: argparse.Namespace) -> int:
             on_call=_printer(arguments),
         )
         service.start()
-    except (ValueError, OSError) as wrong:
+    except ValueError as wrong:
         sys.stderr.write(f"{wrong}\n")
+        return 2
+    except OSError as wrong:
+        cause = os.strerror(wrong.errno) if wrong.errno and wrong.errno > 0 else str(wrong)
+        said = _("{host}:{port} cannot be used: {cause}. Choose another with --host and --port.")
+        sys.stderr.write(said.format(host=arguments.host, port=arguments.port, cause=cause) + "\n")
         return 2
     before = {
         number: signal.signal(number, lambda *_: ended.set())

@@ -111,7 +111,11 @@ def test_a_wrong_option_is_told_in_one_line(capsys, options, words):
 def test_a_port_that_is_taken_is_told(capsys):
     with LocalService() as service:
         assert serve(["--port", service.root_url.rpartition(":")[2]]) == 2
-    assert "in use" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("127.0.0.1:")
+    assert said.endswith("Choose another with --host and --port.\n")
+    assert "in use" in said
+    assert "Errno" not in said
 
 
 def test_programs_get_the_address_and_each_request_as_json():
