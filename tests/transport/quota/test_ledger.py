@@ -447,7 +447,7 @@ def test_a_spent_pool_that_a_fast_clock_has_dated_ahead_is_tried_by_others(
         unit="magicubes" if what == "price" else "calls",
         price=1.0 if what == "price" else None,
     )
-    one.settle(leave(one, account), charged=False, block=block)
+    one.settle(leave(one, account), Closing(charged=False, block=block))
     refusal(one, account)
     clock.now -= 30 * 24 * HOUR
     assert other.blocked(account, QWEN) is None
@@ -455,7 +455,7 @@ def test_a_spent_pool_that_a_fast_clock_has_dated_ahead_is_tried_by_others(
     for ledger in (one, other):
         on_its_way = leave(ledger, account)
     block = replace(block, blocked_until=next_reset(clock.now).timestamp())
-    other.settle(on_its_way, charged=False, block=block)
+    other.settle(on_its_way, Closing(charged=False, block=block))
     assert refusal(one, account).blocked_until <= block.blocked_until
 
 

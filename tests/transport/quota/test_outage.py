@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from modelscope_transport.quota import Budget, Ledger, Lot, Reservation, outage
+from modelscope_transport.quota import Budget, Closing, Ledger, Lot, Reservation, outage
 from modelscope_transport.quota.cells import BLOCK, BLOCKED_UNTIL, CALLS, LOTS_VERSION
 from modelscope_transport.quota.memory import MemoryStore
 from modelscope_transport.quota.outage import StandIn, Switched
@@ -176,7 +176,7 @@ def spend_all(ledger: Ledger, budget: Budget) -> int:
     while isinstance(
         given := ledger.reserve("a", "a/b", tier="standard", budget=budget), Reservation
     ):
-        ledger.settle(given, charged=True)
+        ledger.settle(given, Closing(charged=True))
         calls += 1
     return calls
 
@@ -210,7 +210,7 @@ def test_the_first_call_after_an_outage_has_the_whole_limit_again(
     """Meanwhile a share of the published grant held, which the account has long passed."""
     ledger = ledger_on(store)
     for _ in range(250):
-        ledger.settle(reserved(ledger), charged=True)
+        ledger.settle(reserved(ledger), Closing(charged=True))
     store.down = {"*"}
     assert spend_all(ledger, Budget()) == 0
     store.down = set()
