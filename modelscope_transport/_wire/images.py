@@ -51,7 +51,7 @@ class _Picture(Struct):
 
 class _Envelope(Struct):
     task_status: str | None = None
-    task_id: str | None = None
+    task_id: str | int | None = None
     output_images: list[str] | None = None
     images: list[_Picture] | None = None
     error: Any = None
@@ -200,7 +200,7 @@ def _read_accepted(reply: Reply) -> Pending | Done | Failure:
     if envelope.error or envelope.errors or _is_over(envelope, "FAIL"):
         return _complaint(envelope)
     if envelope.task_id:
-        return Pending(envelope.task_id)
+        return Pending(str(envelope.task_id))
     done = _done(envelope)  # as the service answered until the end of 2025
     return done or read_refusal(reply.body) or Failure("", empty=True)
 
@@ -273,7 +273,7 @@ def _done(envelope: _Envelope) -> Done | Failure | None:
         if not url[:8].lower().startswith(("https://", "http://")):
             said = _("{url!r} is no web address").format(url=url[:200])
             return Failure(said, code=_NOT_THERE)
-    return Done(urls, envelope.task_id or "", envelope.task_status or "")
+    return Done(urls, str(envelope.task_id or ""), envelope.task_status or "")
 
 
 def _complaint(envelope: _Envelope) -> Failure:

@@ -4,7 +4,7 @@ msgspec reads first, since it is several times faster; what it refuses is read o
 ``json.loads``: a byte order mark before the body, ``NaN`` and ``Infinity``, and halves of
 surrogate pairs, which servers written in JavaScript send when they cut a text in the middle of a
 character. A half that never finds its other half becomes U+FFFD, because text that holds one can
-be neither printed nor sent.
+be neither printed nor sent. ``usage`` and ``logprobs`` of another form are left out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What `read_json` raises."""
 
 _T = TypeVar("_T")
+# What stands beside an answer: in a form that is on no record it is left out, and the answer kept.
+_BESIDE = frozenset({"usage", "logprobs"})
 # Fields that are joined over the chunks of a stream, so that a half may wait for its other half.
 _JOINED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments"})
 
@@ -46,8 +48,11 @@ def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool 
         except ValueError:
             raise error from None
         kept = _JOINED if streamed else frozenset()
-        read: _T = msgspec.convert(_mended(value, kept), decoder.type, strict=decoder.strict)
-        return read
+        value = _mended(value, kept)
+        try:
+            return _converted(decoder, value)
+        except msgspec.ValidationError:
+            return _converted(decoder, _without(value, _BESIDE))
 
 
 class MendedTexts:
@@ -71,6 +76,19 @@ class MendedTexts:
     def close(self, key: Any) -> str:
         """What was held back of a text that has ended."""
         return _mend(self._held.pop(key, ""))
+
+
+def _converted(decoder: msgspec.json.Decoder[_T], value: Any) -> _T:
+    read: _T = msgspec.convert(value, decoder.type, strict=decoder.strict)
+    return read
+
+
+def _without(value: Any, names: frozenset[str]) -> Any:
+    if isinstance(value, list):
+        return [_without(item, names) for item in value]
+    if isinstance(value, dict):
+        return {name: _without(it, names) for name, it in value.items() if name not in names}
+    return value
 
 
 def _mend(text: str) -> str:

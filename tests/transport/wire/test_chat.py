@@ -226,6 +226,23 @@ def test_arguments_as_an_object() -> None:
     )
 
 
+@pytest.mark.parametrize("odd", [[], "none", {"prompt_tokens": 1.5}, {"prompt_tokens": "many"}])
+def test_an_odd_usage_takes_no_answer_away(odd: Any) -> None:
+    answer = whole(choices=[{"message": {"content": "Hi"}, "finish_reason": "stop"}], usage=odd)
+    assert (answer.text, answer.usage) == ("Hi", None)
+    joined = streamed(
+        [chunk(content="Hi"), json.dumps({"choices": [], "usage": odd}), chunk("stop")]
+    )
+    assert (joined.text, joined.choice.finish_reason, joined.usage) == ("Hi", "stop", None)
+
+
+@pytest.mark.parametrize("odd", [[], "none"])
+def test_odd_logprobs_take_no_answer_away(odd: Any) -> None:
+    choice = {"message": {"content": "Hi"}, "finish_reason": "stop", "logprobs": odd}
+    answer = whole(choices=[choice], usage={"prompt_tokens": 1, "completion_tokens": 2})
+    assert (answer.text, answer.choice.logprobs) == ("Hi", None)
+
+
 def test_a_call_without_anything() -> None:
     assert message(tool_calls=[{}, piece(None)]).tool_calls == (
         ToolCall("call_0", "", ""),

@@ -240,6 +240,13 @@ def body(**fields: Any) -> Reply:
     return Reply(200, {}, json.dumps(fields).encode())
 
 
+def test_the_id_of_a_task_may_be_a_number() -> None:
+    request = images.prepare(
+        ImageRequest(model=MODEL, prompt="a cat"), profile_for(MODEL), stream=False
+    )
+    assert request.read(body(task_id=7, task_status="SUCCEED")) == Pending("7")
+
+
 def test_an_address_is_read_as_it_stands() -> None:
     # Whether it may be fetched is for the one policy of destinations.
     url = "http://127.0.0.1:8000/x.png"
