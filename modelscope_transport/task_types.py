@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from .answers import Origin, Usage
+from .types import RequestBase
 
 __all__ = [
     "Entity",
@@ -33,7 +34,7 @@ __all__ = [
 # --- images -----------------------------------------------------------------------------------
 
 
-class ImageRequest(Struct, frozen=True, kw_only=True):
+class ImageRequest(RequestBase, frozen=True, kw_only=True):
     """One image to draw, or to edit. ``None`` leaves a parameter to the service's own default.
 
     The ranges are those of the official documentation (API-Inference introduction, 2026-08-22).
@@ -69,7 +70,6 @@ class ImageRequest(Struct, frozen=True, kw_only=True):
     images: tuple[str, ...] = ()
     loras: str | Mapping[str, float] | None = None
     extra_body: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] | None = None
     timeout: float | None = None
     fallback_models: tuple[str, ...] = ()
     task_id: str | None = None
@@ -172,7 +172,7 @@ class TaskProgress(Struct, frozen=True):
 # --- classic pipelines ------------------------------------------------------------------------
 
 
-class PipelineRequest(Struct, frozen=True, kw_only=True):
+class PipelineRequest(RequestBase, frozen=True, kw_only=True):
     """One call of a classic pipeline.
 
     Attributes:
@@ -192,7 +192,6 @@ class PipelineRequest(Struct, frozen=True, kw_only=True):
     input: Any
     parameters: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] | None = None
     timeout: float | None = None
     fallback_models: tuple[str, ...] = ()
 
@@ -245,7 +244,7 @@ class PipelineResult(Struct, frozen=True):
 # --- ranking ----------------------------------------------------------------------------------
 
 
-class RerankRequest(Struct, frozen=True, kw_only=True):
+class RerankRequest(RequestBase, frozen=True, kw_only=True):
     """Texts to put in order.
 
     Attributes:
@@ -268,7 +267,6 @@ class RerankRequest(Struct, frozen=True, kw_only=True):
     max_documents: int = 20
     max_characters: int = 2000
     extra_body: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] | None = None
     timeout: float | None = None
     fallback_models: tuple[str, ...] = ()
 

@@ -7,9 +7,10 @@ service, no HTTP, no framework. Everything here pickles and compares by value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 __all__ = [
     "AudioPart",
@@ -19,6 +20,7 @@ __all__ = [
     "Message",
     "NamedTool",
     "Part",
+    "RequestBase",
     "ResponseFormat",
     "TextPart",
     "ToolCall",
@@ -154,7 +156,26 @@ class ResponseFormat(Struct, frozen=True, omit_defaults=True):
 # --- what is asked ----------------------------------------------------------------------------
 
 
-class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RequestBase(Struct, frozen=True, kw_only=True):
+    """What is asked, with headers of its own. They may hold credentials, so they are not shown."""
+
+    extra_headers: Mapping[str, str] | None = None
+
+    def __repr__(self) -> str:
+        """The fields, and of the headers the names alone."""
+        return Struct.__repr__(self._shown())
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for rich, which shows the locals of a traceback by it."""
+        return Struct.__rich_repr__(self._shown())
+
+    def _shown(self) -> Self:
+        if not self.extra_headers:
+            return self
+        return replace(self, extra_headers=dict.fromkeys(self.extra_headers, "***"))
+
+
+class ChatRequest(RequestBase, frozen=True, kw_only=True, omit_defaults=True):
     """One chat call. ``None`` leaves a parameter to the service's own default.
 
     Attributes:
@@ -221,12 +242,11 @@ class ChatRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     promote_reasoning_only: bool = False
     stream_usage: bool = True
     extra_body: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] | None = None
     timeout: float | None = None
     fallback_models: tuple[str, ...] = ()
 
 
-class EmbeddingRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EmbeddingRequest(RequestBase, frozen=True, kw_only=True, omit_defaults=True):
     """One embedding call.
 
     Attributes:
@@ -246,6 +266,5 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     dimensions: int | None = None
     batch_size: int | None = None
     extra_body: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] | None = None
     timeout: float | None = None
     fallback_models: tuple[str, ...] = ()

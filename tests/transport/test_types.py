@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from modelscope_transport import (
     AudioPart,
@@ -18,9 +19,12 @@ from modelscope_transport import (
     EmbeddingRequest,
     EmbeddingResult,
     ImagePart,
+    ImageRequest,
     Message,
     NamedTool,
     Origin,
+    PipelineRequest,
+    RerankRequest,
     ResponseFormat,
     TextPart,
     ToolCall,
@@ -31,6 +35,7 @@ from modelscope_transport import (
     answers,
     types,
 )
+from modelscope_transport.types import RequestBase
 
 CALL = ToolCall("c", "f", "{}")
 USAGE = Usage(1, 2, 3, cached_tokens=0)
@@ -64,7 +69,7 @@ def test_every_value_is_tried_here() -> None:
         for value in (*vars(types).values(), *vars(answers).values())
         if isinstance(value, type) and issubclass(value, Struct)
     }
-    assert {type(value) for value in VALUES} == structs - {Struct}
+    assert {type(value) for value in VALUES} == structs - {Struct, RequestBase}
 
 
 @EACH
@@ -85,3 +90,22 @@ def test_a_result_reads_as_its_first_answer() -> None:
     answer = ChatResult((ChatChoice("a", "hm", (CALL,)), ChatChoice("b")))
     assert (answer.text, answer.reasoning, answer.tool_calls) == ("a", "hm", (CALL,))
     assert answer.choice is answer.choices[0]
+
+
+REQUESTS = [
+    ChatRequest(model="a/b", messages=(Message("user", "Hi"),)),
+    EmbeddingRequest(model="a/b", texts=("Hi",)),
+    ImageRequest(model="a/b", prompt="a cat"),
+    PipelineRequest(model="a/b", task="nli", input="Hi"),
+    RerankRequest(model="a/b", query="a", documents=("b",)),
+]
+
+
+@pytest.mark.parametrize("plain", REQUESTS, ids=lambda it: type(it).__name__)
+def test_what_headers_hold_is_not_shown(plain: RequestBase) -> None:
+    request = replace(plain, extra_headers={"X-Key": "a-credential"})
+    assert repr(request) == repr(plain).replace(
+        "extra_headers=None", "extra_headers={'X-Key': '***'}"
+    )
+    assert ("extra_headers", {"X-Key": "***"}) in request.__rich_repr__()
+    assert request.extra_headers == {"X-Key": "a-credential"}
