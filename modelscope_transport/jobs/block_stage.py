@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..client.options import CREDENTIALS
 from ..client.response_cache import ResponseCache
 from ..client.sync import Client
-from ..errors import ModelScopeError, QuotaExceededError, RateLimitError
+from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, RateLimitError
 from ..language import translated as _
 from ..secret import mask_address
 from .batch import Batch
 from .open_items import BatchReport, Requests
 from .rows import BatchFailure, BatchRow
 
-__all__ = ["BlockStage", "Columns", "MakeClient", "length", "objects", "only"]
+__all__ = ["BlockStage", "Columns", "MakeClient", "length", "objects", "only", "value_in"]
 
 # A logger of Ray Data's: what it says stands in the actor's log file and at the driver, where Ray
 # shows its own progress.
@@ -165,3 +166,24 @@ def objects(values: list[Any]) -> Any:
 def length(batch: Columns) -> int:
     """How many rows a block has."""
     return len(next(iter(batch.values()), ()))
+
+
+def value_in(batch: Columns, column: str, place: int, *, empty: bool = True) -> Any:
+    """What a column holds in a row.
+
+    Args:
+        batch: the block.
+        column: the column's name.
+        place: the row.
+        empty: whether an empty text will do.
+
+    Raises:
+        InvalidRequestError: nothing, which pandas writes as NaN.
+    """
+    value = batch[column][place]
+    is_nan = isinstance(value, float) and math.isnan(value)
+    if value is None or is_nan or not (empty or value):
+        raise InvalidRequestError(
+            _("The column {column} holds nothing in this row.").format(column=column)
+        )
+    return value

@@ -9,17 +9,17 @@ failed by its own fault goes on, with its error. This module imports Ray only wh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .._wire import batch_lines
 from ..answers import EmbeddingResult
 from ..client.response_cache import key_of
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidRequestError
 from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
-from .block_stage import BlockStage, Columns, MakeClient, length, objects, only
+from .block_stage import BlockStage, Columns, MakeClient, length, objects, only, value_in
 from .rows import BatchRow
 
 __all__ = ["ChatStage", "EmbeddingStage", "checkpoint"]
@@ -130,28 +130,36 @@ class ChatStage(BlockStage):
         Raises:
             ModelScopeError: what holds for every row: a wrong token, a model that is gone.
         """
-        count = length(batch)
-        requests = ((str(place), self._request(batch, place)) for place in range(count))
-        rows = self._settle(requests, self._schema)
-        places = [place for place in range(count) if str(place) in rows]
-        settled = [rows[str(place)] for place in places]
+        requests: dict[str, ChatRequest] = {}
+        answers: dict[int, str | None] = {}
+        errors: dict[int, str | None] = {}
+        for place in range(length(batch)):
+            try:
+                requests[str(place)] = self._request(batch, place)
+            except InvalidRequestError as error:
+                errors[place] = str(error)
+        for key, row in self._settle(requests, self._schema).items():
+            answers[int(key)] = self._value(row)
+            errors[int(key)] = None if row.failure is None else row.failure.message
+        places = sorted(errors)
         return {
             **only(batch, places),
-            self._output: objects([self._value(row) for row in settled]),
-            f"{self._output}_error": objects(
-                [None if row.failure is None else row.failure.message for row in settled]
-            ),
+            self._output: objects([answers.get(place) for place in places]),
+            f"{self._output}_error": objects([errors[place] for place in places]),
         }
 
     def _request(self, batch: Columns, place: int) -> ChatRequest:
         if self._messages is not None:
-            turns = [dict(turn) for turn in batch[self._messages][place]]
+            turns = value_in(batch, self._messages, place)
+            turns = list(turns) if isinstance(turns, Iterable) else turns
             asked = batch_lines.chat_request({"model": self._model, "messages": turns}).messages
         else:
             # At once, so that braces in a value mean nothing.
             names = "|".join(map(re.escape, batch))
             text, filled = re.subn(
-                f"{{({names})}}", lambda found: str(batch[found[1]][place]), self._prompt
+                f"{{({names})}}",
+                lambda found: str(value_in(batch, found[1], place)),
+                self._prompt,
             )
             if not filled:
                 raise ConfigurationError(
@@ -208,13 +216,22 @@ class EmbeddingStage(BlockStage):
 
     def __call__(self, batch: Columns) -> dict[str, Any]:
         """As of `ChatStage`. Equal texts of a block are sent once."""
-        texts = [str(text) for text in batch[self._column]]
-        vectors, errors = self._vectors(list(dict.fromkeys(texts)))
-        places = [place for place, text in enumerate(texts) if text in vectors or text in errors]
+        texts: dict[int, str] = {}
+        failed: dict[int, str] = {}
+        for place in range(length(batch)):
+            try:
+                texts[place] = str(value_in(batch, self._column, place, empty=False))
+            except InvalidRequestError as error:
+                failed[place] = str(error)
+        vectors, errors = self._vectors(list(dict.fromkeys(texts.values())))
+        for place, text in texts.items():
+            if text in errors:
+                failed[place] = errors[text]
+        places = sorted([*failed, *(place for place, text in texts.items() if text in vectors)])
         return {
             **only(batch, places),
-            self._output: objects([vectors.get(texts[place]) for place in places]),
-            f"{self._output}_error": objects([errors.get(texts[place]) for place in places]),
+            self._output: objects([vectors.get(texts.get(place, "")) for place in places]),
+            f"{self._output}_error": objects([failed.get(place) for place in places]),
         }
 
     def _vectors(self, texts: list[str]) -> tuple[dict[str, list[float]], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -72,6 +73,37 @@ def test_a_column_of_messages_and_a_row_that_fails_by_its_own_fault(service: Loc
     assert rows["said"][0] == "You said: “Hi”."
     assert rows["said"][1] is None
     assert "longer than the window" in rows["said_error"][1]
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_a_row_in_which_nothing_stands_fails_alone_and_costs_nothing(
+    nothing: Any, service: LocalService
+) -> None:
+    column = np.empty(3, dtype=object)
+    column[:] = ["one", nothing, "three"]
+    rows = ChatStage(QWEN, prompt="{text}", workers=1)({"text": column})
+    assert list(rows["answer"]) == ["You said: “one”.", None, "You said: “three”."]
+    assert rows["answer_error"][1].startswith("The column text holds nothing in this row.")
+    rows = EmbeddingStage(EMBEDDER)({"text": column})
+    assert [vector is None for vector in rows["embedding"]] == [False, True, False]
+    assert [error is None for error in rows["embedding_error"]] == [True, False, True]
+    assert len(service.requests) == 3
+
+
+def test_an_empty_text_is_not_embedded_and_takes_no_other_with_it(service: LocalService) -> None:
+    rows = EmbeddingStage(EMBEDDER)(block("one", "", "three"))
+    assert [vector is None for vector in rows["embedding"]] == [False, True, False]
+    assert rows["embedding_error"][1].startswith("The column text holds nothing in this row.")
+
+
+@pytest.mark.parametrize("turns", ["Hi", ["Hi"], [{"content": "Hi"}], [], 7, None])
+def test_a_row_whose_messages_are_none_fails_alone(turns: Any, service: LocalService) -> None:
+    column = np.empty(2, dtype=object)
+    column[:] = [turns, [{"role": "user", "content": "Hi"}]]
+    rows = ChatStage(QWEN, messages="turns")({"turns": column})
+    assert list(rows["answer"]) == [None, "You said: “Hi”."]
+    assert rows["answer_error"][0]
+    assert len(service.requests) == 1
 
 
 def test_a_row_without_an_answer_for_want_of_allowance_does_not_go_on(
