@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 
 import msgspec
@@ -32,12 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
         import readline  # noqa: F401 - arrow keys and history in input()
     client = talker(arguments)
     said = _("Talking with {model}. /new begins anew, /exit or Ctrl-D ends.")
-    print(said.format(model=arguments.model), file=sys.stderr)
+    help_line = said.format(model=arguments.model)
+    print(help_line, file=sys.stderr)
     start = (Message("system", arguments.system),) if arguments.system else ()
     turns: tuple[Message, ...] = start
     while (text := _line()) is not None:
         if text == "/new":
             turns = start
+        elif re.fullmatch(r"/\w*", text):  # of another program's words, such as /help
+            print(help_line, file=sys.stderr)
         elif text:
             turns = _turn(client, arguments, turns, text)
     return 0

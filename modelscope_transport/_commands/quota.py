@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 import webbrowser
 from pathlib import Path
@@ -63,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Show what is left; 75 when it is nothing."""
     client = client_of(arguments)
     books = _refreshed(client) if arguments.refresh else None
+    if arguments.open and arguments.html is None:  # a page that nobody keeps
+        arguments.html = str(Path(tempfile.mkdtemp(prefix="modelscope-"), "allowance.html"))
     if arguments.html is not None:
         return _html(client, arguments, books)
     while True:

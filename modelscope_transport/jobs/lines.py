@@ -214,6 +214,8 @@ class LineReader:
         return self._of_text(number, text)
 
     def _of_text(self, number: int, text: str) -> Line | BadLine:
+        if not text or text.isspace():
+            return BadLine(number, _(_NO_QUESTION))
         if self._model is None:
             return BadLine(number, _(_NO_MODEL))
         if profile_for(self._model).task == "embedding":
@@ -222,9 +224,10 @@ class LineReader:
 
     def _of_short(self, number: int, raw: bytes) -> Line:
         read = _read_short(raw)
-        asked = [read.prompt is not None, bool(read.messages), read.input is not None]
+        prompt = read.prompt if read.prompt and not read.prompt.isspace() else None
+        asked = [prompt is not None, bool(read.messages), read.input is not None]
         if sum(asked) != 1:
-            raise _NoQuestion(_("it needs a prompt, messages or an input, one of them"))
+            raise _NoQuestion(_(_NO_QUESTION))
         body = {
             name: value
             for name, value in msgspec.structs.asdict(read).items()
@@ -237,7 +240,7 @@ class LineReader:
         body.update(read.extra_body or {}, model=model)
         if read.input is not None:
             return Line(number, key, batch_lines.read_request(batch_lines.EMBEDDINGS_URL, body))
-        return Line(number, key, self._chat(model, body, read.prompt))
+        return Line(number, key, self._chat(model, body, prompt))
 
     def _of_openai(self, number: int, raw: bytes) -> Line:
         read = _read_openai(raw)
@@ -273,3 +276,4 @@ class _NoQuestion(ValueError):
 
 
 _NO_MODEL = _N("it names no model; name one with --model")
+_NO_QUESTION = _N("it needs a prompt, messages or an input, one of them")

@@ -141,13 +141,26 @@ def test_it_tells_in_chinese_too(typed: Type, service: LocalService) -> None:
         ('{"prompt": "Hello", "temperature": "warm"}', "temperature"),
         ('{"key": "a"}', "needs a prompt, messages or an input"),
         ('{"prompt": "a", "messages": [{"role": "user", "content": "b"}]}', "one of them"),
+        ('{"prompt": ""}', "one of them"),
+        ('{"prompt": " \\n"}', "one of them"),
+        ('""', "one of them"),
         ('{"prompt": ', "Line 2"),
         (
             '{"prompt": "a", "key": 2}\n{"prompt": "b", "key": "2"}',
             "Line 3: the name '2' is that of line 2 too",
         ),
     ],
-    ids=["misspelt", "wrong type", "nothing", "both", "half", "twice"],
+    ids=[
+        "misspelt",
+        "wrong type",
+        "nothing",
+        "both",
+        "empty",
+        "blank",
+        "empty text",
+        "half",
+        "twice",
+    ],
 )
 def test_a_line_that_is_no_question_is_said(
     typed: Type, service: LocalService, line: str, said: str

@@ -91,6 +91,19 @@ def test_the_page_shows_what_today_still_grants_once_the_service_said_it(
     assert "What today grants" in page.read_text(encoding="utf-8")
 
 
+def test_a_page_that_is_only_to_be_opened_needs_no_name(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    ask(client)
+    assert cli.main(["quota", "--open"]) == 0
+    (page,) = tmp_path.rglob("*.html")
+    assert opened == [page.as_uri()]
+    assert QWEN in page.read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_is_said(
     client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

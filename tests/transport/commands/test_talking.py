@@ -201,6 +201,15 @@ def test_a_conversation_is_remembered_until_it_begins_anew(
     assert err.count("Magicubes left") == 3
 
 
+def test_words_of_other_programs_are_answered_here_and_cost_nothing(
+    run: Run, modelscope_service: LocalService
+) -> None:
+    code, _, err = run("chat", piped="/help\n/\n/etc/hosts is what?\n")
+    assert code == 0
+    assert err.count("/new begins anew") == 3
+    assert len(modelscope_service.requests) == 1
+
+
 def test_a_conversation_goes_on_after_an_error(run: Run, modelscope_service: LocalService) -> None:
     modelscope_service.next("refuses:model")
     code, out, err = run("chat", piped="Something\nHello\n")
