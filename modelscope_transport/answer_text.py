@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from .language import translated as _
 
-__all__ = ["check_form", "json_values", "read_answer", "resolved"]
+__all__ = ["check_form", "json_values", "read_answer", "resolved", "without_thoughts"]
 
 T = TypeVar("T")
 
@@ -73,7 +73,9 @@ def json_values(text: str) -> Iterator[Any]:
         return
     except (ValueError, RecursionError):
         pass
-    yield from reversed([value for _, value in sorted(_found(_said(whole)), key=lambda it: it[0])])
+    yield from reversed(
+        [value for _, value in sorted(_found(without_thoughts(whole)), key=lambda it: it[0])]
+    )
 
 
 def check_form(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -136,7 +138,7 @@ def resolved(schema: Any, whole: Mapping[str, Any]) -> dict[str, Any]:
 # --- where values stand -----------------------------------------------------------------------
 
 
-def _said(text: str) -> str:
+def without_thoughts(text: str) -> str:
     """The text without thoughts; a server may have cut off the tag that opens them."""
     _, closed, said = text.rpartition(_THOUGHTS_END)
     if closed:

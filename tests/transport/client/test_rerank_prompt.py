@@ -68,7 +68,19 @@ def test_an_answer_gives_the_order_and_the_rest_follows(answer: str, expected: l
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "no idea", "[]", "[0]", "[4]", "[1, 1]", "[-1]", "[1.5]", '["2"]', "[9999999999]"],
+    [
+        "",
+        "<think>[3]</think>[9]",
+        "no idea",
+        "[]",
+        "[0]",
+        "[4]",
+        "[1, 1]",
+        "[-1]",
+        "[1.5]",
+        '["2"]',
+        "[9999999999]",
+    ],
 )
 def test_an_answer_without_sense_leaves_the_order(answer: str) -> None:
     result = read_ranking(asked(), ChatResult((ChatChoice(answer),)))
