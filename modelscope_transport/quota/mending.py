@@ -21,12 +21,12 @@ _TABLES: dict[str, Any] = {
 }
 
 
-def damage_in(cells: Mapping[str, Any], page: str) -> list[str]:
+def damage_in(cells: Mapping[str, Any]) -> list[str]:
     """The names of a page's cells whose values are of a wrong kind.
 
     The end of a block counts as damaged where the block itself is missing or damaged.
     """
-    found = [name for name, value in cells.items() if not _is_sound(name, value, bool(page))]
+    found = [name for name, value in cells.items() if not _is_sound(name, value)]
     for (pool,), _until in BLOCKED_UNTIL.all_in(cells):
         until, block = BLOCKED_UNTIL.name(pool), BLOCK.name(pool)
         if until not in found and (block in found or block not in cells):
@@ -34,7 +34,7 @@ def damage_in(cells: Mapping[str, Any], page: str) -> list[str]:
     return found
 
 
-def _is_sound(name: str, value: Any, daily: bool) -> bool:
+def _is_sound(name: str, value: Any) -> bool:
     kind = CELL_KINDS.get(name.partition(" ")[0])
     if kind is None or kind.read(name) is None:
         return True  # of a later version: left alone
@@ -66,7 +66,7 @@ def mend(store: Store) -> list[str]:
     dropped = [] if drop is None else list(drop())
     for account in store.accounts():
         for page, cells in store.pages(account).items():
-            damaged = damage_in(cells, page)
+            damaged = damage_in(cells)
             if damaged:
                 store.run(account, 0.0, (), [Step("drop", page, name) for name in damaged])
             dropped += damaged

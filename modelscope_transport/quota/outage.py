@@ -203,7 +203,7 @@ class StandIn:
             if self._memory is not None:
                 return self._memory
             self._known = {
-                account: {page: _sound(cells, page) for page, cells in pages.items()}
+                account: {page: _sound(cells) for page, cells in pages.items()}
                 for account, pages in self._known.copy().items()
             }
             memory = self._memory = MemoryStore(
@@ -331,7 +331,7 @@ class StandIn:
                     yield Step("put", page, cell, value)
 
 
-def _sound(cells: dict[str, Any], page: str) -> dict[str, Any]:
+def _sound(cells: dict[str, Any]) -> dict[str, Any]:
     """A page of its own, without damaged cells."""
-    damaged = damage_in(cells, page)
+    damaged = damage_in(cells)
     return {name: value for name, value in cells.items() if name not in damaged}

@@ -227,10 +227,10 @@ class Runner:
 
         A ledger of the usual place goes on in memory.
         """
-        found = damage_in(self.seen.get(account, {}), LASTING)
+        found = damage_in(self.seen.get(account, {}))
         with suppress(StoreError):
-            for page, cells in self.store.pages(account).items():
-                found += damage_in(cells, page)
+            for cells in self.store.pages(account).values():
+                found += damage_in(cells)
         if not found:
             raise error
         cause = StoreError(_("it holds a damaged cell: {found}").format(found=found[0]))
