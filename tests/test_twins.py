@@ -90,6 +90,9 @@ PAIRS = (
                 - return cls(iter([whole.delta()]), _nothing, whole)
                 + return cls(deltas(), _nothing, whole)
             """,
+            "an event loop closes the generators that were dropped in it": """
+                - weakref.finalize(begun, exchange.close)
+            """,
         },
     ),
     Pair(

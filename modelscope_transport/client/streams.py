@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,8 @@ def deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
     """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
     begun = _deltas(exchange, decoder)
     next(begun)
+    # The collector takes what is in a cycle in any order; a socket that comes first would complain.
+    weakref.finalize(begun, exchange.close)
     return begun
 
 

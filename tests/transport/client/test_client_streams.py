@@ -7,6 +7,7 @@ import gc
 import json
 import random
 import threading
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -263,6 +264,26 @@ def test_a_stream_that_is_left_is_closed(alone: LocalService) -> None:
         assert asyncio.run(settled(lambda: alone.connections == 0)), leave
     assert client.chat(chat_request()).text
     client.close()
+
+
+def test_a_stream_that_is_dropped_in_a_cycle_is_closed_in_silence(
+    alone: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda it: complaints.append(str(it.exc_value)))
+    client = Client(alone.token, base_url=alone.base_url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an error in a finalizer goes to the hook
+        for _ in range(10):
+            alone.next("stall")
+            stream = client.stream_chat(chat_request())
+            next(iter(stream))
+            cycle: list[object] = [stream]
+            cycle.append(cycle)
+            del stream, cycle
+            gc.collect()
+    assert complaints == []
+    assert asyncio.run(settled(lambda: alone.connections == 0))
 
 
 def _break(client: Client) -> None:
