@@ -45,7 +45,7 @@ class AsyncExchange(Holdings):
                 attempt.path, attempt.body, self.deadline, attempt.headers, self._extra
             )
             try:
-                streaming = reply.answers_as_stream(attempt.streaming)
+                streaming = reply.is_stream
                 body = await (reply.first() if streaming else reply.read())
             except UnreadableBodyError as error:
                 streaming, body = False, f"({error})".encode()

@@ -55,19 +55,9 @@ class ReplyHead:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the reply says that it is a stream of events."""
-        return self.is_good and self._kind.startswith("text/event-stream")
-
-    def answers_as_stream(self, asked: bool) -> bool:
-        """Whether to read the reply as a stream, where one was asked for or not.
-
-        Small servers send events and do not say so.
-        """
-        return self.is_stream or (asked and self.is_good and self._kind in ("", "text/plain"))
-
-    @property
-    def _kind(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """Whether the reply is a stream of events."""
+        kind = self.headers.get("content-type", "")
+        return self.is_good and kind.lower().startswith("text/event-stream")
 
     def inflater(self) -> Inflater:
         """What makes the bytes plain, and bounds them.

@@ -240,20 +240,6 @@ def test_a_whole_answer_that_is_called_a_stream_is_read(caller: Caller) -> None:
         assert answer.usage.output_tokens == 1
 
 
-@pytest.mark.parametrize("kind", ["", "text/plain", "text/plain; charset=utf-8"])
-def test_a_stream_that_does_not_say_so_is_read_where_it_was_asked_for(
-    caller: Caller, kind: str
-) -> None:
-    event = '{"choices": [{"delta": {"content": "five"}, "finish_reason": "stop"}]}'
-    choice = '{"choices": [{"message": {"content": "five"}, "finish_reason": "stop"}]}'
-    headers = {"content-type": kind}
-    for body in (f"data: {event}\n\ndata: [DONE]\n\n", choice):
-        caller.service.next(Reply(200, body.encode(), headers))
-        assert caller.stream()[1].text == "five"
-    caller.service.next(Reply(200, choice.encode(), headers))
-    assert caller.chat().text == "five"
-
-
 def test_a_stream_that_is_left_is_closed(alone: LocalService) -> None:
     client = Client(alone.token, base_url=alone.base_url)
     leavings = [_break, _raise, _with_block, _close, _drop, _drop_unread]
