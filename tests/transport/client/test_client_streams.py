@@ -267,7 +267,7 @@ def test_a_stream_that_is_dropped_in_a_cycle_is_closed_in_silence(
             cycle: list[object] = [stream]
             cycle.append(cycle)
             del stream, cycle
-            gc.collect()
+            gc.collect(1)
     assert complaints == []
     assert asyncio.run(settled(lambda: alone.connections == 0))
 
