@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
@@ -28,6 +27,7 @@ from langchain_modelscope import (
 )
 from modelscope_transport import Client
 from modelscope_transport.emulator import LocalService
+from tests.langchain.progress import Events, steps
 
 PAINTER, EDITOR, SEER = "Qwen/Qwen-Image", "Qwen/Qwen-Image-Edit", "Qwen/Qwen3.5-122B-A10B"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -298,15 +298,6 @@ def test_a_misspelt_argument_is_refused() -> None:
         ModelScopeImageTool(model=PAINTER, api_key="ms-x", guidence=3)
 
 
-class Events(BaseCallbackHandler):
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def on_custom_event(self, name: str, data: Any, **run: Any) -> None:
-        assert name == "modelscope_progress"
-        self.seen.append(data)
-
-
 STEPS = [
     ("started", None, None),
     ("waiting", 0, ""),  # the task was accepted
@@ -315,10 +306,6 @@ STEPS = [
     ("waiting", 3, "SUCCEED"),  # the image is fetched
     ("finished", None, None),
 ]
-
-
-def steps(seen: list[Any]) -> list[Any]:
-    return [(data["state"], data.get("looks"), data.get("status")) for data in seen]
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])

@@ -21,6 +21,7 @@ from langchain_modelscope import (
 )
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.task_types import Label, Sound, Vectors
+from tests.langchain.progress import Events, steps
 
 MOOD = "damo/nlp_structbert_sentiment-classification_chinese-base"
 NAMES = "damo/nlp_raner_named-entity-recognition_chinese-base-news"
@@ -102,6 +103,17 @@ async def test_the_async_call_gives_the_same(pipeline: MakeTool) -> None:
     tool = pipeline(NAMES)
     assert await tool.ainvoke("We met Ann Lee.") == tool.invoke("We met Ann Lee.")
     assert (await tool.arun_pipeline("We met Ann Lee.")).output[0].type == "NAME"
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_its_progress_is_seen_by_callbacks(pipeline: MakeTool, way: str) -> None:
+    events = Events()
+    if way == "invoke":
+        pipeline().invoke({"input": "很好"}, {"callbacks": [events]})
+    else:
+        await pipeline().ainvoke({"input": "很好"}, {"callbacks": [events]})
+    assert steps(events.seen) == [("started", None, None), ("finished", None, None)]
+    assert {data["model"] for data in events.seen} == {MOOD}
 
 
 def test_nothing_found_is_said(pipeline: MakeTool) -> None:
