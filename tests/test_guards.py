@@ -27,6 +27,7 @@ def test_kept(canary, tmp_path): (tmp_path / "ledger.db").write_text(str(len(can
 """
 
 
+@pytest.mark.slow
 def test_a_test_that_lets_the_token_out_fails(pytester: pytest.Pytester) -> None:
     plugins = CONFTEST[CONFTEST.index("pytest_plugins") : CONFTEST.index("CANARY =")]
     pytester.makeconftest(CONFTEST.replace(plugins, ""))

@@ -44,6 +44,7 @@ def test_example_runs_alone(example: Path, modelscope_service: LocalService) -> 
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_goes_through_its_steps_without_a_real_model() -> None:
     ran = run("-m", "demo", "--scripted")
 

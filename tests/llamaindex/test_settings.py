@@ -63,6 +63,7 @@ print(type(made).__module__, made.model_name)
 """
 
 
+@pytest.mark.slow
 def test_core_knows_both_by_name_also_when_it_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
     # the other order is the one of test_pickle.py
     monkeypatch.setenv("MODELSCOPE_API_KEY", "ms-test")
