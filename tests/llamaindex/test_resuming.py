@@ -154,3 +154,14 @@ def test_a_fork_opens_the_file_for_itself(tmp_path: Path) -> None:
 
     assert in_a_fork(vectors._database._lock, look) > look()
     vectors.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors are a matter of POSIX")
+def test_a_closed_file_is_opened_again_by_the_next_call(tmp_path: Path) -> None:
+    vectors = VectorFile(tmp_path / "vectors", "space")
+    vectors.put("one", {"id": [1.0]})
+    assert open_files(tmp_path / "vectors") > 0
+    vectors.close()
+    assert open_files(tmp_path / "vectors") == 0
+    assert vectors.get("one") == {"id": [1.0]}
+    vectors.close()
