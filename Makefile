@@ -99,8 +99,8 @@ contracts: .venv/.installed ## import-linter: who may import whom
 
 .PHONY: test
 test: .venv/.installed ## all tests but those on a real model; nothing leaves this machine (SHUFFLE=seed: in random order)
-	@echo "==> test: pytest tests, on two processes"
-	@$(PYTEST) tests --numprocesses 2 --dist worksteal $(if $(SHUFFLE),--shuffle $(SHUFFLE))
+	@echo "==> test: pytest tests, on three processes, which wait for much of their time"
+	@$(PYTEST) tests --numprocesses 3 --dist worksteal $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 .PHONY: test-faults
 test-faults: .venv/.installed ## every fault of the table, through both adapters, sync and async
