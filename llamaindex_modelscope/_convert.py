@@ -204,7 +204,7 @@ def _parts(block: object) -> Iterable[Part]:
         case CitationBlock():
             yield from _parts(block.cited_content)
         case CachePoint():
-            return  # the service lets nobody choose what it caches
+            return  # the service takes no advice on what to cache
         case _:
             raise InvalidRequestError(
                 _("A {name} cannot be sent. Pass its text or its image.").format(

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show what is left; 75 when it is nothing."""
     client = client_of(arguments)
     books = _refreshed(client) if arguments.refresh else None
-    if arguments.open and arguments.html is None:  # a page that nobody keeps
+    if arguments.open and arguments.html is None:  # to be looked at once
         arguments.html = str(Path(tempfile.mkdtemp(prefix="modelscope-"), "allowance.html"))
     if arguments.html is not None:
         return _html(client, arguments, books)

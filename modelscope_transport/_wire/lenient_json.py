@@ -52,7 +52,7 @@ def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool 
         try:
             return _converted(decoder, value)
         except msgspec.ValidationError:
-            return _converted(decoder, _without(value, _BESIDE))
+            return _converted(decoder, _bare(value))
 
 
 class MendedTexts:
@@ -83,11 +83,11 @@ def _converted(decoder: msgspec.json.Decoder[_T], value: Any) -> _T:
     return read
 
 
-def _without(value: Any, names: frozenset[str]) -> Any:
+def _bare(value: Any) -> Any:
     if isinstance(value, list):
-        return [_without(item, names) for item in value]
+        return [_bare(item) for item in value]
     if isinstance(value, dict):
-        return {name: _without(it, names) for name, it in value.items() if name not in names}
+        return {name: _bare(item) for name, item in value.items() if name not in _BESIDE}
     return value
 
 

@@ -103,8 +103,7 @@ class ReuseRules:
         return key_of(request, *self._around, terms)
 
     def _found(self, request: ChatRequest) -> ChatResult | None:
-        key = self._key(request)
-        if self._cache is None or key is None:
+        if self._cache is None or (key := self._key(request)) is None:
             return None
         found = self._cache.find(key)
         if found is None or found.origin is None:
@@ -113,10 +112,11 @@ class ReuseRules:
 
     def _keep(self, request: ChatRequest, answer: ChatResult) -> ChatResult:
         """Keep an answer, if it is whole and that of the model asked."""
-        key = self._key(request)
+        if self._cache is None or (key := self._key(request)) is None:
+            return answer
         whole = all(choice.finish_reason for choice in answer.choices)
         own = answer.origin is not None and answer.origin.model == request.model
-        if self._cache is not None and key is not None and whole and own:
+        if whole and own:
             self._cache.keep(key, answer)
         return answer
 

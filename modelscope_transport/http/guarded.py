@@ -174,7 +174,6 @@ class _Body(httpx.SyncByteStream):
         self._after = after
         self._is_shared = _is_shared(response)
         self._may_shut = not self._is_shared
-        self._is_whole = False
 
     def __iter__(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
@@ -185,11 +184,11 @@ class _Body(httpx.SyncByteStream):
                     if self._guard.cut and self._is_shared:
                         raise _late()  # its socket was not shut
                     yield data
-        self._may_shut, self._is_whole = False, True
+        self._may_shut = False
 
     def drain(self, seconds: float) -> None:
         """Read to the end within so many seconds, so that the connection can serve again."""
-        if self._is_shared or self._is_whole:
+        if not self._may_shut:
             return  # it serves others already; behind the end httpx would look for ever
         brief = watch(self._guard.sock, time.monotonic() + seconds)
         with contextlib.suppress(Exception):
