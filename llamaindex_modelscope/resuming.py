@@ -17,7 +17,7 @@ from llama_index.core.storage.kvstore.types import (
 )
 
 from modelscope_transport.language import translated as _
-from modelscope_transport.private_database import PrivateDatabase
+from modelscope_transport.private_database import PrivateDatabase, finish_in_thread
 
 from .embeddings import ModelScopeEmbedding
 from .errors import ModelScopeConfigurationError
@@ -111,8 +111,8 @@ class VectorFile(BaseKVStore):
     async def aput(
         self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION
     ) -> None:
-        """As `put`."""
-        await asyncio.to_thread(self.put, key, val, collection)
+        """As `put`; it is finished even when the caller is cancelled."""
+        await finish_in_thread(self.put, key, val, collection)
 
     async def aput_all(
         self,
@@ -121,7 +121,7 @@ class VectorFile(BaseKVStore):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         """`put` each, in one thread; it is finished even when the caller is cancelled."""
-        await asyncio.to_thread(self.put_all, kv_pairs, collection, batch_size)
+        await finish_in_thread(self.put_all, kv_pairs, collection, batch_size)
 
     async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
         """As `delete`."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ._forks import begin_anew_in_child, leave_to_the_parent
 
-__all__ = ["PrivateDatabase"]
+__all__ = ["PrivateDatabase", "finish_in_thread"]
+
+T = TypeVar("T")
 
 # Seconds for which a write waits for those of other processes.
 _PATIENCE = 30.0
@@ -83,6 +87,17 @@ class PrivateDatabase:
     def __del__(self) -> None:
         """Close the file; from Python 3.13 on one that is left open is warned of."""
         self.close()
+
+
+async def finish_in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Use a file outside the event loop, to the end even when the caller is cancelled.
+
+    `asyncio.to_thread` drops work that waits for a free thread when its caller is cancelled, as
+    every task is at the end of ``asyncio.run``.
+    """
+    context = contextvars.copy_context()
+    working = asyncio.get_running_loop().run_in_executor(None, context.run, work, *arguments)
+    return await asyncio.shield(working)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from .._wire.stream_decoder import StreamDecoder
 from ..answers import ChatDelta, ChatResult
 from ..errors import ModelScopeError
+from ..private_database import finish_in_thread
 from ..types import ChatRequest
 from .reuse import ReuseRules, late, raised_anew
 
@@ -71,5 +72,5 @@ class AsyncReuse(ReuseRules):
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
         if self._cache is not None and self._cache.blocking:
-            return await asyncio.to_thread(work, *args)
+            return await finish_in_thread(work, *args)
         return work(*args)
