@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ def server(redis_server: RedisServer) -> Iterator[RedisServer]:
 def moments(monkeypatch: pytest.MonkeyPatch) -> Hands:
     """The clock by which a ledger decides to look after a server that was down."""
     hands = Hands(1000.0)
-    monkeypatch.setattr("modelscope_transport.quota.outage.time.monotonic", hands)
+    # of that module alone: an event loop whose clock stands still waits for ever
+    clock = SimpleNamespace(monotonic=hands)
+    monkeypatch.setattr("modelscope_transport.quota.outage.time", clock)
     return hands
 
 
