@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from .._cancellation import finish_anyway
 from .._wire.failure_table import Kind
+from .._wire.failures import Verdict
 from ..quota import Budget, Closing, ConcurrencyShare, Ledger, QuotaBlock, Reservation
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter
@@ -62,12 +63,9 @@ def _size(concurrency: Concurrency) -> float | None:
     return None if isinstance(concurrency, str) else concurrency
 
 
-def _was_answered(attempt: Attempt) -> bool:
+def _was_answered(verdict: Verdict) -> bool:
     """Whether there was a reply, which may or may not say the time."""
-    verdict = attempt.verdict
-    return verdict is not None and (
-        verdict.kind is Kind.GOOD or verdict.details.status_code is not None
-    )
+    return verdict.kind is Kind.GOOD or verdict.details.status_code is not None
 
 
 class Admission(Struct, frozen=True):
@@ -108,15 +106,15 @@ class Admission(Struct, frozen=True):
 
     def observe(self, attempt: Attempt) -> None:
         """Let the ledger learn what a free reply says: the balance, what today grants, the time."""
-        at = None if attempt.verdict is None else attempt.verdict.at
-        if self.ledger is None:
+        verdict = attempt.verdict
+        if self.ledger is None or verdict is None:
             return
         if attempt.balance is not None:
-            self.ledger.report(self.account, attempt.balance.available, at=at)
+            self.ledger.report(self.account, attempt.balance.available, at=verdict.at)
         elif attempt.earnings is not None:
             self.ledger.record_statement(self.account, earnings=attempt.earnings)
-        elif _was_answered(attempt):
-            self.ledger.observe_time(self.account, at)
+        elif _was_answered(verdict):
+            self.ledger.observe_time(self.account, verdict.at)
 
     def record_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """Record a pool that was declared spent when its call had long been settled."""
@@ -146,17 +144,17 @@ class Admission(Struct, frozen=True):
 
     async def aobserve(self, attempt: Attempt) -> None:
         """`observe`, in an event loop; it is done also when the caller is cancelled."""
-        at = None if attempt.verdict is None else attempt.verdict.at
-        if self.ledger is None:
+        verdict = attempt.verdict
+        if self.ledger is None or verdict is None:
             return
         if attempt.balance is not None:
             balance = attempt.balance.available
-            await finish_anyway(self.ledger.areport(self.account, balance, at=at))
+            await finish_anyway(self.ledger.areport(self.account, balance, at=verdict.at))
         elif attempt.earnings is not None:
             earnings = attempt.earnings
             await finish_anyway(self.ledger.arecord_statement(self.account, earnings=earnings))
-        elif _was_answered(attempt):
-            self.ledger.observe_time(self.account, at)
+        elif _was_answered(verdict):
+            self.ledger.observe_time(self.account, verdict.at)
 
     async def arecord_block(self, attempt: Attempt, block: QuotaBlock) -> None:
         """`record_block`, in an event loop; it is done also when the caller is cancelled."""

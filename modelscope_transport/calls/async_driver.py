@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from ..task_types import TaskProgress
 from .async_exchange import AsyncExchange
 from .attempt import Attempt, Flow, Handover, steps
-from .driver import Service
+from .exchange import Service
 
 __all__ = ["AsyncDriver", "OnProgress"]
 
@@ -16,16 +16,10 @@ OnProgress = Callable[[TaskProgress], Awaitable[None]]
 
 
 class AsyncDriver:
-    """Plays flows for one client.
+    """`Driver`, in an event loop."""
 
-    Args:
-        home: the service itself.
-        platforms: other services that the user named, for attempts that are theirs.
-    """
-
-    def __init__(self, home: Service, platforms: tuple[Service, ...] = ()) -> None:
-        self._home = home
-        self._platforms = platforms
+    def __init__(self, services: tuple[Service, ...]) -> None:
+        self._services = services
 
     async def run(
         self,
@@ -34,21 +28,7 @@ class AsyncDriver:
         extra: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
     ) -> tuple[Handover, AsyncExchange]:
-        """Play a flow to its end.
-
-        Args:
-            flow: the policy of the call.
-            deadline: end of the call on ``time.monotonic()``.
-            extra: headers of the caller's, which are for the service alone.
-            on_progress: called with how far a task is, before each request that looks after it.
-
-        Returns:
-            What the flow handed over, and the exchange that it came with: for a stream it is open
-            and the caller's to close, else it is closed.
-
-        Raises:
-            ModelScopeError: what the flow raised.
-        """
+        """`Driver.run`, in an event loop."""
         played = steps(flow)
         exchange: AsyncExchange | None = None
         try:
@@ -60,7 +40,8 @@ class AsyncDriver:
                     await on_progress(step.progress)
                 if step.delay:
                     await asyncio.sleep(step.delay)
-                exchange = self._exchange(step, deadline, extra)
+                own = None if step.platform else extra
+                exchange = AsyncExchange(step, self._services[step.platform], deadline, own)
                 step = played.send(await exchange.run())
             assert exchange is not None
             await exchange.settle()
@@ -73,14 +54,7 @@ class AsyncDriver:
                 await exchange.aclose()
             played.close()
 
-    def _exchange(
-        self, attempt: Attempt, deadline: float, extra: Mapping[str, str] | None
-    ) -> AsyncExchange:
-        service = self._home if attempt.platform is None else self._platforms[attempt.platform]
-        extra = extra if attempt.platform is None else None
-        return AsyncExchange(attempt, service.admission, service.channel, deadline, extra)
-
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""
-        for service in (self._home, *self._platforms):
+        for service in self._services:
             await service.channel.aclose()

@@ -14,11 +14,7 @@ __all__ = ["AsyncExchange"]
 
 
 class AsyncExchange(Holdings):
-    """An attempt on its way, async.
-
-    Attributes:
-        reply: the open reply, once there is one.
-    """
+    """`Exchange`, in an event loop."""
 
     reply: AsyncOpenReply | None = None
 
@@ -35,7 +31,7 @@ class AsyncExchange(Holdings):
                 return Refused(blocked)
             self._slot = await self._limiter.acquire_async(self.deadline)
             if self._slot is None:
-                return self._crowded()
+                return self._no_slot()
         return self._take(await self._admission.areserve(self.attempt))
 
     async def _send(self) -> Outcome:

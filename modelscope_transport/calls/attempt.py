@@ -35,7 +35,7 @@ class Attempt(Struct):
         headers: further headers of this request.
         free: whether it costs nothing of the allowance, so that the ledger is not asked.
         tier: price class of the model.
-        platform: index among the client's platforms; ``None`` for the service itself.
+        platform: 0 for the service itself, else which of the client's platforms: 1 for the first.
         reservation: its unit of the allowance, once it has one.
         verdict: what the flow made of its outcome; the ledger and the limiter learn by it.
         balance: the account's Magicubes, where that is what the reply says; for the ledger.
@@ -51,7 +51,7 @@ class Attempt(Struct):
     headers: Mapping[str, str] | None = None
     free: bool = False
     tier: str | None = None
-    platform: int | None = None
+    platform: int = 0
     reservation: Reservation | None = None
     verdict: Verdict | None = None
     balance: Balance | None = None

@@ -41,12 +41,7 @@ class Books(Struct, frozen=True):
 
 
 def books_flow(hub: str, terms: Terms) -> Flow:
-    """Asks for balance, prices, grants and use; hands over `Books`.
-
-    Args:
-        hub: address of the service's hub.
-        terms: deadline of all of it together.
-    """
+    """Asks the service's hub for balance, prices, grants and use; hands over `Books`."""
     balance = yield from _asked(catalogue.balance(hub), terms)
     rates = yield from _asked(catalogue.rates(hub), terms)
     yield from _asked(catalogue.earnings(hub), terms)  # the ledger keeps it as it comes

@@ -8,37 +8,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from msgspec import Struct
-
-from ..http.channel import Channel
 from ..task_types import TaskProgress
-from .admission import Admission
 from .attempt import Attempt, Flow, Handover, steps
-from .exchange import Exchange
+from .exchange import Exchange, Service
 
-__all__ = ["Driver", "OnProgress", "Service"]
+__all__ = ["Driver", "OnProgress"]
 
 OnProgress = Callable[[TaskProgress], None]
-
-
-class Service(Struct, frozen=True):
-    """One service: what calls to it have to pass, and the way there."""
-
-    admission: Admission
-    channel: Channel
 
 
 class Driver:
     """Plays flows for one client.
 
     Args:
-        home: the service itself.
-        platforms: other services that the user named, for attempts that are theirs.
+        services: the service itself, then the platforms that the user named.
     """
 
-    def __init__(self, home: Service, platforms: tuple[Service, ...] = ()) -> None:
-        self._home = home
-        self._platforms = platforms
+    def __init__(self, services: tuple[Service, ...]) -> None:
+        self._services = services
 
     def run(
         self,
@@ -73,7 +60,8 @@ class Driver:
                     on_progress(step.progress)
                 if step.delay:
                     time.sleep(step.delay)
-                exchange = self._exchange(step, deadline, extra)
+                own = None if step.platform else extra
+                exchange = Exchange(step, self._services[step.platform], deadline, own)
                 step = played.send(exchange.run())
             assert exchange is not None
             exchange.settle()
@@ -86,14 +74,7 @@ class Driver:
                 exchange.close()
             played.close()
 
-    def _exchange(
-        self, attempt: Attempt, deadline: float, extra: Mapping[str, str] | None
-    ) -> Exchange:
-        service = self._home if attempt.platform is None else self._platforms[attempt.platform]
-        extra = extra if attempt.platform is None else None
-        return Exchange(attempt, service.admission, service.channel, deadline, extra)
-
     def close(self) -> None:
         """Close the idle connections."""
-        for service in (self._home, *self._platforms):
+        for service in self._services:
             service.channel.close()

@@ -13,6 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from .._wire.failure_table import Kind
 from .._wire.failures import block_of
 from .._wire.outcomes import NoReply, Outcome, Refused, Reply
@@ -27,7 +29,14 @@ from .admission import Admission
 from .attempt import Attempt
 from .limiter import ConcurrencyLimiter, Slot
 
-__all__ = ["Exchange", "Holdings"]
+__all__ = ["Exchange", "Holdings", "Service"]
+
+
+class Service(Struct, frozen=True):
+    """One service: what calls to it have to pass, and the way there."""
+
+    admission: Admission
+    channel: Channel
 
 
 class Holdings:
@@ -35,8 +44,7 @@ class Holdings:
 
     Args:
         attempt: what is to be sent.
-        admission: what it has to pass.
-        channel: the way to its service.
+        service: where to.
         deadline: end of the call on ``time.monotonic()``.
         extra: headers of the caller's, which are for the service alone.
 
@@ -47,16 +55,15 @@ class Holdings:
     def __init__(
         self,
         attempt: Attempt,
-        admission: Admission,
-        channel: Channel,
+        service: Service,
         deadline: float,
         extra: Mapping[str, str] | None = None,
     ) -> None:
         self.attempt = attempt
         self.deadline = deadline
         self._extra = extra
-        self._admission = admission
-        self._channel = channel
+        self._admission = service.admission
+        self._channel = service.channel
         self._slot: Slot | None = None
         self.is_stream = False
         self._sent = False
@@ -79,7 +86,7 @@ class Holdings:
         self.attempt.reservation = reserved
         return None
 
-    def _crowded(self) -> NoReply:
+    def _no_slot(self) -> NoReply:
         inside = self._limiter.inside
         return NoReply(
             "queue",
@@ -149,7 +156,7 @@ class Exchange(Holdings):
                 return Refused(blocked)
             self._slot = self._limiter.acquire(self.deadline)
             if self._slot is None:
-                return self._crowded()
+                return self._no_slot()
         return self._take(self._admission.reserve(self.attempt))
 
     def _send(self) -> Outcome:

@@ -41,7 +41,7 @@ def request_free(
     *,
     delay: float = 0.0,
     progress: TaskProgress | None = None,
-    platform: int | None = None,
+    platform: int = 0,
 ) -> Generator[Attempt, Outcome, FreeAnswer]:
     """The attempts of one free request.
 
@@ -51,13 +51,11 @@ def request_free(
         terms: deadline and retries.
         delay: seconds to wait first.
         progress: how far the task is that is looked after; said once, with the first attempt.
-        platform: index among the client's platforms; ``None`` for the service itself.
+        platform: see `Attempt`.
     """
     retries = 0
     while True:
-        attempt = Attempt(
-            encoded.path or "", b"", model, False, delay, headers=encoded.headers, free=True
-        )
+        attempt = Attempt(encoded.path or "", b"", model, False, delay, encoded.headers, free=True)
         attempt.platform = platform
         attempt.progress, progress = progress, None
         outcome = yield attempt

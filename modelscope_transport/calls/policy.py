@@ -65,13 +65,13 @@ def call_flow(
     verdict: Verdict | None = None
     for model, platform in _ways(request, substitutes):
         # The account's pool is every model's, but for those that another party's key pays.
-        if account_spent and ":" not in model and platform is None:
+        if account_spent and ":" not in model and not platform:
             continue
         because = verdict.row.name if verdict is not None and verdict.row is not None else None
         came = yield from call.ask(model, platform, because)
         if isinstance(came, Handover):
             return came
-        if platform is not None and verdict is not None and came.details.reason == "budget_spent":
+        if platform and verdict is not None and came.details.reason == "budget_spent":
             continue  # its cap is reached; why it was turned to is still the reason
         verdict = came
         if verdict.kind not in _NEXT_MODEL:
@@ -92,7 +92,7 @@ class _Call(Struct):
     attempts: int = 0
 
     def ask(
-        self, model: str, platform: int | None, because: str | None
+        self, model: str, platform: int, because: str | None
     ) -> Generator[Attempt, Outcome, Handover | Verdict]:
         """Ask one model in one place, and again while a moment or another form may heal it."""
         task, request, book = self.task, self.request, self.terms.book
@@ -169,7 +169,7 @@ class _Call(Struct):
         question: str | None = outcome.block.ask
         if question is None and "balance" in looked and outcome.block.unit == "magicubes":
             question = "earnings"
-        if question is None or (attempt.platform is not None and question != "time"):
+        if question is None or (attempt.platform and question != "time"):
             return None
         look = self.terms.looks.get(question)
         if look is None or question in looked:
@@ -180,12 +180,7 @@ class _Call(Struct):
         return 0.0
 
     def _origin(
-        self,
-        outcome: Outcome,
-        verdict: Verdict,
-        encoded: Encoded,
-        model: str,
-        because: str | None,
+        self, outcome: Outcome, verdict: Verdict, encoded: Encoded, model: str, because: str | None
     ) -> Origin:
         headers = outcome.headers if isinstance(outcome, Reply) else {}
         return Origin(
@@ -227,20 +222,14 @@ _LOOKS_EVERY = 1.0
 _NO_PAUSE = -math.inf
 # Another model helps where this one is spent or gone; where it is merely slow, that is for the
 # frameworks' own fall-backs to decide.
-_NEXT_MODEL = (
-    Kind.PAUSED,
-    Kind.MODEL_SPENT,
-    Kind.PRICE_SPENT,
-    Kind.ACCOUNT_SPENT,
-    Kind.MODEL_GONE,
-)
+_NEXT_MODEL = (Kind.PAUSED, Kind.MODEL_SPENT, Kind.PRICE_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
 
 
-def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int | None]]:
+def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int]]:
     """The models to ask, and where: those of the service first."""
     here = dict.fromkeys((request.model, *request.fallback_models))
-    ways: list[tuple[str, int | None]] = [(model, None) for model in here]
-    return ways + [(model, place) for place, model in enumerate(substitutes) if model]
+    there = [(model, platform) for platform, model in enumerate(substitutes, 1) if model]
+    return [*((model, 0) for model in here), *there]
 
 
 def _was_made(outcome: Outcome) -> bool:

@@ -33,13 +33,7 @@ _GROWTH, _LONGEST_WAIT = 1.5, 5.0
 
 
 def poll_flow(task: Task, request: ImageRequest, terms: Terms) -> Flow:
-    """The attempts of one task, from its submission to its products.
-
-    Args:
-        task: row of the task registry; its file is a `PollWire`.
-        request: what the user asks.
-        terms: deadline, retries, what is known of models.
-    """
+    """The attempts of one task, whose file is a `PollWire`, from its submission to its products."""
     wire = cast("PollWire", carrier_of(task))
     check_range("poll_interval", request.poll_interval, 0.001, 3600)
     if request.task_id is None:

@@ -17,9 +17,12 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..quota import ConcurrencyShare, Share
+
+if TYPE_CHECKING:
+    from .limiter import ConcurrencyLimiter
 
 __all__ = ["Demand", "SharedLevel"]
 
@@ -44,20 +47,6 @@ class Demand(NamedTuple):
     too_fast: int | None
 
 
-class Follower(Protocol):
-    """A limiter that follows a shared level."""
-
-    def demand(self, *, keep: bool) -> Demand:
-        """What to say to the ledger; a limiter that wants nothing hands out no more slots.
-
-        Args:
-            keep: whether slots that were used since the last question are wanted still.
-        """
-
-    def follow(self, share: Share | None) -> None:
-        """Use this share from now on; ``None``: find the level out alone."""
-
-
 _NOTHING = Demand(0, 0, 0, None)
 _levels: weakref.WeakSet[SharedLevel] = weakref.WeakSet()
 
@@ -71,7 +60,7 @@ class SharedLevel:
     """
 
     def __init__(
-        self, limiter: Follower, open_share: Callable[[], ConcurrencyShare | None]
+        self, limiter: ConcurrencyLimiter, open_share: Callable[[], ConcurrencyShare | None]
     ) -> None:
         self._limiter = limiter
         self._open_share = open_share
@@ -87,13 +76,9 @@ class SharedLevel:
         self._exits = False
 
     def ask(self, *, at_once: bool = False) -> bool:
-        """Have the ledger asked for slots.
+        """Have the ledger asked for slots; False where no thread can be started.
 
-        Args:
-            at_once: whether also where it was just asked and is to be asked again soon.
-
-        Returns:
-            False where no thread can be started.
+        ``at_once``: also where it was just asked and is to be asked again soon.
         """
         with self._lock:
             if self._thread is not None:

@@ -49,7 +49,8 @@ from .reuse import ReuseRules, Singleflight
 
 if TYPE_CHECKING:
     from ..calls.async_driver import AsyncDriver
-    from ..calls.driver import Driver, Service
+    from ..calls.driver import Driver
+    from ..calls.exchange import Service
     from ..http.reply import ReplyHead
 
 __all__ = ["Core"]
@@ -132,19 +133,18 @@ class Core:
         """The service itself, then each platform."""
         # Here and not above: the HTTP libraries are a third of what importing a framework costs.
         with late_imports():
-            from ..calls.driver import Service
+            from ..calls.exchange import Service
             from ..http.channel import Channel
 
         options = self.options
         given = options.http_client, options.http_async_client
         admission = self._admission(self.settings, self.ledger, options.budget)
-        home = Service(admission, Channel(self.settings, *given))
-        others = []
+        services = [Service(admission, Channel(self.settings, *given))]
         for platform in options.platforms:
             settings, ledger = self._settings_of(platform), self._ledger_of(platform)
             admission = self._admission(settings, ledger, Budget(calls=platform.max_calls))
-            others.append(Service(admission, Channel(settings)))
-        return home, *others
+            services.append(Service(admission, Channel(settings)))
+        return tuple(services)
 
     def _ledger_of(self, platform: Platform) -> Ledger:
         """Where calls to a platform are counted: they cost money, so all processes count them.
@@ -167,18 +167,18 @@ class Core:
     @functools.cached_property
     def driver(self) -> Driver:
         """What plays the flows of sync calls."""
-        home, *others = self._services  # which imports the module first
-        from ..calls.driver import Driver
-
-        return Driver(home, tuple(others))
+        services = self._services
+        with late_imports():
+            from ..calls.driver import Driver
+        return Driver(services)
 
     @functools.cached_property
     def async_driver(self) -> AsyncDriver:
         """What plays the flows of calls in event loops."""
-        home, *others = self._services
+        services = self._services
         with late_imports():
             from ..calls.async_driver import AsyncDriver
-        return AsyncDriver(home, tuple(others))
+        return AsyncDriver(services)
 
     def _settings_of(self, platform: Platform) -> Settings:
         return replace(

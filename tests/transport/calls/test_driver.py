@@ -204,7 +204,7 @@ def test_closing_closes_what_leads_to_the_platforms_too(player: Any, tmp_path: P
     with LocalService() as service, LocalService() as paid:
         other = Platform(paid.base_url, models={"*": CHAT}, api_key=paid.token, max_calls=1)
         made = player(service, platforms=(other,), ledger=str(tmp_path / "ledger.db"))
-        made.run(flow_of(free(), free(platform=0)))
+        made.run(flow_of(free(), free(platform=1)))
         assert (service.connections, paid.connections) == (1, 1)
         made.end()
         for each in (service, paid):
@@ -219,7 +219,7 @@ def test_only_the_service_gets_the_callers_headers(
         made = player(service, platforms=(other,), ledger=str(tmp_path / "ledger.db"))
         driver = made.client._core.driver if type(made) is Sync else made.client._core.async_driver
         work = driver.run(
-            flow_of(free(), free(platform=0)), time.monotonic() + 20, {"x-trace": "here"}
+            flow_of(free(), free(platform=1)), time.monotonic() + 20, {"x-trace": "here"}
         )
         if type(made) is Async:
             made.loop.run_until_complete(work)

@@ -21,7 +21,7 @@ from modelscope_transport._wire.outcomes import NoReply, Outcome, Refused, Reply
 from modelscope_transport.calls.admission import Admission, Limiters
 from modelscope_transport.calls.async_exchange import AsyncExchange
 from modelscope_transport.calls.attempt import Attempt
-from modelscope_transport.calls.exchange import Exchange
+from modelscope_transport.calls.exchange import Exchange, Service
 from modelscope_transport.http.async_reply import AsyncOpenReply
 from modelscope_transport.http.channel import Channel
 from modelscope_transport.http.reply import OpenReply
@@ -152,7 +152,7 @@ class Sync:
     def exchange(self, *, free: bool = False, seconds: float = 20.0) -> Any:
         attempt = Attempt("/x", b"{}", MODEL, False, free=free)
         deadline = time.monotonic() + seconds
-        return self.kind(attempt, self.admission, cast("Channel", self.channel), deadline)
+        return self.kind(attempt, Service(self.admission, cast("Channel", self.channel)), deadline)
 
     @property
     def inside(self) -> int:
