@@ -9,39 +9,27 @@ __all__ = ["AnswerTool"]
 
 
 class AnswerTool:
-    """Takes the answer's text out of the tool call that it comes in.
-
-    Args:
-        name: name of the tool whose arguments are the text.
+    """Takes the answer's text out of the tool call whose arguments it is.
 
     Attributes:
-        is_beside_others: whether the answer calls other tools too.
+        has_other_calls: whether the answer calls other tools too.
     """
 
-    __slots__ = ("_name", "_others", "_own", "_undecided", "is_beside_others")
+    __slots__ = ("_name", "_others", "_own", "_undecided", "has_other_calls")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._own: list[int] = []  # calls of this tool; those after the first are passed over
         self._others: list[int] = []
         self._undecided: list[int] = []  # calls whose name may still become this tool's
-        self.is_beside_others = False
+        self.has_other_calls = False
 
     def sort(
-        self,
-        text: str,
-        pieces: tuple[ToolCallDelta, ...],
-        calls: ToolCallPieces,
-        *,
-        ended: bool,
+        self, text: str, pieces: tuple[ToolCallDelta, ...], calls: ToolCallPieces, *, ended: bool
     ) -> tuple[str, tuple[ToolCallDelta, ...]]:
         """The text where it is in the next pieces, and the pieces of other calls.
 
-        Args:
-            text: text beside the pieces.
-            pieces: what has just come.
-            calls: what has come of each call.
-            ended: whether no name can grow any more.
+        Once it has ``ended``, no name can grow any more.
         """
         said: list[str] = []
         others: list[ToolCallDelta] = []
@@ -64,5 +52,5 @@ class AnswerTool:
                 self._undecided.remove(index)
                 self._others.append(index)
                 others.append(call)
-        self.is_beside_others = bool(self._others)
+        self.has_other_calls = bool(self._others)
         return "".join(said) if said else text, tuple(others)

@@ -22,15 +22,9 @@ from ..types import ToolCall, made_up_id
 from .answer_tool import AnswerTool
 from .lenient_json import UNREADABLE, MendedTexts, read_json
 from .outcomes import AnswerBody, Failure, open_body, read_refusal
-from .tool_calls import (
-    ToolCallPieces,
-    WireCall,
-    arguments_of,
-    name_of,
-    problem_of,
-)
+from .tool_calls import ToolCallPieces, WireCall, arguments_of, name_of, problem_of
 
-__all__ = ["ChatDecoder", "Opening", "decode"]
+__all__ = ["ChatDecoder", "Opening", "decode", "has_content"]
 
 
 class _Body(Struct):
@@ -78,12 +72,7 @@ _envelope = msgspec.json.Decoder(_Envelope, strict=False)
 
 
 def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
-    """A whole answer, or what the body says instead.
-
-    Args:
-        body: the reply's body.
-        answer_tool: name of the tool whose arguments stand for the answer's text.
-    """
+    """A whole answer, or what the body says instead; for ``answer_tool`` see `ChatDecoder`."""
     envelope = open_body(_envelope, body)
     if isinstance(envelope, Failure):
         return envelope
@@ -91,7 +80,7 @@ def decode(body: bytes, answer_tool: str | None = None) -> ChatResult | Failure:
         # The "empty shell": HTTP 200, choices null, everything zero (modelscope/modelscope#1801).
         return read_refusal(body) or Failure("", request_id=_text(envelope.request_id), empty=True)
     choices = tuple(_choice(choice, answer_tool) for choice in envelope.choices)
-    if not any(_has_content(choice) or choice.finish_reason for choice in choices):
+    if not any(has_content(choice) or choice.finish_reason for choice in choices):
         return Failure("", request_id=_text(envelope.request_id), empty=True)
     return ChatResult(
         choices=choices,
@@ -130,8 +119,8 @@ def _calls(calls: list[WireCall], finish_reason: str | None) -> Iterator[ToolCal
         yield ToolCall(call.id or made_up_id(index), name_of(call), arguments, problem)
 
 
-def _has_content(choice: ChatChoice) -> bool:
-    return bool(choice.text or choice.reasoning or choice.tool_calls or choice.refusal)
+def has_content(said: ChatChoice | ChatDelta) -> bool:
+    return bool(said.text or said.reasoning or said.tool_calls or said.refusal)
 
 
 class ChatDecoder:
@@ -246,7 +235,7 @@ class ChatDecoder:
         if self._answer is not None:
             if self._calls is not None:
                 text, calls = self._answer.sort(text, calls, self._calls, ended=self.finished)
-            if finish_reason == "tool_calls" and not self._answer.is_beside_others:
+            if finish_reason == "tool_calls" and not self._answer.has_other_calls:
                 finish_reason = "stop"
         if not (text or reasoning or calls or finish_reason or refusal or response_id or model):
             return None

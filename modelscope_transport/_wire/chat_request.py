@@ -17,12 +17,11 @@ from ..errors import InvalidRequestError
 from ..language import translated as _
 from ..types import ChatRequest, NamedTool, ResponseFormat, ToolSpec
 from .chat import Opening, decode
+from .chat_answers import decoder_for, filtered_answer
 from .chat_messages import encode_message
 from .checks import check_range, to_json
 from .encoded import Encoded
 from .outcomes import Failure, Reply
-from .text_answers import formed_answer, forming_decoder
-from .thoughts import decoder_for, sorted_answer
 
 __all__ = ["PATH", "prepare"]
 
@@ -45,10 +44,8 @@ def prepare(
             return Failure("", empty=True)
         if not reply.streaming:
             answer = decode(reply.body, answer_tool)
-            if isinstance(answer, Failure):
-                return answer
-            return formed_answer(sorted_answer(answer, request), request)
-        decoder = forming_decoder(decoder_for(request, answer_tool), request)
+            return answer if isinstance(answer, Failure) else filtered_answer(answer, request)
+        decoder = decoder_for(request, answer_tool)
         first = decoder.feed(reply.body)
         if isinstance(first, Failure):
             return first
@@ -67,19 +64,18 @@ def _encode(
 
     Such a tool is the form that a JSON schema takes for a model that keeps none.
     """
-    _check(request, stream=stream)
-    body: dict[str, Any] = {
-        "model": profile.id,
-        "messages": [encode_message(message, request, profile) for message in request.messages],
-    }
-    for name in (*_RANGES, "seed", "logprobs", "reasoning_effort"):
+    if not request.messages:
+        raise InvalidRequestError(_("There is no message to answer. Pass at least one."))
+    body: dict[str, Any] = {"model": profile.id}
+    for name, (least, most) in _RANGES.items():
         value = getattr(request, name)
         if value is not None:
+            check_range(name, value, least, most)
             body[name] = value
-    if request.logit_bias is not None:
-        body["logit_bias"] = _bias(request.logit_bias)
-    if request.stop:
-        body["stop"] = list(request.stop)
+    if stream and (request.n or 1) > 1:
+        raise InvalidRequestError(_("A stream has one answer. Leave n out, or do not stream."))
+    body["messages"] = [encode_message(message, request, profile) for message in request.messages]
+    _put_plain(body, request)
     _fix_temperature(body, request, profile, adjustments)
     answer_tool = _put_format_and_tools(body, request, profile, adjustments)
     _put_thinking(body, request, profile, adjustments)
@@ -117,13 +113,15 @@ _RANGES = {
 }
 
 
-def _check(request: ChatRequest, *, stream: bool) -> None:
-    if not request.messages:
-        raise InvalidRequestError(_("There is no message to answer. Pass at least one."))
-    for name, (least, most) in _RANGES.items():
-        check_range(name, getattr(request, name), least, most)
-    if stream and (request.n or 1) > 1:
-        raise InvalidRequestError(_("A stream has one answer. Leave n out, or do not stream."))
+def _put_plain(body: dict[str, Any], request: ChatRequest) -> None:
+    for name in ("seed", "logprobs", "reasoning_effort"):
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.logit_bias is not None:
+        body["logit_bias"] = _bias(request.logit_bias)
+    if request.stop:
+        body["stop"] = list(request.stop)
 
 
 def _bias(bias: Any) -> dict[str, float]:

@@ -16,14 +16,9 @@ from msgspec.structs import replace
 from .._sse import EventDecoder, EventTooLongError
 from ..accumulator import ChatAccumulator
 from ..answers import ChatDelta, ChatResult, Origin
-from ..errors import (
-    ErrorDetails,
-    ModelScopeError,
-    QuotaExceededError,
-    StreamInterruptedError,
-)
+from ..errors import ErrorDetails, ModelScopeError, QuotaExceededError, StreamInterruptedError
 from ..language import translated as _
-from .chat import ChatDecoder, Opening
+from .chat import ChatDecoder, Opening, has_content
 from .failures import judge
 from .outcomes import Failure, Reply
 
@@ -127,7 +122,7 @@ class StreamDecoder:
         is_whole = self._decoder.finished or self._decoder.done
         if broken and not is_whole:
             raise self._interrupted(_("The connection broke: {broken}.").format(broken=broken))
-        if not self._decoder.finished and not any(map(_has_content, self._seen)):
+        if not self._decoder.finished and not any(map(has_content, self._seen)):
             raise self._judged(Failure("", request_id=self.origin.request_id, empty=True))
         if not is_whole:
             raise self._interrupted(_("It ended without a finish reason and without [DONE]."))
@@ -162,10 +157,6 @@ class StreamDecoder:
                 partial=partial,
             ),
         )
-
-
-def _has_content(delta: ChatDelta) -> bool:
-    return bool(delta.text or delta.reasoning or delta.tool_calls or delta.refusal)
 
 
 def spent_by(error: StreamInterruptedError) -> QuotaExceededError | None:

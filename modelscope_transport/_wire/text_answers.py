@@ -13,62 +13,55 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any, cast
+from typing import Any, TypeVar
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from ..answer_text import check_form, read_answer
-from ..answers import ChatChoice, ChatDelta, ChatResult, ToolCallDelta
+from ..answers import ChatChoice, ChatDelta, ToolCallDelta
 from ..language import translated as _
 from ..types import ChatRequest, NamedTool, ToolCall, ToolSpec, made_up_id
-from .chat import ChatDecoder
-from .outcomes import Failure
 
-__all__ = ["TextAnswer", "formed_answer", "forming_decoder"]
+__all__ = ["TextAnswer", "forced_tools"]
+
+Said = TypeVar("Said", bound=ChatDelta | ChatChoice)
 
 
 class TextAnswer:
-    """Text of one answer in, the text to pass on out: ``add`` each piece, then ``finish`` once.
-
-    Args:
-        request: what was asked.
-    """
+    """Pieces of an answer in, those to pass on out: ``feed`` each, then ``close`` with the last."""
 
     def __init__(self, request: ChatRequest) -> None:
         form = request.response_format
         self._schema = None if form is None else form.schema or {"type": ["object", "array"]}
-        self._tools = _forced(request)
+        self._tools = forced_tools(request)
         self._text: list[str] = []
         self._is_called = False
         self._is_held = form is not None
 
-    def add(self, text: str, *, called: bool) -> str:
-        """The text that can be passed on now.
-
-        Args:
-            text: the next piece.
-            called: whether a tool call came with it.
-        """
-        self._is_called = self._is_called or called
-        self._text.append(text)
+    def feed(self, said: Said) -> Said:
+        """The next piece, with the text that can be passed on now."""
+        self._is_called = self._is_called or bool(said.tool_calls)
+        self._text.append(said.text)
         if not self._is_held:
-            return text
-        head = "".join(self._text)
-        if not head.lstrip().startswith(("{", "[")):
-            return ""
-        self._is_held = False
-        return head
-
-    def finish(self) -> tuple[str, ToolCall | None]:
-        """The text that was held back, in its form where it has one; the call that it holds."""
+            return said
         text = "".join(self._text)
-        held = text if self._is_held else ""
-        if self._schema is not None and held and not self._is_called:
-            held = _in_form(held, self._schema)
-        return held, None if self._is_called else _call_in(text, self._tools)
+        self._is_held = not text.lstrip().startswith(("{", "["))
+        return replace(said, text="" if self._is_held else text)
+
+    def close(self, last: Said) -> Said:
+        """The last piece, or a whole answer: with the text in its form, or the call in it."""
+        last = self.feed(last)
+        text = "".join(self._text)
+        if self._is_held:
+            last = replace(last, text=text if self._is_called else _in_form(text, self._schema))
+        call = None if self._is_called else _call_in(text, self._tools)
+        if call is None:
+            return last
+        piece = ToolCallDelta(0, call.id, call.name, call.arguments)
+        return replace(last, tool_calls=(piece if isinstance(last, ChatDelta) else call,))
 
 
-def _forced(request: ChatRequest) -> tuple[ToolSpec, ...]:
+def forced_tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
     choice = request.tool_choice
     if choice == "required":
         return request.tools
@@ -105,68 +98,3 @@ def _arguments(tool: ToolSpec, value: Any) -> dict[str, Any]:
         )
     check_form(value, tool.parameters)
     return value
-
-
-# --- whole answers and streams ----------------------------------------------------------------
-
-
-def formed_answer(answer: ChatResult, request: ChatRequest) -> ChatResult:
-    """A whole answer to a request, each choice in the form that was asked for."""
-    if not _wants_form(request):
-        return answer
-    return structs.replace(answer, choices=tuple(_formed(it, request) for it in answer.choices))
-
-
-def _formed(choice: ChatChoice, request: ChatRequest) -> ChatChoice:
-    reading = TextAnswer(request)
-    text = reading.add(choice.text, called=bool(choice.tool_calls))
-    held, call = reading.finish()
-    calls = choice.tool_calls if call is None else (call,)
-    return structs.replace(choice, text=text + held, tool_calls=calls)
-
-
-def forming_decoder(decoder: ChatDecoder, request: ChatRequest) -> ChatDecoder:
-    """The decoder of a stream that answers a request; what it decodes gets its form."""
-    if not _wants_form(request):
-        return decoder
-    return cast("ChatDecoder", _Decoder(decoder, TextAnswer(request)))
-
-
-def _wants_form(request: ChatRequest) -> bool:
-    return request.response_format is not None or bool(_forced(request))
-
-
-class _Decoder:
-    """A `ChatDecoder` around another one."""
-
-    def __init__(self, decoder: ChatDecoder, reading: TextAnswer) -> None:
-        self._decoder = decoder
-        self._reading = reading
-
-    @property
-    def done(self) -> bool:
-        return self._decoder.done
-
-    @property
-    def finished(self) -> bool:
-        return self._decoder.finished
-
-    def feed(self, payload: bytes) -> ChatDelta | Failure | None:
-        delta = self._decoder.feed(payload)
-        if not isinstance(delta, ChatDelta):
-            return delta
-        text = self._reading.add(delta.text, called=bool(delta.tool_calls))
-        if text == delta.text:
-            return delta
-        found = structs.replace(delta, text=text)
-        return None if found == ChatDelta() else found
-
-    def finish(self) -> ChatDelta | None:
-        last = self._decoder.finish()
-        text = "" if last is None else self._reading.add(last.text, called=bool(last.tool_calls))
-        held, call = self._reading.finish()
-        calls = () if last is None else last.tool_calls
-        if call is not None:
-            calls = (ToolCallDelta(0, call.id, call.name, call.arguments),)
-        found = structs.replace(last or ChatDelta(), text=text + held, tool_calls=calls)
-        return None if found == ChatDelta() else found

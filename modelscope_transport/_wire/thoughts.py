@@ -7,22 +7,20 @@ platforms are as their operators have set them up.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
-from msgspec import structs
+from msgspec.structs import replace
 
-from ..answers import ChatChoice, ChatDelta, ChatResult
-from ..types import ChatRequest
-from .chat import ChatDecoder
-from .outcomes import Failure
+from ..answers import ChatChoice, ChatDelta
 
-__all__ = ["Thoughts", "decoder_for", "sorted_answer"]
+__all__ = ["Thoughts"]
 
+Said = TypeVar("Said", bound=ChatDelta | ChatChoice)
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
 class Thoughts:
-    """Pieces of an answer in, its text and its thoughts out: ``sort`` each, then ``finish`` once.
+    """Pieces of an answer in, sorted pieces out: ``feed`` each, then ``close`` with the last.
 
     Args:
         tags: whether a text that begins with ``<think>`` begins with thoughts.
@@ -40,10 +38,7 @@ class Thoughts:
     def sort(self, text: str, reasoning: str, *, final: bool = False) -> tuple[str, str]:
         """Text and thoughts in the next piece; what may be half a tag waits for the next.
 
-        Args:
-            text: as it came.
-            reasoning: as it came.
-            final: whether the answer needs no text: it calls a tool, refuses, or was cut.
+        An answer that is ``final`` needs no text: it calls a tool, refuses, or was cut.
         """
         if self._stage != "text" and text:
             text, inside = self._split(text)
@@ -62,6 +57,17 @@ class Thoughts:
             text = "".join([*self._thoughts, reasoning])
         return text, reasoning
 
+    def feed(self, said: Said) -> Said:
+        """The next piece, sorted."""
+        text, reasoning = self.sort(said.text, said.reasoning, final=_is_final(said))
+        return replace(said, text=text, reasoning=reasoning)
+
+    def close(self, last: Said) -> Said:
+        """The last piece, or a whole answer: sorted, with what was held back."""
+        last = self.feed(last)
+        text, reasoning = self.finish()
+        return replace(last, text=last.text + text, reasoning=last.reasoning + reasoning)
+
     def _split(self, text: str) -> tuple[str, str]:
         held, inside = self._held + text, ""
         if self._stage == "start":
@@ -76,7 +82,7 @@ class Thoughts:
             if closed:
                 inside, held, self._stage = inside.rstrip(), rest, "gap"
             else:
-                inside, held = held[: _sure(held)], held[_sure(held) :]
+                inside, held = held[: _certain_length(held)], held[_certain_length(held) :]
             self._is_begun = self._is_begun or bool(inside)
         if self._stage == "gap":
             held = held.lstrip()
@@ -86,7 +92,7 @@ class Thoughts:
         return said, inside
 
 
-def _sure(thoughts: str) -> int:
+def _certain_length(thoughts: str) -> int:
     """How much of them is certainly no part of the closing tag, nor blanks before it."""
     end = len(thoughts)
     for length in range(min(len(_CLOSE) - 1, end), 0, -1):
@@ -94,59 +100,6 @@ def _sure(thoughts: str) -> int:
             end -= length
             break
     return len(thoughts[:end].rstrip())
-
-
-class _Decoder(ChatDecoder):
-    """A `ChatDecoder` whose deltas have text and thoughts sorted."""
-
-    __slots__ = ("_thoughts",)
-
-    def __init__(self, answer_tool: str | None, thoughts: Thoughts) -> None:
-        super().__init__(answer_tool)
-        self._thoughts = thoughts
-
-    def feed(self, payload: bytes) -> ChatDelta | Failure | None:
-        """The delta in a payload, or what the payload says instead."""
-        delta = super().feed(payload)
-        if not isinstance(delta, ChatDelta):
-            return delta
-        text, reasoning = self._thoughts.sort(delta.text, delta.reasoning, final=_is_final(delta))
-        found = structs.replace(delta, text=text, reasoning=reasoning)
-        return None if found == ChatDelta() else found
-
-    def finish(self) -> ChatDelta | None:
-        """The last delta: what was held back, and the token usage."""
-        last = super().finish() or ChatDelta()
-        text, reasoning = self._thoughts.sort(last.text, last.reasoning, final=_is_final(last))
-        more, further = self._thoughts.finish()
-        last = structs.replace(last, text=text + more, reasoning=reasoning + further)
-        return None if last == ChatDelta() else last
-
-
-def decoder_for(request: ChatRequest, answer_tool: str | None) -> ChatDecoder:
-    """The decoder of a stream that answers a request."""
-    thoughts = _thoughts_of(request)
-    return ChatDecoder(answer_tool) if thoughts is None else _Decoder(answer_tool, thoughts)
-
-
-def sorted_answer(answer: ChatResult, request: ChatRequest) -> ChatResult:
-    """A whole answer to a request, with the text and the thoughts of each choice sorted."""
-    choices = tuple(_sorted(choice, _thoughts_of(request)) for choice in answer.choices)
-    return structs.replace(answer, choices=choices) if choices != answer.choices else answer
-
-
-def _sorted(choice: ChatChoice, thoughts: Thoughts | None) -> ChatChoice:
-    if thoughts is None:
-        return choice
-    text, reasoning = thoughts.sort(choice.text, choice.reasoning, final=_is_final(choice))
-    more, further = thoughts.finish()
-    return structs.replace(choice, text=text + more, reasoning=reasoning + further)
-
-
-def _thoughts_of(request: ChatRequest) -> Thoughts | None:
-    if not (request.think_tags or request.promote_reasoning_only):
-        return None
-    return Thoughts(tags=request.think_tags, promote=request.promote_reasoning_only)
 
 
 def _is_final(said: ChatDelta | ChatChoice) -> bool:
