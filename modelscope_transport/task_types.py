@@ -38,9 +38,9 @@ class ImageRequest(RequestBase, frozen=True, kw_only=True):
     """One image to draw, or to edit. ``None`` leaves a parameter to the service's own default.
 
     The ranges are those of the official documentation (API-Inference introduction, 2026-08-22).
+    Beside these it has the attributes of `RequestBase`; ``timeout`` is until the images are here.
 
     Attributes:
-        model: model ID, ``owner/name``.
         prompt: what to draw; below 2000 characters.
         negative_prompt: what not to draw; below 2000 characters.
         size: width and height in pixels, ``"1024x1024"``; how small and large is the model's.
@@ -51,16 +51,12 @@ class ImageRequest(RequestBase, frozen=True, kw_only=True):
             (`modelscope_transport.media.media_url` makes one of a file or of bytes).
         loras: model ID of a LoRA, or IDs with their weights: at most six, which sum to 1.
         extra_body: further fields of the request, merged in last, unchecked.
-        extra_headers: further HTTP headers.
-        timeout: total deadline in seconds, until the images are here, instead of the client's.
-        fallback_models: models to ask when this one's allowance is spent or it was withdrawn.
         task_id: a task that was begun before: it is looked after instead of a new one.
         poll_interval: seconds until the first look at the task, above 0; the wait grows by half
             each time, up to five seconds or ``poll_interval``, whichever is longer.
         download: whether to fetch the images, or to give their addresses only.
     """
 
-    model: str
     prompt: str = ""
     negative_prompt: str | None = None
     size: str | None = None
@@ -70,8 +66,6 @@ class ImageRequest(RequestBase, frozen=True, kw_only=True):
     images: tuple[str, ...] = ()
     loras: str | Mapping[str, float] | None = None
     extra_body: Mapping[str, Any] | None = None
-    timeout: float | None = None
-    fallback_models: tuple[str, ...] = ()
     task_id: str | None = None
     poll_interval: float = 1.0
     download: bool = True
@@ -116,11 +110,7 @@ class Image(Struct, frozen=True):
 
     def _repr_html_(self) -> str | None:
         """An image of another kind or at its own address; pages that clean HTML drop this one."""
-        return None if self._is_shown_as_file else self._tag
-
-    @property
-    def _is_shown_as_file(self) -> bool:
-        return self._repr_png_() is not None or self._repr_jpeg_() is not None
+        return None if self._repr_png_() or self._repr_jpeg_() else self._tag
 
     @property
     def _tag(self) -> str:
@@ -175,25 +165,20 @@ class TaskProgress(Struct, frozen=True):
 class PipelineRequest(RequestBase, frozen=True, kw_only=True):
     """One call of a classic pipeline.
 
+    Beside these it has the attributes of `RequestBase`.
+
     Attributes:
-        model: model ID, ``owner/name``.
         task: name of its task in ``data/tasks.toml``; says what goes in and what comes out.
         input: what the task takes: a text; a mapping of ``source_sentence`` and
             ``sentences_to_compare``; two texts; the address of a sound or image; or any JSON.
         parameters: the pipeline's own parameters, for instance ``{"schema": …}``.
         extra_body: further fields of the request, merged in last.
-        extra_headers: further HTTP headers.
-        timeout: total deadline of this call in seconds, instead of the client's.
-        fallback_models: models to ask when this one's allowance is spent or it was withdrawn.
     """
 
-    model: str
     task: str
     input: Any
     parameters: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] | None = None
-    timeout: float | None = None
-    fallback_models: tuple[str, ...] = ()
 
 
 class Label(Struct, frozen=True):
@@ -247,28 +232,24 @@ class PipelineResult(Struct, frozen=True):
 class RerankRequest(RequestBase, frozen=True, kw_only=True):
     """Texts to put in order.
 
+    Beside these it has the attributes of `RequestBase`; ``model`` is a chat model, which is asked
+    once, or a reranker, where the service offers them.
+
     Attributes:
-        model: a chat model, which is asked once; or a reranker, where the service offers them.
         query: what the texts are to answer.
         documents: the texts, best guess first.
         top_n: how many to give back; all by default.
         max_documents: how many of the texts are looked at; the others keep their order behind.
         max_characters: how much of each text is looked at.
         extra_body: further fields of the request, merged in last.
-        extra_headers: further HTTP headers.
-        timeout: total deadline of this call in seconds, instead of the client's.
-        fallback_models: models to ask when this one's allowance is spent or it was withdrawn.
     """
 
-    model: str
     query: str
     documents: tuple[str, ...]
     top_n: int | None = None
     max_documents: int = 20
     max_characters: int = 2000
     extra_body: Mapping[str, Any] | None = None
-    timeout: float | None = None
-    fallback_models: tuple[str, ...] = ()
 
 
 class Rank(Struct, frozen=True):

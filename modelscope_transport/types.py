@@ -157,9 +157,19 @@ class ResponseFormat(Struct, frozen=True, omit_defaults=True):
 
 
 class RequestBase(Struct, frozen=True, kw_only=True):
-    """What is asked, with headers of its own. They may hold credentials, so they are not shown."""
+    """What every request has.
+
+    Attributes:
+        extra_headers: further HTTP headers. They may hold credentials, so they are not shown.
+        model: model ID, ``owner/name``.
+        timeout: total deadline of this call in seconds, instead of the client's.
+        fallback_models: models to ask when this one's allowance is spent or it was withdrawn.
+    """
 
     extra_headers: Mapping[str, str] | None = None
+    model: str
+    timeout: float | None = None
+    fallback_models: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """The fields, and of the headers the names alone."""
@@ -178,8 +188,9 @@ class RequestBase(Struct, frozen=True, kw_only=True):
 class ChatRequest(RequestBase, frozen=True, kw_only=True, omit_defaults=True):
     """One chat call. ``None`` leaves a parameter to the service's own default.
 
+    Beside these it has the attributes of `RequestBase`.
+
     Attributes:
-        model: model ID, ``owner/name``.
         messages: the conversation, oldest first; at least one.
         tools: tools on offer.
         tool_choice: which of them the model may or must call.
@@ -209,12 +220,8 @@ class ChatRequest(RequestBase, frozen=True, kw_only=True, omit_defaults=True):
         promote_reasoning_only: whether thoughts are the text where there is no other.
         stream_usage: whether a stream ends with its token usage.
         extra_body: further fields of the request, merged in last.
-        extra_headers: further HTTP headers.
-        timeout: total deadline of this call in seconds, instead of the client's.
-        fallback_models: models to ask when this one's allowance is spent or it was withdrawn.
     """
 
-    model: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice | None = None
@@ -242,29 +249,23 @@ class ChatRequest(RequestBase, frozen=True, kw_only=True, omit_defaults=True):
     promote_reasoning_only: bool = False
     stream_usage: bool = True
     extra_body: Mapping[str, Any] | None = None
-    timeout: float | None = None
-    fallback_models: tuple[str, ...] = ()
 
 
 class EmbeddingRequest(RequestBase, frozen=True, kw_only=True, omit_defaults=True):
     """One embedding call.
 
+    Beside these it has the attributes of `RequestBase`; ``fallback_models`` are other ways to the
+    same model (``owner/name:Provider``), no other model.
+
     Attributes:
-        model: model ID, ``owner/name``.
         texts: texts to embed, none of them empty.
         dimensions: length of the vectors; ``None`` is the model's own.
         batch_size: most texts in one HTTP request; ``None`` is the model's own. Where the service
             has refused so many, it is fewer.
         extra_body: further fields of the request, merged in last.
-        extra_headers: further HTTP headers.
-        timeout: total deadline of this call in seconds, instead of the client's.
-        fallback_models: other ways to the same model (``owner/name:Provider``); no other model.
     """
 
-    model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
     batch_size: int | None = None
     extra_body: Mapping[str, Any] | None = None
-    timeout: float | None = None
-    fallback_models: tuple[str, ...] = ()
