@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from .destinations import is_loopback
 from .errors import ConfigurationError
-from .language import LANGUAGE_VARIABLE, resolve_language, speak
 from .language import translated as _
 from .secret import Secret, hide, mask_address, unmask_address
 from .token_file import stored_token
@@ -26,7 +25,6 @@ __all__ = [
     "BASE_URL",
     "BASE_URL_VARIABLES",
     "CA_VARIABLES",
-    "LANGUAGE_VARIABLE",
     "LEDGER_VARIABLE",
     "TOKEN_PAGE",
     "TOKEN_VARIABLES",
@@ -37,11 +35,9 @@ __all__ = [
     "resolve_base_url",
     "resolve_ca_bundle",
     "resolve_key",
-    "resolve_language",
     "resolve_ledger",
     "resolve_proxy",
     "resolve_token",
-    "speak",
     "token_variable",
 ]
 

@@ -31,8 +31,8 @@ from modelscope_transport import (
 )
 from modelscope_transport._wire import outcomes
 from modelscope_transport.emulator import Allowance, LocalService, Reply
+from modelscope_transport.language import speak
 from modelscope_transport.quota import Closing, Reservation
-from modelscope_transport.settings import speak
 from tests.transport.quota.clockwork import Hands
 
 pytestmark = pytest.mark.usefixtures("books_closed")

@@ -23,7 +23,7 @@ import modelscope_transport
 from modelscope_transport import ChatRequest, Client, Message, cli
 from modelscope_transport._commands.output import show
 from modelscope_transport.emulator import Allowance, LocalService
-from modelscope_transport.settings import speak
+from modelscope_transport.language import speak
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 GLM = "ZhipuAI/GLM-4.7-Flash"

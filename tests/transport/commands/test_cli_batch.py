@@ -21,7 +21,7 @@ from modelscope_transport import Batch, ChatRequest, Client, Message, cli, read_
 from modelscope_transport._commands.batch_progress import JobProgress
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.jobs.results import ResultsFile
-from modelscope_transport.settings import speak
+from modelscope_transport.language import speak
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
 FILE = """\

@@ -11,7 +11,7 @@ import pytest
 
 from modelscope_transport import ChatRequest, Client, Message, QuotaExceededError, cli
 from modelscope_transport.emulator import LocalService
-from modelscope_transport.settings import speak
+from modelscope_transport.language import speak
 from modelscope_transport.shown import bars_html, table_html
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
