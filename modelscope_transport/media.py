@@ -20,30 +20,27 @@ MediaSource = str | bytes | PurePath
 LARGEST_FILE = 32 << 20
 """Bytes above which a file is not sent."""
 
-_SIGNS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
-    (re.compile(sign, re.DOTALL), media_type)
-    for sign, media_type in (
-        (rb"\x89PNG\r\n\x1a\n", "image/png"),
-        (rb"\xff\xd8\xff", "image/jpeg"),
-        (rb"GIF8[79]a", "image/gif"),
-        (rb"RIFF....WEBP", "image/webp"),
-        (rb"BM....\x00\x00\x00\x00", "image/bmp"),
-        (rb"....ftypavi[fs]", "image/avif"),
-        (rb"....ftyp(heic|heix|mif1)", "image/heic"),
-        (rb"RIFF....WAVE", "audio/wav"),
-        (rb"ID3|\xff[\xf2\xf3\xfb]", "audio/mpeg"),
-        (rb"fLaC", "audio/flac"),
-        (rb"OggS", "audio/ogg"),
-        (rb"....ftypM4A", "audio/mp4"),
-        (rb"....ftyp", "video/mp4"),
-    )
+_SIGNS = (
+    (rb"\x89PNG\r\n\x1a\n", "image/png"),
+    (rb"\xff\xd8\xff", "image/jpeg"),
+    (rb"GIF8[79]a", "image/gif"),
+    (rb"RIFF....WEBP", "image/webp"),
+    (rb"BM....\x00\x00\x00\x00", "image/bmp"),
+    (rb"....ftypavi[fs]", "image/avif"),
+    (rb"....ftyp(heic|heix|mif1)", "image/heic"),
+    (rb"RIFF....WAVE", "audio/wav"),
+    (rb"ID3|\xff[\xf2\xf3\xfb]", "audio/mpeg"),
+    (rb"fLaC", "audio/flac"),
+    (rb"OggS", "audio/ogg"),
+    (rb"....ftypM4A", "audio/mp4"),
+    (rb"....ftyp", "video/mp4"),
 )
 
 
 def media_type_of(data: bytes) -> str | None:
     """What a file is, by its first bytes: ``"image/png"``; ``None`` where they say nothing."""
     for sign, media_type in _SIGNS:
-        if sign.match(data):
+        if re.match(sign, data, re.DOTALL):
             return media_type
     return None
 

@@ -29,13 +29,13 @@ class PrivateDatabase:
 
     Args:
         path: the file; it and its folder are made when they are missing. ``None`` for memory.
-        furnish: the statements that make its tables, where they are missing.
+        set_up: the statements that make its tables, where they are missing.
     """
 
-    def __init__(self, path: Path | None, *furnish: str) -> None:
+    def __init__(self, path: Path | None, *set_up: str) -> None:
         """Open nothing yet."""
         self._path = path
-        self._furnish = ("PRAGMA synchronous = NORMAL", *furnish)
+        self._set_up = ("PRAGMA synchronous = NORMAL", *set_up)
         self._connection: sqlite3.Connection | None = None
         self.begin_anew()
         begin_anew_in_child(self)
@@ -70,7 +70,7 @@ class PrivateDatabase:
         )
         try:
             _write_ahead(connection)
-            for statement in self._furnish:
+            for statement in self._set_up:
                 connection.execute(statement)
         except BaseException:
             connection.close()

@@ -17,11 +17,7 @@ __all__ = ["Redactor", "Secret", "hide", "join_address", "mask_address", "unmask
 
 
 class Secret:
-    """A credential: a token, the URL of a proxy, the value of a header.
-
-    Args:
-        value: the credential.
-    """
+    """A credential: a token, the URL of a proxy, the value of a header."""
 
     __slots__ = ("_value",)
 

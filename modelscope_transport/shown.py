@@ -16,13 +16,7 @@ _LONGEST = 320  # pixels of the longest bar
 
 
 def table_html(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table.
-
-    Args:
-        title: what it shows.
-        head: names of its columns.
-        rows: its cells.
-    """
+    """A table with a title and the names of its columns."""
     heads = "".join(f'<th scope="col" style="text-align:left">{_text(name)}</th>' for name in head)
     lines = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     return (
@@ -32,12 +26,7 @@ def table_html(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 
 def bars_html(title: str, amounts: Mapping[str, float]) -> str:
-    """Bars, one below the other, each with its name and number; an SVG that scales to the page.
-
-    Args:
-        title: what they show.
-        amounts: the numbers by name, none below 0.
-    """
+    """Bars of numbers by name, none below 0, one below the other; an SVG, as wide as the page."""
     if not amounts:
         return ""
     most = max(*amounts.values(), 0.0) or 1.0

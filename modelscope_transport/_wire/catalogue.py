@@ -20,12 +20,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..catalogue.models import (
-    ModelStatus,
-    known_models,
-    near_names,
-    profile_for,
-)
+from ..catalogue.models import ModelStatus, known_models, near_names, profile_for
 from ..language import translated as _
 from ..quota import UTC8, Balance, ClassUse, Earnings, EarnRule
 from .encoded import Encoded
@@ -43,10 +38,7 @@ __all__ = [
     "unknown",
 ]
 
-MOST_RECORDS = 100
-"""Records on a page; two clients ask for so many."""
-
-
+MOST_RECORDS = 100  # on a page; two clients ask for so many
 # Magicubes: what is more is no price of a call, and no balance.
 _DEAREST, _MOST = 1e6, 1e12
 
@@ -57,7 +49,7 @@ class _Amounts(Struct):
     frozen_amount: float | None = None
 
 
-class _Purse(Struct):
+class _BalanceEnvelope(Struct):
     data: _Amounts | None = None
     success: bool | None = None
 
@@ -86,7 +78,7 @@ class _Offer(Struct):
 
 
 _any = msgspec.json.Decoder()
-_purse = msgspec.json.Decoder(_Purse, strict=False)
+_balance_envelope = msgspec.json.Decoder(_BalanceEnvelope, strict=False)
 _list = msgspec.json.Decoder(_List, strict=False)
 _offer = msgspec.json.Decoder(_Offer, strict=False)
 
@@ -97,16 +89,16 @@ def balance(hub: str) -> Encoded:
     What is frozen is held for calls that run (modelscope/modelscope_hub, tests/data/openapi.json):
     a balance that is read meanwhile is lower by their prices.
     """
-    return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/balance", read=_read_balance)
+    return Encoded(path=f"{hub}/openapi/v1/magicubes/balance", read=_read_balance)
 
 
 def _read_balance(reply: Reply) -> Balance | Failure:
-    purse = open_body(_purse, reply.body)
-    if isinstance(purse, Failure):
-        return purse
-    if purse.success is False:
+    envelope = open_body(_balance_envelope, reply.body)
+    if isinstance(envelope, Failure):
+        return envelope
+    if envelope.success is False:
         return replace(read_failure(reply.body), unreadable=True)
-    amounts = purse.data or _Amounts()
+    amounts = envelope.data or _Amounts()
     if amounts.available_balance is None:
         # One client says that some tokens get a success without numbers (recorded 2026-10-06).
         return Failure(_("a balance without numbers"), unreadable=True)
@@ -123,19 +115,19 @@ def _read_balance(reply: Reply) -> Balance | Failure:
 
 def rates(hub: str) -> Encoded:
     """How to ask for the prices; reads as Magicubes of a call by price class."""
-    return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/spend/rates", read=_read_rates)
+    return Encoded(path=f"{hub}/openapi/v1/magicubes/spend/rates", read=_read_rates)
 
 
 def spent(hub: str, page: int = 1) -> Encoded:
     """How to ask what was spent, newest first; reads as a list of `ClassUse`, at most 100."""
     query = f"type=SPEND_CONFIRM&page={page}&page_size={MOST_RECORDS}"
     path = f"{hub}/openapi/v1/magicubes/transactions?{query}"
-    return Encoded(body=b"", path=path, read=_read_spent)
+    return Encoded(path=path, read=_read_spent)
 
 
 def earnings(hub: str) -> Encoded:
     """How to ask what today still grants; reads as `Earnings`."""
-    return Encoded(body=b"", path=f"{hub}/openapi/v1/magicubes/earn/rules", read=_read_earnings)
+    return Encoded(path=f"{hub}/openapi/v1/magicubes/earn/rules", read=_read_earnings)
 
 
 def _read_rates(reply: Reply) -> dict[str, float] | Failure:
@@ -220,7 +212,7 @@ def _day(moment: Any) -> str | None:
 
 def listed() -> Encoded:
     """How to ask for the list of models; reads as their IDs."""
-    return Encoded(body=b"", path="/models", read=_read_list)
+    return Encoded(path="/models", read=_read_list)
 
 
 def listed_at() -> Encoded:
@@ -230,7 +222,7 @@ def listed_at() -> Encoded:
         models = _read_list(reply)
         return models if isinstance(models, Failure) else (models, read_date(reply.headers))
 
-    return Encoded(body=b"", path="/models", read=read)
+    return Encoded(path="/models", read=read)
 
 
 def _read_list(reply: Reply) -> tuple[str, ...] | Failure:
@@ -245,7 +237,7 @@ def _read_list(reply: Reply) -> tuple[str, ...] | Failure:
 def status(hub: str, model: str) -> Encoded:
     """How to ask who serves a model; reads as a `ModelStatus`."""
     path = f"{hub}/api/v1/inference/list_model_providers?ModelId={quote(model, safe='/')}"
-    return Encoded(body=b"", path=path, read=lambda reply: _read_status(reply, model))
+    return Encoded(path=path, read=lambda reply: _read_status(reply, model))
 
 
 def _read_status(reply: Reply, model: str) -> ModelStatus | Failure:

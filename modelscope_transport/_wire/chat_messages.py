@@ -27,7 +27,7 @@ def encode_message(message: Message, request: ChatRequest, profile: ModelProfile
         encoded["tool_calls"] = encode_calls(message.tool_calls)
     if message.tool_call_id is not None:
         encoded["tool_call_id"] = message.tool_call_id
-    if message.reasoning is not None and _goes_back(message, request, profile):
+    if message.reasoning is not None and _sends_reasoning(message, request, profile):
         encoded["reasoning_content"] = message.reasoning
     return encoded
 
@@ -43,7 +43,7 @@ def encode_calls(calls: tuple[ToolCall, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _goes_back(message: Message, request: ChatRequest, profile: ModelProfile) -> bool:
+def _sends_reasoning(message: Message, request: ChatRequest, profile: ModelProfile) -> bool:
     """Whether the thoughts of an earlier turn are sent."""
     if request.send_reasoning is not None:
         return request.send_reasoning

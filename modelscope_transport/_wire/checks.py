@@ -19,11 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def check_model(model: str, *, plain: bool = False) -> None:
-    """Refuse what cannot be a model ID.
-
-    Args:
-        model: the ID.
-        plain: whether an ID may be without an owner, as those of other services are.
+    """Refuse what cannot be a model ID; a ``plain`` one needs no owner, as of another service.
 
     Raises:
         ModelNotServedError: no owner, or characters that no ID has.
@@ -63,7 +59,7 @@ def check_range(name: str, value: object, least: float, most: float = float("inf
 
 # RFC 9110: what a name is made of. Some are the connection's own or the client's to say.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NOT_YOURS = ("authorization", "connection", "content-length", "host", "transfer-encoding")
+_RESERVED = ("authorization", "connection", "content-length", "host", "transfer-encoding")
 
 
 def check_headers(headers: Mapping[str, object] | None) -> None:
@@ -74,14 +70,14 @@ def check_headers(headers: Mapping[str, object] | None) -> None:
             name that the client says itself.
     """
     for name, value in (headers or {}).items():
-        if not _is_sound(name) or not _is_sound(value) or not _HEADER_NAME.fullmatch(name):
+        if not _is_plain(name) or not _is_plain(value) or not _HEADER_NAME.fullmatch(name):
             # The value is not shown: it may be a key.
             raise ConfigurationError(
                 _(
                     "The header {name!r} cannot be sent: names and values are printable ASCII text."
                 ).format(name=name)
             )
-        if name.lower() in _NOT_YOURS:
+        if name.lower() in _RESERVED:
             raise ConfigurationError(
                 _(
                     "The header {name!r} is the client's own to send. Leave it out; a token "
@@ -90,7 +86,7 @@ def check_headers(headers: Mapping[str, object] | None) -> None:
             )
 
 
-def _is_sound(value: object) -> bool:
+def _is_plain(value: object) -> bool:
     # Apart, so that a traceback which shows local variables shows no value.
     text = value.reveal() if isinstance(value, Secret) else value
     return isinstance(text, str) and text.isascii() and text.isprintable()

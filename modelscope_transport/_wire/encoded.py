@@ -27,8 +27,8 @@ class Encoded(Struct, frozen=True, kw_only=True):
     """A request ready to send.
 
     Attributes:
-        body: JSON.
         read: turns a good reply into the result, or into what the body says instead.
+        body: JSON to post; empty for a ``GET``.
         streaming: whether a stream was asked for.
         adjustments: what is sent otherwise than asked, and why.
         path: where to send it, if not to the file's ``PATH``.
@@ -36,8 +36,8 @@ class Encoded(Struct, frozen=True, kw_only=True):
         refused: reads a reply that is no success.
     """
 
-    body: bytes
     read: Callable[[Reply], Any | Failure]
+    body: bytes = b""
     streaming: bool = False
     adjustments: tuple[str, ...] = ()
     path: str | None = None

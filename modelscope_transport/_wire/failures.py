@@ -74,12 +74,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         return self.details.server_message or ""
 
     def error(self, *, attempts: int, alternatives: tuple[str, ...] = ()) -> ModelScopeError:
-        """A fresh instance of the error this verdict stands for.
-
-        Args:
-            attempts: HTTP requests made so far.
-            alternatives: model IDs that may still serve.
-        """
+        """A fresh instance of the error this verdict stands for."""
         row = self.row or shape_rows()["unreadable"]
         details = replace(self.details, attempts=attempts, alternatives=alternatives)
         return row.error(message_of(row, details), details=details)

@@ -39,14 +39,9 @@ _envelope = msgspec.json.Decoder(_Envelope, strict=False)
 
 
 def model_page(hub: str, model: str) -> Encoded:
-    """How to look a model up; the reply reads as the names of its tasks, perhaps none.
-
-    Args:
-        hub: address of the hub.
-        model: model ID, ``owner/name``, without a provider.
-    """
+    """How to look a model up, without a provider; reads as the names of its tasks, perhaps none."""
     path = f"{hub}/api/v1/models/{quote(model, safe='/')}"
-    return Encoded(body=b"", path=path, read=_read, refused=_refused)
+    return Encoded(path=path, read=_read, refused=_refused)
 
 
 def _read(reply: Reply) -> tuple[str, ...] | Failure:

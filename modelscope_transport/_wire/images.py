@@ -208,7 +208,7 @@ def _read_accepted(reply: Reply) -> Pending | Done | Failure:
 def look(task_id: str) -> Encoded:
     """How to ask after a task; the reply reads as `Waiting`, `Done` or `Ended`."""
     path = f"/tasks/{quote(task_id, safe='')}"
-    return Encoded(body=b"", path=path, headers=_TASK_TYPE, read=_read_task)
+    return Encoded(path=path, headers=_TASK_TYPE, read=_read_task)
 
 
 def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
@@ -223,9 +223,8 @@ def _read_task(reply: Reply) -> Waiting | Done | Ended | Failure:
         done = _done(envelope) or Failure("", empty=True)
         return Ended(done) if isinstance(done, Failure) else done
     # Names of states beyond these are only known from clients: PENDING, RUNNING, QUEUED.
-    status = envelope.task_status
-    if status:
-        return Waiting(status)
+    if envelope.task_status:
+        return Waiting(envelope.task_status)
     return read_refusal(reply.body) or Failure("", empty=True)
 
 
@@ -245,7 +244,7 @@ def fetch(url: str) -> Encoded:
         told = said.format(status=reply.status, kind=kind[:40], url=url[:200])
         return Failure(told, code=_NOT_THERE)
 
-    return Encoded(body=b"", path=url, read=read, refused=missing)
+    return Encoded(path=url, read=read, refused=missing)
 
 
 def finish(products: tuple[Image | str, ...], task_id: str, origin: Origin) -> ImageResult:

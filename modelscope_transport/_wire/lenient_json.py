@@ -21,7 +21,7 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _T = TypeVar("_T")
 # What stands beside an answer: in a form that is on no record it is left out, and the answer kept.
-_BESIDE = frozenset({"usage", "logprobs"})
+_EXTRAS = frozenset({"usage", "logprobs"})
 # Fields that are joined over the chunks of a stream, so that a half may wait for its other half.
 _JOINED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments"})
 
@@ -29,11 +29,8 @@ _JOINED = frozenset({"content", "text", "reasoning_content", "reasoning", "refus
 def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool = False) -> _T:
     """Decode a body or a payload.
 
-    Args:
-        decoder: what the JSON should be.
-        body: the bytes.
-        streamed: whether halves of surrogate pairs are left in the texts that a stream cuts into
-            pieces; `MendedTexts` joins them.
+    In one that is ``streamed``, halves of surrogate pairs are left in the texts that a stream cuts
+    into pieces; `MendedTexts` joins them.
 
     Raises:
         msgspec.MsgspecError: it is no JSON, or JSON of another form.
@@ -52,7 +49,7 @@ def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool 
         try:
             return _converted(decoder, value)
         except msgspec.ValidationError:
-            return _converted(decoder, _bare(value))
+            return _converted(decoder, _without_extras(value))
 
 
 class MendedTexts:
@@ -83,11 +80,11 @@ def _converted(decoder: msgspec.json.Decoder[_T], value: Any) -> _T:
     return read
 
 
-def _bare(value: Any) -> Any:
+def _without_extras(value: Any) -> Any:
     if isinstance(value, list):
-        return [_bare(item) for item in value]
+        return [_without_extras(item) for item in value]
     if isinstance(value, dict):
-        return {name: _bare(item) for name, item in value.items() if name not in _BESIDE}
+        return {name: _without_extras(item) for name, item in value.items() if name not in _EXTRAS}
     return value
 
 

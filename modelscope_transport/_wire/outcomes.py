@@ -120,19 +120,17 @@ def read_failure(body: bytes) -> Failure:
         text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
         is_page = text[:15].lower().startswith(("<!doctype", "<html", "<head", "<?xml"))
         return Failure(_("a web page") if is_page else _cut(text), unreadable=True)
-    inner = next(
-        (part for part in (envelope.error, envelope.errors, envelope.detail) if part), None
-    )
     outer = {
         "message": envelope.message or envelope.Message,
         "code": envelope.code or envelope.Code,
         "request_id": envelope.request_id,
     }
-    return describe(inner if inner is not None else outer, request_id=envelope.request_id)
+    inner = envelope.error or envelope.errors or envelope.detail
+    return describe(inner or outer, request_id=envelope.request_id)
 
 
 # Codes that some services send with a success.
-_WELL = (0, 200, "0", "200")
+_SUCCESS_CODES = (0, 200, "0", "200")
 
 
 def read_refusal(body: bytes) -> Failure | None:
@@ -149,8 +147,8 @@ def read_refusal(body: bytes) -> Failure | None:
         # Its form was looked at where the answer's fields stand; this one's fields hold no text.
         return failure
     envelope = read_json(_envelope, body)
-    is_well = envelope.code in _WELL or envelope.Code in _WELL
-    return failure if says and not is_well else None
+    is_success = envelope.code in _SUCCESS_CODES or envelope.Code in _SUCCESS_CODES
+    return failure if says and not is_success else None
 
 
 def describe(error: Any, *, request_id: Any = None) -> Failure:

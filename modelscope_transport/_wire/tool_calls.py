@@ -148,11 +148,7 @@ class ToolCallPieces:
         return ToolCallDelta(index, call.id or None, call.name or None, arguments)
 
     def close(self, finish_reason: str | None) -> tuple[ToolCallDelta, ...]:
-        """What is certain of the calls only at the end: missing ids, arguments of no use.
-
-        Args:
-            finish_reason: how the answer ended; ``None`` where nothing says so.
-        """
+        """What is certain of the calls only at the end: missing ids, arguments of no use."""
         closing = []
         for call in self._calls:
             rest = self.texts.close(call.index) if self.texts is not None else ""
