@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelscope_transport import settings
-from modelscope_transport.language import Language
+from modelscope_transport.language import LANGUAGE_VARIABLE, Language
 
 # Each row: the variables, in the order in which they are looked for; what they say, in English and
 # in Chinese.
@@ -26,7 +26,7 @@ _ROWS: list[tuple[tuple[str, ...], str, str]] = [
         "（[全部写法](allowance.zh.md#在哪里计数)）",
     ),
     (
-        (settings.LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG"),
+        (LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG"),
         "the language of messages, errors included: Chinese where it begins with `zh`, else "
         "English; without any of them, the system's",
         "消息（包括错误）的语言：以 `zh` 开头为中文，否则为英文；都没有时随系统",
