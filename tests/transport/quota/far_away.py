@@ -16,7 +16,7 @@ async def far_away(port: int, delay: float) -> AsyncIterator[int]:
         while data := await reader.read(65_536):
             loop.call_later(delay, writer.write, data)
 
-    tasks, writers = set(), list[asyncio.StreamWriter]()
+    tasks, writers = set[asyncio.Task[None]](), list[asyncio.StreamWriter]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", port)
