@@ -180,7 +180,7 @@ class _Bare(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """What is done in a thread, so that it does not hold up a loop, is done."""
         self.generic_visit(node)
-        if ast.unparse(node.func) in ("asyncio.to_thread", "finish_in_thread", "self._off_loop"):
+        if ast.unparse(node.func) in ("asyncio.to_thread", "self._off_loop"):
             return ast.Call(node.args[0], node.args[1:], node.keywords)
         return node
 
