@@ -124,7 +124,7 @@ PAIRS = (
                 + T = TypeVar('T')
                 + def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
                 + if self._cache is not None and self._cache.blocking:
-                + return work(*args)
+                + return finish_in_thread(work, *args)
                 + return work(*args)
             """,
         },
