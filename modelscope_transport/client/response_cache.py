@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -51,31 +51,6 @@ def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | 
     return hashlib.blake2b(_FORM + whole, digest_size=20).digest()
 
 
-class Answers(Protocol):
-    """Where answers are kept, as bytes by their names. A store that fails counts as empty."""
-
-    @property
-    def blocking(self) -> bool:
-        """Whether it does I/O."""
-        ...
-
-    def find(self, key: bytes, oldest: float) -> bytes | None:
-        """What is kept under a name since a time, if anything."""
-        ...
-
-    def keep(self, key: bytes, at: float, answer: bytes, max_age: float | None) -> None:
-        """Keep something under a name."""
-        ...
-
-    def clear(self) -> None:
-        """Forget everything."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open; a later call opens it again."""
-        ...
-
-
 class ResponseCache:
     """A cache of answers, streamed ones included.
 
@@ -103,7 +78,8 @@ class ResponseCache:
         self.max_age = None if max_age == math.inf else max_age
         self._address: str | None = None
         self._clock = clock
-        self._answers: Answers
+        # Where answers are kept, as bytes by their names. A store that fails counts as empty.
+        self._answers: SQLiteAnswers | RedisAnswers
         if isinstance(path, str) and path.startswith(SCHEMES):
             self._address, self._answers = path, RedisAnswers(path)
         else:
