@@ -51,18 +51,12 @@ class Unanswered(Struct, frozen=True):
 
 
 def describe_failure(error: Exception, deadline: float, *, answered: bool) -> Unanswered:
-    """What an engine's error means.
-
-    Args:
-        error: the error.
-        deadline: end of the call on ``time.monotonic()``.
-        answered: whether the head of a reply had come.
-    """
+    """What an engine's error means, before or after the head of a reply had come."""
+    if isinstance(error, ForbiddenDestinationError):
+        return Unanswered("forbidden", str(error), sent=False, repeatable=False)
     unsent = isinstance(error, _UNSENT) and not answered
     reset = isinstance(error, httpx.ReadError) and not answered
     cause: Cause = "connection"
-    if isinstance(error, ForbiddenDestinationError):
-        return Unanswered("forbidden", str(error), sent=False, repeatable=False)
     if isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline:
         cause = "timeout"
     elif _causes(error, ssl.SSLCertVerificationError):

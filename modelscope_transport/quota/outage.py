@@ -73,13 +73,7 @@ class StandIn:
         return self._memory is not None and self._share is not None
 
     def kept(self, account: str, keep: float, now: float) -> float:
-        """What this process is to leave of lots while it has a share of them, in Magicubes.
-
-        Args:
-            account: whose lots.
-            keep: what is to be left by all together.
-            now: seconds since the epoch.
-        """
+        """What this process is to leave of lots, where all together are to leave ``keep``."""
         cells = self._known.get(account, {}).get(LASTING, {})
         left = sum(lot.rest for lot in filled(cells, now)) / 10
         return keep + (1 - (self._share or 1)) * max(0.0, left - keep)
