@@ -180,16 +180,13 @@ class Runner:
 
     async def afinish(self, account: str, work: Callable[[], Work[T]], begun: Begun[T]) -> T:
         """The rest of a piece of work that waits for the store."""
+        loop, threads = asyncio.get_running_loop(), _threads(os.getpid())
         if not getattr(self.store, "awaitable", False):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                _threads(os.getpid()), self.play, account, work, begun
-            )
+            return await loop.run_in_executor(threads, self.play, account, work, begun)
         try:
             return await self._aplay(*begun)
         except _ODD as error:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(_threads(), self._judge_damage, account, error)
+            await loop.run_in_executor(threads, self._judge_damage, account, error)
             return await self._aplay(work())
 
     async def _aplay(self, work: Work[T], wanted: Wish | None = None) -> T:
