@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import threading
 import time
@@ -198,14 +199,9 @@ class StandIn:
                 return self._memory
             self._known = {
                 account: {page: _sound(cells) for page, cells in pages.items()}
-                for account, pages in self._known.copy().items()
+                for account, pages in self._known.items()
             }
-            memory = self._memory = MemoryStore(
-                {
-                    account: {page: dict(cells) for page, cells in pages.items()}
-                    for account, pages in self._known.items()
-                }
-            )
+            memory = self._memory = MemoryStore(copy.deepcopy(self._known))
             self._tried = time.monotonic()
         meanwhile = (
             _("From now on this process counts for itself, and others do not see what it spends.")
