@@ -44,13 +44,6 @@ class RequestLine(Struct, kw_only=True):
     method: str = "POST"
 
 
-# --- a request --------------------------------------------------------------------------------
-
-
-class _Named(Struct):
-    name: str
-
-
 class _ToolCallFunction(Struct):
     name: str
     arguments: str = ""
@@ -61,22 +54,12 @@ class _ToolCall(Struct):
     function: _ToolCallFunction
 
 
-class _Url(Struct):
-    url: str
-    detail: str | None = None
-
-
-class _Sound(Struct):
-    data: str
-    format: str
-
-
 class _Part(Struct, kw_only=True):
     type: Literal["text", "image_url", "video_url", "input_audio"]
     text: str = ""
-    image_url: _Url | str | None = None
-    video_url: _Url | str | None = None
-    input_audio: _Sound | None = None
+    image_url: ImagePart | str | None = None
+    video_url: ImagePart | str | None = None
+    input_audio: AudioPart | None = None
 
 
 class _Message(Struct, kw_only=True):
@@ -88,20 +71,13 @@ class _Message(Struct, kw_only=True):
     reasoning_content: str | None = None
 
 
-class _Function(Struct):
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = {}
-    strict: bool | None = None
-
-
 class _Tool(Struct):
-    function: _Function
+    function: ToolSpec
     type: Literal["function"] = "function"
 
 
 class _Choice(Struct):
-    function: _Named
+    function: NamedTool
 
 
 class _Schema(Struct):
@@ -116,16 +92,10 @@ class _Format(Struct):
     json_schema: _Schema | None = None
 
 
-class _ChatBody(Struct, kw_only=True):
-    messages: list[_Message]
+class _SameNames(Struct, kw_only=True):
+    """Fields that go over as they are: our request calls them the same."""
+
     model: str
-    tools: list[_Tool] | None = None
-    tool_choice: Literal["auto", "none", "required"] | _Choice | None = None
-    response_format: _Format | None = None
-    stop: str | list[str] | None = None
-    max_completion_tokens: int | None = None
-    stream: bool | None = None  # the answer is a line either way
-    stream_options: Any = None
     parallel_tool_calls: bool | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -145,21 +115,15 @@ class _ChatBody(Struct, kw_only=True):
     thinking_budget: int | None = None
 
 
-# Fields of the body that need reading; all others have the names of our request's.
-_READ = frozenset(
-    {
-        "messages",
-        "model",
-        "tools",
-        "tool_choice",
-        "response_format",
-        "stop",
-        "max_completion_tokens",
-        "stream",
-        "stream_options",
-    }
-)
-_SAME = tuple(name for name in _ChatBody.__struct_fields__ if name not in _READ)
+class _ChatBody(_SameNames, kw_only=True):
+    messages: list[_Message]
+    tools: list[_Tool] | None = None
+    tool_choice: Literal["auto", "none", "required"] | _Choice | None = None
+    response_format: _Format | None = None
+    stop: str | list[str] | None = None
+    max_completion_tokens: int | None = None
+    stream: bool | None = None  # the answer is a line either way
+    stream_options: Any = None
 
 
 class _EmbeddingBody(Struct, kw_only=True):
@@ -199,15 +163,14 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
     read = _converted(body, _ChatBody)
     if not read.messages:
         raise InvalidRequestError(_("messages is empty: there is nothing to answer."))
-    same = {name: getattr(read, name) for name in _SAME}
+    same = {name: getattr(read, name) for name in _SameNames.__struct_fields__}
     if read.max_completion_tokens is not None and read.max_tokens is None:
         same["max_tokens"] = read.max_completion_tokens
     choice = read.tool_choice
     return ChatRequest(
-        model=read.model,
         messages=tuple([_message(message) for message in read.messages]),
-        tools=tuple([_tool(tool.function) for tool in read.tools or ()]),
-        tool_choice=NamedTool(choice.function.name) if isinstance(choice, _Choice) else choice,
+        tools=tuple([tool.function for tool in read.tools or ()]),
+        tool_choice=choice.function if isinstance(choice, _Choice) else choice,
         response_format=_format(read.response_format),
         stop=(read.stop,) if isinstance(read.stop, str) else tuple(read.stop or ()),
         extra_body=_others(body, _ChatBody),
@@ -239,10 +202,6 @@ def _others(body: Mapping[str, Any], form: type[Struct]) -> dict[str, Any] | Non
     return {name: body[name] for name in body if name not in form.__struct_fields__} or None
 
 
-def _tool(function: _Function) -> ToolSpec:
-    return ToolSpec(function.name, function.description, function.parameters, function.strict)
-
-
 def _format(form: _Format | None) -> ResponseFormat | None:
     if form is None or form.type == "text":
         return None
@@ -271,11 +230,11 @@ def _part(part: _Part) -> Part:
     if part.type == "text":
         return TextPart(part.text)
     if part.type == "input_audio" and part.input_audio is not None:
-        return AudioPart(part.input_audio.data, part.input_audio.format)
+        return part.input_audio
     address = part.image_url if part.type == "image_url" else part.video_url
     if address is None:
         raise InvalidRequestError(
             _("A part of the type {type!r} needs a field {type!r}.").format(type=part.type)
         )
-    url = _Url(address) if isinstance(address, str) else address
-    return ImagePart(url.url, url.detail) if part.type == "image_url" else VideoPart(url.url)
+    image = ImagePart(address) if isinstance(address, str) else address
+    return image if part.type == "image_url" else VideoPart(image.url)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from ..answers import ChatChoice, ChatResult, EmbeddingResult, Usage
 from . import chat as chat_wire
 from . import embeddings as embeddings_wire
+from .chat_messages import encode_calls
 from .outcomes import Failure
 
 __all__ = ["LineError", "Response", "ResultLine", "answer_body", "read_answer"]
@@ -44,25 +45,6 @@ class ResultLine(Struct, kw_only=True):
     error: LineError | None
 
 
-class _AnswerFunction(Struct):
-    name: str
-    arguments: str
-
-
-class _AnswerCall(Struct):
-    id: str
-    function: _AnswerFunction
-    type: str = "function"
-
-
-class _AnswerMessage(Struct, kw_only=True, omit_defaults=True):
-    role: str
-    content: str | None
-    refusal: str | None = None
-    reasoning_content: str | UnsetType = UNSET
-    tool_calls: list[_AnswerCall] | UnsetType = UNSET
-
-
 def answer_body(answer: ChatResult | EmbeddingResult) -> dict[str, Any]:
     """The body that the service would have sent with an answer."""
     if isinstance(answer, EmbeddingResult):
@@ -86,20 +68,19 @@ def answer_body(answer: ChatResult | EmbeddingResult) -> dict[str, Any]:
 
 
 def _choice(index: int, choice: ChatChoice) -> dict[str, Any]:
-    calls = [
-        _AnswerCall(call.id, _AnswerFunction(call.name, call.arguments))
-        for call in choice.tool_calls
-    ]
-    message = _AnswerMessage(
-        role="assistant",
-        content=choice.text or (None if calls else ""),
-        refusal=choice.refusal,
-        reasoning_content=choice.reasoning or UNSET,
-        tool_calls=calls or UNSET,
-    )
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": choice.text or (None if choice.tool_calls else ""),
+    }
+    if choice.refusal is not None:
+        message["refusal"] = choice.refusal
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
+    if choice.tool_calls:
+        message["tool_calls"] = encode_calls(choice.tool_calls)
     return {
         "index": index,
-        "message": msgspec.to_builtins(message),
+        "message": message,
         "finish_reason": choice.finish_reason,
         "logprobs": choice.logprobs,
     }

@@ -7,9 +7,9 @@ from typing import Any
 from ..catalogue.models import ModelProfile
 from ..errors import InvalidRequestError
 from ..language import translated as _
-from ..types import AudioPart, ChatRequest, ImagePart, Message, Part, TextPart, VideoPart
+from ..types import AudioPart, ChatRequest, ImagePart, Message, Part, TextPart, ToolCall, VideoPart
 
-__all__ = ["encode_message"]
+__all__ = ["encode_calls", "encode_message"]
 
 
 def encode_message(message: Message, request: ChatRequest, profile: ModelProfile) -> dict[str, Any]:
@@ -24,19 +24,23 @@ def encode_message(message: Message, request: ChatRequest, profile: ModelProfile
     if message.name is not None:
         encoded["name"] = message.name
     if message.tool_calls:
-        encoded["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
+        encoded["tool_calls"] = encode_calls(message.tool_calls)
     if message.tool_call_id is not None:
         encoded["tool_call_id"] = message.tool_call_id
     if message.reasoning is not None and _goes_back(message, request, profile):
         encoded["reasoning_content"] = message.reasoning
     return encoded
+
+
+def encode_calls(calls: tuple[ToolCall, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in calls
+    ]
 
 
 def _goes_back(message: Message, request: ChatRequest, profile: ModelProfile) -> bool:
