@@ -93,22 +93,14 @@ def _table() -> dict[str, Any]:
 
 
 def _row(facts: dict[str, Any]) -> Row:
-    pattern, statuses = facts.get("pattern"), facts.get("statuses")
-    return Row(
-        name=facts["name"],
-        kind=Kind[facts["kind"].upper()],
-        error=getattr(errors, facts["error"]),
-        happened=facts["happened"],
-        remedy=facts.get("remedy", ""),
-        proves=facts["proves"],
-        unexplained=facts.get("unexplained", False),
-        healed=facts.get("healed", ""),
-        pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
-        statuses=(statuses[0], statuses[1]) if statuses else None,
-        refusal=facts.get("refusal", False),
-        source=facts.get("source", ""),
-        date=facts.get("date", ""),
-    )
+    pattern = facts.get("pattern")
+    read = {
+        "kind": Kind[facts["kind"].upper()],
+        "error": getattr(errors, facts["error"]),
+        "pattern": re.compile(pattern, re.IGNORECASE | re.DOTALL) if pattern else None,
+        "statuses": tuple(facts.get("statuses", ())) or None,
+    }
+    return Row(**{**facts, **read})
 
 
 @functools.cache
