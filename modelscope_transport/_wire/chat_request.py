@@ -6,22 +6,16 @@ such change is a sentence in ``Encoded.adjustments``, which the answer carries t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
-
-from msgspec import Struct
 
 from ..answers import ChatResult
 from ..catalogue.models import ModelProfile
 from ..catalogue.tasks import Form
 from ..errors import InvalidRequestError
 from ..language import translated as _
-from ..types import (
-    ChatRequest,
-    NamedTool,
-    ResponseFormat,
-    ToolSpec,
-)
+from ..types import ChatRequest, NamedTool, ResponseFormat, ToolSpec
 from .chat import Opening, decode
 from .chat_messages import encode_message
 from .checks import check_range, to_json
@@ -30,7 +24,7 @@ from .outcomes import Failure, Reply
 from .text_answers import formed_answer, forming_decoder
 from .thoughts import decoder_for, sorted_answer
 
-__all__ = ["PATH", "EncodedChat", "encode", "prepare"]
+__all__ = ["PATH", "prepare"]
 
 PATH = "/chat/completions"
 
@@ -41,19 +35,20 @@ def prepare(
     """Check and encode a request; its reply reads as a `ChatResult` or an `Opening`.
 
     Raises:
-        ModelScopeError: the request cannot be sent.
+        InvalidRequestError: a value that the service would refuse; nothing was sent.
     """
-    encoded = encode(request, profile, stream=stream)
+    adjustments: list[str] = []
+    body, answer_tool = _encode(request, profile, stream, adjustments)
 
     def read(reply: Reply) -> ChatResult | Opening | Failure:
         if not reply.body.strip():
             return Failure("", empty=True)
         if not reply.streaming:
-            answer = decode(reply.body, encoded.answer_tool)
+            answer = decode(reply.body, answer_tool)
             if isinstance(answer, Failure):
                 return answer
             return formed_answer(sorted_answer(answer, request), request)
-        decoder = forming_decoder(decoder_for(request, encoded.answer_tool), request)
+        decoder = forming_decoder(decoder_for(request, answer_tool), request)
         first = decoder.feed(reply.body)
         if isinstance(first, Failure):
             return first
@@ -61,44 +56,23 @@ def prepare(
             return Failure("", empty=True)
         return Opening(decoder, first)
 
-    return Encoded(
-        body=encoded.body,
-        streaming=encoded.streaming,
-        adjustments=encoded.adjustments,
-        read=read,
-    )
+    streaming = stream or profile.stream_only  # its stream is joined for who wants a whole answer
+    return Encoded(body=body, streaming=streaming, adjustments=tuple(adjustments), read=read)
 
 
-class EncodedChat(Struct, frozen=True):
-    """A chat request ready to send.
+def _encode(
+    request: ChatRequest, profile: ModelProfile, stream: bool, adjustments: list[str]
+) -> tuple[bytes, str | None]:
+    """The body, and the name of the tool whose arguments are the answer's text.
 
-    Attributes:
-        body: JSON.
-        streaming: whether a stream was asked for, also where the caller wants a whole answer.
-        adjustments: what is sent otherwise than asked, and why.
-        answer_tool: name of the tool whose arguments are the answer's text: the form that a JSON
-            schema takes for a model that keeps none.
-    """
-
-    body: bytes
-    streaming: bool
-    adjustments: tuple[str, ...] = ()
-    answer_tool: str | None = None
-
-
-def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> EncodedChat:
-    """Encode a request for one model.
-
-    Raises:
-        InvalidRequestError: a value the service would refuse; nothing was sent.
+    Such a tool is the form that a JSON schema takes for a model that keeps none.
     """
     _check(request, stream=stream)
-    adjustments: list[str] = []
     body: dict[str, Any] = {
         "model": profile.id,
         "messages": [encode_message(message, request, profile) for message in request.messages],
     }
-    for name in _PLAIN:
+    for name in (*_RANGES, "seed", "logprobs", "reasoning_effort"):
         value = getattr(request, name)
         if value is not None:
             body[name] = value
@@ -106,11 +80,10 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
         body["logit_bias"] = _bias(request.logit_bias)
     if request.stop:
         body["stop"] = list(request.stop)
-    _put_temperature(body, request, profile, adjustments)
+    _fix_temperature(body, request, profile, adjustments)
     answer_tool = _put_format_and_tools(body, request, profile, adjustments)
     _put_thinking(body, request, profile, adjustments)
-    streaming = stream or profile.stream_only
-    if streaming:
+    if stream or profile.stream_only:
         if not stream:
             if (request.n or 1) > 1:
                 raise InvalidRequestError(
@@ -125,40 +98,30 @@ def encode(request: ChatRequest, profile: ModelProfile, *, stream: bool) -> Enco
             body["stream_options"] = {"include_usage": True}
     if request.extra_body:
         body.update(request.extra_body)
-    return EncodedChat(to_json(body), streaming, tuple(adjustments), answer_tool)
+    return to_json(body), answer_tool
 
 
-_PLAIN = (
-    "top_p",
-    "top_k",
-    "min_p",
-    "max_tokens",
-    "seed",
-    "n",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "logprobs",
-    "top_logprobs",
-    "reasoning_effort",
-    "thinking_budget",
-)
+# Least and most of the numbers that are sent as they are.
+_RANGES = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (-1, math.inf),
+    "min_p": (0, 1),
+    "repetition_penalty": (0, math.inf),
+    "max_tokens": (1, math.inf),
+    "n": (1, math.inf),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "top_logprobs": (0, 20),
+    "thinking_budget": (1, math.inf),
+}
 
 
 def _check(request: ChatRequest, *, stream: bool) -> None:
     if not request.messages:
         raise InvalidRequestError(_("There is no message to answer. Pass at least one."))
-    check_range("temperature", request.temperature, 0, 2)
-    check_range("top_p", request.top_p, 0, 1)
-    check_range("top_k", request.top_k, -1)
-    check_range("min_p", request.min_p, 0, 1)
-    check_range("repetition_penalty", request.repetition_penalty, 0)
-    check_range("max_tokens", request.max_tokens, 1)
-    check_range("n", request.n, 1)
-    check_range("presence_penalty", request.presence_penalty, -2, 2)
-    check_range("frequency_penalty", request.frequency_penalty, -2, 2)
-    check_range("top_logprobs", request.top_logprobs, 0, 20)
-    check_range("thinking_budget", request.thinking_budget, 1)
+    for name, (least, most) in _RANGES.items():
+        check_range(name, getattr(request, name), least, most)
     if stream and (request.n or 1) > 1:
         raise InvalidRequestError(_("A stream has one answer. Leave n out, or do not stream."))
 
@@ -175,16 +138,13 @@ def _bias(bias: Any) -> dict[str, float]:
     return {str(token): added for token, added in bias.items()}
 
 
-def _put_temperature(
+def _fix_temperature(
     body: dict[str, Any], request: ChatRequest, profile: ModelProfile, adjustments: list[str]
 ) -> None:
-    wanted, fixed = request.temperature, profile.fixed_temperature
-    if wanted is None:
-        return
-    if fixed is not None and wanted != fixed:
+    fixed = profile.fixed_temperature
+    if fixed is not None and request.temperature not in (None, fixed):
+        body["temperature"] = fixed
         adjustments.append(_("the model accepts no temperature but {fixed:g}").format(fixed=fixed))
-        wanted = fixed
-    body["temperature"] = wanted
 
 
 # --- tools and the form of the answer ---------------------------------------------------------
@@ -280,9 +240,11 @@ def _thinking_switch(on: bool, profile: ModelProfile) -> dict[str, Any]:
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "description": tool.description}
-    parameters: Mapping[str, Any] = tool.parameters or {"type": "object", "properties": {}}
-    function["parameters"] = parameters
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters or {"type": "object", "properties": {}},
+    }
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}

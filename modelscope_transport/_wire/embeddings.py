@@ -24,7 +24,7 @@ from .checks import check_range, to_json
 from .encoded import Encoded
 from .outcomes import AnswerBody, Failure, Reply, open_body, read_refusal
 
-__all__ = ["PATH", "decode", "encode", "prepare"]
+__all__ = ["PATH", "decode", "prepare"]
 
 PATH = "/embeddings"
 
@@ -37,11 +37,21 @@ def prepare(
     Raises:
         InvalidRequestError: a length of vectors below 1; nothing was sent.
     """
+    check_range("dimensions", request.dimensions, 1)
+    body: dict[str, Any] = {
+        "model": profile.id,
+        "input": list(request.texts),
+        "encoding_format": "base64",
+    }
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if request.extra_body:
+        body.update(request.extra_body)
 
     def read(reply: Reply) -> EmbeddingResult | Failure:
         return decode(reply.body, count=len(request.texts))
 
-    return Encoded(body=encode(request, profile), read=read)
+    return Encoded(body=to_json(body), read=read)
 
 
 class _Vector(Struct):
@@ -62,25 +72,6 @@ class _Envelope(AnswerBody):
 
 
 _envelope = msgspec.json.Decoder(_Envelope, strict=False)
-
-
-def encode(request: EmbeddingRequest, profile: ModelProfile) -> bytes:
-    """Encode one request.
-
-    Raises:
-        InvalidRequestError: a length of vectors below 1; nothing was sent.
-    """
-    check_range("dimensions", request.dimensions, 1)
-    body: dict[str, Any] = {
-        "model": profile.id,
-        "input": list(request.texts),
-        "encoding_format": "base64",
-    }
-    if request.dimensions is not None:
-        body["dimensions"] = request.dimensions
-    if request.extra_body:
-        body.update(request.extra_body)
-    return to_json(body)
 
 
 def decode(body: bytes, *, count: int) -> EmbeddingResult | Failure:

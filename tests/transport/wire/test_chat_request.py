@@ -21,8 +21,10 @@ from modelscope_transport import (
     ToolSpec,
     VideoPart,
 )
-from modelscope_transport._wire.chat_request import EncodedChat, encode
+from modelscope_transport._wire.chat_request import prepare
 from modelscope_transport._wire.checks import check_model
+from modelscope_transport._wire.encoded import Encoded
+from modelscope_transport._wire.outcomes import Reply
 from modelscope_transport.catalogue.models import ModelProfile
 
 MODEL = "some/model"
@@ -44,11 +46,17 @@ def profile(**facts: Any) -> ModelProfile:
     return ModelProfile(id=MODEL, **facts)
 
 
-def encoded(
-    known: ModelProfile | None = None, *, stream: bool = False, **asked: Any
-) -> EncodedChat:
+def encoded(known: ModelProfile | None = None, *, stream: bool = False, **asked: Any) -> Encoded:
     request = ChatRequest(**{"model": MODEL, "messages": HELLO, **asked})
-    return encode(request, known or profile(), stream=stream)
+    return prepare(request, known or profile(), stream=stream)
+
+
+def text_of_call(encoding: Encoded, tool: str) -> str:
+    """Text of an answer that consists of a call of one tool."""
+    function = {"name": tool, "arguments": '{"a": 1}'}
+    choice = {"message": {"tool_calls": [{"id": "c", "function": function}]}}
+    text: str = encoding.read(Reply(200, {}, json.dumps({"choices": [choice]}).encode())).text
+    return text
 
 
 def body(
@@ -317,7 +325,7 @@ def test_a_model_that_keeps_no_schema_is_given_a_tool(keeps: Any) -> None:
         "strict": True,
     }
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "sum"}}
-    assert encoding.answer_tool == "sum"
+    assert text_of_call(encoding, "sum") == '{"a": 1}'
     assert "keeps no JSON schema" in encoding.adjustments[0]
 
 
@@ -342,13 +350,13 @@ def test_beside_tools_the_answer_is_one_more(choice: Any, sent_choice: Any) -> N
     assert "response_format" not in sent
     assert [tool["function"]["name"] for tool in sent["tools"]] == ["add", "sum"]
     assert sent["tool_choice"] == sent_choice
-    assert encoding.answer_tool == "sum"
+    assert text_of_call(encoding, "sum") == '{"a": 1}'
 
 
 def test_a_model_that_keeps_a_schema_gets_it_beside_tools() -> None:
     form = ResponseFormat("json_schema", schema=SCHEMA)
     encoding = encoded(profile(), tools=(ADD,), response_format=form)
-    assert encoding.answer_tool is None
+    assert text_of_call(encoding, "answer") == ""
     assert {"tools", "response_format"} <= set(json.loads(encoding.body))
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelscope_transport import EmbeddingRequest, EmbeddingResult, InvalidRequestError, Usage
-from modelscope_transport._wire.embeddings import decode, encode
+from modelscope_transport._wire.embeddings import decode, prepare
 from modelscope_transport._wire.outcomes import Failure
 from modelscope_transport.catalogue.models import ModelProfile
 from tests.transport.recorded import sample
@@ -23,7 +23,8 @@ MODEL = "Qwen/Qwen3-Embedding-0.6B"
 
 def body_of(**fields: Any) -> dict[str, Any]:
     asked = {"model": MODEL, "texts": ("a", "b"), **fields}
-    body: dict[str, Any] = json.loads(encode(EmbeddingRequest(**asked), ModelProfile(id=MODEL)))
+    request = EmbeddingRequest(**asked)
+    body: dict[str, Any] = json.loads(prepare(request, ModelProfile(id=MODEL), stream=False).body)
     return body
 
 
