@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from .._wire.checks import as_plain
 from ..answers import ChatResult, EmbeddingResult
 from ..quota.redis_address import SCHEMES
 from ..secret import mask_address
@@ -45,7 +46,7 @@ def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | 
     # Neither changes what the model asked answers, only whether and when there is an answer.
     asked = replace(request, timeout=None, fallback_models=())
     try:
-        whole = msgspec.json.encode((around, asked), order="deterministic")
+        whole = msgspec.json.encode((around, asked), enc_hook=as_plain, order="deterministic")
     except (TypeError, ValueError, msgspec.MsgspecError):
         return None  # something in it is no JSON
     return hashlib.blake2b(_FORM + whole, digest_size=20).digest()

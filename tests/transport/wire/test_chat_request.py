@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -480,3 +481,24 @@ CYCLE["self"] = CYCLE
 def test_what_cannot_be_written_as_json(asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError, match="cannot be written as JSON"):
         encoded(**asked)
+
+
+class OwnText(str):
+    """A text of a class of its own, as LangChain's ``message.text`` and parsers of pages have."""
+
+
+class OwnCount(int):
+    """A number of a class of its own; those of numpy are no ``int`` at all."""
+
+
+def test_texts_and_numbers_of_other_classes_are_sent_as_what_they_are() -> None:
+    sent = body(
+        temperature=Fraction(1, 2),
+        seed=OwnCount(7),
+        stop=(OwnText("said"),),
+        messages=(Message("user", OwnText("Hello")),),
+        extra_body={"deep": [OwnText("text"), Fraction(1, 4), True, None]},
+    )
+    assert (sent["temperature"], sent["seed"], sent["stop"]) == (0.5, 7, ["said"])
+    assert sent["messages"] == [{"role": "user", "content": "Hello"}]
+    assert sent["deep"] == ["text", 0.25, True, None]
