@@ -14,7 +14,7 @@ from .decompression import UnreadableBodyError
 
 __all__ = ["Cause", "ForbiddenDestinationError", "Unanswered", "describe_failure"]
 
-Cause = Literal["connection", "timeout", "certificate", "unknown_host", "forbidden"]
+Cause = Literal["connection", "timeout", "certificate", "proxy", "unknown_host", "forbidden"]
 
 # Nothing was sent, or not all of it: the service cannot have accepted the request.
 _UNSENT = (
@@ -61,6 +61,8 @@ def describe_failure(error: Exception, deadline: float, *, answered: bool) -> Un
         cause = "timeout"
     elif _causes(error, ssl.SSLCertVerificationError):
         cause = "certificate"
+    elif _causes(error, httpx.ProxyError):
+        cause = "proxy"
     elif _causes(error, socket.gaierror):
         cause = "unknown_host"
     return Unanswered(cause, _words(error), sent=not unsent, repeatable=unsent or reset)

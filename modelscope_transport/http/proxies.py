@@ -7,11 +7,12 @@ only what is idle is closed. httpx has no public name for that, see `_idle`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import ssl
 import urllib.parse
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import httpx
@@ -71,11 +72,15 @@ def through_proxy(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedTransport:
     """The sync way through a proxy."""
     transport = httpx.HTTPTransport(verify=tls, proxy=_encrypted(proxy, tls), limits=_KEPT)
 
+    def send(request: httpx.Request) -> httpx.Response:
+        with _named(proxy):
+            return transport.handle_request(request)
+
     def close() -> None:
         for connection in _idle(transport):
             connection.close()
 
-    return GuardedTransport(transport.handle_request, close)
+    return GuardedTransport(send, close)
 
 
 def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsyncTransport:
@@ -83,7 +88,8 @@ def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsync
     transports = _LoopTransports(_encrypted(proxy, tls), tls)
 
     async def send(request: httpx.Request) -> httpx.Response:
-        return await (await transports.get()).handle_async_request(request)
+        with _named(proxy):
+            return await (await transports.get()).handle_async_request(request)
 
     async def close() -> None:
         transport = transports.made()
@@ -92,6 +98,15 @@ def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsync
                 await connection.aclose()
 
     return GuardedAsyncTransport(send, close)
+
+
+@contextlib.contextmanager
+def _named(proxy: httpx.Proxy) -> Iterator[None]:
+    """Say which proxy it was: where one stands between, nothing else is connected to."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ProxyError) as error:
+        raise httpx.ProxyError(f"{proxy.url.netloc.decode()}: {error}") from error
 
 
 def _idle(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport) -> list[Any]:

@@ -70,6 +70,7 @@ WITHOUT_SAMPLE = {
     "unreadable": "made by whatever stands between: proxies, captive portals",
     "no_connection": "no reply, so nothing to record",
     "broken_connection": "no reply, so nothing to record",
+    "no_proxy": "no reply, so nothing to record",
     "unknown_host": "no reply, so nothing to record",
     "bad_certificate": "no reply, so nothing to record",
     "forbidden_address": "a request that was never made",
@@ -94,6 +95,7 @@ WITHOUT_SAMPLE = {
 SEEN_HERE = (
     "no_connection",
     "broken_connection",
+    "no_proxy",
     "unknown_host",
     "bad_certificate",
     "forbidden_address",
@@ -648,6 +650,7 @@ def test_silence(outcome: NoReply, kind: Kind, charged: bool | None) -> None:
         (NoReply("connection", "", sent=True, repeatable=True), "broken_connection"),
         (NoReply("timeout", "", sent=True), "timed_out"),
         (NoReply("certificate", "", sent=False), "bad_certificate"),
+        (NoReply("proxy", "", sent=False), "no_proxy"),
         (NoReply("unknown_host", "", sent=False), "unknown_host"),
         (NoReply("forbidden", "", sent=False), "forbidden_address"),
         (NoReply("queue", "", sent=False), "no_place"),
