@@ -263,9 +263,8 @@ def test_a_proxy_that_does_not_answer_is_named(user: Any) -> None:
         "base_url": "https://api-inference.modelscope.cn/v1",
         "proxy": "http://user:hidden-word@127.0.0.1:1",
     }
-    with serving(answering(answer("ok"))) as server:
-        with pytest.raises(APIConnectionError) as caught:
-            user(server, max_retries=0, **nowhere).chat()
+    with serving(answering(b"")) as server, pytest.raises(APIConnectionError) as caught:
+        user(server, max_retries=0, **nowhere).chat()
     assert caught.value.reason == "no_proxy"
     assert "127.0.0.1:1: " in str(caught.value)
     assert "HTTPS_PROXY" in str(caught.value)
