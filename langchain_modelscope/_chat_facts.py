@@ -46,6 +46,11 @@ class ChatFacts(BaseChatModel, ChatFields, use_attribute_docstrings=False):
             options["stop"] = stop
         return options
 
+    def _streaming_disabled(self, **kwargs: Any) -> bool:
+        # A stream has one answer. LangGraph asks for one where it streams messages, whatever n is.
+        several = kwargs.get("n", self.model_kwargs.get("n", self.n)) not in (None, 1)
+        return several or super()._streaming_disabled(**kwargs)
+
     def get_token_ids(self, text: str) -> list[int]:
         """One number for each token that a text takes, about; the numbers mean nothing.
 

@@ -48,7 +48,7 @@ class ChatFields(Connection, defer_build=True):  # only its subclasses are made
     """Seed of the sampling."""
 
     n: int | None = None
-    """Answers wanted; more than one cannot be streamed."""
+    """Answers wanted; more than one come whole, the first of them where a stream is asked for."""
 
     presence_penalty: float | None = None
     """-2 to 2."""

@@ -45,6 +45,10 @@ def _seconds(value: Any) -> float | None:
         return None if value is None else read_timeout(value)
 
 
+def _listed(models: Any) -> Any:
+    return [models] if isinstance(models, str) else models
+
+
 class Connection(BaseModel):
     """Model, token, address, limits and connections."""
 
@@ -95,7 +99,7 @@ class Connection(BaseModel):
     """Address of a proxy, ``"none"`` for none; by default what the environment says. A password
     in it shows itself nowhere and goes into no pickle."""
 
-    fallback_models: Sequence[str] = ()
+    fallback_models: Annotated[Sequence[str], BeforeValidator(_listed)] = ()
     """Models to ask when this one's allowance is spent or it was withdrawn."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)

@@ -58,8 +58,9 @@ def to_request(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> C
     return ChatRequest(messages=to_messages(messages), **known)
 
 
-def _stop(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return (stop,) if isinstance(stop, str) else tuple(stop)
+def _several(texts: str | Sequence[str]) -> tuple[str, ...]:
+    """One text, or several of them; else a lone one would be taken for its letters."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def _tools(tools: Sequence[Any]) -> tuple[ToolSpec, ...]:
@@ -141,8 +142,8 @@ def _response_format(form: Any, strict: bool | None) -> ResponseFormat | None:
 
 
 _DIALECTS: dict[str, Callable[[Any], Any]] = {
-    "stop": _stop,
-    "fallback_models": tuple,
+    "stop": _several,
+    "fallback_models": _several,
     "timeout": read_timeout,
     "tools": _tools,
 }

@@ -8,7 +8,7 @@ sentence, since leaving it out would change the question.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, cast
 
 from langchain_core.messages import (
@@ -44,7 +44,31 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
     Raises:
         InvalidRequestError: a message or block that the service has no place for.
     """
-    return tuple([_message(message) for message in messages])
+    return tuple([_message(message) for message in _without_unanswered(messages)])
+
+
+def _without_unanswered(messages: Sequence[BaseMessage]) -> Iterator[BaseMessage]:
+    """The messages without broken calls that no tool message answers, since nothing runs them.
+
+    Services refuse a conversation with a call that has no answer.
+    """
+    for place, message in enumerate(messages):
+        if isinstance(message, AIMessage) and message.invalid_tool_calls:
+            answered = _answered_right_after(messages[place + 1 :])
+            kept = [bad for bad in message.invalid_tool_calls if bad["id"] in answered]
+            if not (kept or message.tool_calls or message.text):
+                continue
+            message = message.model_copy(update={"invalid_tool_calls": kept})
+        yield message
+
+
+def _answered_right_after(messages: Sequence[BaseMessage]) -> set[str]:
+    answered = set()
+    for message in messages:
+        if not isinstance(message, ToolMessage):
+            break
+        answered.add(message.tool_call_id)
+    return answered
 
 
 def _message(message: BaseMessage) -> Message:

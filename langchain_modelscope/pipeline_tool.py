@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, WithJsonSchema, model_validator
 
 from modelscope_transport.catalogue import TASKS, Task, known_task, task_named
 from modelscope_transport.media import media_url
-from modelscope_transport.task_types import PipelineRequest, PipelineResult
+from modelscope_transport.task_types import PipelineRequest, PipelineResult, Sound
 
 from ._connection import Connection
 from ._tool_calls import areport, report, tool_errors
@@ -57,8 +57,8 @@ class ModelScopePipelineTool(BaseTool, Connection):
     """Runs a classic pipeline: classification, names, translation, speech and so on.
 
     A tool, and with that a Runnable: ``invoke("…")`` takes what the task takes. The answer's text
-    is what an agent gets to read; the typed answer is the ``artifact`` of a ``ToolMessage``
-    (`modelscope_transport.task_types` has its types), or what `run` returns.
+    is what an agent gets to read, and its parts are the ``artifact`` of a ``ToolMessage``, as plain
+    data. `run_pipeline` returns the typed answer (`modelscope_transport.task_types` has its types).
 
     The service does not document the address of pipelines any more. It answered in 2025; where it
     does not, the error says so.
@@ -151,7 +151,10 @@ def _read(result: PipelineResult) -> tuple[str, Any]:
     output = result.output
     if isinstance(output, str):
         return output, output
-    plain = msgspec.to_builtins(output)
+    told = msgspec.json.encode(output)
+    plain = msgspec.json.decode(told)  # checkpoints of LangGraph's keep no types of ours
+    if isinstance(output, Sound):  # the file itself is nothing to read
+        return f"The sound is ready: {output.url}" if output.url else "The sound is ready.", plain
     if isinstance(output, Sequence) and not plain:
-        return "Nothing was found.", output
-    return msgspec.json.encode(plain).decode(), output
+        return "Nothing was found.", plain
+    return told.decode(), plain

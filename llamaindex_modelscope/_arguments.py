@@ -8,14 +8,14 @@ passed over in silence. The rows themselves are in `_argument_tables`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from modelscope_transport.errors import ConfigurationError, InvalidRequestError
 from modelscope_transport.language import translated as _
 
-__all__ = ["Argument", "alias", "by_name", "refused", "settle", "taken", "unused"]
+__all__ = ["Argument", "alias", "by_name", "refused", "settle", "several", "taken", "unused"]
 
 Fate = Literal["taken", "alias", "unused", "refused"]
 
@@ -145,3 +145,8 @@ def _unknown(owner: str, name: str, names: Iterable[str]) -> str:
         said = _("{owner} takes no {name!r}; perhaps {near}.")
         return said.format(owner=_(owner), name=name, near=near[0])
     return _("{owner} takes no {name!r}.").format(owner=_(owner), name=name)
+
+
+def several(texts: str | Sequence[str]) -> tuple[str, ...]:
+    """One text, or several of them; else a lone one would be taken for its letters."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)

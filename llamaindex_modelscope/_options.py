@@ -25,7 +25,7 @@ from modelscope_transport.types import (
 )
 
 from ._argument_tables import CALL
-from ._arguments import settle
+from ._arguments import settle, several
 from ._convert import sendable_name
 
 __all__ = [
@@ -183,16 +183,12 @@ def json_schema_format(form: type[BaseModel], *, strict: bool | None = None) -> 
     )
 
 
-def _stop(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return (stop,) if isinstance(stop, str) else tuple(stop)
-
-
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "extra_body": dict,
     "extra_headers": dict,
-    "fallback_models": tuple,
+    "fallback_models": several,
     "response_format": _response_format,
-    "stop": _stop,
+    "stop": several,
     "tool_choice": _tool_choice,
     "tools": _tools,
 }

@@ -39,8 +39,9 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
     if choice.reasoning:
         blocks.append(make.thinking(choice.reasoning))
     usable = any(call.invalid is None for call in choice.tool_calls)
-    if choice.text or not (choice.reasoning or usable):
-        blocks.append(make.text(choice.text))
+    text = _shown(choice.text, choice.refusal, usable)
+    if text or not (choice.reasoning or usable):
+        blocks.append(make.text(text))
     calls: list[dict[str, Any]] = []
     invalid: list[dict[str, Any]] = []
     for call in choice.tool_calls:
@@ -130,9 +131,12 @@ class GrowingMessage:
         )
 
     def finish(self) -> ChatResponse:
-        """The whole message, with its usage and its origin; its ``delta`` is empty."""
+        """The whole message, with its usage and its origin; its ``delta`` is a refusal or empty."""
+        usable = any(call.invalid is None for call in self._calls.values())
+        delta = "" if self._text else _shown("", self._refusal, usable)
+        self._text += delta
         raw = _close(self._raw, self._usage)
-        return self._response("", raw, None, _about(self._usage, self._origin))
+        return self._response(delta, raw, None, _about(self._usage, self._origin))
 
     def _add_call(self, piece: ToolCallDelta) -> None:
         call = self._calls.get(piece.index)
@@ -201,6 +205,14 @@ class _GrowingCall:
             name = names.get(self.name, self.name)
             self._block = make.tool_call(self.id, name, self.arguments)
         return self._block
+
+
+def _shown(text: str, refusal: str | None, usable: bool) -> str:
+    """The text of an answer; a refusal where it has neither text nor a call.
+
+    Nothing in core looks for a refusal beside the text: an engine would say "Empty Response".
+    """
+    return text or ("" if usable else refusal or "")
 
 
 def _invalid_call(call_id: str, name: str, arguments: str, error: str) -> dict[str, Any]:

@@ -134,8 +134,8 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
         it stands in the message's ``additional_kwargs["invalid_tool_calls"]``.
 
         Raises:
-            ModelScopeOutputParserError: the answer is nothing but such a call. An agent that went
-                on would end as if it had succeeded.
+            ModelScopeOutputParserError: the answer has such calls alone. An agent that went on
+                would end as if it had succeeded, with the words before them for its answer.
             ValueError: there is none and ``error_on_no_tool_call`` is set. It speaks of the
                 model's words, not of the service, and core's programs expect it.
         """
@@ -157,21 +157,15 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
         ]
         if calls:
             return calls
-        invalid = response.message.additional_kwargs.get("invalid_tool_calls", [])
-        silent = invalid and not response.message.content
-        if silent or error_on_no_tool_call:
+        if invalid := response.message.additional_kwargs.get("invalid_tool_calls"):
+            said = _("Expected at least one tool call, and the answer has none that can be made.")
             why = "".join(
                 _(" Of {name!r}: {error}").format(name=call["name"], error=call["error"])
                 for call in invalid
             )
-            said = _("Expected at least one tool call, and the answer has none.")
-            if why:
-                said = _(
-                    "Expected at least one tool call, and the answer has none that can be made."
-                )
-            if silent:
-                raise ModelScopeOutputParserError(said + why, raw_answer=invalid[0]["arguments"])
-            raise ValueError(said + why)
+            raise ModelScopeOutputParserError(said + why, raw_answer=invalid[0]["arguments"])
+        if error_on_no_tool_call:
+            raise ValueError(_("Expected at least one tool call, and the answer has none."))
         return calls
 
 

@@ -20,7 +20,7 @@ from modelscope_transport.secret import Secret
 from modelscope_transport.types import EmbeddingRequest
 
 from ._argument_tables import EMBEDDING, EMBEDDING_CALL
-from ._arguments import settle
+from ._arguments import settle, several
 from ._cached import CachedEmbedding
 from ._connected import ConnectedComponent, hidden
 from ._progress import advance, progress_bar
@@ -160,7 +160,7 @@ class ModelScopeEmbedding(ConnectedComponent, CachedEmbedding):
             http_client=http_client,
             async_http_client=async_http_client,
             embed_batch_size=embed_batch_size,
-            fallback_models=list(fallback_models),
+            fallback_models=list(several(fallback_models)),
             additional_kwargs=additional_kwargs,
             **fields,
         )

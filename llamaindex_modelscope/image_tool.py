@@ -24,6 +24,7 @@ from modelscope_transport.secret import Secret
 from modelscope_transport.task_types import Image, ImageRequest, ImageResult, TaskProgress
 from modelscope_transport.types import ImagePart
 
+from ._arguments import several
 from ._connected import client_for, hidden, hidden_in, quota_of
 from ._convert import to_messages
 from ._progress import reported
@@ -136,7 +137,7 @@ class ModelScopeImageToolSpec(BaseToolSpec):
             loras=loras,
             poll_interval=poll_interval,
             timeout=timeout,
-            fallback_models=tuple(fallback_models),
+            fallback_models=several(fallback_models),
             extra_body=extra_body,
         )
 

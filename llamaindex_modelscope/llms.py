@@ -24,6 +24,7 @@ from modelscope_transport.secret import Secret
 from modelscope_transport.types import ChatRequest, Message
 
 from ._argument_tables import LLM
+from ._arguments import several
 from ._chat_fields import CHAT_OPTIONS, MERGED_OPTIONS, ChatFields
 from ._connected import hidden
 from ._convert import to_messages
@@ -181,7 +182,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
             async_http_client=async_http_client,
             temperature=temperature,
             max_tokens=max_tokens,
-            fallback_models=list(fallback_models),
+            fallback_models=list(several(fallback_models)),
             additional_kwargs=additional_kwargs,
             **fields,
         )

@@ -20,6 +20,7 @@ from modelscope_transport.media import media_url
 from modelscope_transport.secret import Secret
 from modelscope_transport.task_types import PipelineRequest, PipelineResult
 
+from ._arguments import several
 from ._connected import client_for, hidden, hidden_in
 from ._progress import reported
 from .errors import native_errors
@@ -115,7 +116,7 @@ class ModelScopePipelineToolSpec(BaseToolSpec):
             input=None,
             parameters=parameters,
             timeout=timeout,
-            fallback_models=tuple(fallback_models),
+            fallback_models=several(fallback_models),
             extra_body=extra_body,
         )
 

@@ -112,8 +112,20 @@ def _first_set(names: tuple[str, ...]) -> str | None:
 
 def _passed_or_set(passed: Secret | None, variables: tuple[str, ...]) -> Secret:
     """A token as it was passed, else the first set variable's; empty where there is none."""
-    token = "" if passed is None else passed.reveal().strip()
+    token = _revealed(passed, "api_key")
     return Secret(token or _first_set(variables) or "")
+
+
+def _revealed(passed: object, name: str) -> str:
+    if isinstance(passed, Secret):
+        return passed.reveal().strip()
+    if passed is None:
+        return ""
+    raise ConfigurationError(
+        _("{name} must be a text, and is of type {kind}.").format(
+            name=name, kind=type(passed).__name__
+        )
+    )
 
 
 def resolve_token(api_key: str | Secret | None = None) -> Secret:
@@ -296,7 +308,7 @@ def resolve_proxy(base_url: str, proxy: str | Secret | None = None) -> Secret | 
     password may stand in it.
     """
     proxy = hide(proxy)
-    passed = "" if proxy is None else proxy.reveal().strip()
+    passed = _revealed(proxy, "proxy")
     found = passed or _proxy_for(base_url)
     if not found or passed.lower() == "none":
         return None

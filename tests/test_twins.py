@@ -90,8 +90,10 @@ PAIRS = (
                 - return cls(iter([whole.delta()]), _nothing, whole)
                 + return cls(deltas(), _nothing, whole)
             """,
-            "an event loop closes the generators that were dropped in it": """
-                - weakref.finalize(begun, exchange.close)
+            "an event loop closes the generators that were dropped in it, once they have begun": """
+                - weakref.finalize(made, exchange.close)
+                + next(made)
+                + yield ChatDelta()
             """,
         },
     ),
@@ -124,7 +126,7 @@ PAIRS = (
                 + T = TypeVar('T')
                 + def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
                 + if self._cache is not None and self._cache.blocking:
-                + return work(*args)
+                + return finish_in_thread(work, *args)
                 + return work(*args)
             """,
         },

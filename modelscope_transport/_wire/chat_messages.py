@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..catalogue.models import ModelProfile
 from ..errors import InvalidRequestError
 from ..language import translated as _
 from ..types import AudioPart, ChatRequest, ImagePart, Message, Part, TextPart, ToolCall, VideoPart
+from .tool_calls import sent_arguments
 
 __all__ = ["encode_calls", "encode_message"]
+
+_KINDS: dict[type[Part], str] = {
+    TextPart: "text",
+    ImagePart: "image",
+    VideoPart: "video",
+    AudioPart: "audio",
+}
 
 
 def encode_message(message: Message, request: ChatRequest, profile: ModelProfile) -> dict[str, Any]:
@@ -19,12 +30,14 @@ def encode_message(message: Message, request: ChatRequest, profile: ModelProfile
     content = message.content
     encoded: dict[str, Any] = {
         "role": role,
-        "content": content if isinstance(content, str) else _content(content, profile),
+        "content": content if isinstance(content, str) else _content(content, role, profile),
     }
     if message.name is not None:
         encoded["name"] = message.name
     if message.tool_calls:
-        encoded["tool_calls"] = encode_calls(message.tool_calls)
+        encoded["tool_calls"] = encode_calls(
+            replace(call, arguments=sent_arguments(call.arguments)) for call in message.tool_calls
+        )
     if message.tool_call_id is not None:
         encoded["tool_call_id"] = message.tool_call_id
     if message.reasoning is not None and _sends_reasoning(message, request, profile):
@@ -32,7 +45,7 @@ def encode_message(message: Message, request: ChatRequest, profile: ModelProfile
     return encoded
 
 
-def encode_calls(calls: tuple[ToolCall, ...]) -> list[dict[str, Any]]:
+def encode_calls(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
     return [
         {
             "id": call.id,
@@ -52,7 +65,12 @@ def _sends_reasoning(message: Message, request: ChatRequest, profile: ModelProfi
     return profile.send_reasoning and bool(message.tool_calls)
 
 
-def _content(parts: tuple[Part, ...], profile: ModelProfile) -> str | list[dict[str, Any]]:
+def _content(
+    parts: tuple[Part, ...], role: str, profile: ModelProfile
+) -> str | list[dict[str, Any]]:
+    if role == "assistant" and profile.inputs is not None:
+        # Another model's answer, such as a drawing, is no question that anybody could put right.
+        parts = tuple([part for part in parts if _KINDS[type(part)] in profile.inputs])
     # Plain text where it can be: models without vision often refuse a list (litellm flattens it
     # for this service as well, BerriAI/litellm#28460). Line breaks keep the parts apart, as vLLM
     # joins them (vllm/entrypoints/chat_utils.py).

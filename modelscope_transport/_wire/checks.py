@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import msgspec
@@ -13,9 +14,25 @@ from ..errors import ConfigurationError, InvalidRequestError, ModelNotServedErro
 from ..language import translated as _
 from ..secret import Secret
 
-__all__ = ["check_headers", "check_model", "check_range", "to_json"]
+__all__ = ["as_plain", "check_headers", "check_model", "check_range", "to_json"]
 
-_encode = msgspec.json.Encoder().encode
+
+def as_plain(value: object) -> str | float:
+    """What a text or number of another class is: LangChain's ``message.text``, numpy's numbers.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encode = msgspec.json.Encoder(enc_hook=as_plain).encode
 
 
 def check_model(model: str, *, plain: bool = False) -> None:
@@ -47,7 +64,8 @@ def check_range(name: str, value: object, least: float, most: float = float("inf
     """
     # Written so that a NaN, which compares as False, is refused as well. Frameworks pass call
     # arguments on unchecked, so it may be anything.
-    if value is None or (isinstance(value, int | float) and least <= value <= most):
+    number: Any = value  # Real has no comparison in its type
+    if value is None or (isinstance(value, Real) and least <= number <= most):
         return
     said = (
         _("{name} must be between {least:g} and {most:g}, and is {value!r}.")

@@ -166,6 +166,7 @@ _SILENCES = {
     "queue": "no_place",
     "connection": "no_connection",
     "certificate": "bad_certificate",
+    "proxy": "no_proxy",
     "unknown_host": "unknown_host",
     "forbidden": "forbidden_address",
 }

@@ -66,14 +66,16 @@ class NoReply(Struct, frozen=True):
 
     Attributes:
         cause: ``"connection"``, ``"timeout"`` (silence or the deadline), ``"queue"`` (other calls
-            held every slot), ``"certificate"``, ``"unknown_host"``, ``"forbidden"`` (an address
-            that the user did not write).
+            held every slot), ``"certificate"``, ``"proxy"``, ``"unknown_host"``, ``"forbidden"``
+            (an address that the user did not write).
         message: what the HTTP library said.
         sent: whether the request may have reached the service, so that it may be charged.
         repeatable: whether it was surely not accepted, so that a second one is paid for once.
     """
 
-    cause: Literal["connection", "timeout", "queue", "certificate", "unknown_host", "forbidden"]
+    cause: Literal[
+        "connection", "timeout", "queue", "certificate", "proxy", "unknown_host", "forbidden"
+    ]
     message: str
     sent: bool
     repeatable: bool = False

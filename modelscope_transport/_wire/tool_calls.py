@@ -20,9 +20,17 @@ from ..answers import ToolCallDelta
 from ..language import marked as _N
 from ..language import translated as _
 from ..types import made_up_id
+from .checks import to_json
 from .lenient_json import MendedTexts
 
-__all__ = ["ToolCallPieces", "WireCall", "arguments_of", "name_of", "problem_of"]
+__all__ = [
+    "ToolCallPieces",
+    "WireCall",
+    "arguments_of",
+    "name_of",
+    "problem_of",
+    "sent_arguments",
+]
 
 
 class _Function(Struct):
@@ -78,6 +86,29 @@ def problem_of(arguments: str, *, cut: bool) -> str | None:
         if not isinstance(read, dict):
             return _(_CUT) if cut else _("The arguments are no JSON object.")
     return None
+
+
+def sent_arguments(arguments: str) -> str:
+    """The arguments of an earlier call as a JSON object.
+
+    Others are refused, and the conversation with them: by DashScope in one sentence
+    (HKUDS/nanobot#1487), by vLLM, which reads them for the model (entrypoints/chat_utils.py).
+
+    Raises:
+        InvalidRequestError: they hold half a character.
+    """
+    if not arguments:
+        return "{}"
+    try:
+        _object.decode(arguments)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        try:
+            read = json.loads(arguments, strict=False)
+        except (ValueError, RecursionError):
+            read = None
+        whole = read if isinstance(read, dict) else {"invalid_arguments": arguments}
+        return to_json(whole).decode()
+    return arguments
 
 
 class _Call:

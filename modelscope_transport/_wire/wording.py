@@ -11,6 +11,7 @@ import datetime as dt
 import time
 
 from ..errors import ErrorDetails
+from ..language import marked as _N
 from ..language import resolve_language
 from ..language import translated as _
 from ..quota import UTC8
@@ -21,8 +22,11 @@ from .failure_table import Row
 __all__ = ["countdown", "message_of"]
 
 SIGN_IN: str = quota_rules()["magicubes"]["sign_in_at"]
+# Who cannot pay for this can pay for nothing.
+_CHEAPEST: float = min(quota_rules()["magicubes"]["cost"].values())
 # Limits of the user's own, which need no grant.
 _OWN = ("budget_spent", "day_unconfirmed")
+_NOTHING_LEFT = _N("Wait until then, make fewer calls, or use another platform.")
 
 
 def message_of(row: Row, details: ErrorDetails) -> str:
@@ -49,7 +53,8 @@ def message_of(row: Row, details: ErrorDetails) -> str:
         said.append(asks.format(seconds=details.retry_after))
     if details.task_id is not None:
         said.append(_("Its task is {task_id!r}.").format(task_id=details.task_id))
-    said.append(_(row.remedy))
+    pays_nothing = details.price is not None and details.price <= _CHEAPEST
+    said.append(_(_NOTHING_LEFT) if pays_nothing else _(row.remedy))
     if details.alternatives:
         named = ("、" if chinese else ", ").join(details.alternatives)
         said.append(_("Perhaps: {near}.").format(near=named))
@@ -68,6 +73,8 @@ def _pool(details: ErrorDetails, resets_at: dt.datetime) -> list[str]:
         said.append(_("{used:g} {unit} were counted today.").format(used=used, unit=unit))
     if details.price is not None:
         line = _("Calls of {price} or more are refused for now.")
+        if details.price <= _CHEAPEST:
+            line = _("Every call is refused for now.")
         said.append(line.format(price=amount(details.price, "magicubes")))
     when = _("{there:%Y-%m-%d %H:%M} UTC+8 ({here:%Y-%m-%d %H:%M} here), in {left}").format(
         there=resets_at.astimezone(UTC8), here=resets_at.astimezone(), left=countdown(resets_at)

@@ -18,16 +18,16 @@ __all__ = ["AsyncChatStream", "deltas"]
 
 async def deltas(exchange: AsyncExchange, decoder: StreamDecoder) -> AsyncIterator[ChatDelta]:
     """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
-    begun = _deltas(exchange, decoder)
-    await anext(begun)
-    return begun
+    made = _deltas(exchange, decoder)
+    await anext(made)  # its loop knows of it from now on, and closes it when it is dropped
+    return made
 
 
 async def _deltas(exchange: AsyncExchange, decoder: StreamDecoder) -> AsyncIterator[ChatDelta]:
     reply, broken, data = exchange.reply, None, None
     assert reply is not None
     try:
-        yield ChatDelta()  # begun: from here on it closes the exchange when it is dropped
+        yield ChatDelta()  # which nobody sees
         for delta in decoder.begin():
             yield delta
         try:

@@ -12,11 +12,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from .._wire.checks import as_plain
 from ..answers import ChatResult, EmbeddingResult
 from ..quota.redis_address import SCHEMES
 from ..secret import mask_address
@@ -45,35 +46,10 @@ def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | 
     # Neither changes what the model asked answers, only whether and when there is an answer.
     asked = replace(request, timeout=None, fallback_models=())
     try:
-        whole = msgspec.json.encode((around, asked), order="deterministic")
+        whole = msgspec.json.encode((around, asked), enc_hook=as_plain, order="deterministic")
     except (TypeError, ValueError, msgspec.MsgspecError):
         return None  # something in it is no JSON
     return hashlib.blake2b(_FORM + whole, digest_size=20).digest()
-
-
-class Answers(Protocol):
-    """Where answers are kept, as bytes by their names. A store that fails counts as empty."""
-
-    @property
-    def blocking(self) -> bool:
-        """Whether it does I/O."""
-        ...
-
-    def find(self, key: bytes, oldest: float) -> bytes | None:
-        """What is kept under a name since a time, if anything."""
-        ...
-
-    def keep(self, key: bytes, at: float, answer: bytes, max_age: float | None) -> None:
-        """Keep something under a name."""
-        ...
-
-    def clear(self) -> None:
-        """Forget everything."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open; a later call opens it again."""
-        ...
 
 
 class ResponseCache:
@@ -103,7 +79,8 @@ class ResponseCache:
         self.max_age = None if max_age == math.inf else max_age
         self._address: str | None = None
         self._clock = clock
-        self._answers: Answers
+        # Where answers are kept, as bytes by their names. A store that fails counts as empty.
+        self._answers: SQLiteAnswers | RedisAnswers
         if isinstance(path, str) and path.startswith(SCHEMES):
             self._address, self._answers = path, RedisAnswers(path)
         else:

@@ -18,18 +18,17 @@ __all__ = ["ChatStream", "WholeAnswer", "deltas"]
 
 def deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
     """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
-    begun = _deltas(exchange, decoder)
-    next(begun)
-    # The collector takes what is in a cycle in any order; a socket that comes first would complain.
-    weakref.finalize(begun, exchange.close)
-    return begun
+    made = _deltas(exchange, decoder)
+    # Also of one that nobody has begun to read, and where the collector takes what is in a cycle,
+    # in any order: a socket that comes first would complain.
+    weakref.finalize(made, exchange.close)
+    return made
 
 
 def _deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
     reply, broken, data = exchange.reply, None, None
     assert reply is not None
     try:
-        yield ChatDelta()  # begun: from here on it closes the exchange when it is dropped
         yield from decoder.begin()
         try:
             while not decoder.ended and (data := next(reply.chunks, None)) is not None:

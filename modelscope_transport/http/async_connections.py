@@ -141,13 +141,8 @@ class LoopConnections:
     ) -> tuple[aiohttp.ClientRequest, Connection]:
         """Get a connection to a server: the idle one that was used last, or a new one.
 
-        Args:
-            url: where to.
-            tls: gives the context for an encrypted connection.
-            limit: seconds for looking up the name, for all addresses and for TLS together.
-
-        Returns:
-            The server as aiohttp wants it described, and the connection.
+        The limit, in seconds, is for looking up the name, for all addresses and for TLS together.
+        The server is returned as aiohttp wants it described.
         """
         server = self._server(url, tls)
         if _READS_AHEAD:

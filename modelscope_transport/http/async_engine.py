@@ -52,12 +52,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and wait for the head of its reply; the stream reads its body.
 
-        Raises:
-            httpx.LocalProtocolError: HTTP cannot carry the request.
-            httpx.ConnectError: nothing was sent; ``httpx.ConnectTimeout``: for want of time.
-            httpx.WriteError: it was not sent whole; ``httpx.WriteTimeout``: for want of time.
-            httpx.ReadError: the connection broke; ``httpx.ReadTimeout``: no byte came in time.
-            httpx.RemoteProtocolError: the reply is not HTTP/1, or was cut off.
+        It raises what `SyncEngine.handle_request` does.
         """
         head, body = head_of(request), await request.aread()
         exchange = await self._begin(request.url, limits_of(request))

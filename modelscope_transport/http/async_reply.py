@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol, cast
+from typing import Any
 
 import httpx
 
 from .reply import DRAIN, ReplyHead
 
 __all__ = ["AsyncOpenReply"]
-
-
-class _Stream(Protocol):
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    async def drain(self, seconds: float) -> None: ...
-    async def aclose(self) -> None: ...
 
 
 class AsyncOpenReply(ReplyHead):
@@ -27,7 +21,7 @@ class AsyncOpenReply(ReplyHead):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        self._stream = cast(_Stream, response.stream)
+        self._stream: Any = response.stream  # of an engine, which can be drained, too
         self.chunks: AsyncIterator[bytes] = self._plain()
 
     async def _plain(self) -> AsyncIterator[bytes]:

@@ -112,15 +112,7 @@ class EndpointResolver:
         own: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        """A request to an endpoint.
-
-        Args:
-            endpoint: where to.
-            body: JSON to post; empty for a ``GET``.
-            deadline: end of the call on ``time.monotonic()``.
-            own: further headers of this request.
-            extra: headers of the caller's, which are for the service alone.
-        """
+        """A request to an endpoint; its arguments are those of `Channel.send`."""
         headers = [*endpoint.headers]
         if body:
             headers.append((b"content-length", b"%d" % len(body)))
@@ -144,9 +136,7 @@ class EndpointResolver:
 def _whole(base_url: str, path: str) -> tuple[str, bool]:
     """The whole address of a path, and whether the token may be shown there.
 
-    Args:
-        base_url: address of the service.
-        path: under ``base_url``; with ``/../`` beside its last part; or a whole address.
+    A path lies under the base URL; with ``/../`` beside its last part.
     """
     if path[:8].lower().startswith(("https://", "http://")):
         return path, _is_own(base_url, path)

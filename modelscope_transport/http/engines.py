@@ -82,12 +82,6 @@ class Engines:
 
 @functools.lru_cache(maxsize=64)
 def engines_of(account: str, proxy: Secret | None, bundle: str | None) -> Engines:
-    """The engines that all clients of an account share.
-
-    Args:
-        account: name of the account, see `Settings.account`.
-        proxy: address of a proxy to go through.
-        bundle: file of the certificates to trust.
-    """
+    """The engines that all clients of an account, see `Settings.account`, share."""
     del account  # it only tells one account's engines from another's
     return Engines(proxy, bundle)

@@ -14,7 +14,7 @@ from .decompression import UnreadableBodyError
 
 __all__ = ["Cause", "ForbiddenDestinationError", "Unanswered", "describe_failure"]
 
-Cause = Literal["connection", "timeout", "certificate", "unknown_host", "forbidden"]
+Cause = Literal["connection", "timeout", "certificate", "proxy", "unknown_host", "forbidden"]
 
 # Nothing was sent, or not all of it: the service cannot have accepted the request.
 _UNSENT = (
@@ -51,22 +51,18 @@ class Unanswered(Struct, frozen=True):
 
 
 def describe_failure(error: Exception, deadline: float, *, answered: bool) -> Unanswered:
-    """What an engine's error means.
-
-    Args:
-        error: the error.
-        deadline: end of the call on ``time.monotonic()``.
-        answered: whether the head of a reply had come.
-    """
+    """What an engine's error means, before or after the head of a reply had come."""
+    if isinstance(error, ForbiddenDestinationError):
+        return Unanswered("forbidden", str(error), sent=False, repeatable=False)
     unsent = isinstance(error, _UNSENT) and not answered
     reset = isinstance(error, httpx.ReadError) and not answered
     cause: Cause = "connection"
-    if isinstance(error, ForbiddenDestinationError):
-        return Unanswered("forbidden", str(error), sent=False, repeatable=False)
     if isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline:
         cause = "timeout"
     elif _causes(error, ssl.SSLCertVerificationError):
         cause = "certificate"
+    elif _causes(error, httpx.ProxyError):
+        cause = "proxy"
     elif _causes(error, socket.gaierror):
         cause = "unknown_host"
     return Unanswered(cause, _words(error), sent=not unsent, repeatable=unsent or reset)

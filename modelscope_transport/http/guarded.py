@@ -41,10 +41,6 @@ def _as_httpx(error: Exception) -> Exception:
     return (kind if known else httpx.TransportError)(str(error))
 
 
-def _never() -> bool:
-    return False
-
-
 class _Translated:
     """Raises httpx's errors in place of httpx2's, and of others at a deadline that has passed."""
 
@@ -88,7 +84,7 @@ class _Way:
         self,
         hurry: Callable[[bool], None],
         follow: Callable[[Any], None] | None = None,
-        is_slow: Callable[[], bool] = _never,
+        is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
         self._hurry = hurry
         self._follow = follow

@@ -6,18 +6,22 @@ only what is idle is closed. httpx has no public name for that, see `_idle`.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import ssl
 import urllib.parse
+import weakref
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import httpx
 
+from .._forks import begin_anew_in_child, leave_to_the_parent
 from ..errors import ConfigurationError
 from ..language import translated as _
 from ..secret import Secret
 from .guarded import GuardedAsyncTransport, GuardedTransport
-from .loops import PerLoop
 
 __all__ = ["parse_proxy", "through_proxy", "through_proxy_async"]
 
@@ -68,27 +72,41 @@ def through_proxy(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedTransport:
     """The sync way through a proxy."""
     transport = httpx.HTTPTransport(verify=tls, proxy=_encrypted(proxy, tls), limits=_KEPT)
 
+    def send(request: httpx.Request) -> httpx.Response:
+        with _named(proxy):
+            return transport.handle_request(request)
+
     def close() -> None:
         for connection in _idle(transport):
             connection.close()
 
-    return GuardedTransport(transport.handle_request, close)
+    return GuardedTransport(send, close)
 
 
 def through_proxy_async(proxy: httpx.Proxy, tls: ssl.SSLContext) -> GuardedAsyncTransport:
     """The way of event loops through a proxy."""
-    transports = PerLoop(lambda: _LoopTransport(_encrypted(proxy, tls), tls))
+    transports = _LoopTransports(_encrypted(proxy, tls), tls)
 
     async def send(request: httpx.Request) -> httpx.Response:
-        return await (await transports.get()).transport.handle_async_request(request)
+        with _named(proxy):
+            return await (await transports.get()).handle_async_request(request)
 
     async def close() -> None:
-        made = transports.made()
-        if made is not None:
-            for connection in _idle(made.transport):
+        transport = transports.made()
+        if transport is not None:
+            for connection in _idle(transport):
                 await connection.aclose()
 
     return GuardedAsyncTransport(send, close)
+
+
+@contextlib.contextmanager
+def _named(proxy: httpx.Proxy) -> Iterator[None]:
+    """Say which proxy it was: where one stands between, nothing else is connected to."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ProxyError) as error:
+        raise httpx.ProxyError(f"{proxy.url.netloc.decode()}: {error}") from error
 
 
 def _idle(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport) -> list[Any]:
@@ -106,15 +124,46 @@ def _encrypted(proxy: httpx.Proxy, tls: ssl.SSLContext) -> httpx.Proxy:
     return proxy
 
 
-class _LoopTransport:
-    """The transport of one event loop."""
+class _LoopTransports:
+    """httpx's transport for each event loop, since a connection belongs to the loop that opened it.
+
+    A loop that shuts down in order closes its asynchronous generators while it still runs, and so
+    the transport that one of them holds. In a loop that was only closed the connections are left to
+    the collector: httpx shows no way to their sockets.
+    """
 
     def __init__(self, proxy: httpx.Proxy, tls: ssl.SSLContext) -> None:
-        self.transport = httpx.AsyncHTTPTransport(verify=tls, proxy=proxy, limits=_KEPT)
+        self._proxy, self._tls = proxy, tls
+        self._held: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncHTTPTransport, object]] = {}
+        begin_anew_in_child(self)
+        # Held until then: the collector takes what is in a cycle in any order, sockets first.
+        weakref.finalize(self, self._held.clear)
 
-    async def aclose(self) -> None:
-        """Close its connections."""
-        await self.transport.aclose()
+    def begin_anew(self) -> None:
+        """In a forked child: leave alone what is the parent's."""
+        leave_to_the_parent(dict(self._held))
+        self._held.clear()
 
-    def drop(self) -> None:
-        """Leave its connections to the collector: httpx shows no way to their sockets."""
+    async def get(self) -> httpx.AsyncHTTPTransport:
+        """That of the running loop."""
+        transport = self.made()
+        if transport is None:
+            for loop in [loop for loop in list(self._held) if loop.is_closed()]:
+                self._held.pop(loop, None)  # another thread may have done so
+            transport = httpx.AsyncHTTPTransport(verify=self._tls, proxy=self._proxy, limits=_KEPT)
+            guard = _close_with_loop(transport)
+            await anext(guard)
+            self._held[asyncio.get_running_loop()] = transport, guard
+        return transport
+
+    def made(self) -> httpx.AsyncHTTPTransport | None:
+        """That of the running loop, if there is one."""
+        held = self._held.get(asyncio.get_running_loop())
+        return held and held[0]
+
+
+async def _close_with_loop(transport: httpx.AsyncHTTPTransport) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await transport.aclose()

@@ -7,7 +7,7 @@ is closed by its holder, and closing twice does no harm.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import Any
 
 import httpx
 
@@ -82,12 +82,6 @@ class ReplyHead:
         return self.pending.pop(0) if self.pending else b""
 
 
-class _Stream(Protocol):
-    def __iter__(self) -> Iterator[bytes]: ...
-    def drain(self, seconds: float) -> None: ...
-    def close(self) -> None: ...
-
-
 class OpenReply(ReplyHead):
     """An open reply of a sync engine.
 
@@ -97,7 +91,7 @@ class OpenReply(ReplyHead):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        self._stream = cast(_Stream, response.stream)
+        self._stream: Any = response.stream  # of an engine, which can be drained, too
         self.chunks: Iterator[bytes] = self._plain()
 
     def _plain(self) -> Iterator[bytes]:

@@ -226,12 +226,7 @@ class Connection(io.BufferedReader):
 def connect(
     origin: Origin, deadline: float, tls: Callable[[], ssl.SSLContext] | None = None
 ) -> Connection:
-    """Open a connection.
-
-    Args:
-        origin: where to.
-        deadline: until when, on ``time.monotonic()``.
-        tls: gives the context of an encrypted connection.
+    """Open a connection until a deadline on ``time.monotonic()``, encrypted where TLS is given.
 
     Raises:
         OSError: the host cannot be reached, or its certificate is not trusted.

@@ -7,8 +7,7 @@ from .earnings import Earnings, EarnRule
 from .history import DayUse
 from .ledger import Ledger
 from .lots import Lot
-from .memory_ledger import MemoryLedger
-from .opening import RedisLedger, SQLiteLedger, describe_ledger, open_ledger
+from .opening import MemoryLedger, RedisLedger, SQLiteLedger, describe_ledger, open_ledger
 from .plan import Plan, binding, plan
 from .reservation import NO_PROVIDERS, Closing, QuotaBlock, Reservation, has_provider
 from .shares import ConcurrencyShare, Share

@@ -47,12 +47,7 @@ class AIMD(Struct):
         self.successes = 0
 
     def decrease(self, epoch: int, inside: int) -> None:
-        """A call was refused for being too fast.
-
-        Args:
-            epoch: in which the call was sent.
-            inside: calls that were on their way together.
-        """
+        """A call of an epoch was refused for being too fast, with ``inside`` calls on their way."""
         if epoch != self.epoch:
             return
         self.epoch += 1

@@ -49,12 +49,7 @@ def hour(when: dt.datetime) -> str:
 def book_tables(
     statement: Statement, moment: Callable[[dt.datetime], str] = hour
 ) -> list[BookTable]:
-    """What the service's books say; a table of which nothing was said is left out.
-
-    Args:
-        statement: the books.
-        moment: how a time is said.
-    """
+    """What the service's books say, with each time as ``moment`` says it; no empty tables."""
     tables = (_lots(statement, moment), _grants(statement), _use(statement))
     return [table for table in tables if table.rows]
 

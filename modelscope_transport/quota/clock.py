@@ -100,12 +100,7 @@ class AccountClock:
         return max(day, begun), day <= begun or self._believes_host
 
     def observe(self, date: float | None, cells: Mapping[str, Any]) -> list[Step]:
-        """Learn the time from a reply; the changes that let other processes know.
-
-        Args:
-            date: when the service sent it, by its own clock; ``None``: it did not say.
-            cells: the lasting page as last seen.
-        """
+        """Learn the time from a reply, if it said so; the changes that let other processes know."""
         if date is None:
             if self.is_sure or SERVICE_TIME.word in cells:
                 return []

@@ -10,7 +10,7 @@ from msgspec import Struct
 from .allowance import day_of
 from .cells import EARNINGS
 
-__all__ = ["DAILY_SIGN_IN", "EarnRule", "Earnings", "earnings_in", "unfetched_in", "unfetched_of"]
+__all__ = ["DAILY_SIGN_IN", "EarnRule", "Earnings", "earnings_in", "unfetched_of"]
 
 DAILY_SIGN_IN = "daily_active"
 """The rule of the daily grant, by the name that public clients record (2026-10-06)."""
@@ -49,11 +49,6 @@ def earnings_in(cells: Mapping[str, Any], now: float) -> tuple[EarnRule, ...]:
     """How Magicubes are granted; what was reported on another day says nothing of today."""
     observed, rules = cells.get(EARNINGS.word, (0.0, ()))
     return tuple(EarnRule(*rule) for rule in rules) if day_of(observed) == day_of(now) else ()
-
-
-def unfetched_in(cells: Mapping[str, Any], now: float) -> float | None:
-    """Magicubes that a sign-in would grant today; ``None``: not known."""
-    return unfetched_of(earnings_in(cells, now))
 
 
 def unfetched_of(earnings: Iterable[EarnRule]) -> float | None:

@@ -102,14 +102,7 @@ def _counted(reservation: Reservation, day: str, calls: int) -> list[Step]:
 def of_block(
     block: QuotaBlock, cells: Mapping[str, Any], now: float, reserved_at: float | None = None
 ) -> list[Step]:
-    """A pool that the service declared spent.
-
-    Args:
-        block: what it declared.
-        cells: the lasting page.
-        now: seconds since the epoch.
-        reserved_at: when the call was reserved that was refused; ``None`` for no call.
-    """
+    """A pool that the service declared spent, to a call that was reserved at a time, or to none."""
     pool, price = block.pool, 0 if block.price is None else tenths_of(block.price)
     if pool == BALANCE:
         observed = cells.get(OBSERVED_AT.name(BALANCE), 0)
@@ -204,17 +197,10 @@ def of_unexplained(
 def of_headers(
     reservation: Reservation, allowance: Allowance, pages: Pages, now: float, *, charged: bool
 ) -> tuple[list[Step], list[Step]]:
-    """What the four numbers of a reply say.
+    """What the four numbers of a reply say: tests and changes.
 
-    Args:
-        reservation: that of the call; its own settlement comes first in the same program.
-        allowance: the numbers.
-        pages: the lasting page and the day's, as they are before that.
-        now: when the reply was sent, seconds since the epoch.
-        charged: whether the call itself stays counted.
-
-    Returns:
-        Tests and changes.
+    The reservation's own settlement comes first in the same program, and ``charged`` says whether
+    it stays counted; the pages are as they are before that.
     """
     day = day_of(now)
     cells, lasting = pages.get(day, {}), pages.get(LASTING, {})
@@ -252,8 +238,7 @@ def _unsettled(
 ) -> tuple[int, list[tuple[str, int]]]:
     """The calls of a pool whose fate is not known, without the one that is being settled.
 
-    Returns:
-        How many may be on their way, and the others, by the cells that count them.
+    Those that may be on their way are counted together, the others by the cells that count them.
     """
     own = (str(reservation.bucket), reservation.model)
     coming, lost = 0, []

@@ -49,7 +49,8 @@ class Ledger:
 
     def __init__(self, store: Store, clock: Callable[[], float] | None = None) -> None:
         """Open nothing yet."""
-        self._books = Bookkeeper(Runner(store), clock)
+        self._runner = Runner(store)
+        self._books = Bookkeeper(self._runner, clock)
 
     @property
     def name(self) -> str:
@@ -59,12 +60,12 @@ class Ledger:
     @property
     def blocking(self) -> bool:
         """Whether the sync methods do I/O; an event loop then uses the async ones."""
-        return self._books.runner.store.blocking
+        return self._runner.store.blocking
 
     @property
     def is_shared(self) -> bool:
         """Whether other processes see what is counted here."""
-        return not isinstance(self._books.runner.store, MemoryStore)
+        return not isinstance(self._runner.store, MemoryStore)
 
     # --- around a call --------------------------------------------------------------------
 
@@ -84,17 +85,17 @@ class Ledger:
             ConfigurationError: the ledger cannot be used, and its user named it.
         """
         work = partial(self._books.reserving, account, model, tier, budget or NO_BUDGET)
-        return self._books.runner.play(account, work)
+        return self._runner.play(account, work)
 
     async def areserve(
         self, account: str, model: str, *, tier: str | None = None, budget: Budget | None = None
     ) -> Reservation | QuotaBlock:
         """`reserve`, for an event loop. A reservation that is cancelled is given back."""
         work = partial(self._books.reserving, account, model, tier, budget or NO_BUDGET)
-        begun = self._books.runner.begin(account, work)
+        begun = self._runner.begin(account, work)
         if not isinstance(begun, Begun):
             return begun
-        asking = asyncio.ensure_future(self._books.runner.afinish(account, work, begun))
+        asking = asyncio.ensure_future(self._runner.afinish(account, work, begun))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -105,13 +106,13 @@ class Ledger:
         """Close a reservation, as its request ended. Call it once."""
         if not self._books.defer(reservation, closing):
             work = partial(self._books.settling, reservation, closing)
-            self._books.runner.play(reservation.account, work)
+            self._runner.play(reservation.account, work)
 
     async def asettle(self, reservation: Reservation, closing: Closing) -> None:
         """`settle`, for an event loop. It is done also when the caller is cancelled."""
         if not self._books.defer(reservation, closing):
             work = partial(self._books.settling, reservation, closing)
-            await finish_anyway(self._books.runner.aplay(reservation.account, work))
+            await finish_anyway(self._runner.aplay(reservation.account, work))
 
     def block(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
         """Block a pool that was declared spent outside of any call.
@@ -122,25 +123,22 @@ class Ledger:
                 ``tier``.
             tier: price class of the model whose call was refused.
         """
-        work = partial(self._books.blocking, account, block, tier)
-        self._books.runner.play(account, work)
+        self._runner.play(account, partial(self._books.blocking, account, block, tier))
 
     async def ablock(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
         """`block`, for an event loop."""
-        work = partial(self._books.blocking, account, block, tier)
-        await self._books.runner.aplay(account, work)
+        await self._runner.aplay(account, partial(self._books.blocking, account, block, tier))
 
     def blocked(self, account: str, model: str, *, tier: str | None = None) -> QuotaBlock | None:
         """What forbids asking ``model`` now, as `reserve` says it; reserves nothing."""
-        return self._books.runner.play(account, partial(self._books.looking, account, model, tier))
+        return self._runner.play(account, partial(self._books.looking, account, model, tier))
 
     async def ablocked(
         self, account: str, model: str, *, tier: str | None = None
     ) -> QuotaBlock | None:
         """`blocked`, for an event loop."""
-        return await self._books.runner.aplay(
-            account, partial(self._books.looking, account, model, tier)
-        )
+        work = partial(self._books.looking, account, model, tier)
+        return await self._runner.aplay(account, work)
 
     def share(self, account: str, model: str) -> ConcurrencyShare:
         """This process's part of the calls that the service takes at once for a model."""
@@ -158,12 +156,11 @@ class Ledger:
             balance: Magicubes that can be spent.
             at: when the service sent its reply, seconds since the epoch, by its own clock.
         """
-        self._books.runner.play(account, partial(self._books.reporting, account, balance, at))
+        self._runner.play(account, partial(self._books.reporting, account, balance, at))
 
     async def areport(self, account: str, balance: float, *, at: float | None = None) -> None:
         """`report`, for an event loop."""
-        work = partial(self._books.reporting, account, balance, at)
-        await self._books.runner.aplay(account, work)
+        await self._runner.aplay(account, partial(self._books.reporting, account, balance, at))
 
     def observe_time(self, account: str, at: float | None) -> None:
         """Learn the time from a reply that cost nothing; ``None``: the reply did not say it."""
@@ -183,8 +180,7 @@ class Ledger:
             rates: Magicubes of a call, by price class.
             earnings: the rules by which Magicubes are granted.
         """
-        work = partial(self._books.recording, account, rates, earnings)
-        self._books.runner.play(account, work)
+        self._runner.play(account, partial(self._books.recording, account, rates, earnings))
 
     async def arecord_statement(
         self,
@@ -194,12 +190,11 @@ class Ledger:
         earnings: Earnings | None = None,
     ) -> None:
         """`record_statement`, for an event loop."""
-        work = partial(self._books.recording, account, rates, earnings)
-        await self._books.runner.aplay(account, work)
+        await self._runner.aplay(account, partial(self._books.recording, account, rates, earnings))
 
     def grant(self, account: str, *lots: Lot) -> None:
         """Add Magicubes that were granted, so that they are spent in the order they expire."""
-        self._books.runner.play(account, partial(self._books.granting, account, lots))
+        self._runner.play(account, partial(self._books.granting, account, lots))
 
     # --- what is known --------------------------------------------------------------------
 
@@ -207,16 +202,16 @@ class Ledger:
         """The account's pool, then those of its models that were asked today or are spent."""
 
         def work() -> Work[tuple[Quota, ...]]:
-            yield from self._books.runner.look(account)
+            yield from self._runner.look(account)
             now, day, _ = self._books.today(account)
-            pages = yield from self._books.runner.read(account, (LASTING, day), now)
+            pages = yield from self._runner.read(account, (LASTING, day), now)
             return quotas_of(pages, now, day, budget or NO_BUDGET)
 
-        return self._books.runner.play(account, work)
+        return self._runner.play(account, work)
 
     def today(self, account: str) -> dt.date:
         """The day of the allowance, in UTC+8, by the service's time as far as it is known."""
-        return self._books.runner.play(account, partial(self._books.dating, account))
+        return self._runner.play(account, partial(self._books.dating, account))
 
     def price(self, account: str, tier: str | None) -> int:
         """What a call of a class costs, in tenths of a Magicube.
@@ -225,9 +220,9 @@ class Ledger:
         """
 
         def work() -> Work[int]:
-            return price_of(tier, (yield from self._books.runner.look(account)))[0]
+            return price_of(tier, (yield from self._runner.look(account)))[0]
 
-        return self._books.runner.play(account, work)
+        return self._runner.play(account, work)
 
     def history(self, account: str, days: int = 14) -> tuple[DayUse, ...]:
         """What was spent on each of the last ``days`` days, oldest first, without idle days."""
@@ -236,9 +231,9 @@ class Ledger:
             now, day, _ = self._books.today(account)
             today = dt.date.fromisoformat(day)
             names = [(today - dt.timedelta(days=back)).isoformat() for back in range(days)]
-            return history_of((yield from self._books.runner.read(account, names, now)))
+            return history_of((yield from self._runner.read(account, names, now)))
 
-        return self._books.runner.play(account, work)
+        return self._runner.play(account, work)
 
     def statement(
         self, account: str, service_use: Sequence[ClassUse] = (), days: int = 14
@@ -253,10 +248,10 @@ class Ledger:
         history = self.history(account, days)
 
         def work() -> Work[Statement]:
-            cells = yield from self._books.runner.look(account)
+            cells = yield from self._runner.look(account)
             return statement_of(cells, self._books.now(account), history, service_use)
 
-        return self._books.runner.play(account, work)
+        return self._runner.play(account, work)
 
     def mend(self) -> list[str]:
         """Drop damaged cells, of all accounts.
@@ -268,7 +263,7 @@ class Ledger:
             ConfigurationError: the ledger cannot be used at all.
         """
         try:
-            return mend(self._books.runner.store)
+            return mend(self._runner.store)
         except StoreError as error:
             raise unusable(error) from None
 
@@ -278,7 +273,7 @@ class Ledger:
         Raises:
             ConfigurationError: the ledger cannot be used at all.
         """
-        store = self._books.runner.store
+        store = self._runner.store
         try:
             return {account: store.pages(account) for account in store.accounts()}
         except StoreError as error:
@@ -287,21 +282,21 @@ class Ledger:
     def forget(self, account: str | None = None) -> None:
         """Forget an account, spent pools and counts alike; or all accounts."""
         try:
-            self._books.runner.store.clear(account)
+            self._runner.store.clear(account)
         except StoreError as error:
             raise unusable(error) from None
-        self._books.runner.seen.clear()
-        self._books.runner.deferred.clear()
+        self._runner.seen.clear()
+        self._runner.deferred.clear()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; they end with it anyway."""
-        close = getattr(self._books.runner.store, "aclose", None)
+        close = getattr(self._runner.store, "aclose", None)
         if close is not None:
             await close()
 
     def close(self) -> None:
         """Close files and connections; a later call opens them again."""
-        self._books.runner.store.close()
+        self._runner.store.close()
 
     def _give_back(self, asked: asyncio.Future[Reservation | QuotaBlock]) -> None:
         """Refund a reservation whose caller is gone; it will not be sent."""

@@ -45,22 +45,15 @@ def question_for(
 ) -> Question | None:
     """What may show that a refusal is out of date; ``None`` for nothing, or not yet.
 
-    Args:
-        refusal: what the ledger would refuse with.
-        is_sure: whether the time is the service's.
-        cells: the lasting page.
-        now: seconds since the epoch.
+    A time that is not sure, because the service has not said it, may be all that is wrong.
     """
-    question: Question | None = None
-    if refusal.reason == "day" or (refusal.reason != "unexplained" and not is_sure):
-        question = "time"
-    if (
-        refusal.reason in ("spent", "kept")
-        and refusal.scope == "account"
-        and refusal.unit != "calls"
-    ):
+    question: Question
+    reason, is_balance = refusal.reason, refusal.scope == "account" and refusal.unit != "calls"
+    if reason in ("spent", "kept") and is_balance:
         question = "balance"  # whose reply says the time as well
-    if question is None:
+    elif reason == "day" or (reason != "unexplained" and not is_sure):
+        question = "time"
+    else:
         return None
     held = cells.get(ASK_AGAIN_AT.name(question), 0.0)
     return question if held <= now or _is_void(question, held, now) else None

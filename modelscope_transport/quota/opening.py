@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..language import translated as _
 from ..secret import mask_address
 from .ledger import Ledger
-from .memory_ledger import MemoryLedger
+from .memory import MemoryStore
 from .outage import StandIn
 from .redis import RedisStore
 from .redis_address import SCHEMES, shown
@@ -20,7 +20,19 @@ from .redis_address import SCHEMES, shown
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
-__all__ = ["RedisLedger", "SQLiteLedger", "describe_ledger", "open_ledger"]
+__all__ = ["MemoryLedger", "RedisLedger", "SQLiteLedger", "describe_ledger", "open_ledger"]
+
+
+class MemoryLedger(Ledger):
+    """A ledger for one process, which forgets with it.
+
+    Args:
+        clock: seconds since the epoch; by default the service's time, learnt from its replies.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        """Start with nothing spent."""
+        super().__init__(MemoryStore(), clock)
 
 
 def _sqlite(path: str | Path | None) -> SQLiteStore:

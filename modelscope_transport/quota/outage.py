@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import threading
 import time
@@ -73,13 +74,7 @@ class StandIn:
         return self._memory is not None and self._share is not None
 
     def kept(self, account: str, keep: float, now: float) -> float:
-        """What this process is to leave of lots while it has a share of them, in Magicubes.
-
-        Args:
-            account: whose lots.
-            keep: what is to be left by all together.
-            now: seconds since the epoch.
-        """
+        """What this process is to leave of lots, where all together are to leave ``keep``."""
         cells = self._known.get(account, {}).get(LASTING, {})
         left = sum(lot.rest for lot in filled(cells, now)) / 10
         return keep + (1 - (self._share or 1)) * max(0.0, left - keep)
@@ -204,14 +199,9 @@ class StandIn:
                 return self._memory
             self._known = {
                 account: {page: _sound(cells) for page, cells in pages.items()}
-                for account, pages in self._known.copy().items()
+                for account, pages in self._known.items()
             }
-            memory = self._memory = MemoryStore(
-                {
-                    account: {page: dict(cells) for page, cells in pages.items()}
-                    for account, pages in self._known.items()
-                }
-            )
+            memory = self._memory = MemoryStore(copy.deepcopy(self._known))
             self._tried = time.monotonic()
         meanwhile = (
             _("From now on this process counts for itself, and others do not see what it spends.")

@@ -43,7 +43,7 @@ from .cells import (
     UNIT,
     UNSETTLED,
 )
-from .earnings import unfetched_in
+from .earnings import earnings_in, unfetched_of
 from .evidence import TRIAL, bucket_of, is_misdated, is_pause
 from .lots import draw, ends_of, filled, held_back, is_told
 from .reservation import QuotaBlock, Reservation, pools_of
@@ -115,7 +115,7 @@ def block_in(cells: Mapping[str, Any], pool: str, now: float) -> QuotaBlock:
     if pool != BALANCE:
         return block
     comes_at = min([next_reset(now).timestamp(), *ends_of(cells, now)])
-    return replace(block, comes_at=comes_at, unfetched=unfetched_in(cells, now))
+    return replace(block, comes_at=comes_at, unfetched=unfetched_of(earnings_in(cells, now)))
 
 
 def price_of(price_class: str | None, cells: Mapping[str, Any]) -> tuple[int, bool]:
@@ -138,17 +138,7 @@ def build(
     now: float,
     day: str,
 ) -> ReservationProgram:
-    """Build the program.
-
-    Args:
-        account: whose allowance.
-        model: model ID.
-        price_class: price class of the model.
-        budget: limits of the user's own.
-        cells: the account's lasting page, as last seen.
-        now: seconds since the epoch.
-        day: day of the allowance, ISO.
-    """
+    """Build the program for a day of the allowance (ISO), on the lasting page as last seen."""
     pools = pools_of(model, account)
     price, is_known = price_of(price_class, cells) if ACCOUNT in pools else (0, False)
     refusals = cells.get(REFUSALS.name(model), 0)

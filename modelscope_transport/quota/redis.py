@@ -9,12 +9,13 @@ Event loops use redis-py's asyncio client: a call that waits for the server hold
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import threading
 import traceback
 import weakref
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -69,11 +70,12 @@ class RedisStore:
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one script."""
         pages, arguments = self._program(account, now, tests, changes)
-        return self._decoded(_ran, pages, self._evaluate(arguments))
+        return self._attempt(lambda: _ran(pages, self._evaluate(arguments)))
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
-        return self._decoded(_existing, pages, self._evaluate(self._question(account, pages)))
+        question = self._question(account, pages)
+        return self._attempt(lambda: _existing(pages, self._evaluate(question)))
 
     def accounts(self) -> list[str]:
         """The accounts of which anything is kept."""
@@ -107,27 +109,27 @@ class RedisStore:
     def _keys(self, start: str) -> list[bytes]:
         return list(self._client.scan_iter(match=_escaped(start) + "*", count=1000))
 
-    def _evaluate(self, arguments: Sequence[Any]) -> list[Any]:
-        redis = _errors()
-
-        def work() -> Any:
-            text, name = _script()
-            try:
-                return self._client.evalsha(name, *arguments)
-            except redis.exceptions.NoScriptError:
-                return self._client.eval(text, *arguments)
-
-        found: list[Any] = self._attempt(work)
-        return found
-
-    def _attempt(self, work: Any) -> Any:
-        redis = _errors()
+    def _evaluate(self, arguments: Sequence[Any]) -> Any:
+        text, name = _script()
         try:
+            return self._client.evalsha(name, *arguments)
+        except _redis().exceptions.NoScriptError:
+            return self._client.eval(text, *arguments)
+
+    def _attempt(self, work: Callable[[], T]) -> T:
+        with self._translated():
             with self._lock:
                 if self._client is None:
                     self._client = self.address.client()
                     look_at(self.address, self._client)
             return work()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Make a `StoreError` of what fails, also of a cell that holds what is no JSON."""
+        redis = _redis()
+        try:
+            yield
         except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
             raise self._unusable(error) from None
 
@@ -138,25 +140,20 @@ class RedisStore:
     ) -> Ran:
         """`run`, for an event loop."""
         pages, arguments = self._program(account, now, tests, changes)
-        return self._decoded(_ran, pages, await self._aevaluate(arguments))
+        with self._translated():
+            return _ran(pages, await self._aevaluate(arguments))
 
     async def aread(self, account: str, pages: Sequence[str]) -> Pages:
         """`read`, for an event loop."""
-        return self._decoded(
-            _existing, pages, await self._aevaluate(self._question(account, pages))
-        )
+        with self._translated():
+            return _existing(pages, await self._aevaluate(self._question(account, pages)))
 
-    async def _aevaluate(self, arguments: Sequence[Any]) -> list[Any]:
-        redis = _errors()
-        text, name = _script()
+    async def _aevaluate(self, arguments: Sequence[Any]) -> Any:
+        client, (text, name) = await self._aclient(), _script()
         try:
-            client = await self._aclient()
-            try:
-                return list(await client.evalsha(name, *arguments))
-            except redis.exceptions.NoScriptError:
-                return list(await client.eval(text, *arguments))
-        except (redis.RedisError, OSError, ValueError, msgspec.MsgspecError) as error:
-            raise self._unusable(error) from None
+            return await client.evalsha(name, *arguments)
+        except _redis().exceptions.NoScriptError:
+            return await client.eval(text, *arguments)
 
     async def _aclient(self) -> Any:
         """The client of this event loop; the first call in it opens it, the others wait for it."""
@@ -167,7 +164,7 @@ class RedisStore:
         async with mine.lock:
             if mine.client is None:
                 # Whether the server is a cluster, the sync client finds out once.
-                await loop.run_in_executor(None, self._attempt, _nothing)
+                await loop.run_in_executor(None, self._attempt, lambda: None)
                 mine.keeper = _until_the_loop_ends(self.address.asyncio_client())
                 mine.client = await anext(mine.keeper)
         return mine.client
@@ -195,18 +192,6 @@ class RedisStore:
     def _question(self, account: str, pages: Sequence[str]) -> list[Any]:
         keys = [self._key(account, page) for page in pages]
         return [len(keys), *keys, 0, b"[]", b"[]", _DAYS_KEPT * 86400]
-
-    def _decoded(
-        self,
-        read: Callable[[Sequence[str], Sequence[Any]], T],
-        pages: Sequence[str],
-        answer: Sequence[Any],
-    ) -> T:
-        """What the server has answered; a cell may hold what is no JSON."""
-        try:
-            return read(pages, answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise self._unusable(error) from None
 
     def _key(self, account: str, page: str) -> str:
         return f"{_PREFIX}:{{{account}}}:{page}"
@@ -242,11 +227,7 @@ async def _until_the_loop_ends(client: Any) -> AsyncGenerator[Any, None]:
         await client.aclose()
 
 
-def _nothing() -> None:
-    pass
-
-
-def _errors() -> Any:
+def _redis() -> Any:
     """redis-py, which is an extra."""
     try:
         import redis

@@ -77,20 +77,13 @@ class Runner:
     ) -> Work[Ran]:
         """Run a program, and what was deferred with it.
 
-        Args:
-            account: whose numbers.
-            now: seconds since the epoch.
-            tests: what must hold.
-            changes: what is changed.
-            has_limits: whether there are limits among the tests, which depend on the store.
-
         Raises:
-            Switched: another store is in force now and other limits with it.
+            Switched: another store is in force now, and other limits, where the program has any.
         """
         while True:
             waiting, flushed = self.deferred.get(account), list[Step]()
-            while waiting:
-                with suppress(IndexError):  # another thread takes of it too
+            with suppress(IndexError):  # another thread takes of it too
+                while waiting:
                     flushed.append(waiting.popleft())
             try:
                 ran: Ran = yield "run", (account, now, tests, [*flushed, *changes])
@@ -126,12 +119,7 @@ class Runner:
     # --- playing --------------------------------------------------------------------------
 
     def play(self, account: str, work: Callable[[], Work[T]], begun: Begun[T] | None = None) -> T:
-        """Do a piece of work, in this thread.
-
-        Args:
-            account: whose numbers.
-            work: makes the work.
-            begun: where it was begun, what it waits for.
+        """Do a piece of work, or the rest of one that was begun, in this thread.
 
         Raises:
             ConfigurationError: the store cannot be used, or holds damaged cells.
@@ -192,16 +180,13 @@ class Runner:
 
     async def afinish(self, account: str, work: Callable[[], Work[T]], begun: Begun[T]) -> T:
         """The rest of a piece of work that waits for the store."""
+        loop, threads = asyncio.get_running_loop(), _threads(os.getpid())
         if not getattr(self.store, "awaitable", False):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                _threads(os.getpid()), self.play, account, work, begun
-            )
+            return await loop.run_in_executor(threads, self.play, account, work, begun)
         try:
             return await self._aplay(*begun)
         except _ODD as error:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(_threads(), self._judge_damage, account, error)
+            await loop.run_in_executor(threads, self._judge_damage, account, error)
             return await self._aplay(work())
 
     async def _aplay(self, work: Work[T], wanted: Wish | None = None) -> T:

@@ -21,10 +21,10 @@ import msgspec
 
 from .._forks import begin_anew_in_child, leave_to_the_parent
 from ..language import translated as _
-from .sqlite_file import check, default_path, furnish, identity_of, keep_private, make
+from .sqlite_file import check, furnish, identity_of, keep_private, make
 from .steps import LASTING, Pages, Ran, Step, StoreError, run
 
-__all__ = ["SQLiteStore", "default_path"]
+__all__ = ["SQLiteStore"]
 
 # How long a write waits for the others' writes.
 _PATIENCE = 5.0

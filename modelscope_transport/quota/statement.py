@@ -121,14 +121,7 @@ def statement_of(
     history: Sequence[DayUse] = (),
     service_use: Sequence[ClassUse] = (),
 ) -> Statement:
-    """The books of an account.
-
-    Args:
-        cells: its lasting page.
-        now: seconds since the epoch.
-        history: what the ledger counted, by day.
-        service_use: what the service says of the same days.
-    """
+    """The books of an account, by its lasting page and by what both sides counted."""
     lots = filled(cells, now)
     observed = cells.get(OBSERVED_AT.name(BALANCE))
     return Statement(

@@ -62,46 +62,29 @@ class StoreError(Exception):
 
 
 class Store(Protocol):
-    """Where the numbers are kept."""
+    """Where the numbers are kept.
+
+    Each method but `close` raises a `StoreError` where the store cannot be read or written.
+    """
 
     @property
     def blocking(self) -> bool:
         """Whether the methods do I/O; an event loop then keeps them in a thread."""
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
-        """Run a program atomically, at a time (seconds since the epoch).
-
-        Raises:
-            StoreError: the store cannot be read or written; nothing was changed.
-        """
+        """Run a program atomically, at a time (seconds since the epoch)."""
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
-        """The named pages, as far as they exist.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
+        """The named pages, as far as they exist."""
 
     def accounts(self) -> list[str]:
-        """The accounts of which anything is kept.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
+        """The accounts of which anything is kept."""
 
     def pages(self, account: str) -> Pages:
-        """All pages of an account.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
+        """All pages of an account."""
 
     def clear(self, account: str | None) -> None:
-        """Forget an account, or all of them.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
+        """Forget an account, or all of them."""
 
     def close(self) -> None:
         """Close files and connections; a later call opens them again."""

@@ -139,6 +139,12 @@ async def test_an_agent_streams_its_steps_and_tokens(chat: MakeChat) -> None:
     assert any(piece.text for piece in pieces)
 
 
+def test_a_graph_that_streams_messages_gives_the_first_of_several_answers(chat: MakeChat) -> None:
+    agent = create_agent(chat(n=2), [])
+    heard: Any = agent.stream({"messages": [("user", "Hello")]}, stream_mode="messages")
+    assert [message.text != "" for message, _ in heard] == [True]
+
+
 def test_an_agent_remembers(chat: MakeChat, service: LocalService) -> None:
     agent = create_agent(chat(), checkpointer=InMemorySaver())
     thread: Any = {"configurable": {"thread_id": "one"}}

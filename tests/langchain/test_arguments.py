@@ -214,6 +214,16 @@ def test_two_words_for_one_argument(chat: MakeChat) -> None:
     )
 
 
+def test_one_fallback_model_is_no_list_of_letters(chat: MakeChat, service: LocalService) -> None:
+    other = "Qwen/Qwen3.5-122B-A10B"
+    service.next("model_spent", "honest")
+    answer = chat(fallback_models=other).invoke("Hello")
+    assert answer.response_metadata["modelscope"]["model"] == other
+    service.next("model_spent", "honest")
+    answer = chat(model="Qwen/Qwen3-8B").invoke("Hello", fallback_models=other)
+    assert answer.response_metadata["modelscope"]["model"] == other
+
+
 def test_no_message_shows_a_value() -> None:
     for word in ("azure_api_key", "openai_apikey", "organization"):
         with pytest.raises(ModelScopeConfigurationError) as caught:

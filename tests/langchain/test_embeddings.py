@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessage
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_modelscope import (
@@ -53,6 +54,14 @@ def test_documents_go_in_batches_and_keep_their_order(
     assert vectors == [model.embed_query(text) for text in TEXTS]
     assert all(type(number) is float for number in vectors[0])
     assert {len(vector) for vector in vectors} == {16}
+
+
+def test_the_text_of_a_message_has_a_vector(
+    embeddings: Make, embed: Embed, service: LocalService
+) -> None:
+    model, said = embeddings(), AIMessage("Cats purr.").text  # a class of LangChain's own
+    assert embed(model, [said]) == [model.embed_query("Cats purr.")]
+    assert service.requests[0].body["input"] == ["Cats purr."]
 
 
 def test_the_size_of_a_batch_for_one_call(embeddings: Make, service: LocalService) -> None:

@@ -83,13 +83,47 @@ def test_calls_and_their_results_are_sent_back(chat: MakeChat, service: LocalSer
                 {
                     "id": "b",
                     "type": "function",
-                    "function": {"name": "weather", "arguments": '{"city": '},
+                    "function": {
+                        "name": "weather",
+                        "arguments": r'{"invalid_arguments":"{\"city\": "}',
+                    },
                 },
             ],
         },
         {"role": "tool", "content": "Sunny", "tool_call_id": "a"},
         {"role": "tool", "content": "No JSON.", "tool_call_id": "b"},
     ]
+
+
+BROKEN: Any = [
+    {"name": "weather", "args": '{"city": ', "id": "a", "error": "no JSON"},
+    {"name": "weather", "args": '{"city": "Ulm"}', "id": "b", "error": "cut"},
+]
+
+
+def test_broken_calls_that_nothing_answers_are_left_out(
+    chat: MakeChat, service: LocalService
+) -> None:
+    history = sent(
+        chat,
+        service,
+        HumanMessage("Weather?"),
+        AIMessage("", invalid_tool_calls=BROKEN),
+        HumanMessage("Well?"),
+        AIMessage("Let me see.", invalid_tool_calls=BROKEN),
+        HumanMessage("And?"),
+        AIMessage("", invalid_tool_calls=BROKEN),
+        ToolMessage("Cut.", tool_call_id="b", status="error"),
+    )
+    assert [(turn["role"], turn["content"]) for turn in history] == [
+        ("user", "Weather?"),
+        ("user", "Well?"),
+        ("assistant", "Let me see."),
+        ("user", "And?"),
+        ("assistant", ""),
+        ("tool", "Cut."),
+    ]
+    assert [call["id"] for turn in history for call in turn.get("tool_calls", ())] == ["b"]
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langchain_modelscope import (
     ChatModelScope,
@@ -19,7 +21,7 @@ from langchain_modelscope import (
     ModelScopeModelNotServedError,
     ModelScopePipelineTool,
 )
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import LocalService, Reply
 from modelscope_transport.task_types import Label, Sound, Vectors
 from tests.langchain.progress import Events, steps
 
@@ -80,16 +82,37 @@ def test_the_task_comes_from_the_id_and_names_the_tool(pipeline: MakeTool) -> No
     assert pipeline(task="text-classification").name == "text_classification"
 
 
+def called(tool: ModelScopePipelineTool, given: Any) -> Any:
+    return tool.invoke({"type": "tool_call", "id": "1", "name": tool.name, "args": given})
+
+
 def test_the_typed_answer_and_the_text_that_a_model_reads(pipeline: MakeTool) -> None:
     tool = pipeline()
-    message = tool.invoke(
-        {"type": "tool_call", "id": "1", "name": tool.name, "args": {"input": "我喜欢"}}
-    )
-    best, other = message.artifact
+    message = called(tool, {"input": "我喜欢"})
+    best, other = tool.run_pipeline("我喜欢").output
     assert isinstance(best, Label)
     assert best.score > other.score
     assert message.content.startswith('[{"label":"正面","score":')
-    assert tool.run_pipeline("我喜欢").output == message.artifact
+    assert message.artifact == [msgspec.structs.asdict(label) for label in (best, other)]
+
+
+@pytest.mark.parametrize("model", [MOOD, NAMES, SPEECH])
+def test_a_checkpoint_keeps_its_answer(pipeline: MakeTool, model: str) -> None:
+    message = called(pipeline(model), {"input": "We met Ann Lee."})
+    kept = JsonPlusSerializer()
+    assert message.artifact
+    assert kept.loads_typed(kept.dumps_typed(message)) == message
+
+
+def test_a_file_of_sound_is_no_text_for_a_model(pipeline: MakeTool, service: LocalService) -> None:
+    file = "UklGRgAAAABXQVZFZm10IA=="
+    service.next(Reply(200, {"Code": 200, "Data": {"output_wav": file}}))
+    message = called(pipeline(SPEECH), {"input": "你好"})
+    assert message.content == "The sound is ready."
+    assert message.artifact == {"url": None, "base64": file}
+    assert called(pipeline(SPEECH), {"input": "你好"}).content.startswith(
+        "The sound is ready: http"
+    )
 
 
 def test_it_is_a_runnable_among_others(pipeline: MakeTool, service: LocalService) -> None:

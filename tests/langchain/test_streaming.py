@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import chat_models
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.runnables import ConfigurableField, config
 from pydantic import BaseModel
 
@@ -96,6 +96,24 @@ def test_an_invoke_that_streams_says_the_same(chat: MakeChat, service: LocalServ
 def test_streaming_can_be_disabled(chat: MakeChat, service: LocalService) -> None:
     assert len(list(chat(disable_streaming=True).stream("Hello"))) == 1
     assert "stream" not in service.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [({"n": 2}, {}), ({}, {"n": 2}), ({"model_kwargs": {"n": 2}}, {}), ({"n": 1}, {"n": 2})],
+    ids=str,
+)
+async def test_several_answers_come_whole_where_a_stream_is_asked_for(
+    chat: MakeChat, service: LocalService, options: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    model = chat(streaming=True, **options)
+    (streamed,) = model.stream("Hello", **arguments)
+    (awaited,) = [chunk async for chunk in model.astream("Hello", **arguments)]
+    result = model.generate([[HumanMessage("Hello")]], **arguments)
+
+    assert streamed.text == awaited.text != ""
+    assert len(result.generations[0]) == 2
+    assert [("stream" in it.body, it.body["n"]) for it in service.requests] == [(False, 2)] * 3
 
 
 def test_usage_in_streams_can_be_left_out(chat: MakeChat, service: LocalService) -> None:

@@ -255,6 +255,27 @@ def test_a_value_of_the_wrong_kind_is_said_in_a_sentence(
     assert not isinstance(caught.value, ValueError)
 
 
+def test_one_fallback_model_is_no_list_of_letters(service: LocalService) -> None:
+    other = "Qwen/Qwen3.5-122B-A10B"
+    told = "Say hello."
+    service.next("model_spent", "honest")
+    llm = ModelScope(CHAT, **_reach(service), fallback_models=other)
+    assert llm.complete(told).additional_kwargs["modelscope"]["model"] == other
+    assert ModelScopeEmbedding(
+        EMBEDDING, **_reach(service), fallback_models=other
+    ).fallback_models == [other]
+    service.next("model_spent", "honest")
+    plain = ModelScope("Qwen/Qwen3-8B", **_reach(service))
+    answer = plain.complete(told, fallback_models=other)
+    assert answer.additional_kwargs["modelscope"]["model"] == other
+
+
+def test_a_token_that_is_no_text_is_said_in_a_sentence(service: LocalService) -> None:
+    reach = _reach(service) | {"api_key": 5}
+    with pytest.raises(ModelScopeConfigurationError, match="must be a text"):
+        ModelScope(CHAT, **reach).complete("Hello")
+
+
 def test_a_client_and_what_it_is_made_of(service: LocalService) -> None:
     client = Client(service.token, base_url=service.base_url)
     for beside in ({"max_retries": 1}, {"proxy": "none"}, {"default_headers": {"a": "b"}}):

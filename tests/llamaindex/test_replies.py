@@ -358,26 +358,28 @@ def test_arguments_of_every_kind(
         with pytest.raises(ModelScopeOutputParserError, match=r"'add': .*no JSON") as raised:
             llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
         assert raised.value.raw_answer == arguments
-        answer.message.content = "Let me see."  # beside words it is left out
+        (invalid,) = answer.message.additional_kwargs["invalid_tool_calls"]
+        assert (invalid["id"], invalid["name"], invalid["arguments"]) == ("c1", "add", arguments)
+        assert "no JSON" in invalid["error"]
+        return
     selected = llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
     assert [(one.tool_id, one.tool_name, one.tool_kwargs) for one in selected] == [
-        ("c1", "add", each) for each in (read,) if each is not None
+        ("c1", "add", read)
     ]
-    invalid = answer.message.additional_kwargs.get("invalid_tool_calls", [])
-    assert [(one["id"], one["name"], one["arguments"]) for one in invalid] == [
-        ("c1", "add", arguments) for each in (read,) if each is None
-    ]
-    assert all("no JSON" in one["error"] for one in invalid)
+    assert "invalid_tool_calls" not in answer.message.additional_kwargs
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the workflow engine's own
+@pytest.mark.parametrize("words", [None, "Let me add them."])
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_an_agent_does_not_end_well_with_a_call_that_cannot_be_made(
-    llm: ModelScope, service: LocalService, streaming: bool
+    llm: ModelScope, service: LocalService, streaming: bool, words: str | None
 ) -> None:
     call = mixed.call(0, "{'a': 1, 'b': 2}", id="c1", name="add")
-    choice = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
-    service.next(pieces([call]) if streaming else Reply(200, {"choices": [choice]}))
+    choice = {"message": {"content": words, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    events = [mixed.chunk(content=words), mixed.chunk(tool_calls=[call])]
+    stream = Stream([*events, mixed.chunk("tool_calls"), DONE])
+    service.next(stream if streaming else Reply(200, {"choices": [choice]}))
     agent = FunctionAgent(tools=[add], llm=llm, streaming=streaming)
     with pytest.raises(ModelScopeOutputParserError, match="'add'"):
         await agent.run("Add 1 and 2.")
@@ -405,17 +407,22 @@ def test_a_call_can_always_be_answered(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["chat", "stream_chat"])
-def test_a_refusal_stands_beside_the_text(
-    llm: ModelScope, service: LocalService, stream: bool
+@pytest.mark.parametrize(("text", "shown"), [(None, "No, I will not."), ("Well.", "Well.")])
+def test_a_refusal_is_the_text_where_there_is_no_other(
+    llm: ModelScope, service: LocalService, stream: bool, text: str | None, shown: str
 ) -> None:
-    choice = {"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"}
-    events = [mixed.chunk(refusal="No."), mixed.chunk("stop"), DONE]
-    service.next(Stream(events) if stream else Reply(200, {"choices": [choice]}))
+    words = {"content": text, "refusal": "No, I will not."}
+    choice = {"message": words, "finish_reason": "stop"}
+    events = [mixed.chunk(refusal="No, "), mixed.chunk(content=text, refusal="I will not.")]
+    whole = Reply(200, {"choices": [choice]})
+    service.next(Stream([*events, mixed.chunk("stop"), DONE]) if stream else whole)
 
-    answer = list(llm.stream_chat(HELLO))[-1] if stream else llm.chat(HELLO)
+    answers = list(llm.stream_chat(HELLO)) if stream else [llm.chat(HELLO)]
 
-    assert answer.message.additional_kwargs == {"refusal": "No."}
-    assert answer.message.blocks == [TextBlock(text="")]
+    assert answers[-1].message.additional_kwargs == {"refusal": "No, I will not."}
+    assert answers[-1].message.blocks == [TextBlock(text=shown)]
+    if stream:
+        assert "".join(answer.delta or "" for answer in answers) == shown
 
 
 LOGPROBS: list[tuple[Any, Any]] = [

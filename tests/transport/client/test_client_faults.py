@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import socket
 import ssl
@@ -10,6 +11,7 @@ import subprocess
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -498,6 +500,28 @@ def test_closing_a_client_ends_no_call_of_another_one_through_the_same_proxy(
             assert asyncio.run(read_async(user, other))
         else:
             assert read_sync(user, other)
+
+
+def test_connections_through_a_proxy_end_with_their_event_loop() -> None:
+    with LocalService() as service:
+        user = AsyncCaller(service, proxy=service.root_url)
+        for _ in range(2):
+            assert user.chat().text
+            assert asyncio.run(settled(lambda: service.connections == 0))
+
+
+def test_connections_through_a_proxy_of_a_loop_that_was_only_closed_go_with_the_next_one() -> None:
+    with LocalService() as service, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # httpx shows no way to their sockets
+        user = AsyncCaller(service, proxy=service.root_url)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(user.client.aio.chat(chat_request()))
+        loop.close()
+        del loop
+        assert service.connections == 1
+        assert user.chat().text
+        gc.collect()
+        assert asyncio.run(settled(lambda: service.connections == 0))
 
 
 # --- nobody there

@@ -335,6 +335,14 @@ def test_what_changes_no_answer_changes_no_name(change: dict[str, Any]) -> None:
     assert key_of(ask(**change)) == key_of(ask())
 
 
+class OwnText(str):
+    """A text of a class of its own."""
+
+
+def test_a_text_of_another_class_is_called_as_the_text_is() -> None:
+    assert key_of(ask(OwnText("One"))) == key_of(ask("One"))
+
+
 def test_an_age_without_end_is_none(prompt: LocalService) -> None:
     cache = ResponseCache("redis://127.0.0.1:1/0", max_age=math.inf)
     assert client_of(prompt, cache=cache).chat(ask()).text

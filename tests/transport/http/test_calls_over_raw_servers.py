@@ -258,6 +258,28 @@ def test_a_certificate_that_is_not_trusted_is_named_and_asked_once(
     assert "REQUESTS_CA_BUNDLE" in str(caught.value)
 
 
+def test_a_proxy_that_does_not_answer_is_named(user: Any) -> None:
+    nowhere = {
+        "base_url": "https://api-inference.modelscope.cn/v1",
+        "proxy": "http://user:hidden-word@127.0.0.1:1",
+    }
+    with serving(answering(b"")) as server, pytest.raises(APIConnectionError) as caught:
+        user(server, max_retries=0, **nowhere).chat()
+    assert caught.value.reason == "no_proxy"
+    assert "127.0.0.1:1: " in str(caught.value)
+    assert "HTTPS_PROXY" in str(caught.value)
+    assert "hidden-word" not in str(caught.value)
+
+
+def test_a_proxy_that_opens_no_tunnel_is_named(user: Any) -> None:
+    refused = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with serving(answering(refused)) as server:
+        through = {"base_url": "https://api-inference.modelscope.cn/v1", "proxy": server.url()}
+        with pytest.raises(APIConnectionError, match="407") as caught:
+            user(server, max_retries=0, **through).chat()
+    assert caught.value.reason == "no_proxy"
+
+
 # --- an address in a reply
 
 

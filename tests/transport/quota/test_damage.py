@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -104,6 +105,26 @@ def test_a_page_that_cannot_be_read_is_dropped_and_the_others_stay(
     assert list(ledger.export()["me"]) == [""]
     spend(ledger)
     assert ledger.quotas("me")[0].remaining == 4
+
+
+def test_a_damaged_cell_of_a_redis_is_the_ledgers_error_in_an_event_loop_too(
+    redis_server: RedisServer,
+) -> None:
+    redis = pytest.importorskip("redis", reason="the extra [redis] is not installed")
+    ledger = RedisLedger(redis_server.url)
+    account = "damaged-in-a-loop"
+
+    async def reserve() -> None:
+        await ledger.areserve(account, QWEN)
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.hset(f"modelscope:{{{account}}}:", "lots", '"many"')
+            client.hset(f"modelscope:{{{account}}}:", "version", "7")
+        with pytest.raises(ConfigurationError, match="damaged cell: lots"):
+            await ledger.areserve(account, QWEN)
+
+    asyncio.run(reserve())
+    ledger.forget(account)
+    ledger.close()
 
 
 def test_a_value_in_a_redis_that_is_no_json_is_the_ledgers_error(redis_server: RedisServer) -> None:

@@ -20,13 +20,13 @@ from modelscope_transport.quota import (
     Closing,
     Ledger,
     Lot,
+    MemoryLedger,
     Quota,
     QuotaBlock,
     Reservation,
     next_reset,
 )
 from modelscope_transport.quota.memory import MemoryStore
-from modelscope_transport.quota.memory_ledger import MemoryLedger
 from modelscope_transport.quota.steps import Ran, Step
 from tests.transport.quota.clockwork import MORNING, Hands
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -205,7 +206,43 @@ def test_what_a_model_cannot_see_or_hear_is_refused(part: Any, kind: str) -> Non
     encoded(profile(), messages=asked)  # nobody knows: the service decides
 
 
+def test_an_answer_goes_on_without_what_the_model_cannot_take() -> None:
+    drawn = (TextPart("Here it is."), ImagePart("https://example.com/a.png"))
+    sent = body(profile(inputs=("text",)), messages=(Message("assistant", drawn), *HELLO))
+    assert sent["messages"][0] == {"role": "assistant", "content": "Here it is."}
+    sent = body(profile(inputs=("text",)), messages=(Message("assistant", drawn[1:]), *HELLO))
+    assert sent["messages"][0] == {"role": "assistant", "content": ""}
+    sent = body(profile(inputs=("text", "image")), messages=(Message("assistant", drawn), *HELLO))
+    assert len(sent["messages"][0]["content"]) == 2
+
+
 # --- tools
+
+
+@pytest.mark.parametrize(
+    ("made", "sent"),
+    [
+        ('{"a": 1}', '{"a": 1}'),
+        ("", "{}"),
+        ('{"a": "two\nlines"}', r'{"a":"two\nlines"}'),
+        ('{"a": NaN}', '{"a":null}'),
+        ('{"a": ', r'{"invalid_arguments":"{\"a\": "}'),
+        ("[1]", '{"invalid_arguments":"[1]"}'),
+        ("[" * 100_000, json.dumps({"invalid_arguments": "[" * 100_000}, separators=(",", ":"))),
+    ],
+    ids=["object", "none", "line break", "no number", "cut", "list", "deep"],
+)
+def test_arguments_of_earlier_calls_are_objects_since_others_are_refused(
+    made: str, sent: str
+) -> None:
+    calls = (ToolCall("call_1", "add", made),)
+    (function,) = (
+        call["function"]
+        for call in body(messages=(Message("assistant", "", tool_calls=calls),))["messages"][0][
+            "tool_calls"
+        ]
+    )
+    assert function == {"name": "add", "arguments": sent}
 
 
 def test_tools() -> None:
@@ -480,3 +517,24 @@ CYCLE["self"] = CYCLE
 def test_what_cannot_be_written_as_json(asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError, match="cannot be written as JSON"):
         encoded(**asked)
+
+
+class OwnText(str):
+    """A text of a class of its own, as LangChain's ``message.text`` and parsers of pages have."""
+
+
+class OwnCount(int):
+    """A number of a class of its own; those of numpy are no ``int`` at all."""
+
+
+def test_texts_and_numbers_of_other_classes_are_sent_as_what_they_are() -> None:
+    sent = body(
+        temperature=Fraction(1, 2),
+        seed=OwnCount(7),
+        stop=(OwnText("said"),),
+        messages=(Message("user", OwnText("Hello")),),
+        extra_body={"deep": [OwnText("text"), Fraction(1, 4), True, None]},
+    )
+    assert (sent["temperature"], sent["seed"], sent["stop"]) == (0.5, 7, ["said"])
+    assert sent["messages"] == [{"role": "user", "content": "Hello"}]
+    assert sent["deep"] == ["text", 0.25, True, None]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelscope_transport import (
     Allowance,
@@ -70,6 +71,7 @@ WITHOUT_SAMPLE = {
     "unreadable": "made by whatever stands between: proxies, captive portals",
     "no_connection": "no reply, so nothing to record",
     "broken_connection": "no reply, so nothing to record",
+    "no_proxy": "no reply, so nothing to record",
     "unknown_host": "no reply, so nothing to record",
     "bad_certificate": "no reply, so nothing to record",
     "forbidden_address": "a request that was never made",
@@ -94,6 +96,7 @@ WITHOUT_SAMPLE = {
 SEEN_HERE = (
     "no_connection",
     "broken_connection",
+    "no_proxy",
     "unknown_host",
     "bad_certificate",
     "forbidden_address",
@@ -323,6 +326,18 @@ def test_a_message_says_what_happened_and_ends_with_what_to_do(row: Row) -> None
     assert row.remedy
     assert message.endswith(row.remedy)
     assert "{" not in message
+
+
+@pytest.mark.parametrize(("price", "is_all"), [(0.1, True), (0.2, True), (0.5, False)])
+def test_who_has_nothing_left_is_not_sent_to_a_cheaper_model(price: float, is_all: bool) -> None:
+    row = ROWS["balance_short"]
+    back = dt.datetime.fromtimestamp(NOW, UTC8)
+    verdict = Verdict(kind=row.kind, row=row)
+    spent = replace(verdict.details, resets_at=back, unit="magicubes", price=price)
+    [message] = replace(verdict, details=spent).error(attempts=1).args
+    assert ("Every call is refused for now." in message) is is_all
+    assert ("cheaper" not in message) is is_all
+    assert ("Magicubes or more are refused" not in message) is is_all
 
 
 def test_suggestions_follow_the_remedy() -> None:
@@ -648,6 +663,7 @@ def test_silence(outcome: NoReply, kind: Kind, charged: bool | None) -> None:
         (NoReply("connection", "", sent=True, repeatable=True), "broken_connection"),
         (NoReply("timeout", "", sent=True), "timed_out"),
         (NoReply("certificate", "", sent=False), "bad_certificate"),
+        (NoReply("proxy", "", sent=False), "no_proxy"),
         (NoReply("unknown_host", "", sent=False), "unknown_host"),
         (NoReply("forbidden", "", sent=False), "forbidden_address"),
         (NoReply("queue", "", sent=False), "no_place"),
