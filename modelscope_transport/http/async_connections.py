@@ -21,7 +21,7 @@ import select
 import ssl
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
@@ -32,16 +32,11 @@ from .outgoing import origin_of
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
 
-__all__ = [
-    "Connection",
-    "LoopConnections",
-    "close_all",
-    "drop_socket",
-    "is_quiet",
-    "is_readable",
-    "unsent",
-]
+    from .async_exchange import Exchange
+
+__all__ = ["LoopConnections", "close_all", "drop_socket", "is_quiet", "is_readable", "unsent"]
 
 # Idle connections to one server in one loop, and for how many seconds each of them is kept.
 _MOST_IDLE = 64
@@ -52,33 +47,6 @@ _NEVER = 1e9
 _MOST_SERVERS = 64
 # On Windows a loop has always begun to read, so that nothing can be seen at its sockets.
 _READS_AHEAD = os.name == "nt"
-
-
-class Connection(Protocol):
-    """An `aiohttp` connection as its connector gives it out."""
-
-    @property
-    def protocol(self) -> ResponseHandler | None:
-        """What parses its replies; none once it was given back or closed."""
-
-    def release(self) -> None:
-        """Give it back to be used again."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
-class Exchange(Protocol):
-    """A request and its reply, which have a connection for themselves."""
-
-    def connection_lost(self) -> None:
-        """Take note that the connection is closed."""
-
-    def end(self, *, reusable: bool) -> None:
-        """Give the connection back or close it."""
-
-    def close_after(self) -> None:
-        """Close the connection when the reply has ended."""
 
 
 class LoopConnections:
@@ -149,7 +117,7 @@ class LoopConnections:
             for _ in range(2):  # turns of the loop: one to notice what has come, one to take it
                 await asyncio.sleep(0)
         while True:
-            connection: Connection = await self._connector.connect(server, [], _within(limit))
+            connection = await self._connector.connect(server, [], _within(limit))
             protocol = connection.protocol
             assert protocol is not None
             if protocol not in self._transports:

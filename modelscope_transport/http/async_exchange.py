@@ -19,17 +19,12 @@ import httpx
 from aiohttp.http import HttpProcessingError
 
 from ..language import translated as _
-from .async_connections import (
-    Connection,
-    LoopConnections,
-    drop_socket,
-    is_quiet,
-    unsent,
-)
+from .async_connections import LoopConnections, drop_socket, is_quiet, unsent
 from .outgoing import Limits
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
 
 __all__ = ["FAILED", "Exchange"]
 
