@@ -100,12 +100,12 @@ class RedisAddress(Struct):
         if self.url.startswith(_SENTINELS):
             return self._checked(lambda: self._through_sentinels(redis.sentinel.Sentinel))
         if not self.is_cluster:
-            client = self._checked(lambda: redis.Redis.from_url(self.url, **self._options()))
+            client = self._checked(lambda: redis.Redis.from_url(self.url, **self._alone()))
             self.is_cluster = _is_cluster(client, redis)
             if not self.is_cluster:
                 return client
             client.close()
-        return redis.RedisCluster.from_url(self.url, **self._options(cluster=True))
+        return redis.RedisCluster.from_url(self.url, **self._options())
 
     def asyncio_client(self) -> Any:
         """A client for the event loop that runs, after `client` has seen what the server is."""
@@ -116,9 +116,8 @@ class RedisAddress(Struct):
         if self.url.startswith(_SENTINELS):
             return self._through_sentinels(redis.asyncio.sentinel.Sentinel)
         if self.is_cluster:
-            options = self._options(cluster=True)
-            return redis.asyncio.RedisCluster.from_url(self.url, **options)
-        return redis.asyncio.Redis.from_url(self.url, **self._options())
+            return redis.asyncio.RedisCluster.from_url(self.url, **self._options())
+        return redis.asyncio.Redis.from_url(self.url, **self._alone())
 
     def _checked(self, build: Callable[[], Any]) -> Any:
         """A client whose options are looked at before it connects."""
@@ -136,15 +135,14 @@ class RedisAddress(Struct):
             ) from None
         return client
 
-    def _options(self, *, cluster: bool = False) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "socket_timeout": self.patience,
-            "socket_connect_timeout": self.patience,
-            "protocol": 2,
-        }
+    def _options(self) -> dict[str, Any]:
+        seconds = self.patience
+        return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "protocol": 2}
+
+    def _alone(self) -> dict[str, Any]:
         # No retries of its own: a script that was sent may have run. A cluster asks again only
         # where a key has moved.
-        return options if cluster else {**options, "retry": None}
+        return {**self._options(), "retry": None}
 
     def _through_sentinels(self, sentinel: Any) -> Any:
         """The server that the sentinels call the master; the address names both."""
@@ -152,28 +150,20 @@ class RedisAddress(Struct):
         credentials, _, hosts = parts.netloc.rpartition("@")
         user, _, password = credentials.partition(":")
         service, _, database = parts.path.strip("/").partition("/")
-        options: dict[str, Any] = {
-            "socket_timeout": self.patience,
-            "socket_connect_timeout": self.patience,
+        options = {
+            **self._options(),
             "username": urllib.parse.unquote(user) or None,
             "password": urllib.parse.unquote(password) or None,
             "db": int(database or 0),
             "ssl": parts.scheme.startswith("rediss"),
-            "protocol": 2,
         }
         of_sentinels = {"socket_timeout": self.patience, "ssl": options["ssl"]}
         asked = urllib.parse.parse_qsl(parts.query)
         options |= _typed([pair for pair in asked if not pair[0].startswith(_OF_SENTINELS)])
-        of_sentinels |= _typed(
-            [
-                (name.removeprefix(_OF_SENTINELS), value)
-                for name, value in asked
-                if name.startswith(_OF_SENTINELS)
-            ]
-        )
-        watchers = sentinel(
-            [_host_and_port(host) for host in hosts.split(",")], sentinel_kwargs=of_sentinels
-        )
+        theirs = [pair for pair in asked if pair[0].startswith(_OF_SENTINELS)]
+        of_sentinels |= _typed([(name.removeprefix(_OF_SENTINELS), it) for name, it in theirs])
+        places = [_host_and_port(host) for host in hosts.split(",")]
+        watchers = sentinel(places, sentinel_kwargs=of_sentinels)
         return watchers.master_for(service or "mymaster", **options)
 
 
