@@ -75,10 +75,8 @@ class Channel:
             extra: headers of the caller's, which are for the service alone.
         """
         endpoint = self._endpoints.resolve(path)
-        if not endpoint.is_trusted:
-            self._check(endpoint, None)
-            if not self._engines.has_proxy:
-                self._check(endpoint, _addresses(endpoint.url, self._connected_by(deadline)))
+        if self._must_look_up(endpoint):
+            _check_public(_addresses(endpoint.url, self._connected_by(deadline)))
         request = self._endpoints.request(endpoint, body, deadline, own, extra)
         return OpenReply((self._given or self._engines.sync).handle_request(request))
 
@@ -92,11 +90,9 @@ class Channel:
     ) -> AsyncOpenReply:
         """`send`, in an event loop."""
         endpoint = self._endpoints.resolve(path)
-        if not endpoint.is_trusted:
-            self._check(endpoint, None)
-            if not self._engines.has_proxy:
-                end = self._connected_by(deadline)
-                self._check(endpoint, await asyncio.to_thread(_addresses, endpoint.url, end))
+        if self._must_look_up(endpoint):
+            end = self._connected_by(deadline)
+            _check_public(await asyncio.to_thread(_addresses, endpoint.url, end))
         request = self._endpoints.request(endpoint, body, deadline, own, extra)
         engine = self._given_async or self._engines.aio
         return AsyncOpenReply(await engine.handle_async_request(request))
@@ -106,13 +102,11 @@ class Channel:
         now = time.monotonic()
         return now + self._settings.time_limits(deadline - now)["connect"]
 
-    def _check(self, endpoint: Endpoint, addresses: Iterable[str] | None) -> None:
-        """Refuse where no request may go, by its text or by what its host's name stands for."""
-        refusal = endpoint.refusal
-        if refusal is None and addresses is not None and not is_public(addresses):
-            refusal = _("its host is none of the public internet")
-        if refusal is not None:
-            raise ForbiddenDestinationError(refusal)
+    def _must_look_up(self, endpoint: Endpoint) -> bool:
+        """Whether to look at what its host's name stands for; refuse what its text forbids."""
+        if endpoint.refusal is not None:
+            raise ForbiddenDestinationError(endpoint.refusal)
+        return not (endpoint.is_trusted or self._engines.has_proxy)
 
     def close(self) -> None:
         """Close the idle sync connections of the account."""
@@ -121,6 +115,11 @@ class Channel:
     async def aclose(self) -> None:
         """Close the idle connections of this event loop."""
         await self._engines.aclose()
+
+
+def _check_public(addresses: Iterable[str]) -> None:
+    if not is_public(addresses):
+        raise ForbiddenDestinationError(_("its host is none of the public internet"))
 
 
 def _addresses(url: httpx.URL, deadline: float) -> list[str]:

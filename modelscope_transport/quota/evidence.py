@@ -222,11 +222,13 @@ def of_headers(
         if truth > ours:
             changes.append(Step("raise", day, CALLS.name(pool), truth))
             continue
-        for cell, count in lost if not given_back else ():
+        for model, cell, count in lost if not given_back else ():
             back = min(count, ours - truth - given_back)
             if back > 0:
                 tests.append(Step("at_least", day, cell, back))
-                changes += _give_back(reservation.account, day, cell, back)
+                changes.append(Step("settle", day, cell, -back))
+                pools = pools_of(model, reservation.account)
+                changes += [Step("add", day, CALLS.name(pool), -back) for pool in pools]
                 given_back += back
     if changes and lasting.get(UNIT.word) != "calls":
         changes.append(Step("put", LASTING, UNIT.word, "calls"))
@@ -235,10 +237,10 @@ def of_headers(
 
 def _unsettled(
     reservation: Reservation, cells: Mapping[str, Any], pool: str, now: float
-) -> tuple[int, list[tuple[str, int]]]:
+) -> tuple[int, list[tuple[str, str, int]]]:
     """The calls of a pool whose fate is not known, without the one that is being settled.
 
-    Those that may be on their way are counted together, the others by the cells that count them.
+    Those that may be on their way are counted together, the others by model and cell.
     """
     own = (str(reservation.bucket), reservation.model)
     coming, lost = 0, []
@@ -250,13 +252,5 @@ def _unsettled(
         if int(bucket) >= bucket_of(now) - _ON_ITS_WAY:
             coming += count
         elif count > 0:
-            lost.append((UNSETTLED.name(*key), count))
+            lost.append((model, UNSETTLED.name(*key), count))
     return coming, lost
-
-
-def _give_back(account: str, day: str, cell: str, calls: int) -> list[Step]:
-    _, model = UNSETTLED.read(cell) or ("", "")
-    return [
-        Step("settle", day, cell, -calls),
-        *(Step("add", day, CALLS.name(pool), -calls) for pool in pools_of(model, account)),
-    ]

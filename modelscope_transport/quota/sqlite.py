@@ -77,12 +77,12 @@ class SQLiteStore:
         # One that never waits, for `at_once`; opened when it has been missed.
         self._hurried: sqlite3.Connection | None = None
         self._hurries = 0
-        self._lock = threading.Lock()
         self._newest: dict[str, str] = {}
         # What was last seen, by account and page.
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._identity: tuple[int, int] | None = None
         self._looks_at = 0.0
+        self.begin_anew()
         begin_anew_in_child(self)
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
