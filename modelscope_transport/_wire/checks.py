@@ -17,7 +17,7 @@ from ..secret import Secret
 __all__ = ["as_plain", "check_headers", "check_model", "check_range", "to_json"]
 
 
-def as_plain(value: object) -> str | float:
+def as_plain(value: object) -> Any:
     """What a text or number of another class is: LangChain's ``message.text``, numpy's numbers.
 
     Raises:
@@ -29,7 +29,7 @@ def as_plain(value: object) -> str | float:
         return int(value)
     if isinstance(value, Real):
         return float(value)
-    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    return msgspec.to_builtins(value)  # refuses it in msgspec's own words
 
 
 _encode = msgspec.json.Encoder(enc_hook=as_plain).encode
