@@ -108,7 +108,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
     ) -> EmbeddingRequest:
         return EmbeddingRequest(
             model=self.model_name,
-            texts=tuple([instruction + text for text in texts] if instruction else texts),
+            texts=tuple([_instructed(text, instruction) for text in texts] if instruction else texts),
             dimensions=self.dimensions,
             batch_size=self.batch_size if batch_size is None else batch_size,
             extra_body=self.extra_body,
@@ -166,3 +166,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
                 request, concurrency=self.concurrency, on_progress=report
             )
         return list(answer.vectors)
+
+
+def _instructed(text: Any, instruction: str) -> Any:
+    return instruction + text if isinstance(text, str) else text  # what is no text is refused later

@@ -64,6 +64,16 @@ def test_the_text_of_a_message_has_a_vector(
     assert service.requests[0].body["input"] == ["Cats purr."]
 
 
+@pytest.mark.parametrize("instruction", ["", "Query: "])
+def test_what_is_no_text_is_refused(embeddings: Make, embed: Embed, instruction: str) -> None:
+    no_text: Any = None
+    model = embeddings(document_instruction=instruction, query_instruction=instruction)
+    with pytest.raises(ModelScopeInvalidRequestError, match="is of type NoneType"):
+        embed(model, [no_text])
+    with pytest.raises(ModelScopeInvalidRequestError, match="is of type NoneType"):
+        model.embed_query(no_text)
+
+
 def test_the_size_of_a_batch_for_one_call(embeddings: Make, service: LocalService) -> None:
     model = embeddings(batch_size=20)
     expected = model.embed_documents(TEXTS[:5])
