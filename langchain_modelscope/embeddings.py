@@ -108,7 +108,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
     ) -> EmbeddingRequest:
         return EmbeddingRequest(
             model=self.model_name,
-            texts=tuple([_instructed(text, instruction) for text in texts] if instruction else texts),
+            texts=tuple([_instructed(text, instruction) for text in texts]),
             dimensions=self.dimensions,
             batch_size=self.batch_size if batch_size is None else batch_size,
             extra_body=self.extra_body,
