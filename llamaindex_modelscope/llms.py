@@ -212,8 +212,10 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex asks of a model before it builds a prompt."""
         profile, calls_tools = self.profile, self.is_function_calling_model
+        # core refuses to build a prompt where an answer may fill the whole window
+        guessed = max(_UNKNOWN_WINDOW, 2 * (self.max_tokens or 0))
         return LLMMetadata(
-            context_window=self.context_window or profile.context_window or _UNKNOWN_WINDOW,
+            context_window=self.context_window or profile.context_window or guessed,
             num_output=self.max_tokens or -1,
             is_chat_model=True,
             is_function_calling_model=profile.tool_calling if calls_tools is None else calls_tools,

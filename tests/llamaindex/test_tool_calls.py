@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from llama_index.core import PromptHelper, PromptTemplate
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.types import BaseTool
@@ -277,6 +278,19 @@ def test_metadata(make_llm: MakeLLM, model: str, fields: dict[str, Any], window:
     assert metadata.is_function_calling_model
     assert metadata.model_name == model
     assert make_llm(model, max_tokens=100, **fields).metadata.num_output == 100
+
+
+@pytest.mark.parametrize(("longest", "window"), [(8_000, 32_768), (32_768, 65_536)])
+def test_a_long_answer_leaves_room_for_the_prompt(
+    make_llm: MakeLLM, longest: int, window: int
+) -> None:
+    metadata = make_llm("somebody/unheard-of", max_tokens=longest).metadata
+
+    assert metadata.context_window == window
+    helper = PromptHelper.from_llm_metadata(metadata)
+    prompt = PromptTemplate("{context_str}")
+    # core raises a ValueError where there is no room
+    assert helper.get_text_splitter_given_prompt(prompt).chunk_size > 8_000
 
 
 def test_function_calling_by_profile_and_by_choice(make_llm: MakeLLM) -> None:
