@@ -79,12 +79,9 @@ def _rows(file: BinaryIO | FileIO, path: Path) -> Iterator[tuple[BatchRow, int, 
             except ValueError as error:
                 if not packs and _begins_a_row(line, form) and not _is_json(line):
                     return  # half a line: its writer was killed, or is writing
-                raise ConfigurationError(
-                    _(
-                        "{path} is no file of results: line {number} is not one of theirs "
-                        "({error}). Name another file."
-                    ).format(path=path, number=number, error=error)
-                ) from None
+                said = _(_FOREIGN) if number == 1 else _(_DAMAGED)
+                told = said.format(path=path, number=number, error=error)
+                raise ConfigurationError(told) from None
             yield row, end, line.endswith(b"\n")
     except (zlib.error, _CutOff):
         raise ConfigurationError(
@@ -295,6 +292,13 @@ class ResultsFile:
             raise ConfigurationError(_(said).format(path=self._path, cause=cause)) from None
 
 
+_FOREIGN = _N(
+    "{path} is no file of results: line {number} is not one of theirs ({error}). Name another file."
+)
+_DAMAGED = _N(
+    "Line {number} of {path} is damaged ({error}). Remove that line and run the job again: only "
+    "its item is asked anew."
+)
 _OPENED = _N(
     "{path} cannot be opened: {cause}. What was answered before is on file. Make room or name "
     "another file, then run the job again."

@@ -522,6 +522,20 @@ def test_a_file_of_something_else_stays_as_it_is(
     assert not service.requests
 
 
+def test_one_damaged_line_gives_up_no_other_answer(
+    batch: Make, service: LocalService, tmp_path: Path
+) -> None:
+    batch().run(questions(3))
+    path = tmp_path / "answers.jsonl"
+    first, _, last = path.read_text().splitlines(keepends=True)
+    path.write_text(first + "damaged\n" + last)
+    with pytest.raises(ConfigurationError, match=r"Line 2 of .*Remove that line") as caught:
+        batch().run(questions(3))
+    assert "another file" not in str(caught.value)
+    path.write_text(first + last)
+    assert batch().run(questions(3)) == BatchReport(items=3, answered=1, kept=2)
+
+
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.gz"])
 def test_a_whole_last_line_without_its_end_is_kept(
     batch: Make, service: LocalService, tmp_path: Path, name: str
