@@ -14,12 +14,12 @@ from langchain_core.tools import tool
 
 from langchain_modelscope import ChatModelScope
 
-PRICES = {"light": 0.5, "mainstream": 1, "flagship": 2}  # Magicubes a call, since August 2026
-QUESTION = "I have 250 Magicubes. How many calls to a flagship model can I make?"
+PRICES = {"lite": 0.5, "standard": 1, "ultra": 2}  # Magicubes a call, since August 2026
+QUESTION = "I have 250 Magicubes. How many calls to an ultra model can I make?"
 
 
 @tool
-def affordable_calls(magicubes: int, tier: Literal["light", "mainstream", "flagship"]) -> str:
+def affordable_calls(magicubes: int, tier: Literal["lite", "standard", "ultra"]) -> str:
     """Say how many calls to a tier of model a number of Magicubes pays for."""
     return f"{magicubes} Magicubes pay for {magicubes / PRICES[tier]:.0f} calls."
 

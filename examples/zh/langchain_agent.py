@@ -14,12 +14,12 @@ from langchain_core.tools import tool
 
 from langchain_modelscope import ChatModelScope
 
-PRICES = {"light": 0.5, "mainstream": 1, "flagship": 2}  # 每次调用的魔粒，自 2026 年 8 月起
-QUESTION = "我有 250 魔粒，可以调用 flagship 档的模型多少次？"
+PRICES = {"lite": 0.5, "standard": 1, "ultra": 2}  # 每次调用的魔粒，自 2026 年 8 月起
+QUESTION = "我有 250 魔粒，可以调用 ultra 档的模型多少次？"
 
 
 @tool
-def affordable_calls(magicubes: int, tier: Literal["light", "mainstream", "flagship"]) -> str:
+def affordable_calls(magicubes: int, tier: Literal["lite", "standard", "ultra"]) -> str:
     """告诉用户若干魔粒可以调用某一档（tier）的模型多少次。"""
     return f"{magicubes} 魔粒可以调用 {magicubes / PRICES[tier]:.0f} 次。"
 
