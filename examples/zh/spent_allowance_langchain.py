@@ -16,7 +16,7 @@ def spend(model: ChatModelScope) -> ModelScopeQuotaExceededError:
     """一直调用到服务拒绝为止，返回这个拒绝。"""
     while True:
         try:
-            print("回答:", model.invoke("你好！").text)
+            print(f"回答：{model.invoke('你好！').text}")
         except ModelScopeQuotaExceededError as error:
             return error
 

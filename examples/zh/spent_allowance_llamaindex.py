@@ -16,7 +16,7 @@ def spend(llm: ModelScope) -> ModelScopeQuotaExceededError:
     """一直调用到服务拒绝为止，返回这个拒绝。"""
     while True:
         try:
-            print("回答:", llm.complete("你好！"))
+            print(f"回答：{llm.complete('你好！')}")
         except ModelScopeQuotaExceededError as error:
             return error
 

@@ -20,6 +20,7 @@ from ..jobs.lines import BadLine, Checked, LineReader
 from ..jobs.open_items import BatchRequest
 from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
+from ..language import marked as _N
 from ..language import translated as _
 from ..quota import Plan
 from ..secret import mask_address
@@ -31,7 +32,9 @@ from .plan import plan_lines
 
 __all__ = ["add_arguments", "run"]
 
-_SHOWN = 20  # bad lines that are printed
+_SHOWN = 20  # faults of lines that are printed
+_NUMBERS = 5  # lines that are named for each
+_NOTHING = _N("There is no question in {path}.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -167,6 +170,8 @@ def _checked(job: JobFile, out: Path) -> tuple[LineReader, Checked | None]:
     reader = LineReader(Path(job.input), job.model, job.system)
     checked = reader.check()
     _tell_bad(checked.bad, job)
+    if not checked.items and not checked.bad:
+        print(_(_NOTHING).format(path=job.input), file=sys.stderr)
     return reader, checked if job.skip_bad or not checked.bad else None
 
 
@@ -214,11 +219,11 @@ def _work(
     except JOB_WIDE:
         raise  # the same command would end in the same way
     except KeyboardInterrupt:
-        _tell_resume(arguments)
+        _tell_resume(arguments, batch.report)
         raise
     except ModelScopeError as error:
         print(error, file=sys.stderr)
-        _tell_resume(arguments)
+        _tell_resume(arguments, batch.report)
         return LATER if isinstance(error, QuotaExceededError | RateLimitError) else 1
     _tell_report(report, arguments)
     return 1 if report.failed else 0
@@ -279,7 +284,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         for plan in plans:
             print("\n".join(plan_lines(plan)))
         if not plans:
-            print(_("There is no question in {path}.").format(path=arguments.file))
+            print(_(_NOTHING).format(path=arguments.file))
     return LATER if any(not plan.fits for plan in plans) else int(bool(checked.bad))
 
 
@@ -292,11 +297,15 @@ def _plan_of_requests(client: Client, number: int, model: str) -> Plan:
 
 
 def _tell_bad(bad: list[BadLine], job: JobFile | None) -> None:
-    for line in bad[:_SHOWN]:
-        text = _("Line {number}: {why}.").format(number=line.number, why=line.why)
-        print(text, file=sys.stderr)
-    if len(bad) > _SHOWN:
-        rest = len(bad) - _SHOWN
+    faults: dict[str, list[str]] = {}
+    for line in bad:
+        faults.setdefault(line.why, []).append(str(line.number))
+    for why, numbers in list(faults.items())[:_SHOWN]:
+        text = _("Line {number}: {why}.") if len(numbers) == 1 else _("Lines {number}: {why}.")
+        named = ", ".join(numbers[:_NUMBERS])
+        named += f" … {numbers[-1]}" if len(numbers) > _NUMBERS else ""
+        print(text.format(number=named, why=why), file=sys.stderr)
+    if rest := sum(map(len, list(faults.values())[_SHOWN:])):
         print(_("… and {rest} more.").format(rest=rest), file=sys.stderr)
     if bad and job is not None and not job.skip_bad:
         print(
@@ -326,7 +335,7 @@ def _tell_report(report: BatchReport, arguments: argparse.Namespace) -> None:
     )
 
 
-def _tell_resume(arguments: argparse.Namespace) -> None:
+def _tell_resume(arguments: argparse.Namespace, report: BatchReport) -> None:
     """The command that goes on where this one ended."""
     words = ["modelscope-adapters", "batch", "resume", str(arguments.out)]
     words += ["--wait"] if arguments.wait else []
@@ -335,7 +344,5 @@ def _tell_resume(arguments: argparse.Namespace) -> None:
         words += ["--ledger", mask_address(arguments.ledger)] if arguments.ledger else []
         words += ["--ray", arguments.ray] if arguments.ray else []
     command = shlex.join(words)
-    print(
-        _("What is answered is kept. To go on: {command}").format(command=command),
-        file=sys.stderr,
-    )
+    said = _("{answered} answered now; what is answered is kept. To go on: {command}")
+    print(said.format(answered=report.answered, command=command), file=sys.stderr)

@@ -208,7 +208,11 @@ class LineReader:
             text = _read_text(raw) if raw.startswith(b'"') else raw.decode("utf-8")
         except UnicodeDecodeError:
             return BadLine(number, _("it is no UTF-8 text"))
-        except (msgspec.MsgspecError, InvalidRequestError, _NoQuestion) as error:
+        except msgspec.ValidationError as error:
+            return BadLine(number, _("a field has a wrong value ({error})").format(error=error))
+        except msgspec.DecodeError as error:
+            return BadLine(number, _("it is no valid JSON ({error})").format(error=error))
+        except (InvalidRequestError, _NoQuestion) as error:
             # Without the page that says more, which would stand in the middle of a sentence.
             return BadLine(number, Exception.__str__(error).rstrip(".。"))
         return self._of_text(number, text)

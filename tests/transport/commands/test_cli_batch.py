@@ -103,6 +103,7 @@ def test_a_spent_allowance_ends_it_with_the_command_that_goes_on(
     code, _, err = typed(*JOB, "--system", "Be brief.")
     assert code == 75
     assert "comes back at" in err
+    assert "1 answered now" in err
     command = err.strip().rpartition("To go on: ")[2]
     assert command == "modelscope-adapters batch resume answers.jsonl"
     assert len(read_results("answers.jsonl")) == 1
@@ -242,6 +243,7 @@ def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(
         _, err = job.communicate(timeout=30)
 
     assert job.returncode == 130
+    assert "1 answered now" in err
     assert "To go on: modelscope-adapters batch resume answers.jsonl" in err
     assert "Traceback" not in err
     assert len(read_results("answers.jsonl")) == 1
@@ -280,6 +282,23 @@ def test_bad_and_double_lines_are_listed_and_left_out_on_demand(
     assert not Path("answers.jsonl").exists()
     assert typed("questions.txt", "answers.jsonl", "--skip-bad")[0] == 0
     assert list(read_results("answers.jsonl")) == ["a", "b"]
+
+
+def test_many_lines_with_one_fault_are_told_once(typed: Type, service: LocalService) -> None:
+    Path("questions.txt").write_text("Hello\n" * 6 + '{"prompt": "Hi", "modle": 1}\n')
+    code, _, err = typed("questions.txt", "answers.jsonl")
+    assert code == 1
+    first, second, last = err.splitlines()
+    assert first.startswith("Lines 1, 2, 3, 4, 5 … 6: it names no model")
+    assert second.startswith("Line 7: the field 'modle'")
+    assert last.startswith("Lines that cannot be used: 7.")
+
+
+def test_a_job_of_no_question_says_so(typed: Type, service: LocalService) -> None:
+    Path("questions.txt").write_text("\n\n")
+    code, _, err = typed(*JOB)
+    assert code == 0
+    assert err.startswith("There is no question in ")
 
 
 def test_a_plan_of_no_question_says_so(
