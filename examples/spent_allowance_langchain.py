@@ -16,7 +16,7 @@ def spend(model: ChatModelScope) -> ModelScopeQuotaExceededError:
     """Call until the service refuses; return the refusal."""
     while True:
         try:
-            print("answered:", model.invoke("Say hello.").text)
+            print(f"answered: {model.invoke('Say hello.').text}")
         except ModelScopeQuotaExceededError as error:
             return error
 

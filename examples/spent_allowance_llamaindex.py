@@ -16,7 +16,7 @@ def spend(llm: ModelScope) -> ModelScopeQuotaExceededError:
     """Call until the service refuses; return the refusal."""
     while True:
         try:
-            print("answered:", llm.complete("Say hello."))
+            print(f"answered: {llm.complete('Say hello.')}")
         except ModelScopeQuotaExceededError as error:
             return error
 
