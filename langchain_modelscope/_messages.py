@@ -195,7 +195,7 @@ def _part(block: dict[str, Any], role: str) -> Part | None:
         "images, video and audio."
     ).format(kind=kind)
     if kind in ("file", "document"):
-        said += " " + _("Extract its text and send that.")
+        said += _(" Extract its text and send that.")
     raise InvalidRequestError(said)
 
 
@@ -209,7 +209,7 @@ def _plain(block: dict[str, Any]) -> TextPart:
         said = _(
             "A block of type 'text-plain' needs text: files and their addresses are not read here."
         )
-        raise InvalidRequestError(f"{said} {_('Extract its text and send that.')}")
+        raise InvalidRequestError(said + _(" Extract its text and send that."))
     return TextPart(text)
 
 

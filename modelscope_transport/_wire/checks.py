@@ -68,7 +68,7 @@ def check_range(name: str, value: object, least: float, most: float = float("inf
     if value is None or (isinstance(value, Real) and least <= number <= most):
         return
     said = (
-        _("{name} must be between {least:g} and {most:g}, and is {value!r}.")
+        _("{name} must be between {least:g} and {most:.10g}, and is {value!r}.")
         if most < float("inf")
         else _("{name} must be at least {least:g}, and is {value!r}.")
     )

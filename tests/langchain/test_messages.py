@@ -271,6 +271,15 @@ def test_a_picture_in_a_tools_result(chat: MakeChat, service: LocalService) -> N
     assert '"size": 1' in history[2]["content"][2]["text"]
 
 
+def test_two_chinese_sentences_have_no_space_between(
+    chat: MakeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_LANG", "zh")
+    for content in ({"type": "file", "file": {"file_data": DATA}}, {"type": "text-plain"}):
+        with pytest.raises(ModelScopeInvalidRequestError, match="。请先提取其中的文本"):
+            chat().invoke([HumanMessage([content])])
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

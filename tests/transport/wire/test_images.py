@@ -164,6 +164,10 @@ def test_what_is_outside_of_its_range_is_refused_in_a_sentence_or_two(case: dict
     assert "sesame" not in said
 
 
+def test_the_bounds_of_a_seed_are_written_out() -> None:
+    assert "between 0 and 2147483647, and is -1" in refusal(seed=-1)
+
+
 @given(
     seed=st.none() | st.integers() | st.floats(),
     steps=st.none() | st.integers(-5, 200),
