@@ -174,7 +174,7 @@ DIFFERENT: dict[str, str] = {
     "developer": "sent as system: the service refuses the role developer",
     "image url text": "sent in the form that the service documents",
     "video": "sent as video_url; theirs raises",
-    "invalid call": "left out where nothing answers it: the service refuses a call without an answer",
+    "invalid call": "left out where nothing answers it: services refuse a call without one",
     "call without id": "an id is made, which the tool's answer needs",
     "chat other role": _REFUSED,
     "function": _REFUSED,
