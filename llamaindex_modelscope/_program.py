@@ -202,9 +202,16 @@ class Program(BasePydanticProgram[Any]):
             raw = next(_written(call.tool_kwargs) for call in calls if call.tool_name == name)
             return self._accept(json.loads(raw or "{}", strict=False))
         except (ValueError, RecursionError) as error:
+            why = _why(error)
+            # of a call that was cut the error says so itself
+            if _was_cut(response) and "invalid_tool_calls" not in message.additional_kwargs:
+                why = _(
+                    '{why}; it reached its longest length (finish_reason "length"), thoughts '
+                    "included, and a larger max_tokens leaves room for the rest"
+                ).format(why=why)
             raise ModelScopeOutputParserError(
                 _("The answer makes no {name}: {error}. It was: {raw!r}").format(
-                    name=self._output_cls.__name__, error=_why(error), raw=raw
+                    name=self._output_cls.__name__, error=why, raw=raw
                 ),
                 raw_answer=raw,
             ) from error
@@ -254,6 +261,11 @@ def _start(text: str) -> int:
 
 def _written(arguments: dict[str, Any] | str) -> str:
     return arguments if isinstance(arguments, str) else to_json(arguments).decode()
+
+
+def _was_cut(response: ChatResponse | None) -> bool:
+    raw = None if response is None else response.raw
+    return isinstance(raw, dict) and raw.get("finish_reason") == "length"
 
 
 def _why(error: Exception) -> str:

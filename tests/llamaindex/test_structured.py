@@ -611,6 +611,19 @@ async def test_arguments_that_were_cut_make_no_object(
         await made(llm, way)
 
 
+@each_way
+async def test_thoughts_that_took_all_of_the_length_are_told_of(
+    llm: ModelScope, service: LocalService, way: str
+) -> None:
+    words = {"content": "", "reasoning_content": "The user wants a person."}
+    if "stream" in way:
+        service.next(Stream([mixed.chunk(**words), mixed.chunk("length"), DONE]))
+    else:
+        service.next(Reply(200, {"choices": [{"message": words, "finish_reason": "length"}]}))
+    with pytest.raises(ModelScopeOutputParserError, match=r"longest length.*max_tokens"):
+        await made(llm, way)
+
+
 class Filters(BaseModel):
     """Filters of a search."""
 
