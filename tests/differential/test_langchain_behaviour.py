@@ -13,7 +13,7 @@ from langchain_core.outputs import LLMResult
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from langchain_modelscope import ChatModelScope, ModelScopeInvalidRequestError
+from langchain_modelscope import ChatModelScope
 
 from .foreign_server import DONE, ForeignServer, Shape, event
 from .shape_parts import USAGE, USED
@@ -130,10 +130,11 @@ async def test_callbacks_hear_the_tokens_and_then_the_whole(
     assert joined(chunks).text == "Hello there."
 
 
-def test_several_answers_cannot_be_streamed(server: ForeignServer) -> None:
-    with pytest.raises(ModelScopeInvalidRequestError):
-        list(model(server, "Yes.", n=5).stream(HELLO))
-    assert not server.requests
+def test_several_answers_come_whole_where_a_stream_is_asked_for(server: ForeignServer) -> None:
+    (chunk,) = model(server, "Yes.", n=5).stream(HELLO)
+    (request,) = server.requests
+    assert chunk.text == "Yes."
+    assert (request.body["n"], request.body.get("stream")) == (5, None)
 
 
 async def test_every_way_to_ask(server: ForeignServer) -> None:
