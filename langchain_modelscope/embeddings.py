@@ -108,7 +108,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
     ) -> EmbeddingRequest:
         return EmbeddingRequest(
             model=self.model_name,
-            texts=tuple([_instructed(text, instruction) for text in texts]),
+            texts=_instructed(texts, instruction),
             dimensions=self.dimensions,
             batch_size=self.batch_size if batch_size is None else batch_size,
             extra_body=self.extra_body,
@@ -168,5 +168,7 @@ class ModelScopeEmbeddings(Connection, Embeddings):
         return list(answer.vectors)
 
 
-def _instructed(text: Any, instruction: str) -> Any:
-    return instruction + text if isinstance(text, str) else text  # what is no text is refused later
+def _instructed(texts: Any, instruction: str) -> Any:
+    if isinstance(texts, str):  # refused later, as what is no text
+        return texts
+    return tuple([instruction + text if isinstance(text, str) else text for text in texts])

@@ -29,10 +29,14 @@ class Batches:
         size: most texts in one batch.
 
     Raises:
-        InvalidRequestError: an empty text; nothing was sent.
+        InvalidRequestError: an empty text, or one text in place of several; nothing was sent.
     """
 
     def __init__(self, texts: Sequence[str], size: int) -> None:
+        if isinstance(texts, str):  # else each of its letters would be a text
+            raise InvalidRequestError(
+                _("texts must be a sequence of texts, and is one text. Put it into a list.")
+            )
         for place, text in enumerate(texts):
             if not isinstance(text, str):
                 raise InvalidRequestError(

@@ -74,6 +74,14 @@ def test_what_is_no_text_is_refused(embeddings: Make, embed: Embed, instruction:
         model.embed_query(no_text)
 
 
+def test_one_text_in_place_of_several_is_not_taken_for_its_letters(
+    embeddings: Make, embed: Embed, service: LocalService
+) -> None:
+    with pytest.raises(ModelScopeInvalidRequestError, match="Put it into a list"):
+        embed(embeddings(document_instruction="Find: "), "a text")  # type: ignore[arg-type]
+    assert not service.requests
+
+
 def test_the_size_of_a_batch_for_one_call(embeddings: Make, service: LocalService) -> None:
     model = embeddings(batch_size=20)
     expected = model.embed_documents(TEXTS[:5])

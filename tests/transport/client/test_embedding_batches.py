@@ -72,6 +72,11 @@ def test_what_is_no_text_is_refused_by_its_place(stranger: Any) -> None:
         Batches(["a", stranger], 20)
 
 
+def test_one_text_is_not_taken_for_its_letters() -> None:
+    with pytest.raises(InvalidRequestError, match="is one text"):
+        Batches("abc", 20)
+
+
 def test_a_limit_is_learnt_with_one_wasted_request() -> None:
     assert served([str(number) for number in range(40)], 20, limit=10)[1] == [20, 10, 10, 10, 10]
     assert served([str(number) for number in range(5)], 5, limit=1)[1] == [5, 2, 1, 1, 1, 1, 1]
