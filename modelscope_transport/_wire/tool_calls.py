@@ -102,12 +102,9 @@ def sent_arguments(arguments: str) -> str:
     try:
         _object.decode(arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        try:
-            read = json.loads(arguments, strict=False)
-        except (ValueError, RecursionError):
-            read = None
-        whole = read if isinstance(read, dict) else {"invalid_arguments": arguments}
-        return to_json(whole).decode()
+        if problem_of(arguments, cut=False) is not None:
+            return to_json({"invalid_arguments": arguments}).decode()
+        return to_json(json.loads(arguments, strict=False)).decode()
     return arguments
 
 

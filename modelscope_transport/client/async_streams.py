@@ -27,7 +27,7 @@ async def _deltas(exchange: AsyncExchange, decoder: StreamDecoder) -> AsyncItera
     reply, broken, data = exchange.reply, None, None
     assert reply is not None
     try:
-        yield ChatDelta()  # which nobody sees
+        yield ChatDelta()  # taken by `deltas`
         for delta in decoder.begin():
             yield delta
         try:

@@ -19,8 +19,8 @@ __all__ = ["ChatStream", "WholeAnswer", "deltas"]
 def deltas(exchange: Exchange, decoder: StreamDecoder) -> Iterator[ChatDelta]:
     """The deltas of a handed-over stream; closes the exchange at the end, or when dropped."""
     made = _deltas(exchange, decoder)
-    # Also of one that nobody has begun to read, and where the collector takes what is in a cycle,
-    # in any order: a socket that comes first would complain.
+    # It closes a stream too of which no delta was read, and one in a reference cycle, whose parts
+    # the collector takes in any order: a socket that is taken first would warn.
     weakref.finalize(made, exchange.close)
     return made
 
