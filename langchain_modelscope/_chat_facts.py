@@ -23,8 +23,7 @@ from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
 __all__ = ["ChatFacts"]
 
 
-# All fields are inherited; looking for them in this long source would slow the import down.
-class ChatFacts(BaseChatModel, ChatFields, use_attribute_docstrings=False):
+class ChatFacts(BaseChatModel, ChatFields):
     """A chat model, without its calls."""
 
     def _options(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,6 @@ class Connection(BaseModel):
         hide_input_in_errors=True,  # it may be a token
         populate_by_name=True,
         protected_namespaces=(),
-        use_attribute_docstrings=True,
     )
 
     _words: ClassVar[Mapping[str, Argument]] = CONNECTION

@@ -36,9 +36,9 @@ for _, step in ipairs(cjson.decode(ARGV[3])) do
   local word, page, cell, a = step[1], step[2], step[3], step[4]
   local key = KEYS[page]
   if word == 'add' then
-    redis.call('HINCRBY', key, cell, a)
+    if redis.call('HINCRBY', key, cell, a) < 0 then redis.call('HSET', key, cell, 0) end
   elseif word == 'settle' then
-    if redis.call('HINCRBY', key, cell, a) == 0 then redis.call('HDEL', key, cell) end
+    if redis.call('HINCRBY', key, cell, a) <= 0 then redis.call('HDEL', key, cell) end
   elseif word == 'raise' then
     if a > number(page, cell) then redis.call('HSET', key, cell, a) end
   elseif word == 'put' then

@@ -199,7 +199,7 @@ class Ledger:
     # --- what is known --------------------------------------------------------------------
 
     def quotas(self, account: str, budget: Budget | None = None) -> tuple[Quota, ...]:
-        """The account's pool, then those of its models that were asked today or are spent."""
+        """The account's pool for each unit that bounds it, then those of models asked or spent."""
 
         def work() -> Work[tuple[Quota, ...]]:
             yield from self._runner.look(account)

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from .allowance import tenths_of
-from .cells import BALANCE, LOT_SPENT, LOTS, LOTS_VERSION, OBSERVED_AT
+from .cells import BALANCE, LOT_SPENT, LOTS, LOTS_VERSION, OBSERVED_AT, UNIT
 from .steps import LASTING, Step
 
 __all__ = [
@@ -60,13 +60,17 @@ class Filled(Struct, frozen=True):
 
 
 def filled(cells: Mapping[str, Any], now: float) -> list[Filled]:
-    """The lots of a lasting page that can still be spent, nearest expiry first."""
+    """The lots of a lasting page that can still be spent, nearest expiry first.
+
+    One without an end, which a balance made, ends where the service has gone over to calls a day.
+    """
     lots = [
         Filled(name, size, expires_at, cells.get(LOT_SPENT.name(name), 0))
         for name, size, expires_at in cells.get(LOTS.word, ())
     ]
+    endless = 0.0 if cells.get(UNIT.word) == "calls" else math.inf
     return sorted(
-        (lot for lot in lots if lot.expires_at is None or lot.expires_at > now),
+        (lot for lot in lots if (endless if lot.expires_at is None else lot.expires_at) > now),
         key=lambda lot: math.inf if lot.expires_at is None else lot.expires_at,
     )
 

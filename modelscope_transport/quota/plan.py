@@ -82,8 +82,9 @@ def binding(quotas: Sequence[Quota], model: str, price: int, account: str = "") 
         price: of a call to it, in tenths of a Magicube, as `Ledger.price` gives it.
         account: whose pools they are.
     """
-    own = [quota for quota in quotas if quota.model == model]
-    pools = own if has_provider(model, account) else [*own, quotas[0]]
+    pools = [quota for quota in quotas if quota.model == model]
+    if not has_provider(model, account):
+        pools += [quota for quota in quotas if quota.scope == "account"]
     if not pools:
         return Quota(
             scope="model", model=model, unit="calls", used=0, resets_at=quotas[0].resets_at

@@ -160,6 +160,9 @@ class RedisStore:
         loop = asyncio.get_running_loop()
         mine = self._loops.get(loop)
         if mine is None:
+            # A client keeps its loop: one that was closed without `aclose` would stay for ever.
+            for other in [other for other in self._loops if other.is_closed()]:
+                del self._loops[other]
             mine = self._loops[loop] = _OfLoop()
         async with mine.lock:
             if mine.client is None:

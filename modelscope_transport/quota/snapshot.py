@@ -135,15 +135,16 @@ class _View(NamedTuple):
 
 
 def quotas_of(pages: Pages, now: float, day: str, budget: Budget) -> Quotas:
-    """The account's pool, then those of its models that were asked today or are spent."""
+    """The account's pools, then those of its models that were asked today or are spent."""
     view = _View(pages.get(LASTING, {}), pages.get(day, {}), now, end_of(day))
     blocked = {pool for (pool,), until in BLOCKED_UNTIL.all_in(view.lasting) if until > now}
     models = {pool for (pool,), _calls in CALLS.all_in(view.today)}
     names = sorted((models | blocked | set(budget.models)) - {ACCOUNT, BALANCE})
-    return Quotas([_account(view, budget), *(_model(name, view, budget) for name in names)])
+    return Quotas([*_account(view, budget), *(_model(name, view, budget) for name in names)])
 
 
-def _account(view: _View, budget: Budget) -> Quota:
+def _account(view: _View, budget: Budget) -> list[Quota]:
+    """The account's pool and, where the user's own limit is in another unit, that limit."""
     lots = filled(view.lasting, view.now)
     magicubes = view.today.get(MAGICUBES.word, 0) / 10
     calls = view.today.get(CALLS.name(ACCOUNT), 0)
@@ -173,7 +174,10 @@ def _account(view: _View, budget: Budget) -> Quota:
         )
         if size is not None
     ]
-    return _tightest([_while_short(quota, view), *own])
+    pools = [_while_short(quota, view), *own]
+    units = dict.fromkeys(pool.unit for pool in pools)
+    each = [_tightest([pool for pool in pools if pool.unit == unit]) for unit in units]
+    return sorted(each, key=lambda pool: not pool.spent)
 
 
 def _of_lots(lots: Sequence[Filled], view: _View, used: float) -> Quota:
@@ -243,7 +247,7 @@ def _within(
 
 
 def _tightest(quotas: Sequence[Quota]) -> Quota:
-    """The one with the least left, by the number alone; an unknown number counts as plenty."""
+    """Of pools in one unit, the one with the least left; an unknown number counts as plenty."""
     return min(quotas, key=lambda quota: quota.remaining if quota.remaining is not None else 1e18)
 
 

@@ -14,8 +14,8 @@ test            fails when
 ``same``        cell differs from ``a``, a number
 ==============  ==================================================================
 change          does
-``add``         cell + ``a``
-``settle``      cell + ``a``, which takes the cell away at 0
+``add``         cell + ``a``, but not below 0: what a forgotten call gives back is gone
+``settle``      the same, which takes the cell away at 0
 ``raise``       the larger of cell and ``a``
 ``put``         ``a``: a number, a text, or a list or table of them
 ``drop``        takes the cell away
@@ -106,10 +106,10 @@ def run(
         cells = pages.setdefault(page, {})
         changed.add(page)
         if word == "add":
-            cells[name] = cells.get(name, 0) + a
+            cells[name] = max(0, cells.get(name, 0) + a)
         elif word == "settle":
             rest = cells.pop(name, 0) + a
-            if rest:
+            if rest > 0:
                 cells[name] = rest
         elif word == "raise":
             cells[name] = max(cells.get(name, 0), a)

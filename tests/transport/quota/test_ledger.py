@@ -27,6 +27,7 @@ from modelscope_transport.quota import (
     next_reset,
 )
 from modelscope_transport.quota.memory import MemoryStore
+from modelscope_transport.quota.plan import binding
 from modelscope_transport.quota.steps import Ran, Step
 from tests.transport.quota.clockwork import MORNING, Hands
 
@@ -157,6 +158,22 @@ def test_forgetting_opens_everything(ledger: Ledger, account: str) -> None:
     ledger.forget(account)
     spend(ledger, account)
     assert of_account(ledger, account).used == 1
+
+
+@pytest.mark.parametrize("charged", [True, False, None])
+def test_a_call_that_is_forgotten_on_its_way_leaves_no_count_below_nothing(
+    ledger: Ledger, account: str, charged: bool | None
+) -> None:
+    given = leave(ledger, account, tier="lite")
+    ledger.forget(account)
+    ledger.settle(given, Closing(charged=charged))
+
+    (quota, *_models) = ledger.quotas(account)
+    assert (quota.used, quota.unit) == (0, "magicubes")
+    spend(ledger, account, tier="lite")
+    cells = ledger.export()[account][given.day]
+    assert min(cells.values()) >= 0
+    assert of_model(ledger, account).used == 1
 
 
 def test_of_a_spent_pool_no_more_is_used_than_it_had(ledger: Ledger, account: str) -> None:
@@ -356,6 +373,38 @@ def test_a_reserve_of_magicubes_is_not_one_of_the_calls_that_were_told_before(
         calls += 1
     assert calls == 5
     assert refusal(ledger, account, tier="ultra", budget=budget).unit == "magicubes"
+
+
+def test_a_balance_without_an_end_ends_where_the_service_counts_calls_again(
+    ledger: Ledger, account: str
+) -> None:
+    ledger.report(account, 7.0)
+    assert of_account(ledger, account).remaining == 7
+    told = Allowance(account_limit=2000, account_remaining=1999)
+    ledger.settle(leave(ledger, account), Closing(charged=True, allowance=told))
+    quota = of_account(ledger, account)
+    assert (quota.unit, quota.remaining) == ("calls", 1999)
+    ledger.report(account, 3.0)
+    quota = of_account(ledger, account)
+    assert (quota.unit, quota.remaining) == ("magicubes", 3)
+
+
+def test_a_limit_in_another_unit_than_the_services_stands_beside_it(
+    ledger: Ledger, account: str
+) -> None:
+    """30 calls are more than 20 Magicubes for a dear model, and fewer for a cheap one."""
+    ledger.report(account, 20.0)
+    budget = Budget(calls=30)
+    told, own, *_models = ledger.quotas(account, budget)
+    assert (told.unit, told.remaining) == ("magicubes", 20)
+    assert (own.unit, own.remaining, own.limit) == ("calls", 30, 30)
+    assert binding((told, own), QWEN, price=10).unit == "magicubes"
+    assert binding((told, own), QWEN, price=5).unit == "calls"
+
+    for _ in range(30):
+        spend(ledger, account, tier="lite", budget=budget)
+    own, told, *_models = ledger.quotas(account, budget)
+    assert (own.unit, own.spent, told.spent) == ("calls", True, False)
 
 
 # -------------------------------------------------------------- refusals without a reason

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,6 +59,24 @@ def test_each_loop_has_a_connection_of_its_own(redis_server: RedisServer, accoun
     for _ in range(3):
         assert asyncio.run(spend(ledger, account))
     assert ledger.history(account, 1)[0].calls == 3
+
+
+# asyncio warns, rightly, of the socket that the loop left open
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_was_only_closed_is_not_kept(redis_server: RedisServer, account: str) -> None:
+    ledger = RedisLedger(redis_server.url)
+    gone = []
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(spend(ledger, account))
+        loop.close()
+        gone.append(weakref.ref(loop))
+        del loop
+    assert asyncio.run(spend(ledger, account))
+    gc.collect()
+    assert [loop for loop in gone if loop() is not None] == []
+    assert ledger.history(account, 1)[0].calls == 4
 
 
 async def test_a_server_far_away_holds_no_threads(redis_server: RedisServer, account: str) -> None:
