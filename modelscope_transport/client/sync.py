@@ -269,7 +269,7 @@ class Client(ClientFront):
         return self._quota(model)
 
     def quotas(self) -> tuple[Quota, ...]:
-        """The account's pool for each unit that bounds it, then those of models asked today or spent.
+        """The account's pool for each unit that bounds it, then those of models asked or spent.
 
         Raises as `quota` does.
         """
