@@ -212,6 +212,13 @@ first-run: ## what a newcomer meets, from a clone on, in English and in Chinese;
 drift: .venv/.installed ## what the service publishes of itself, beside our data (needs the network)
 	@$(BIN)/python -m docs.drift
 
+.PHONY: audit
+audit: .venv/.installed ## known vulnerabilities of all that is locked for users and developers (needs PyPI's own data)
+	@for lock in requirements-run.lock requirements.lock; do \
+		echo "==> audit: $$lock"; \
+		$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --requirement $$lock || exit 1; \
+	done
+
 .PHONY: promises
 promises: .venv/.installed ## what the pages promise, the command that shows it, and its figure today
 	@$(BIN)/python -m docs.proof --lines 1000 promises $(BIN)/python -m docs.promises
