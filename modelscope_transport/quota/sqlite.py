@@ -39,8 +39,8 @@ _DAYS_KEPT = 35
 
 # Writes a page if it and the lasting one are as they were.
 _SWAP = (
-    "UPDATE page SET cells = ?1 WHERE account = ?2 AND page = ?3 AND cells = ?4 "
-    "AND (SELECT cells FROM page WHERE account = ?2 AND page = '') IS ?5"
+    "UPDATE page SET cells = ? WHERE account = ? AND page = ? AND cells = ? "
+    "AND (SELECT cells FROM page WHERE account = ? AND page = '') IS ?"
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -139,7 +139,8 @@ class SQLiteStore:
             is_so = (rows.get(day), rows.get(LASTING)) == (seen.row, seen.lasting)
             return Ran(failed, seen.pages) if is_so else None
         row = _encode(pages[day])
-        written = database.execute(_SWAP, (row, account, day, seen.row, seen.lasting))
+        swap = (row, account, day, seen.row, account, seen.lasting)
+        written = database.execute(_SWAP, swap)
         if written.rowcount != 1:
             return None
         self._seen[account, day] = _Seen(row, seen.lasting, pages)
@@ -202,7 +203,7 @@ class SQLiteStore:
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
-        asked = "DELETE FROM page WHERE account = ?1 OR ?1 IS NULL"
+        asked = "DELETE FROM page WHERE account = ifnull(?, account)"
         self._guarded(lambda database: database.execute(asked, (account,)))
 
     def close(self) -> None:
@@ -238,10 +239,10 @@ class SQLiteStore:
         self._newest[account] = day
         self._seen.clear()
         database.execute(
-            "DELETE FROM page WHERE account = ?1 AND page GLOB '[0-9]*' AND page NOT IN ("
-            "SELECT page FROM page WHERE account = ?1 AND page GLOB '[0-9]*' "
-            "ORDER BY page DESC LIMIT ?2)",
-            (account, _DAYS_KEPT),
+            "DELETE FROM page WHERE account = ? AND page GLOB '[0-9]*' AND page NOT IN ("
+            "SELECT page FROM page WHERE account = ? AND page GLOB '[0-9]*' "
+            "ORDER BY page DESC LIMIT ?)",
+            (account, account, _DAYS_KEPT),
         )
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
