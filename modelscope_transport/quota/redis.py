@@ -272,6 +272,7 @@ def _forget_frames(error: BaseException | None) -> None:
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None  # the frames that still run have the error, too
         error = error.__context__
 
 
