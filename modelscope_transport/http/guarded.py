@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from .._cancellation import finish_anyway
+from .._cancellation import cancel_once, finish_anyway
 from ..language import translated as _
 from .deadlines import Watch, shut, watch
 
@@ -276,7 +276,7 @@ class _AsyncBody(httpx.AsyncByteStream):
         while True:
             with _Translated(lambda: time.monotonic() >= self._deadline, self._way):
                 async with asyncio.timeout(self._deadline - time.monotonic()):
-                    data = await anext(chunks, None)
+                    data = await cancel_once(anext(chunks, None))
             if data is None:
                 self._is_whole = True
                 return
@@ -288,13 +288,20 @@ class _AsyncBody(httpx.AsyncByteStream):
             return
         with contextlib.suppress(Exception):
             async with asyncio.timeout(seconds):
-                async for _ in self._response.stream:
-                    pass
+                await cancel_once(self._read_on())
+
+    async def _read_on(self) -> None:
+        async for _data in self._response.stream:
+            pass
 
     async def aclose(self) -> None:
-        with contextlib.suppress(Exception):  # such as that its event loop is closed
-            await finish_anyway(self._response.aclose())
+        await finish_anyway(_let_go(self._response))
         await self._after()
+
+
+async def _let_go(response: Any) -> None:
+    with contextlib.suppress(Exception):  # such as that its event loop is closed
+        await response.aclose()
 
 
 class GuardedAsyncTransport(httpx.AsyncBaseTransport):
@@ -322,7 +329,7 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
         request.extensions = {**request.extensions, "trace": way.anotice}
         with _Translated(lambda: time.monotonic() >= deadline, way):
             async with limit:
-                response = await self._send(request)
+                response = await cancel_once(self._send(request), _let_go)
         closings = self._closings
 
         async def after() -> None:

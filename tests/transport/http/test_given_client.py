@@ -376,6 +376,37 @@ async def test_the_given_async_clients_own_connections_end_with_the_call() -> No
                     pass
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("reply", ["silence", "slow:0.3"])
+async def test_a_call_that_is_cancelled_twice_gives_its_place_in_the_pool_back(
+    service: LocalService, reply: str, turns: int
+) -> None:
+    limits = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(limits=limits) as http:
+        client = Client(
+            service.token, base_url=service.base_url, http_async_client=http, ledger=None, timeout=5
+        )
+        begun = asyncio.Event()
+
+        async def call() -> None:
+            async for _ in await client.aio.stream_chat(chat_request(timeout=60)):
+                begun.set()
+
+        service.next(reply)
+        task = asyncio.create_task(call())
+        if reply != "silence":
+            await begun.wait()
+        while not service.requests:  # noqa: ASYNC110 - the service is in another thread
+            await asyncio.sleep(0.001)
+        task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        assert (await client.aio.chat(chat_request())).text
+
+
 # --- what is theirs, of either library
 
 LIBRARIES = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
