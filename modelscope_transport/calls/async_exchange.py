@@ -35,10 +35,15 @@ class AsyncExchange(Holdings):
         return self._take(await self._admission.areserve(self.attempt))
 
     async def _send(self) -> Outcome:
-        attempt, self._sent = self.attempt, True
+        attempt = self.attempt
         try:
             reply = self.reply = await self._channel.asend(
-                attempt.path, attempt.body, self.deadline, attempt.headers, self._extra
+                attempt.path,
+                attempt.body,
+                self.deadline,
+                attempt.headers,
+                self._extra,
+                self._note_sending,
             )
             try:
                 streaming = reply.is_stream

@@ -80,6 +80,9 @@ class Holdings:
     def _limiter(self) -> ConcurrencyLimiter:
         return self._admission.limiters.of(self.attempt.model)
 
+    def _note_sending(self) -> None:
+        self._sent = True
+
     def _take(self, reserved: Reservation | QuotaBlock | None) -> Refused | None:
         if isinstance(reserved, QuotaBlock):
             return Refused(reserved)
@@ -160,10 +163,15 @@ class Exchange(Holdings):
         return self._take(self._admission.reserve(self.attempt))
 
     def _send(self) -> Outcome:
-        attempt, self._sent = self.attempt, True
+        attempt = self.attempt
         try:
             reply = self.reply = self._channel.send(
-                attempt.path, attempt.body, self.deadline, attempt.headers, self._extra
+                attempt.path,
+                attempt.body,
+                self.deadline,
+                attempt.headers,
+                self._extra,
+                self._note_sending,
             )
             try:
                 streaming = reply.is_stream

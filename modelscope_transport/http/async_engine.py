@@ -24,7 +24,7 @@ from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .async_connections import LoopConnections, close_all
 from .async_exchange import FAILED, Exchange
-from .outgoing import Limits, head_of, limits_of
+from .outgoing import Limits, head_of, limits_of, note_sending
 
 __all__ = ["AsyncEngine"]
 
@@ -57,6 +57,7 @@ class AsyncEngine(httpx.AsyncBaseTransport):
         head, body = head_of(request), await request.aread()
         exchange = await self._begin(request.url, limits_of(request))
         try:
+            note_sending(request)
             return await exchange.send(request.method, head, body)
         except FAILED as error:
             failure = exchange.failure(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -64,6 +64,7 @@ class Channel:
         deadline: float,
         own: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
+        note: Callable[[], None] | None = None,
     ) -> OpenReply:
         """Send a request and wait for the head of its reply.
 
@@ -73,11 +74,13 @@ class Channel:
             deadline: end of the call on ``time.monotonic()``.
             own: further headers of this request.
             extra: headers of the caller's, which are for the service alone.
+            note: called before the first byte goes out, or where that cannot be known, as early
+                as it may.
         """
         endpoint = self._endpoints.resolve(path)
         if self._must_look_up(endpoint):
             _check_public(_addresses(endpoint.url, self._connected_by(deadline)))
-        request = self._endpoints.request(endpoint, body, deadline, own, extra)
+        request = self._endpoints.request(endpoint, body, deadline, own, extra, note)
         return OpenReply((self._given or self._engines.sync).handle_request(request))
 
     async def asend(
@@ -87,13 +90,14 @@ class Channel:
         deadline: float,
         own: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
+        note: Callable[[], None] | None = None,
     ) -> AsyncOpenReply:
         """`send`, in an event loop."""
         endpoint = self._endpoints.resolve(path)
         if self._must_look_up(endpoint):
             end = self._connected_by(deadline)
             _check_public(await asyncio.to_thread(_addresses, endpoint.url, end))
-        request = self._endpoints.request(endpoint, body, deadline, own, extra)
+        request = self._endpoints.request(endpoint, body, deadline, own, extra, note)
         engine = self._given_async or self._engines.aio
         return AsyncOpenReply(await engine.handle_async_request(request))
 

@@ -10,7 +10,7 @@ import functools
 import posixpath
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 import httpx
@@ -111,6 +111,7 @@ class EndpointResolver:
         deadline: float,
         own: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
+        note: Callable[[], None] | None = None,
     ) -> httpx.Request:
         """A request to an endpoint; its arguments are those of `Channel.send`."""
         headers = [*endpoint.headers]
@@ -127,7 +128,7 @@ class EndpointResolver:
             endpoint.url,
             headers=headers,
             stream=httpx.ByteStream(body),  # its headers are complete: httpx need not look for any
-            extensions={"timeout": limits, "deadline": deadline},
+            extensions={"timeout": limits, "deadline": deadline, "sending": note},
         )
         request.read()
         return request

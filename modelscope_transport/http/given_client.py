@@ -15,6 +15,7 @@ import httpx
 from ..errors import ConfigurationError
 from ..language import translated as _
 from .guarded import GuardedAsyncTransport, GuardedTransport
+from .outgoing import note_sending
 
 __all__ = ["check_client", "through_client", "through_client_async"]
 
@@ -81,6 +82,7 @@ def through_client(client: Any) -> GuardedTransport:
     """The sync way through a client of the user's, which stays theirs to close."""
 
     def send(request: httpx.Request) -> Any:
+        note_sending(request)  # their transport may not say when
         built = _built(client, request)
         try:
             return client.send(built, stream=True, follow_redirects=False, auth=None)
@@ -96,6 +98,7 @@ def through_client_async(client: Any) -> GuardedAsyncTransport:
     """The way of event loops through a client of the user's, which stays theirs to close."""
 
     async def send(request: httpx.Request) -> Any:
+        note_sending(request)  # their transport may not say when
         built = _built(client, request)
         try:
             return await client.send(built, stream=True, follow_redirects=False, auth=None)

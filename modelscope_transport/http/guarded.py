@@ -22,6 +22,7 @@ import httpx
 from .._cancellation import cancel_once, finish_anyway
 from ..language import translated as _
 from .deadlines import Watch, shut, watch
+from .outgoing import note_sending
 
 __all__ = ["GuardedAsyncTransport", "GuardedTransport"]
 
@@ -69,6 +70,7 @@ class _Way:
     """Follows a request while httpx sends it, which calls this at each step.
 
     Args:
+        request: the request.
         hurry: called with ``True`` when a proxy is asked for a tunnel, with ``False`` when it has
             opened one: the time to connect bounds that as a whole, httpx only each wait of it.
         follow: called with each socket that comes up, and again with TLS around it.
@@ -82,10 +84,12 @@ class _Way:
 
     def __init__(
         self,
+        request: httpx.Request,
         hurry: Callable[[bool], None],
         follow: Callable[[Any], None] | None = None,
         is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._request = request
         self._hurry = hurry
         self._follow = follow
         self.is_slow = is_slow
@@ -98,6 +102,8 @@ class _Way:
             if self.is_tunnel is not before:
                 self._hurry(self.is_tunnel)
             self.is_sent = not self.is_tunnel
+            if self.is_sent:
+                note_sending(self._request)
         elif self._follow and event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._follow(info["return_value"].get_extra_info("socket"))
 
@@ -219,7 +225,7 @@ class GuardedTransport(httpx.BaseTransport):
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
         guard = watch(None, min(request.extensions.get("deadline", math.inf), _far_off()))
         brief = _Brief(guard, request)
-        way = _Way(brief.hurry, brief.follow, lambda: brief.is_cut)
+        way = _Way(request, brief.hurry, brief.follow, lambda: brief.is_cut)
         request.extensions = {**request.extensions, "trace": way.notice}
         try:
             with _Translated(lambda: guard.cut, way):
@@ -325,7 +331,7 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
             end = min(deadline, _connected_by(request)) if on else deadline
             limit.reschedule(asyncio.get_running_loop().time() + end - time.monotonic())
 
-        way = _Way(hurry)
+        way = _Way(request, hurry)
         request.extensions = {**request.extensions, "trace": way.anotice}
         with _Translated(lambda: time.monotonic() >= deadline, way):
             async with limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import httpx
@@ -17,6 +18,7 @@ __all__ = [
     "Origin",
     "head_of",
     "limits_of",
+    "note_sending",
     "origin_of",
 ]
 
@@ -53,6 +55,14 @@ def limits_of(request: httpx.Request) -> Limits:
     limits = (given.get("connect"), given.get("read"), given.get("write"))
     found = (*limits, request.extensions.get("deadline"))
     return Limits(*[math.inf if limit is None else limit for limit in found])
+
+
+def note_sending(request: httpx.Request) -> None:
+    """Call the extension ``"sending"``, if there is one: what comes may be the first byte sent."""
+    # Taken out: what it belongs to holds the reply, and a reply may hold its request.
+    note: Callable[[], None] | None = request.extensions.pop("sending", None)
+    if note is not None:
+        note()
 
 
 def origin_of(url: httpx.URL) -> Origin:

@@ -21,7 +21,7 @@ import httpx
 
 from .._forks import begin_anew_in_child
 from ..language import translated as _
-from .outgoing import Origin, head_of, limits_of, origin_of
+from .outgoing import Origin, head_of, limits_of, note_sending, origin_of
 from .sync_connection import PIECE, Connection, connect
 from .sync_reply import Reply, tokens
 
@@ -168,6 +168,7 @@ class SyncEngine(httpx.BaseTransport):
         connection = self._connection(request.url, limits.connect, limits.deadline)
         raw = connection.raw
         try:
+            note_sending(request)
             raw.limit, raw.deadline, raw.heard = limits.read, limits.deadline, False
             reply = Reply(connection, request.method)
             with _sending:

@@ -128,11 +128,13 @@ class FakeChannel:
             self.answer.status, headers=dict(self.answer.headers), stream=self.bodies[-1]
         )
 
-    def send(self, *request: object) -> OpenReply:
+    def send(self, *request: Any) -> OpenReply:
+        request[-1]()
         self.asked.set()
         return OpenReply(self._response())
 
-    async def asend(self, *request: object) -> Any:
+    async def asend(self, *request: Any) -> Any:
+        request[-1]()
         self.asked.set()
         assert await settled(self.go_on.is_set)
         return AsyncOpenReply(self._response())

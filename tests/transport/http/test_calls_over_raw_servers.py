@@ -13,12 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelscope_transport import APIConnectionError, APITimeoutError, Client, ImageRequest
 from modelscope_transport.errors import UnexpectedReplyError
+from modelscope_transport.http import sync_engine
+from modelscope_transport.http.sync_connection import Connection
 from tests.transport.callers import chat_request
 from tests.transport.http.conftest import Tls
 from tests.transport.http.raw_server import RawServer, Wire, answering, serving
@@ -227,6 +230,50 @@ def test_a_connection_that_does_not_come_up_is_waited_for_as_long_as_was_said(us
         with pytest.raises(APIConnectionError):
             made.chat()
         assert 0.2 <= time.monotonic() - begun < 0.3 + SLACK
+
+
+# --- what the ledger keeps of a call that is given up
+
+
+@pytest.mark.parametrize("way", ["engine", "proxy"])
+@pytest.mark.parametrize("calls", [0, 1], ids=["connecting", "sent"])
+async def test_a_cancelled_call_is_counted_if_anything_of_it_was_sent(
+    tmp_path: Path, way: str, calls: int
+) -> None:
+    def silence(wire: Wire) -> None:
+        wire.head() if calls or way == "proxy" else wire.sock.recv(1)
+        reached.set()
+        wire.is_left()
+
+    reached = threading.Event()
+    with serving(silence) as server:
+        through: dict[str, Any] = {"proxy": server.url()} if way == "proxy" else {}
+        url = server.url("/v1") if calls else f"https://127.0.0.1:{server.port}/v1"
+        client = Client("ms-1", base_url=url, ledger=str(tmp_path / "ledger.db"), **through)
+        task = asyncio.create_task(client.aio.chat(chat_request()))
+        assert await asyncio.to_thread(reached.wait, 10)
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        assert sum(day.calls for day in client.history(1)) == calls
+
+
+@pytest.mark.parametrize("calls", [0, 1], ids=["connecting", "sent"])
+def test_an_interrupted_call_is_counted_if_anything_of_it_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    if calls:
+        monkeypatch.setattr(Connection, "send", interrupt)
+    else:
+        monkeypatch.setattr(sync_engine, "connect", interrupt)
+    with serving(answering(answer("ok"))) as server:
+        client = Client("ms-1", base_url=server.url("/v1"), ledger=str(tmp_path / "ledger.db"))
+        with pytest.raises(KeyboardInterrupt):
+            client.chat(chat_request())
+        assert sum(day.calls for day in client.history(1)) == calls
 
 
 # --- certificates
