@@ -158,15 +158,15 @@ def describe(error: Any, *, request_id: Any = None) -> Failure:
     if isinstance(error, list) and error:
         error = error[0]
     if not isinstance(error, dict):
-        return Failure(_cut(str(error)), request_id=_text(request_id))
+        return Failure(_cut(_said(error)), request_id=_text(request_id))
     message = error.get("message") or error.get("msg") or error.get("type") or ""
     code = error.get("code") or error.get("http_code")
-    kind = str(error.get("type") or "")
-    if kind and kind not in str(message):
+    message, kind = _said(message), _said(error.get("type") or "")
+    if kind and kind not in message:
         # The kind tells some refusals apart whose sentences are alike.
-        code = f"{code} {kind}" if code else kind
+        code = f"{_said(code)} {kind}" if code else kind
     return Failure(
-        _cut(str(message)),
+        _cut(message),
         code=_text(code),
         request_id=_text(error.get("request_id") or request_id),
     )
@@ -196,7 +196,14 @@ def open_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T | Failure:
 
 
 def _text(value: Any) -> str | None:
-    return None if value in (None, "") else str(value)[:200]
+    return None if value in (None, "") else _said(value)[:200]
+
+
+def _said(value: Any) -> str:
+    try:
+        return str(value)
+    except RecursionError:  # read in fewer calls than it takes to write it out
+        return ""
 
 
 def _cut(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from modelscope_transport._wire.outcomes import (
     Failure,
     Reply,
     _epoch,
+    describe,
     read_allowance,
     read_date,
     read_failure,
@@ -109,6 +111,14 @@ def test_an_error_body_of_plain_text() -> None:
 )
 def test_a_web_page_is_not_quoted(page: bytes) -> None:
     assert read_failure(page) == Failure("a web page", unreadable=True)
+
+
+@pytest.mark.parametrize("name", ["message", "code", "type", "request_id"])
+def test_what_is_nested_too_deeply_to_be_written_out_is_left_out(name: str) -> None:
+    deep: list[Any] = []
+    for _ in range(sys.getrecursionlimit()):
+        deep = [deep]
+    assert describe({name: deep}).message == describe(deep, request_id=deep).message == ""
 
 
 def test_a_long_text_is_cut() -> None:
