@@ -6,6 +6,7 @@ and every other field of the request. Even with a temperature above 0 it is the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -47,7 +48,7 @@ def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | 
     asked = replace(request, timeout=None, fallback_models=())
     try:
         whole = msgspec.json.encode((around, asked), enc_hook=as_plain, order="deterministic")
-    except (TypeError, ValueError, msgspec.MsgspecError):
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
         return None  # something in it is no JSON
     return hashlib.blake2b(_FORM + whole, digest_size=20).digest()
 
@@ -105,12 +106,13 @@ class ResponseCache:
         found = self._answers.find(key, oldest)
         try:
             return None if found is None else decode(found)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return None
 
     def keep(self, key: bytes, answer: ChatResult | EmbeddingResult) -> None:
         """Keep an answer under a name."""
-        self._answers.keep(key, self._clock(), msgspec.json.encode(answer), self.max_age)
+        with contextlib.suppress(RecursionError):  # what was read may be too deep to be written
+            self._answers.keep(key, self._clock(), msgspec.json.encode(answer), self.max_age)
 
     def clear(self) -> None:
         """Forget all answers."""

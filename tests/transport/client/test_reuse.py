@@ -375,6 +375,13 @@ def test_what_is_no_json_is_asked_anew_each_time() -> None:
     assert key_of(ask(extra_body={"x": object()})) is None
 
 
+def test_what_has_no_end_is_asked_anew_each_time_and_not_kept() -> None:
+    endless: dict[str, Any] = {}
+    endless["x"] = endless
+    assert key_of(ask(extra_body=endless)) is None
+    ResponseCache().keep(b"key", ChatResult((ChatChoice("a", logprobs=endless),)))
+
+
 # ------------------------------------------------------------------------------------ the file
 
 
