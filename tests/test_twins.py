@@ -104,6 +104,7 @@ PAIRS = (
             {
                 "ReuseRules",
                 "Singleflight",
+                "_End",
                 "_KEPT",
                 "_runs_loop",
                 "late",

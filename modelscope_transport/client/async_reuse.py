@@ -49,8 +49,8 @@ class AsyncReuse(ReuseRules):
                     shared = await asyncio.shield(asyncio.wrap_future(call))
             except TimeoutError:
                 raise late(request) from None
-            except ModelScopeError as error:
-                raise raised_anew(error) from None
+            if isinstance(shared, ModelScopeError):
+                raise raised_anew(shared)
             if shared is not None:
                 return shared
 

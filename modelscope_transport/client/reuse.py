@@ -30,8 +30,13 @@ from .response_cache import ResponseCache, key_of
 __all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]
 
 
+# What comes of a call; ``None`` where its caller gave it up. An error is a value here: asyncio
+# complains of one that is raised when nobody waits any more.
+_End = ChatResult | ModelScopeError | None
+
+
 class Singleflight:
-    """The calls on their way, by their keys. A call that its caller gave up ends in ``None``."""
+    """The calls on their way, by their keys."""
 
     def __init__(self) -> None:
         self.begin_anew()
@@ -40,32 +45,29 @@ class Singleflight:
     def begin_anew(self) -> None:
         """In a forked child no one will ever answer what the parent has asked."""
         self._lock = threading.Lock()
-        self._calls: dict[bytes, Future[ChatResult | None]] = {}
+        self._calls: dict[bytes, Future[_End]] = {}
 
-    def join(self, key: bytes) -> tuple[Future[ChatResult | None], bool]:
+    def join(self, key: bytes) -> tuple[Future[_End], bool]:
         """The call of that key, and whether the caller is the one who has to make it."""
         with self._lock:
             there = self._calls.get(key)
             if there is not None:
                 return there, False
-            mine: Future[ChatResult | None] = Future()
+            mine: Future[_End] = Future()
             self._calls[key] = mine
             return mine, True
 
     def finish(
         self,
         key: bytes,
-        call: Future[ChatResult | None],
+        call: Future[_End],
         answer: ChatResult | None = None,
         error: BaseException | None = None,
     ) -> None:
         """Give the callers that wait what came of it."""
         with self._lock:
             self._calls.pop(key, None)
-        if isinstance(error, ModelScopeError):
-            call.set_exception(error)
-        else:
-            call.set_result(answer)
+        call.set_result(error if isinstance(error, ModelScopeError) else answer)
 
 
 class ReuseRules:
@@ -153,8 +155,8 @@ class Reuse(ReuseRules):
                 shared = call.result(max(0.0, deadline - time.monotonic()))
             except FutureTimeoutError:
                 raise late(request) from None
-            except ModelScopeError as error:
-                raise raised_anew(error) from None
+            if isinstance(shared, ModelScopeError):
+                raise raised_anew(shared)
             if shared is not None:
                 return shared
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import math
 import os
 import pickle
@@ -171,6 +172,27 @@ async def test_one_who_stops_waiting_ends_nothing_for_the_others(
     assert (await calls[0]).text
     assert (await calls[2]).text
     assert len(service.requests) == 1
+
+
+async def test_an_error_that_one_has_not_waited_for_is_no_complaint_of_asyncio(
+    prompt: LocalService,
+) -> None:
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+    client = client_of(prompt, merge=True)
+    singleflight = client._core.account.singleflight
+    key = client.aio._reuse._call_key(ask())  # type: ignore[union-attr]
+    calls = [singleflight.join(key)[0]]  # type: ignore[arg-type]
+    task = asyncio.create_task(client.aio.chat(ask()))
+    assert await settled(lambda: bool(calls[0]._done_callbacks))  # type: ignore[attr-defined]
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled()
+    singleflight.finish(key, calls.pop(), error=ServerError("no"))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    del task
+    gc.collect()
+    assert not complaints
 
 
 async def test_nobody_waits_past_his_own_deadline(service: LocalService, engine: Gated) -> None:
