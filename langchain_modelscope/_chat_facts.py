@@ -101,6 +101,8 @@ class ChatFacts(BaseChatModel, ChatFields):
         return {"token_usage": total, "model_name": named["model_name"]}
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # Core keeps the dump that it made first, and a field may have been set since.
+        self.__dict__.pop("_serialized", None)
         # A client of the user's own is no part of the dump; two services share no answers.
         return f"{self._client.base_url} {super()._get_llm_string(stop=stop, **kwargs)}"
 

@@ -476,6 +476,26 @@ def test_a_cached_answer_costs_no_request(chat: MakeChat, service: LocalService)
     assert len(service.requests) == 2
 
 
+def test_what_is_set_later_gets_no_answer_that_was_kept_before(
+    chat: MakeChat, service: LocalService
+) -> None:
+    model = chat(cache=InMemoryCache())
+    model.invoke("Hello")
+    model.temperature = 0.5
+    model.invoke("Hello")
+    model.model_kwargs["seed"] = 7
+    model.invoke("Hello")
+    model.model_copy(update={"max_tokens": 9}).invoke("Hello")
+
+    told = ("temperature", "seed", "max_tokens")
+    assert [tuple(asked.body.get(word) for word in told) for asked in service.requests] == [
+        (None, None, None),
+        (0.5, None, None),
+        (0.5, 7, None),
+        (0.5, 7, 9),
+    ]
+
+
 class CountingLimiter(BaseRateLimiter):
     def __init__(self) -> None:
         self.acquired = 0
