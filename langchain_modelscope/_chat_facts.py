@@ -134,8 +134,11 @@ class ChatFacts(BaseChatModel, ChatFields):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Name of the variable that the token is found in after loading."""
-        return {"api_key": "MODELSCOPE_API_KEY"}
+        """Names under which ``load`` is handed what no dump holds, in ``secrets_map``.
+
+        Without one, the token and the proxy are those of the environment.
+        """
+        return {"api_key": "MODELSCOPE_API_KEY", "proxy": "MODELSCOPE_PROXY"}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

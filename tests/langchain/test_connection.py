@@ -173,6 +173,23 @@ def test_dumps_and_loads(
     assert service.requests[0].body["temperature"] == 0.5
 
 
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+def test_a_proxy_is_handed_over_as_the_token_is(service: LocalService, chat: MakeChat) -> None:
+    address = "http://user:hush@127.0.0.1:1"
+    written = dumps(chat(proxy=address))
+    assert "hush" not in written
+
+    secrets = {"MODELSCOPE_API_KEY": service.token, "MODELSCOPE_PROXY": address}
+    for left_out, proxy in ((), address), ({"MODELSCOPE_PROXY"}, None):
+        read = loads(
+            written,
+            allowed_objects=[ChatModelScope],
+            valid_namespaces=["langchain_modelscope"],
+            secrets_map={name: secrets[name] for name in secrets.keys() - left_out},
+        )
+        assert (read.proxy and read.proxy.get_secret_value()) == proxy
+
+
 def test_the_old_name_is_the_same_class() -> None:
     assert ModelScopeChatEndpoint is ChatModelScope
 
