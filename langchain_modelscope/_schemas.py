@@ -83,7 +83,7 @@ def function_of(schema: Any, strict: bool | None) -> dict[str, Any]:
             if "properties" not in schema:  # LangChain would send the name alone
                 form = form_of(schema, strict)
                 return {"type": "function", "function": {"parameters": form.pop("schema"), **form}}
-    return convert_to_openai_tool(schema, strict=strict)
+    return _tool(schema, strict)
 
 
 def traced(schema: Any) -> Any:
@@ -107,9 +107,19 @@ def _named(schema: dict[str, Any], strict: bool | None) -> dict[str, Any]:
 
 
 def _of_function(schema: Any, strict: bool | None) -> dict[str, Any]:
-    form: dict[str, Any] = dict(convert_to_openai_tool(schema, strict=strict)["function"])
+    form: dict[str, Any] = dict(_tool(schema, strict)["function"])
     form["schema"] = form.pop("parameters", {"type": "object", "properties": {}})
     return form
+
+
+def _tool(schema: Any, strict: bool | None) -> dict[str, Any]:
+    tool = convert_to_openai_tool(schema, strict=strict)
+    must = getattr(schema, "__required_keys__", None)
+    if must is not None and not strict:  # a strict service wants all of them
+        # LangChain calls the keys of a TypedDict of total=False required too.
+        parameters = tool["function"]["parameters"]
+        parameters["required"] = [key for key in parameters.get("required", ()) if key in must]
+    return tool
 
 
 def _closed(schema: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from modelscope_transport.emulator import LocalService, Reply
 from tests.langchain.conftest import MakeChat
@@ -14,6 +15,13 @@ from tests.langchain.conftest import MakeChat
 
 class Person(BaseModel):
     """A person that a text tells about."""
+
+    name: str
+    age: int
+
+
+class Remembered(TypedDict, total=False):
+    """What a text may tell of a person."""
 
     name: str
     age: int
@@ -45,6 +53,23 @@ def test_a_function_has_a_schema_that_names_no_properties(
     assert function["parameters"] == named
     assert (function["name"], function["description"]) == ("Ages", "Their ages.")
     assert function.get("strict") is strict
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+def test_a_typed_dictionary_may_leave_keys_out(
+    chat: MakeChat, service: LocalService, method: Any
+) -> None:
+    message = {"content": '{"name": "Ada"}'}
+    for strict, required in (None, []), (True, ["name", "age"]):
+        service.next(Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]}))
+        reader = chat().with_structured_output(Remembered, method=method, strict=strict)
+        assert reader.invoke("?") == {"name": "Ada"}
+        body = service.requests[-1].body
+        if method == "function_calling":
+            schema = body["tools"][0]["function"]["parameters"]
+        else:
+            schema = body["response_format"]["json_schema"]["schema"]
+        assert schema.get("required", []) == required
 
 
 def test_a_strict_choice_of_objects_leaves_them_their_keys(
