@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["UNREADABLE", "MendedTexts", "read_json"]
+__all__ = ["UNREADABLE", "MendedTexts", "mended", "read_json"]
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What `read_json` raises."""
@@ -45,7 +45,7 @@ def read_json(decoder: msgspec.json.Decoder[_T], body: bytes, *, streamed: bool 
         except ValueError:
             raise error from None
         kept = _JOINED if streamed else frozenset()
-        value = _mended(value, kept)
+        value = mended(value, kept)
         try:
             return _converted(decoder, value)
         except msgspec.ValidationError:
@@ -95,14 +95,15 @@ def _mend(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _mended(value: Any, kept: frozenset[str]) -> Any:
+def mended(value: Any, kept: frozenset[str] = frozenset()) -> Any:
+    """A JSON value without halves of surrogate pairs, but for the texts of the keys ``kept``."""
     if isinstance(value, str):
         return _mend(value)
     if isinstance(value, list):
-        return [_mended(item, kept) for item in value]
+        return [mended(item, kept) for item in value]
     if isinstance(value, dict):
         return {
-            _mend(name): item if name in kept and isinstance(item, str) else _mended(item, kept)
+            _mend(name): item if name in kept and isinstance(item, str) else mended(item, kept)
             for name, item in value.items()
         }
     return value

@@ -11,6 +11,7 @@ an index, joined, are the call.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from ..language import marked as _N
 from ..language import translated as _
 from ..types import made_up_id
 from .checks import to_json
-from .lenient_json import MendedTexts
+from .lenient_json import MendedTexts, mended
 
 __all__ = [
     "ToolCallPieces",
@@ -93,18 +94,19 @@ def sent_arguments(arguments: str) -> str:
 
     Others are refused, and the conversation with them: by DashScope in one sentence
     (HKUDS/nanobot#1487), by vLLM, which reads them for the model (entrypoints/chat_utils.py).
-
-    Raises:
-        InvalidRequestError: they hold half a character.
+    Half a character, which models write as an escape, becomes U+FFFD: it cannot be sent.
     """
     if not arguments:
         return "{}"
     try:
         _object.decode(arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        if problem_of(arguments, cut=False) is not None:
-            return to_json({"invalid_arguments": arguments}).decode()
-        return to_json(json.loads(arguments, strict=False)).decode()
+        read = None
+        with suppress(ValueError, RecursionError):
+            read = mended(json.loads(arguments, strict=False))
+        if not isinstance(read, dict):
+            read = mended({"invalid_arguments": arguments})
+        return to_json(read).decode()
     return arguments
 
 
