@@ -118,6 +118,14 @@ def to_json(body: Mapping[str, Any]) -> bytes:
     """
     try:
         return _encode(body)
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(
+            _(
+                "The request cannot be written as JSON: a text holds half a character, {half!r}. "
+                'Put text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") in its '
+                "place."
+            ).format(half=error.object[error.start])
+        ) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequestError(
             _("The request cannot be written as JSON: {error}.").format(error=error)

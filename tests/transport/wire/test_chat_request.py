@@ -521,6 +521,14 @@ def test_what_cannot_be_written_as_json(asked: dict[str, Any]) -> None:
         encoded(**asked)
 
 
+def test_half_a_character_is_shown_with_its_cure() -> None:
+    text = "a\ud83d"
+    with pytest.raises(InvalidRequestError, match=r"half a character, '\\ud83d'") as caught:
+        encoded(messages=(Message("user", text),))
+    assert 'text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")' in str(caught.value)
+    assert text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") == "a\ufffd"
+
+
 class OwnText(str):
     """A text of a class of its own, as LangChain's ``message.text`` and parsers of pages have."""
 
