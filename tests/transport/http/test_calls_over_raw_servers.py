@@ -212,6 +212,7 @@ def test_a_byte_that_does_not_come_in_time_is_waited_for_as_long_as_was_said(use
             made.chat()
         assert 0.3 <= time.monotonic() - begun < 0.3 + SLACK
     assert caught.value.reason == "timed_out"
+    assert "idle_timeout" in str(caught.value)  # a larger timeout would change nothing
 
 
 def test_a_connection_that_does_not_come_up_is_waited_for_as_long_as_was_said(user: Any) -> None:
