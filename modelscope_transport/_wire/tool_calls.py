@@ -53,11 +53,23 @@ def name_of(call: WireCall) -> str:
 
 
 def arguments_of(call: WireCall) -> str:
-    """The arguments' JSON text, which some servers send as an object."""
+    """The arguments' JSON text, which some servers send as an object.
+
+    Of a whole call: a piece may end as ``null`` inside of an object.
+    """
+    arguments = _text_of(call)
+    return "" if arguments == _NONE else arguments
+
+
+def _text_of(call: WireCall) -> str:
     arguments = call.function.arguments if call.function else None
     if isinstance(arguments, dict):
         return msgspec.json.encode(arguments).decode()
     return arguments or ""
+
+
+# Some servers write it for a tool that takes no arguments, where others write nothing or "{}".
+_NONE = "null"
 
 
 _object = msgspec.json.Decoder(dict[str, Any])
@@ -96,7 +108,7 @@ def sent_arguments(arguments: str) -> str:
     (HKUDS/nanobot#1487), by vLLM, which reads them for the model (entrypoints/chat_utils.py).
     Half a character, which models write as an escape, becomes U+FFFD: it cannot be sent.
     """
-    if not arguments:
+    if not arguments or arguments == _NONE:
         return "{}"
     try:
         _object.decode(arguments)
@@ -160,6 +172,7 @@ class ToolCallPieces:
                 and not piece.id
                 and function is not None
                 and not function.name
+                and latest.arguments
                 and function.arguments
                 and type(function.arguments) is str
                 and self.texts is None
@@ -191,7 +204,7 @@ class ToolCallPieces:
         return tuple(closing)
 
     def _add(self, piece: WireCall, row: tuple[int, int] | None) -> ToolCallDelta | None:
-        name, arguments = name_of(piece), arguments_of(piece)
+        name, arguments = name_of(piece), _text_of(piece)
         known = self._calls if piece.index is None else self._numbered.get(piece.index, [])
         call = self._find(piece, known, name, arguments, row)
         is_new = call is None
@@ -209,6 +222,8 @@ class ToolCallPieces:
         if arguments:
             if self.texts is not None:
                 arguments = self.texts.add(call.index, arguments)
+            if arguments == _NONE and not call.arguments:
+                arguments = ""
             call.arguments.append(arguments)
         if not (new_id or new_name or arguments or is_new):
             return None

@@ -507,7 +507,7 @@ def test_what_is_given_out_twice_is_given_on_once() -> None:
         ('{"a": "x\ny"}', "tool_calls", True),
         ('{"a": 1', "tool_calls", False),
         ("[1]", "tool_calls", False),
-        ("null", "stop", False),
+        ('"null"', "stop", False),
         ('{"a": 1}{"a": 1}', "stop", False),
         ("[" * 100_000, "stop", False),
     ],
@@ -524,6 +524,26 @@ def test_arguments_of_no_use_are_invalid_in_every_form(
     problem = whole.tool_calls[0].invalid
     assert (problem is None) is usable
     assert ("max_tokens" in (problem or "")) is (finish_reason == "length" and not usable)
+
+
+def test_null_for_no_arguments_is_no_arguments_in_every_form() -> None:
+    call = piece("null", index=0, id="c", name="f")
+    body = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]}
+    name_first = [piece("", index=0, id="c", name="f"), piece("null", index=0)]
+    answers = [
+        decode(json.dumps(body).encode()),
+        streamed([chunk(tool_calls=[call]), chunk("stop")]),
+        streamed([*(chunk(tool_calls=[each]) for each in name_first), chunk("stop")]),
+    ]
+    for answer in answers:
+        assert isinstance(answer, ChatResult)
+        assert answer.tool_calls == (ToolCall("c", "f", ""),)
+
+
+def test_null_inside_of_arguments_stays() -> None:
+    pieces = [piece('{"a":', index=0, id="c", name="f"), piece("null", index=0), piece("}")]
+    answer = streamed([*(chunk(tool_calls=[each]) for each in pieces), chunk("stop")])
+    assert answer.tool_calls == (ToolCall("c", "f", '{"a":null}'),)
 
 
 def test_only_the_last_call_can_have_been_cut_before_its_arguments() -> None:

@@ -230,9 +230,21 @@ def test_an_answer_goes_on_without_what_the_model_cannot_take() -> None:
         ('{"a": "\ud83d"}', '{"a":"\ufffd"}'),
         ('{"a": ', r'{"invalid_arguments":"{\"a\": "}'),
         ("[1]", '{"invalid_arguments":"[1]"}'),
+        ("null", "{}"),
         ("[" * 100_000, json.dumps({"invalid_arguments": "[" * 100_000}, separators=(",", ":"))),
     ],
-    ids=["object", "none", "line break", "no number", "half", "raw half", "cut", "list", "deep"],
+    ids=[
+        "object",
+        "none",
+        "line break",
+        "no number",
+        "half",
+        "raw half",
+        "cut",
+        "list",
+        "null",
+        "deep",
+    ],
 )
 def test_arguments_of_earlier_calls_are_objects_since_others_are_refused(
     made: str, sent: str
