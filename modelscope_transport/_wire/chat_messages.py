@@ -68,6 +68,15 @@ def _sends_reasoning(message: Message, request: ChatRequest, profile: ModelProfi
 def _content(
     parts: tuple[Part, ...], role: str, profile: ModelProfile
 ) -> str | list[dict[str, Any]]:
+    given: Any = parts
+    for part in given if isinstance(given, tuple | list) else (given,):
+        if not isinstance(part, Part):  # it would be sent as a null, and be paid for
+            raise InvalidRequestError(
+                _(
+                    "The content of a message must be one text, or a tuple of parts such as "
+                    "TextPart and ImagePart; it is or holds an object of type {kind}."
+                ).format(kind=type(part).__name__)
+            )
     if role == "assistant" and profile.inputs is not None:
         # Another model's answer, such as a drawing, is no question that anybody could put right.
         parts = tuple([part for part in parts if _KINDS[type(part)] in profile.inputs])

@@ -177,6 +177,13 @@ def test_parts_that_are_all_text_are_sent_as_one() -> None:
     assert message("user", ())["content"] == ""
 
 
+@pytest.mark.parametrize("content", [5, None, b"5", {"a": 5}, ["5"], ({"type": "text"},)], ids=repr)
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_what_is_no_text_and_no_part_is_refused(content: Any, role: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="must be one text"):
+        encoded(profile(inputs=("text",)), messages=(Message(role, content),))
+
+
 def test_parts_of_every_kind() -> None:
     parts = (
         TextPart("what?"),
