@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import sys
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Store a token; 1 when the service does not accept it, or none can be asked."""
-    token = resolve_token(_asked() or " ")
+    token = resolve_token(_asked())
     try:
         left = Client(token, base_url=arguments.base_url, ledger="off", timeout=30.0).balance()
         checked = _("The token is good: {left} are left.").format(
@@ -48,9 +49,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _asked() -> str:
-    """The token, typed without being shown, or the first line of a pipe."""
+    """The token, typed without being shown, or the first line of a pipe.
+
+    Raises:
+        ConfigurationError: there is none. One that is known already is not stored in its place.
+    """
+    text = ""
     if not sys.stdin.isatty():
-        return read_text(sys.stdin.readline)
-    said = _("Create a token at {page} and paste it here; it is not shown.")
-    print(said.format(page=TOKEN_PAGE), file=sys.stderr)
-    return getpass.getpass(_("Token: "))
+        text = read_text(sys.stdin.readline)
+    else:
+        said = _("Create a token at {page} and paste it here; it is not shown.")
+        print(said.format(page=TOKEN_PAGE), file=sys.stderr)
+        with contextlib.suppress(EOFError):
+            text = getpass.getpass(_("Token: "))
+    if not text.strip():
+        said = _("No token was entered. Create one at {page}, then type it or pipe it in.")
+        raise ConfigurationError(said.format(page=TOKEN_PAGE))
+    return text

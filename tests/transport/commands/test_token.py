@@ -104,6 +104,31 @@ def test_at_a_terminal_it_is_asked_for_without_being_shown(
     assert "paste it here" in err
 
 
+@pytest.mark.parametrize("typed", ["", " ", EOFError])
+def test_nothing_is_no_token_where_another_one_is_known(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str | type[EOFError],
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def unseen(prompt: str) -> str:
+        if isinstance(typed, str):
+            return typed
+        raise typed
+
+    monkeypatch.setenv("MODELSCOPE_API_KEY", "ms-of-the-environment")
+    monkeypatch.setattr("getpass.getpass", unseen)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    assert cli.main(["login"]) == 1
+    assert "No token was entered" in capsys.readouterr().err
+    assert run("login", piped="\n")[0] == 1
+    assert not token_path().exists()
+
+
 def test_the_environment_comes_before_the_stored_token(
     run: Run, modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
