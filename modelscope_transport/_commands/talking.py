@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..answers import ChatResult
 from ..client.sync import Client
+from ..errors import ModelScopeError
 from ..language import translated as _
 from ..media import media_url
 from ..types import ChatRequest, ImagePart, Message, Part, TextPart
@@ -86,24 +87,29 @@ def streamed(
     from rich.text import Text
 
     out, aside = terminal(sys.stdout), terminal(sys.stderr)
-    thinking = False
+    written: Console | None = None
     said = _("waiting for {model}").format(model=arguments.model)
-    with (
-        aside.status(Text(plain(said))) as waiting,
-        client.stream_chat(request_of(arguments, messages)) as stream,
-    ):
-        for delta in stream:
-            if delta.reasoning or delta.text:
-                waiting.stop()
-            if delta.reasoning:
-                thinking = True
-                _write(aside, delta.reasoning, "dim")
-            if delta.text:
-                if thinking:
-                    thinking = False
-                    _write(aside, "\n\n")
-                _write(out, delta.text)
-        answer = stream.result()
+    try:
+        with (
+            aside.status(Text(plain(said))) as waiting,
+            client.stream_chat(request_of(arguments, messages)) as stream,
+        ):
+            for delta in stream:
+                if delta.reasoning or delta.text:
+                    waiting.stop()
+                if delta.reasoning:
+                    written = aside
+                    _write(aside, delta.reasoning, "dim")
+                if delta.text:
+                    if written is aside:
+                        _write(aside, "\n\n")
+                    written = out
+                    _write(out, delta.text)
+            answer = stream.result()
+    except ModelScopeError:
+        if written is not None:  # the error begins a line of its own
+            _write(written, "\n")
+        raise
     _write(out, "\n")
     return answer
 

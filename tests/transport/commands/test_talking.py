@@ -66,6 +66,18 @@ def test_thoughts_are_not_part_of_the_answer(run: Run, modelscope_service: Local
     assert "Let me see." in err
 
 
+@pytest.mark.parametrize(("text", "thoughts"), [("Forty", ""), ("", "Let me")])
+def test_what_broke_off_ends_its_line_before_the_error(
+    run: Run, modelscope_service: LocalService, text: str, thoughts: str
+) -> None:
+    delta = {"content": text, "reasoning_content": thoughts}
+    modelscope_service.next(Stream([{"choices": [{"index": 0, "delta": delta}]}]))
+    code, out, err = run("ask", "Well?")
+    assert code == 1
+    assert out == (f"{text}\n" if text else "")
+    assert err.startswith(f"{thoughts}\n" if thoughts else "The stream")
+
+
 def test_thoughts_are_dim_at_a_terminal(
     run: Run, modelscope_service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
