@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look at everything; 1 when something is wrong."""
     marks = {"ok": _("ok"), "look": _("look"), "wrong": _("wrong")}
     findings = []
-    for look in _LOOKS if arguments.model is None else (*_LOOKS, _model, _call):
+    for look in _LOOKS if arguments.model is None else (*_LOOKS, _model, _trial):
         for finding in _looked(look, arguments):
             findings.append(finding)
             if not arguments.json:  # at once: the next look may take a while
@@ -237,9 +237,9 @@ def _model(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield Finding(name, "wrong" if status.served is False else "look", said)
 
 
-def _call(arguments: argparse.Namespace) -> Iterator[Finding]:
+def _trial(arguments: argparse.Namespace) -> Iterator[Finding]:
     """One paid call, after a yes: the only proof that the account may call."""
-    name, client = _("call"), client_of(arguments)
+    name, client = _("trial"), client_of(arguments)
     price, left = price_and_left(client, arguments.model)
     question = _("Make one call to {model}? It costs {price}; {left} left. [y/N] ").format(
         model=arguments.model,

@@ -548,6 +548,13 @@ def test_doctor_looks_at_a_model_and_pays_only_after_a_yes(
     assert paid(service) == 1
 
 
+def test_doctor_calls_a_call_so_in_chinese(typed: Type, service: LocalService) -> None:
+    words = "doctor", "--model", QWEN, "--lang", "zh"
+    assert "注意  试调用：" in typed(*words)[1]
+    service.next("no_provider")
+    assert "错误  试调用：" in typed(*words, "--yes")[1]
+
+
 def test_doctor_names_models_like_the_misspelt_one(typed: Type, service: LocalService) -> None:
     assert "perhaps Qwen/Qwen3-8B" in typed("doctor", "--model", "Qwen/Qwn3-8B")[1]
 
