@@ -14,6 +14,7 @@ from ..catalogue.models import (
     known_models,
     profile_for,
 )
+from ..catalogue.tasks import task_named
 from ..client.sync import Client
 from ..jobs.refresh_models import Refreshed, refresh_models
 from ..language import marked as _N
@@ -80,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     profiles = [profile_for(name) for name in names]
     if arguments.task:
         profiles = [profile for profile in profiles if profile.task == arguments.task]
+        if not profiles:
+            task_named(arguments.task)  # a misspelt one is an error, with those like it
     if arguments.search:
         wanted = arguments.search.lower()
         profiles = [profile for profile in profiles if wanted in profile.id.lower()]

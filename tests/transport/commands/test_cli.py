@@ -351,6 +351,8 @@ def test_models_are_listed_and_filtered(typed: Type, service: LocalService) -> N
     assert "Qwen/Qwen3-Embedding-8B" in images
     assert QWEN not in images
     assert json.loads(typed("models", "list", "--listed", "--json")[1])[0]["listed"] is True
+    code, _, err = typed("models", "--task", "embeding")
+    assert (code, "Perhaps: embedding" in err) == (1, True)
 
 
 def test_models_need_no_token(
