@@ -195,7 +195,8 @@ def _converted(body: Mapping[str, Any], form: type[Any]) -> Any:
     try:
         return msgspec.convert(body, form)
     except msgspec.ValidationError as error:
-        raise InvalidRequestError(str(error).replace("$", "body")) from None
+        said = _("A field has a wrong value ({error}).")
+        raise InvalidRequestError(said.format(error=str(error).replace("$", "body"))) from None
 
 
 def _others(body: Mapping[str, Any], form: type[Struct]) -> dict[str, Any] | None:

@@ -178,9 +178,11 @@ def test_what_is_wrong_with_a_line_is_part_of_a_sentence(
     nameless = line("b")
     del nameless["body"]["model"]
     bad = [line("a", messages=[]), nameless, line("c", url="/v1/responses"), '{"prompt": "d"}']
+    bad.append(line("e", messages=[{"role": "usr", "content": "x"}]))
     reader = LineReader(written(tmp_path / "in.jsonl", bad))
-    empty, no_model, url, no_model_either = [each.why for each in reader.check().bad]
-    for why in (empty, no_model, url):
+    empty, no_model, url, no_model_either, role = [each.why for each in reader.check().bad]
+    assert role.lower().startswith("字段的值不对（" if language == "zh" else "a field has")
+    for why in (empty, no_model, url, role):
         assert not why.endswith((".", "。"))
         assert "docs/" not in why
     assert "--model" in no_model
