@@ -58,7 +58,7 @@ def _in_code(source: bytes) -> Iterator[Change]:
 
 def _nodes(node: ast.AST, statement: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
     """What may be changed, with the statement and the function that it stands in."""
-    if isinstance(node, ast.JoinedStr) or "TYPE_CHECKING" in ast.dump(getattr(node, "test", node)):
+    if isinstance(node, ast.JoinedStr) or _is_for_types(node):
         return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         where = f"{where}.{node.name}".lstrip(".")
@@ -71,6 +71,15 @@ def _nodes(node: ast.AST, statement: Any, where: str) -> Iterator[tuple[Any, Any
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
                     yield from _nodes(child, statement, where)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    match node:
+        case ast.If(ast.Name("TYPE_CHECKING") | ast.Attribute(_, "TYPE_CHECKING")):
+            return True
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return "overload" in map(ast.unparse, node.decorator_list)
+    return False
 
 
 def _variants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901 -- a table
