@@ -20,7 +20,10 @@ _TURNED: dict[type, type] = {
     ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
 }  # fmt: skip
 # Facts for a reader, which no program looks at.
-_ABOUT = re.compile(r"(source|checked|date|does|takes|gives|happened|remedy|healed|instead)\w* = ")
+_ABOUT = re.compile(
+    r"(source|checked|date|does|takes|gives|happened|remedy|healed|instead"
+    r"|in_force|granted_by|short_lot|long_lot|account_limit)\w* = "
+)
 
 
 class Change(NamedTuple):

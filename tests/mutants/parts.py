@@ -33,6 +33,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
             _T + "quota/test_lots.py",
             _T + "test_spent_pools.py",
             "tests/test_every_task.py",
+            "tests/test_drift.py",
         ],
     ),
 }
