@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from importlib import resources
@@ -16,6 +17,7 @@ from modelscope_transport.catalogue.models import (
     near_names,
     profile_for,
 )
+from modelscope_transport.quota.allowance import quota_rules
 from tests.forks import forking, in_a_fork
 
 _DATE = re.compile(r"20\d\d(-\d\d(-\d\d)?)?")
@@ -51,6 +53,31 @@ class TestData:
         ids = list(_data()["models"])
         assert ids == sorted(ids, key=lambda model: model.casefold().split("/"))
 
+    def test_lengths_in_tokens_are_round_and_an_answer_fits_its_window(self) -> None:
+        # What slips in typing is neither thousands nor a multiple of 1024.
+        for model in known_models():
+            profile = profile_for(model)
+            for length in filter(None, (profile.context_window, profile.max_output_tokens)):
+                assert 0 in (length % 1000, length % 1024), model
+            window = profile.context_window or math.inf
+            assert (profile.max_output_tokens or 0) <= window, model
+
+    def test_an_image_has_sides_that_models_draw(self) -> None:
+        for model in known_models():
+            shortest, longest = profile_for(model).image_sides or (0, 0)
+            assert shortest % 64 == longest % 64 == 0, model
+            assert shortest <= longest, model
+
+    def test_a_message_holds_what_a_model_reads_at_all(self) -> None:
+        known = {"text", "image", "video", "audio"}
+        for model in known_models():
+            assert set(profile_for(model).inputs or ("text",)) <= known, model
+
+    def test_every_price_class_has_a_price(self) -> None:
+        prices = quota_rules()["magicubes"]["cost"]
+        for model in known_models():
+            assert profile_for(model).tier in {None, *prices}, model
+
     def test_an_embedding_model_says_how_long_its_vectors_are(self) -> None:
         lengths = {
             model: profile_for(model).dimensions
@@ -83,8 +110,38 @@ class TestLookUp:
             ("Qwen/QwQ-64B", {"thinking": "always", "stream_only": True}),
             ("Qwen/Qwen3.5-999B", {"thinking": "hybrid", "thinking_switch": "both"}),
             ("somebody/Tiny-Embedding", {"task": "embedding", "dimensions": None}),
-            ("Qwen/Qwen-Image-9", {"task": "image"}),
-            ("black-forest-labs/FLUX.9", {"task": "image"}),
+            ("Qwen/Qwen4-Instruct-2507", {"thinking": "none", "stream_only": False}),
+            ("Qwen/Qwen4-Thinking", {"thinking": "always", "stream_only": False}),
+            ("Qwen/QVQ-9B", {"thinking": "always", "stream_only": True}),
+            (
+                "Qwen-Ambassador/Qwen3.7-Tiny",
+                {
+                    "thinking": "hybrid",
+                    "thinking_switch": "chat_template_kwargs",
+                    "forced_tools": "without_thinking",
+                },
+            ),
+            ("somebody/Tiny-Reranker", {"task": "text-ranking"}),
+            (
+                "somebody/stable-diffusion-9",
+                {"task": "text-to-image-synthesis", "image_sides": (64, 2048)},
+            ),
+            ("Qwen/Qwen-Image-9", {"task": "image", "image_sides": (64, 1664)}),
+            ("Qwen/Qwen-Image-Edit-9", {"task": "image-to-image", "image_sides": (64, 1664)}),
+            ("black-forest-labs/FLUX.9", {"task": "image", "image_sides": (64, 1024)}),
+            ("MusePublic/Somebodys", {"task": "image"}),
+            (
+                "Tongyi-MAI/Z-Image-9",
+                {
+                    "task": "text-to-image-synthesis",
+                    "image_sides": (512, 2048),
+                    "image_references": 0,
+                },
+            ),
+            ("deepseek-ai/DeepSeek-V3.2-Next", {"send_reasoning": True}),
+            ("deepseek-ai/DeepSeek-V4-Next", {"send_reasoning": True}),
+            ("moonshotai/Kimi-K2.9", {"send_reasoning": True}),
+            ("MiniMax/MiniMax-M9", {"send_reasoning": True}),
         ],
     )
     def test_a_model_without_a_table_has_what_its_family_has(
@@ -120,6 +177,9 @@ class TestLookUp:
             ("moonshotai/Kimi-K2.5", "fixed_temperature", 1),
             ("Qwen-Ambassador/Qwen3.7-Max", "forced_tools", "without_thinking"),
             ("Qwen/QwQ-32B", "stream_only", True),
+            ("Qwen/Qwen3-8B", "stream_only", True),
+            ("Qwen/Qwen3-32B", "stream_only", True),
+            ("Qwen/Qwen3-235B-A22B", "stream_only", True),
             ("MusePublic/Qwen-Image-Edit", "task", "image-to-image"),
             ("nex-agi/Nex-N2.5-mini", "tier", "lite"),
         ],

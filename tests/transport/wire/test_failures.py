@@ -187,6 +187,37 @@ def test_each_status_from_300_has_a_meaning_without_words() -> None:
         assert judge(Reply(status, {}, b""), Failure(""), model=MODEL).details.reason in ROWS
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "meaning"),
+    [
+        (400, "Unrecognized request argument supplied: stream_options", "stream_usage_refused"),
+        (422, "body.stream_options: extra inputs are not permitted", "stream_usage_refused"),
+        (500, "stream_options", "server_error"),
+        (
+            400,
+            "The `reasoning_content` must be passed back to the API",
+            "reasoning_not_passed_back",
+        ),
+        (400, "missing `reasoning_content` in message 3", "reasoning_not_passed_back"),
+        (403, "AllocationQuota.FreeTierOnly", "free_tier_spent"),
+        (429, "insufficient balance (1008)", "model_retired"),
+        (429, "insufficient_balance_error", "model_retired"),
+        (400, "invalid: insufficient_balance_error", "bad_request"),
+        (429, "Insufficient Balance\nunknown_error", "provider_unpaid_said"),
+        (429, "Insufficient Balance\n400 invalid_request_error", "provider_unpaid_said"),
+        (404, "unknown to the hub", "unknown_model"),
+        (404, "undocumented pipeline", "undocumented"),
+        (200, "image not there", "image_not_there"),
+        (404, "image not there", "image_not_there"),
+        (429, "image not there", "too_fast_unnamed"),
+    ],
+)
+def test_words_of_which_no_reply_was_recorded_have_their_meaning(
+    status: int, words: str, meaning: str
+) -> None:
+    assert verdict(words, status=status).details.reason == meaning
+
+
 BY_WORDS = [
     s
     for s in REFUSALS
