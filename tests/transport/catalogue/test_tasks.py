@@ -127,6 +127,7 @@ class TestIds:
                 "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
                 "auto-speech-recognition",
             ),
+            ("iic/punc_ct-transformer_zh-cn-common-vocab272727-pytorch", "punctuation"),
             ("damo/multi-modal_mplug_owl_multimodal-dialogue_7b", "multimodal-dialogue"),
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import queue
 import threading
 from typing import Any
@@ -36,6 +37,13 @@ def test_a_reply_comes_in_as_it_is(engine: Driver) -> None:
     assert headers.get_list("x-one") == ["a", "b"]
     assert headers["x-empty"] == ""
     assert (b"x-latin", b"\xfc") in headers.raw
+
+
+def test_a_compressed_body_comes_in_as_it_was_sent(engine: Driver) -> None:
+    packed = gzip.compress(b"ok")
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n"
+    with serving(answering(head % len(packed) + packed)) as server:
+        assert engine.send(exchange(server.url()))[2] == packed
 
 
 def test_a_header_in_two_lines_is_one(engine: Driver) -> None:
