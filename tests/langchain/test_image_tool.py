@@ -25,7 +25,7 @@ from langchain_modelscope import (
     ModelScopeToolError,
     ModelScopeUnsupportedTaskError,
 )
-from modelscope_transport import Client
+from modelscope_transport import Client, ImageRequest
 from modelscope_transport.emulator import LocalService
 from tests.langchain.progress import Events, steps
 
@@ -44,6 +44,15 @@ def draw(service: LocalService) -> MakeTool:
         return ModelScopeImageTool(model=model, **(place | quick | options))
 
     return make
+
+
+def test_what_is_not_said_is_as_in_a_request() -> None:
+    request, fields = ImageRequest(model=PAINTER), ModelScopeImageTool.model_fields
+    both = (fields.keys() & set(ImageRequest.__struct_fields__)) - {"model"}
+    assert "poll_interval" in both
+    for name in both:
+        said = fields[name].get_default(call_default_factory=True)
+        assert said == getattr(request, name), name
 
 
 def call(**arguments: Any) -> dict[str, Any]:

@@ -354,6 +354,15 @@ def test_arguments_that_json_has_no_word_for_go_as_text(
     assert call["function"]["arguments"] == '{"day": "2026-11-29", "price": "1.50"}'
 
 
+def test_arguments_in_chinese_go_as_they_are_written(chat: MakeChat, service: LocalService) -> None:
+    # Escaped, a character costs several tokens, and the model copies the escapes.
+    call = {"name": "weather", "args": {"city": "北京"}, "id": "1", "type": "tool_call"}
+    history = sent(
+        chat, service, AIMessage("", tool_calls=[call]), ToolMessage("晴", tool_call_id="1")
+    )
+    assert "北京" in history[0]["tool_calls"][0]["function"]["arguments"]
+
+
 def test_what_a_tool_returned_without_a_type_goes_as_json(
     chat: MakeChat, service: LocalService
 ) -> None:

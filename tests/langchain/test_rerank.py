@@ -15,6 +15,7 @@ from langchain_modelscope import (
     ModelScopeRerank,
     ModelScopeUnsupportedTaskError,
 )
+from modelscope_transport import Client, RerankRequest
 from modelscope_transport.emulator import LocalService, Reply
 
 CHAT = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
@@ -70,6 +71,17 @@ def test_only_so_many_are_looked_at(rerank: MakeRerank, service: LocalService) -
     ordered = rerank(max_documents=2).compress_documents(documents(), QUERY)
     assert [document.metadata["n"] for document in ordered] == [1, 0, 2]
     assert TEXTS[2] not in service.requests[0].body["messages"][-1]["content"]
+
+
+def test_as_much_is_looked_at_as_without_langchain(
+    rerank: MakeRerank, service: LocalService
+) -> None:
+    texts = tuple(f"{n} " + "long " * 1000 for n in range(30))
+    rerank().compress_documents([Document(page_content=text) for text in texts], QUERY)
+    with Client(service.token, base_url=service.base_url) as client:
+        client.rerank(RerankRequest(model=CHAT, query=QUERY, documents=texts))
+    ours, plain = (each.body["messages"] for each in service.requests)
+    assert ours == plain
 
 
 def answered(text: str) -> Reply:

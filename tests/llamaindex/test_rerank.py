@@ -21,6 +21,7 @@ from llamaindex_modelscope import (
     ModelScopeRerank,
     ModelScopeUnsupportedTaskError,
 )
+from modelscope_transport import Client, RerankRequest
 from modelscope_transport.emulator import LocalService, Reply
 
 CHAT = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
@@ -55,6 +56,18 @@ def test_nodes_are_put_in_order_by_one_call(rerank: MakeRerank, service: LocalSe
     assert ranked[0].score == 1.0
     assert len(ranked) == 3
     assert len(service.requests) == 1
+
+
+def test_as_much_is_looked_at_as_without_llamaindex(
+    rerank: MakeRerank, service: LocalService
+) -> None:
+    texts = tuple(f"{n} " + "long " * 1000 for n in range(30))
+    given = [NodeWithScore(node=TextNode(text=text)) for text in texts]
+    rerank().postprocess_nodes(given, query_str=QUERY)
+    with Client(service.token, base_url=service.base_url) as client:
+        client.rerank(RerankRequest(model=CHAT, query=QUERY, documents=texts))
+    ours, plain = (each.body["messages"] for each in service.requests)
+    assert ours == plain
 
 
 async def test_the_async_call_gives_the_same(rerank: MakeRerank) -> None:

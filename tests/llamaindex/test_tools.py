@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from llamaindex_modelscope import (
     ModelScopeUnsupportedTaskError,
 )
 from llamaindex_modelscope.image_tool import Drawn
-from modelscope_transport import Client
+from modelscope_transport import Client, ImageRequest
 from modelscope_transport.emulator import LocalService
 from modelscope_transport.task_types import Label
 
@@ -60,6 +61,15 @@ def submitted(service: LocalService) -> list[dict[str, Any]]:
 
 
 # --- images by hand
+
+
+def test_what_is_not_said_is_as_in_a_request() -> None:
+    request = ImageRequest(model=PAINTER)
+    taken = inspect.signature(ModelScopeImageToolSpec).parameters
+    both = (taken.keys() & set(ImageRequest.__struct_fields__)) - {"model"}
+    assert "poll_interval" in both
+    for name in both:
+        assert taken[name].default == getattr(request, name), name
 
 
 def test_a_call_gives_the_address_and_the_image(draw: MakeSpec) -> None:
