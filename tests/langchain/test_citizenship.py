@@ -106,6 +106,10 @@ def test_tokens_are_counted_and_cut_without_a_download() -> None:
             f"ChatModelScope(model='{PLAIN}')",
         ),
         (
+            ChatModelScope(model=PLAIN, api_key=TOKEN, model_kwargs={}, temperature=None),
+            f"ChatModelScope(model='{PLAIN}')",
+        ),
+        (
             ModelScopeEmbeddings(model="Qwen/Qwen3-Embedding-0.6B", api_key=TOKEN, dimensions=8),
             "ModelScopeEmbeddings(model='Qwen/Qwen3-Embedding-0.6B', dimensions=8)",
         ),
@@ -118,7 +122,7 @@ def test_tokens_are_counted_and_cut_without_a_download() -> None:
             "ModelScopeImageTool(model='Qwen/Qwen-Image', size='64x64')",
         ),
     ],
-    ids=["chat", "headers", "embeddings", "rerank", "tool"],
+    ids=["chat", "headers", "defaults", "embeddings", "rerank", "tool"],
 )
 def test_a_repr_is_short(it: Any, shown: str) -> None:
     assert {repr(it).replace(", ", ",")} == {shown.replace(", ", ",")}

@@ -260,12 +260,23 @@ def test_both_words_for_the_model(reach: dict[str, Any], word: str) -> None:
     assert ModelScope(CHAT, **reach).metadata.model_name == CHAT
 
 
-def test_prompts_are_made_by_the_users_own_function(
+async def test_prompts_are_made_by_the_users_own_function(
     make_llm: MakeLLM, service: LocalService
 ) -> None:
     llm = make_llm(completion_to_prompt=lambda prompt: f"Politely: {prompt}")
-    llm.complete("Hello")
-    llm.complete("Hello", formatted=True)
+    for formatted in ({}, {"formatted": True}):
+        llm.complete("Hello", **formatted)
+        list(llm.stream_complete("Hello", **formatted))
+        await llm.acomplete("Hello", **formatted)
+        async for _ in await llm.astream_complete("Hello", **formatted):
+            pass
 
     said = [request.body["messages"][0]["content"] for request in service.requests]
-    assert said == ["Politely: Hello", "Hello"]
+    assert said == ["Politely: Hello"] * 4 + ["Hello"] * 4
+
+
+def test_a_model_shows_what_is_not_as_it_is_by_default(reach: dict[str, Any]) -> None:
+    where = f"base_url={reach['base_url']!r}"
+    plain, other = ModelScope(CHAT, **reach), ModelScope(CHAT, fallback_models=[EMBEDDING], **reach)
+    assert repr(plain) == f"ModelScope(model={CHAT!r}, {where})"
+    assert f"fallback_models=[{EMBEDDING!r}]" in repr(other)
