@@ -70,7 +70,7 @@ def _content(
 ) -> str | list[dict[str, Any]]:
     given: Any = parts
     for part in given if isinstance(given, tuple | list) else (given,):
-        if not isinstance(part, Part):  # it would be sent as a null, and be paid for
+        if type(part) not in _KINDS:  # it would be sent as a null, and be paid for
             raise InvalidRequestError(
                 _(
                     "The content of a message must be one text, or a tuple of parts such as "
