@@ -6,6 +6,7 @@ package has no name for goes in ``extra_body``, where its user means it to be se
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -263,4 +264,4 @@ def _parameters(meta: ToolMetadata) -> dict[str, Any]:
         if len(_SCHEMAS) >= _MOST_SCHEMAS:
             _SCHEMAS.clear()
         schema = _SCHEMAS[form] = meta.get_parameters_dict()
-    return schema
+    return copy.deepcopy(schema)  # events and subclasses get it to change

@@ -203,6 +203,16 @@ def test_a_tools_own_schema_is_not_changed_by_a_strict_call(llm: ModelScope) -> 
     assert TOOLS[0].metadata.get_parameters_dict() == before
 
 
+def test_what_is_done_to_the_options_of_one_call_is_done_to_no_other(llm: ModelScope) -> None:
+    def parameters() -> dict[str, Any]:
+        options = llm._prepare_chat_with_tools(TOOLS[:1], user_msg="Hello")
+        given: dict[str, Any] = options["tools"][0]["function"]["parameters"]
+        return given
+
+    parameters()["properties"].clear()
+    assert set(parameters()["properties"]) == {"a", "b"}
+
+
 async def test_names_that_cannot_travel_come_back_as_they_were(
     llm: ModelScope, service: LocalService
 ) -> None:
