@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 
+from ..catalogue import known_task, profile_for
 from ..errors import ErrorDetails
 from ..language import marked as _N
 from ..language import resolve_language
@@ -27,6 +28,10 @@ _CHEAPEST: float = min(quota_rules()["magicubes"]["cost"].values())
 # Limits of the user's own, which need no grant.
 _OWN = ("budget_spent", "day_unconfirmed")
 _NOTHING_LEFT = _N("Wait until then, make fewer calls, or use another platform.")
+_SAME_MODEL = _N(
+    "Wait until then, or name another way to the same model: "
+    "fallback_models=['owner/name:Provider']; vectors of two models do not fit one index."
+)
 
 
 def message_of(row: Row, details: ErrorDetails) -> str:
@@ -54,11 +59,20 @@ def message_of(row: Row, details: ErrorDetails) -> str:
     if details.task_id is not None:
         said.append(_("Its task is {task_id!r}.").format(task_id=details.task_id))
     pays_nothing = details.price is not None and details.price <= _CHEAPEST
-    said.append(_(_NOTHING_LEFT) if pays_nothing else _(row.remedy))
+    remedy = _NOTHING_LEFT if pays_nothing else row.remedy
+    if "fallback_models" in remedy and _embeds(details.model):
+        remedy = _SAME_MODEL
+    said.append(_(remedy))
     if details.alternatives:
         named = ("、" if chinese else ", ").join(details.alternatives)
         said.append(_("Perhaps: {near}.").format(near=named))
     return ("" if chinese else " ").join(said)
+
+
+def _embeds(model: str | None) -> bool:
+    """Whether it is an embedding model, for which no other can stand in."""
+    task = None if model is None else known_task(profile_for(model))
+    return task is not None and task.kind == "embedding"
 
 
 def _pool(details: ErrorDetails, resets_at: dt.datetime) -> list[str]:

@@ -23,7 +23,7 @@ TOMORROW = dt.datetime(2026, 10, 7, tzinfo=UTC8)
 
 def said(language: str, row: str, monkeypatch: pytest.MonkeyPatch, **details: Any) -> str:
     monkeypatch.setenv("MODELSCOPE_LANG", language)
-    return message_of(ROWS[row], ErrorDetails(model="some/model", **details))
+    return message_of(ROWS[row], ErrorDetails(**{"model": "some/model", **details}))
 
 
 @EACH_ROW
@@ -37,6 +37,15 @@ def test_every_row_says_what_happened_and_ends_with_what_to_do(
     assert remedy
     assert told.endswith(remedy)
     assert "{" not in told
+
+
+@EACH_ROW
+@LANGUAGES
+def test_no_other_model_is_advised_for_an_embedding_model(
+    row: Row, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = said(language, row.name, monkeypatch, model="Qwen/Qwen3-Embedding-0.6B")
+    assert "fallback_models" not in told or "owner/name:Provider" in told
 
 
 @EACH_ROW
