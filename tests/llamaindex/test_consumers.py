@@ -174,6 +174,20 @@ async def test_an_agent_whose_tool_met_the_spent_allowance_ends_without_a_reques
     assert len(kit.service.requests) == 2
 
 
+async def test_the_error_inside_of_a_tool_is_kept_with_its_call(kit: Kit) -> None:
+    kit.service.meter.allowance = Allowance(calls_per_model={EMBEDDING: 0})
+
+    def search(question: str) -> str:
+        """Look a question up."""
+        return str(kit.index().as_query_engine(llm=kit.llm).query(question))
+
+    output = await FunctionAgent(tools=[search], llm=kit.llm).run("Please search 'Germany'.")
+
+    # core hands the error to the model as words, which answers all the same
+    (call,) = output.tool_calls
+    assert isinstance(call.tool_output.exception, ModelScopeQuotaExceededError)
+
+
 def test_a_sub_question_that_fails_sends_nothing_more(kit: Kit) -> None:
     # the index twice, the sub-questions, the vector: then the day is over
     kit.service.meter.allowance = Allowance(calls_per_day=4, headers=True)
