@@ -219,8 +219,8 @@ async def test_parallel_calls_in_every_shape_of_stream(
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(None, {}), ("", {}), ("{}", {}), ('{"a": "x\ny"}', {"a": "x\ny"})],
-    ids=["null", "empty", "object", "line break"],
+    [(None, {}), ("", {}), ("null", {}), ("{}", {}), ('{"a": "x\ny"}', {"a": "x\ny"})],
+    ids=["none", "empty", "null", "object", "line break"],
 )
 @pytest.mark.parametrize("streamed", [False, True], ids=["invoke", "stream"])
 def test_arguments_that_are_still_an_object(
