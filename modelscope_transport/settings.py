@@ -112,15 +112,16 @@ def _first_set(names: tuple[str, ...]) -> str | None:
 
 def _passed_or_set(passed: Secret | None, variables: tuple[str, ...]) -> Secret:
     """A token as it was passed, else the first set variable's; empty where there is none."""
-    token = _revealed(passed, "api_key")
+    token = _text(passed, "api_key")
     return Secret(token or _first_set(variables) or "")
 
 
-def _revealed(passed: object, name: str) -> str:
+def _text(passed: object, name: str) -> str:
+    """A text as it was passed, without the white space around it; empty for ``None``."""
     if isinstance(passed, Secret):
         return passed.reveal().strip()
-    if passed is None:
-        return ""
+    if passed is None or isinstance(passed, str):
+        return (passed or "").strip()
     raise ConfigurationError(
         _("{name} must be a text, and is of type {kind}.").format(
             name=name, kind=type(passed).__name__
@@ -188,6 +189,7 @@ def resolve_ledger(name: str = "auto") -> str:
     Raises:
         ConfigurationError: see `resolve_address`.
     """
+    name = _text(name, "ledger")
     said = (_first_set((LEDGER_VARIABLE,)) or "auto") if name == "auto" else name
     return resolve_address(said)
 
@@ -222,7 +224,7 @@ def resolve_base_url(base_url: str | None = None) -> str:
         ConfigurationError: not an address, a password inside it, or ``http`` to another machine,
             where everybody on the way could read the token.
     """
-    url = (base_url or "").strip() or _first_set(BASE_URL_VARIABLES) or BASE_URL
+    url = _text(base_url, "base_url") or _first_set(BASE_URL_VARIABLES) or BASE_URL
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname
@@ -308,7 +310,7 @@ def resolve_proxy(base_url: str, proxy: str | Secret | None = None) -> Secret | 
     password may stand in it.
     """
     proxy = hide(proxy)
-    passed = _revealed(proxy, "proxy")
+    passed = _text(proxy, "proxy")
     found = passed or _proxy_for(base_url)
     if not found or passed.lower() == "none":
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import traceback
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from modelscope_transport.settings import (
     TOKEN_VARIABLES,
     Settings,
     resolve_base_url,
+    resolve_ledger,
     resolve_proxy,
     resolve_token,
 )
@@ -221,6 +223,12 @@ def test_addresses_that_are_refused(url: str) -> None:
 def test_a_token_does_not_travel_unencrypted(host: str) -> None:
     with pytest.raises(ConfigurationError, match="unencrypted"):
         resolve_base_url(f"http://{host}/v1")
+
+
+@pytest.mark.parametrize("resolve", [resolve_base_url, resolve_ledger])
+def test_what_is_no_text_is_refused_in_a_sentence(resolve: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be a text, and is of type \w*Path"):
+        resolve(Path("here"))
 
 
 def test_a_token_in_the_place_of_the_address_is_not_shown(canary: str) -> None:
