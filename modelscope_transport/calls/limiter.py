@@ -104,7 +104,7 @@ class ConcurrencyLimiter:
 
     def begin_anew(self) -> None:
         """Forget the slots and who waits: in a forked child they are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.inside = 0
         self._owners: Counter[object] = Counter()
         self._waiting: deque[_Waiter] = deque()
@@ -187,6 +187,7 @@ class ConcurrencyLimiter:
 
     def _serve_waiting(self) -> None:
         """Give free slots to those who wait longest."""
+        self._take_back_dropped()
         while self._waiting and (self.inside < self._size or self._waiting[0].gone):
             waiter = self._waiting.popleft()
             if waiter.gone:
@@ -203,20 +204,25 @@ class ConcurrencyLimiter:
 
     def release(self, owner: object) -> None:
         """A slot is free again."""
+        if self._is_interrupted():
+            self._dropped.append(owner)
+            return
         with self._lock:
             self._take_back(owner)
-            self._take_back_dropped()
             self._serve_waiting()
 
     def release_later(self, owner: object) -> None:
         """The same from a finalizer, which may run while this very thread holds the lock."""
         self._dropped.append(owner)
-        if self._lock.acquire(blocking=False):
+        if not self._is_interrupted() and self._lock.acquire(blocking=False):
             try:
-                self._take_back_dropped()
                 self._serve_waiting()
             finally:
                 self._lock.release()
+
+    def _is_interrupted(self) -> bool:
+        """Whether this very thread holds the lock: the collector drops a stream meanwhile."""
+        return self._lock._is_owned()  # type: ignore[attr-defined, no-any-return]
 
     def _take_back_dropped(self) -> None:
         while self._dropped:

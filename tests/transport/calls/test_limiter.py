@@ -252,6 +252,24 @@ def test_several_loops_and_threads_share_a_gate() -> None:
     assert most == 2
 
 
+def test_a_slot_comes_back_while_this_very_thread_is_in_the_limiter() -> None:
+    limiter = ConcurrencyLimiter(1)
+    slot = limiter.try_acquire()
+    assert slot is not None
+
+    def collect() -> None:
+        with limiter._lock:  # as when the collector drops a stream at a moment of its own
+            slot.release()
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    again = limiter.try_acquire()
+    assert again is not None
+    assert limiter.inside == 1
+
+
 def test_a_loop_that_was_closed_blocks_nobody() -> None:
     limiter = ConcurrencyLimiter(1)
     crowd = Crowd(limiter)
