@@ -188,6 +188,8 @@ class ConcurrencyLimiter:
     def _serve_waiting(self) -> None:
         """Give free slots to those who wait longest."""
         self._take_back_dropped()
+        if self._waiting and self.inside >= self._size:
+            self._take_back_closed()
         while self._waiting and (self.inside < self._size or self._waiting[0].gone):
             waiter = self._waiting.popleft()
             if waiter.gone:
@@ -228,7 +230,15 @@ class ConcurrencyLimiter:
         while self._dropped:
             self._take_back(self._dropped.popleft())
 
+    def _take_back_closed(self) -> None:
+        """Take back what tasks hold whose event loop was closed under them: they never end."""
+        for owner in list(self._owners):
+            if isinstance(owner, asyncio.Task) and owner.get_loop().is_closed():
+                self.inside -= self._owners.pop(owner)
+
     def _take_back(self, owner: object) -> None:
+        if owner not in self._owners:
+            return  # its event loop was closed
         self.inside -= 1
         self._owners[owner] -= 1
         if not self._owners[owner]:

@@ -270,6 +270,29 @@ def test_a_slot_comes_back_while_this_very_thread_is_in_the_limiter() -> None:
     assert limiter.inside == 1
 
 
+def test_what_a_task_of_a_closed_loop_holds_comes_back() -> None:
+    limiter = ConcurrencyLimiter(2)
+
+    async def hold() -> None:
+        held.append(await limiter.acquire_async(soon()))
+        await asyncio.Event().wait()
+
+    held: list[Slot | None] = []
+    loop = asyncio.new_event_loop()
+    holding = loop.create_task(hold())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    first, second = (limiter.acquire(soon()) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert limiter.inside == 2
+    assert held[0] is not None
+    held[0].release()  # late, and for nothing
+    assert limiter.inside == 2
+    holding.get_coro().close()
+    holding._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
 def test_a_loop_that_was_closed_blocks_nobody() -> None:
     limiter = ConcurrencyLimiter(1)
     crowd = Crowd(limiter)
