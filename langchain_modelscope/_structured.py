@@ -11,7 +11,6 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
-from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
@@ -121,7 +120,7 @@ class _BesideRaw:
         parsed, problem = None, None
         try:
             parsed = self._parser.read(whole.message())
-        except OutputParserException as error:
+        except Exception as error:  # noqa: BLE001 - a validator's own too, as LangChain gives it
             problem = error
         yield AddableDict(parsed=parsed)
         yield AddableDict(parsing_error=problem)
@@ -223,7 +222,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
             value = parse_partial_json(text) if text.strip() else None
             if self.is_class:
                 return self.accept(value)
-        except ValueError:
+        except Exception:  # noqa: BLE001 - a validator of the class may look for a key to come
             return None
         return value if isinstance(value, dict | list) else None
 

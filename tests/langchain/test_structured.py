@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import OutputParserException
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, model_validator
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
@@ -106,6 +106,39 @@ def test_the_raw_answer_beside_the_object(
         assert good["parsing_error"] is None
     assert bad["parsed"] is None
     assert isinstance(bad["parsing_error"], Exception)
+
+
+class Grown(BaseModel):
+    """A person of at least so many years that a text tells about."""
+
+    name: str
+    age: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_up(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "age": {"36": 36}[str(values["age"])]}
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+async def test_half_an_object_that_its_class_stumbles_over_does_not_end_the_stream(
+    chat: MakeChat, method: Any
+) -> None:
+    reader = chat().with_structured_output(Grown, method=method)
+    ada = Grown(name="Ada", age=36)
+    assert [*reader.stream(ADA)] == [ada] == [item async for item in reader.astream(ADA)]
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+async def test_an_object_that_its_class_stumbles_over_stands_beside_the_raw_answer(
+    chat: MakeChat, method: Any
+) -> None:
+    reader = chat().with_structured_output(Grown, method=method, include_raw=True)
+    asked = ADA.replace("36", "37")
+    for said in reader.invoke(asked), await reader.ainvoke(asked):
+        answer: Any = said
+        assert answer["parsed"] is None
+        assert isinstance(answer["parsing_error"], KeyError)
 
 
 def broken(method: str) -> dict[str, Any]:
