@@ -201,16 +201,22 @@ class ChunkMaker:
         additional = _additional(delta.reasoning, delta.refusal)
         calls = delta.tool_calls
         pieces = [self._tool_call_chunk(call) for call in calls] if calls else []
+        ending: dict[str, Any] = {}
         if delta.finish_reason is not None or delta.logprobs is not None:
-            metadata |= _ending(delta.finish_reason, delta.logprobs)
+            ending = _ending(delta.finish_reason, delta.logprobs)
+            metadata |= ending
         if delta.usage is None:
-            return self._build(delta.text, additional, metadata, pieces)
-        # Usage comes with the last delta, and nothing after it. The calls of a chunk that says so
-        # are read as finished ones, which pieces are not; LangChain then adds a last chunk itself.
-        usage, position = _usage(delta.usage), None if pieces else "last"
-        return build(
-            delta.text, additional, metadata, pieces, usage_metadata=usage, chunk_position=position
-        )
+            chunk = self._build(delta.text, additional, metadata, pieces)
+        else:
+            # Usage comes with the last delta, and nothing after it. The calls of a chunk that says
+            # so are read as finished ones, which pieces are not; LangChain then adds a last chunk.
+            usage, last = _usage(delta.usage), None if pieces else "last"
+            chunk = build(
+                delta.text, additional, metadata, pieces, usage_metadata=usage, chunk_position=last
+            )
+        if ending:
+            chunk.generation_info = ending
+        return chunk
 
     def _tool_call_chunk(self, call: ToolCallDelta) -> ToolCallChunk:
         arguments = call.arguments

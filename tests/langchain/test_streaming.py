@@ -8,6 +8,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import chat_models
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables import ConfigurableField, config
 from pydantic import BaseModel
 
@@ -172,6 +173,31 @@ async def test_a_callback_hears_every_token_once(chat: MakeChat) -> None:
         # the chunk without text that ends a stream is no token to some versions of LangChain
         assert "".join(heard.texts) == whole(chunks).text
         assert [text for text in heard.texts if text] == [it.text for it in chunks if it.text]
+
+
+class Endings(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        self.told.append(response.generations[0][0].generation_info)
+
+
+async def test_a_callback_hears_how_a_stream_ended(chat: MakeChat, service: LocalService) -> None:
+    tokens = [{"token": text, "logprob": -0.5, "top_logprobs": []} for text in ("Hel", "lo")]
+    pieces = [said(token["token"]) for token in tokens]  # type: ignore[arg-type]
+    for piece, token in zip(pieces, tokens, strict=True):
+        piece["choices"][0]["logprobs"] = {"content": [token]}
+    service.next(*[Stream([*pieces, said("", "length"), DONE])] * 4)
+    heard = Endings()
+    model = chat(callbacks=[heard], streaming=True)
+
+    list(model.stream("Hello"))
+    assert [chunk async for chunk in model.astream("Hello")]
+    model.invoke("Hello")
+    await model.ainvoke("Hello")
+
+    assert heard.told == [{"finish_reason": "length", "logprobs": {"content": tokens}}] * 4
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
