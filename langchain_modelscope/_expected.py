@@ -8,6 +8,7 @@ of it. Whole answers and streams alike.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from pydantic import BaseModel
 from modelscope_transport.answer_text import read_answer
 from modelscope_transport.errors import ModelScopeError
 from modelscope_transport.language import translated as _
+
+from ._schemas import object_of
 
 __all__ = ["Expected", "expected_of", "failure", "unreadable"]
 
@@ -112,7 +115,7 @@ class Expected(NamedTuple):
         if self.form is None:
             return {}
         try:
-            return {"parsed": read_answer(text, self.form.model_validate)}
+            return {"parsed": read_answer(text, functools.partial(object_of, self.form))}
         except ValueError:
             return {}  # the text is the answer all the same; parsing it raises the error
 

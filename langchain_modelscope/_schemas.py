@@ -6,15 +6,18 @@ as it is, whatever its root: LangChain's own converters keep only what a functio
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel, ValidationError
 
 from modelscope_transport.answer_text import resolved
 from modelscope_transport.language import translated as _
 
-__all__ = ["form_of", "function_of", "is_class", "is_object", "traced"]
+__all__ = ["form_of", "function_of", "is_class", "is_object", "object_of", "traced"]
 
 # What tells a JSON schema from a function's description, which has a name.
 _WORDS = frozenset({"properties", "items", "enum", "anyOf", "oneOf", "allOf", "$ref"})
@@ -53,6 +56,22 @@ def form_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
 def is_class(schema: Any) -> bool:
     """Whether a schema is a pydantic class, of either version."""
     return isinstance(schema, type) and is_basemodel_subclass(schema)
+
+
+def object_of(schema: type[BaseModel], value: Any) -> BaseModel:
+    """An instance of a class, out of what JSON held.
+
+    Raises:
+        ValidationError: it does not fit.
+    """
+    try:
+        return schema.model_validate(value)
+    except ValidationError:
+        # A strict class takes a date, an enum or a tuple in the form that JSON has for it, but only
+        # where it is told that it was JSON.
+        with suppress(ValueError):
+            return schema.model_validate_json(json.dumps(value))
+        raise
 
 
 def is_object(schema: Any) -> bool:

@@ -25,7 +25,7 @@ from modelscope_transport.catalogue import profile_for
 from modelscope_transport.language import translated as _
 
 from ._expected import failure, unreadable
-from ._schemas import form_of, function_of, is_class, is_object, traced
+from ._schemas import form_of, function_of, is_class, is_object, object_of, traced
 
 __all__ = ["Method", "method_for", "structured_output"]
 
@@ -132,8 +132,7 @@ def _accepts(schema: Any) -> Callable[[Any], Any]:
         return functools.partial(check_form, schema={"type": ["object", "array"]})
     if is_class(schema):
         is_v1 = issubclass(schema, BaseModelV1)
-        validate: Callable[[Any], Any] = schema.parse_obj if is_v1 else schema.model_validate
-        return validate
+        return schema.parse_obj if is_v1 else functools.partial(object_of, schema)
     return functools.partial(check_form, schema=form_of(schema)["schema"])
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from datetime import date
+from enum import Enum
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from modelscope_transport.emulator import LocalService, Reply
@@ -20,11 +22,24 @@ class Person(BaseModel):
     age: int
 
 
+class Sex(Enum):
+    GIRL = "girl"
+    BOY = "boy"
+
+
 class Remembered(TypedDict, total=False):
     """What a text may tell of a person."""
 
     name: str
     age: int
+
+
+class Birth(BaseModel):
+    """When a person was born, to the letter."""
+
+    model_config = ConfigDict(strict=True)
+    day: date
+    child: Sex
 
 
 SCHEMA = {
@@ -53,6 +68,18 @@ def test_a_function_has_a_schema_that_names_no_properties(
     assert function["parameters"] == named
     assert (function["name"], function["description"]) == ("Ages", "Their ages.")
     assert function.get("strict") is strict
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+def test_a_strict_class_takes_what_json_has_for_a_date(
+    chat: MakeChat, service: LocalService, method: Any
+) -> None:
+    message = {"content": '{"day": "1815-12-10", "child": "girl"}'}
+    reply = Reply(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
+    service.next(reply, reply)
+    born = Birth(day=date(1815, 12, 10), child=Sex.GIRL)
+    assert chat().with_structured_output(Birth, method=method).invoke("?") == born
+    assert chat().invoke("?", response_format=Birth).additional_kwargs["parsed"] == born
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
