@@ -102,7 +102,9 @@ def _renamed(
         now = word if word in names else _now(word, table)
         if now is None:
             raise error(_refusal(place, word, table, names))
-        if word != now and now in given and not (may_repeat and given[now] == value):
+        # Of a call, what was bound comes first, and the call's own replaces it.
+        seen = given if may_repeat else known
+        if word != now and now in seen and not (may_repeat and given[now] == value):
             raise error(
                 _("{word}= and {now}= are the same argument. Pass one of them.").format(
                     word=word, now=now

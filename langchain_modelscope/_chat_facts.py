@@ -15,6 +15,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import model_validator
 
 from ._answers import PROVIDER, merge_usage
+from ._argument_table import CALL
 from ._arguments import read_call
 from ._chat_fields import OPTIONS, ChatFields
 from ._connection import Connection
@@ -107,9 +108,14 @@ class ChatFacts(BaseChatModel, ChatFields):
         return f"{self._client.base_url} {super()._get_llm_string(stop=stop, **kwargs)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
+        named = {
+            (CALL[word].now or word) if word in CALL else word: value
+            for word, value in kwargs.items()
+        }
+        ends = named.pop("stop", None)
+        params = super()._get_ls_params(stop=stop, **named)
         params["ls_provider"] = PROVIDER
-        if ends := stop or self.stop:
+        if ends := stop or ends or self.stop:
             params["ls_stop"] = [ends] if isinstance(ends, str) else ends
         return params
 

@@ -298,7 +298,9 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
                     the right word.
             """
             with native_errors():
-                return super().bind(**read_call(kwargs, "bind"))
+                read_call(kwargs, "bind")
+            # The caller's own words: a later call replaces an argument by the same one.
+            return super().bind(**kwargs)
 
     def with_structured_output(
         self,

@@ -9,6 +9,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRequest, wrap_model_call
 from langchain_core.runnables import ConfigurableField
+from langchain_core.tracers.context import collect_runs
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from langchain_modelscope import (
@@ -212,6 +213,23 @@ def test_two_words_for_one_argument(chat: MakeChat) -> None:
     assert "same argument" in said_by(
         lambda: chat().invoke("Hello", max_tokens=1, max_completion_tokens=2)
     )
+
+
+def test_what_was_bound_is_replaced_by_the_same_word(chat: MakeChat, service: LocalService) -> None:
+    bound = chat().bind(max_completion_tokens=3, stop_sequences=["a"], model_name="Qwen/Qwen3-8B")
+    later = {"max_completion_tokens": 5, "stop_sequences": ["b"], "model_name": "Qwen/Qwen3-32B"}
+    with collect_runs() as runs:
+        bound.invoke("Hello")
+        bound.invoke("Hello", **later)
+        bound.bind(**later).invoke("Hello")
+        bound.invoke("Hello", max_tokens=5, stop=["b"], model="Qwen/Qwen3-32B")
+
+    words = ("max_tokens", "stop", "model")
+    sent = [tuple(asked.body[word] for word in words) for asked in service.requests]
+    assert sent == [(3, ["a"], "Qwen/Qwen3-8B"), *[(5, ["b"], "Qwen/Qwen3-32B")] * 3]
+    told = [run.extra["metadata"] for run in runs.traced_runs]
+    names = ("ls_max_tokens", "ls_stop", "ls_model_name")
+    assert [tuple(metadata[name] for name in names) for metadata in told] == sent
 
 
 def test_one_fallback_model_is_no_list_of_letters(chat: MakeChat, service: LocalService) -> None:
