@@ -298,8 +298,7 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
                     the right word.
             """
             with native_errors():
-                read_call(kwargs, "bind")
-            # The caller's own words: a later call replaces an argument by the same one.
+                read_call(kwargs, "bind")  # bound as it is: a later call has the same words
             return super().bind(**kwargs)
 
     def with_structured_output(
