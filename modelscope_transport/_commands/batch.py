@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from msgspec import structs
 
 from ..client.sync import Client
 from ..errors import ConfigurationError, ModelScopeError, QuotaExceededError, RateLimitError
-from ..jobs.batch import JOB_WIDE, Batch, BatchReport
+from ..jobs.batch import Batch, BatchReport
 from ..jobs.cluster import ClusterBatch, check_cluster
 from ..jobs.job_file import JobFile
 from ..jobs.lines import BadLine, Checked, LineReader
-from ..jobs.open_items import BatchRequest
+from ..jobs.open_items import JOB_WIDE, BatchRequest
 from ..jobs.results import is_being_written, iter_results
 from ..jobs.rows import BatchRow
 from ..language import marked as _N
@@ -142,12 +142,13 @@ def _run(arguments: argparse.Namespace) -> int:
         return 1
     job.items, job.form = checked.items, arguments.format or checked.form
 
-    def questions() -> Iterator[tuple[str, BatchRequest]]:
-        # Read once the file of results is open: now it is ours, and this is what its job is.
-        job.write(arguments.out)
-        yield from reader.questions()
+    class Questions:
+        def __iter__(self) -> Iterator[tuple[str, BatchRequest]]:
+            # The file of results is open: now it is ours, and this is what its job is.
+            job.write(arguments.out)
+            return iter(reader)
 
-    return _work(job, questions(), checked, arguments)
+    return _work(job, Questions(), checked, arguments)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -155,7 +156,7 @@ def _resume(arguments: argparse.Namespace) -> int:
     job.ledger = arguments.ledger or job.ledger
     job.ray = arguments.ray or job.ray
     reader, checked = _checked(job, arguments.out)
-    return 1 if checked is None else _work(job, reader.questions(), checked, arguments)
+    return 1 if checked is None else _work(job, reader, checked, arguments)
 
 
 def _checked(job: JobFile, out: Path) -> tuple[LineReader, Checked | None]:
@@ -189,7 +190,7 @@ def _batch(job: JobFile, client: Client, out: Path, **options: Any) -> Batch:
 
 def _work(
     job: JobFile,
-    questions: Iterator[tuple[str, BatchRequest]],
+    questions: Iterable[tuple[str, BatchRequest]],
     checked: Checked,
     arguments: argparse.Namespace,
 ) -> int:

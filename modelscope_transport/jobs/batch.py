@@ -23,35 +23,22 @@ from msgspec.structs import replace
 from ..answers import ChatResult, EmbeddingResult
 from ..client.sync import Client
 from ..errors import (
-    AccountNotLinkedError,
-    AccountNotVerifiedError,
-    AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
-    ModelNotServedError,
     ModelScopeError,
     QuotaExceededError,
     RateLimitError,
-    UnsupportedTaskError,
 )
 from ..language import translated as _
 from ..types import ChatRequest, EmbeddingRequest, Message
 from .answer_schema import AnswerSchema
-from .open_items import BatchReport, Item, Job, Requests, Sink
+from .open_items import JOB_WIDE, Item, Job, Requests, Sink
+from .report import BatchReport
 from .results import ResultsFile, iter_results
 from .rows import FORMS, BatchFailure, BatchRow, Form
 
-__all__ = ["JOB_WIDE", "Batch", "BatchReport"]
+__all__ = ["Batch", "BatchReport"]
 
-# Errors that are no fault of a single item, and that do not pass by themselves.
-JOB_WIDE = (
-    ConfigurationError,
-    UnsupportedTaskError,
-    AuthenticationError,
-    AccountNotLinkedError,
-    AccountNotVerifiedError,
-    ModelNotServedError,
-)
 # So many transient failures in a row, for each worker, are an outage; the client has retried each.
 _OUTAGE = 3
 # How long a refusal without a time is waited for, and how often the ledger is asked again and the
@@ -150,7 +137,9 @@ class Batch:
 
         Args:
             requests: by name, in the order in which they are asked: a mapping, or an iterable or
-                async iterable of pairs, which is read as the job goes on.
+                async iterable of pairs, which is read as the job goes on. Where they ask several
+                models and can be read again, as a mapping or a list, a model that is spent or gone
+                stops no other: its items wait, or fail.
 
         Raises:
             QuotaExceededError: the allowance is spent and ``wait`` is off, or it is not known until
@@ -158,7 +147,7 @@ class Batch:
             RateLimitError: the service is too busy, and ``wait`` is off, or it stays so.
             ConfigurationError: the file is another's, cannot be written, or a name comes twice or
                 is no text.
-            ModelScopeError: what holds for every item: a wrong token, a model that is gone, three
+            ModelScopeError: what holds for every item: a wrong token, models that are gone, three
                 failures in a row that may pass (of each worker). Run the job again later.
         """
 
@@ -182,17 +171,30 @@ class Batch:
             patience = _OUTAGE * self._workers
             job = Job(file, requests, self._client.base_url, self._retry_failed, patience)
             job.form = None if self._schema is None else self._schema.form
+            job.on_row = self._on_row
             self._job = job
-            workers = [asyncio.create_task(self._work(job)) for _ in range(self._workers)]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+            while await self._settle_others(job):
+                pass
             if job.error is not None:
                 raise job.error
             return self.report
+
+    async def _settle_others(self, job: Job) -> bool:
+        """Settle all items but those of closed models; whether one of these is open again."""
+        workers = [asyncio.create_task(self._work(job)) for _ in range(self._workers)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        spent = None
+        with job.ended_by_errors():
+            spent = job.reopen()
+            if spent is not None:
+                self._block(job, spent.error)
+                await self._settle(spent.first, job, waits=True)
+        return spent is not None and job.error is None
 
     def _sink(self) -> contextlib.AbstractContextManager[Sink]:
         return ResultsFile(self._path, self._form)
@@ -259,45 +261,37 @@ class Batch:
         return iter_results(self._path)
 
     async def _work(self, job: Job) -> None:
-        try:
+        with job.ended_by_errors():
             while (item := await job.take()) is not None:
-                row = await self._settle(item, job)
-                if row is None:
-                    return
-                job.settle(row)
-                if self._on_row is not None:
-                    self._on_row(row)
-        except ModelScopeError as error:
-            job.stop(error)
+                await self._settle(item, job)
 
-    async def _settle(self, item: Item, job: Job) -> BatchRow | None:
-        """The row of an item; ``None`` where the job ended before there was one."""
+    async def _settle(self, item: Item, job: Job, *, waits: bool = False) -> None:
+        """Put the row of an item on file, unless the item is left or the job ends before."""
         while True:
             await self._wait_while_blocked(job)
             if job.error is not None:
-                return None
+                return
             begun = self._clock()
             try:
                 row = await self._ask(item)
                 job.resume(begun)
-                return row
-            except QuotaExceededError as error:
-                until = error.resets_at.timestamp() if error.resets_at else None
-                self._block(job, error, until, may_end=self._client.ledger is not None)
-            except RateLimitError as error:
-                if job.count_refusal(self._clock()) > _BUSY:
+            except (QuotaExceededError, RateLimitError) as error:
+                if not waits and job.leave(item, error):
+                    return
+                self._block(job, error)
+                continue
+            except JOB_WIDE as error:
+                if not job.leave(item, error):
                     raise
-                until = self._clock() + (error.retry_after or _A_WHILE)
-                self._block(job, error, until, may_end=error.status_code is None)
-            except JOB_WIDE:
-                raise
+                return
             except ModelScopeError as error:
                 again = not isinstance(error, InvalidRequestError)
                 failure = BatchFailure.of(error, again=again)
                 row = BatchRow(key=item.key, fingerprint=item.fingerprint, failure=failure)
                 if again:
                     job.count_trouble(error)
-                return row
+            job.settle(row)
+            return
 
     async def _ask(self, item: Item) -> BatchRow:
         row = BatchRow(key=item.key, fingerprint=item.fingerprint)
@@ -322,17 +316,21 @@ class Batch:
             return await self._client.aio.embed(request)
         return await self._client.aio.chat(request)
 
-    def _block(
-        self, job: Job, error: ModelScopeError, until: float | None, *, may_end: bool
-    ) -> None:
+    def _block(self, job: Job, error: ModelScopeError) -> None:
         """Let the job wait.
 
         Where the ledger refuses, asking it again costs nothing, and the wait may end at any time:
         another process has been granted something, or has had a success.
         """
+        now, until = self._clock(), None
+        if isinstance(error, QuotaExceededError):
+            until = error.resets_at.timestamp() if error.resets_at else None
+            may_end = self._client.ledger is not None
+        elif job.count_refusal(now) <= _BUSY:
+            until = now + (error.details.retry_after or _A_WHILE)
+            may_end = error.status_code is None
         if not self._wait or until is None:
             raise error
-        now = self._clock()
         # Two clocks never agree: not again at once.
         is_new = job.block(max(until, now + 1), now + _A_WHILE if may_end else math.inf)
         if is_new and job.error is None and self._on_block is not None:

@@ -20,7 +20,8 @@ from ..errors import InvalidRequestError, ModelScopeError, QuotaExceededError, R
 from ..language import translated as _
 from ..secret import mask_address
 from .batch import Batch
-from .open_items import BatchReport, Requests
+from .open_items import Requests
+from .report import BatchReport
 from .rows import BatchFailure, BatchRow
 
 __all__ = ["BlockStage", "Columns", "MakeClient", "length", "objects", "only", "value_in"]

@@ -24,7 +24,8 @@ from ..language import translated as _
 from ..quota.redis_address import SCHEMES
 from ..types import ChatRequest, EmbeddingRequest
 from .batch import Batch
-from .open_items import BatchReport, Requests
+from .open_items import Requests
+from .report import BatchReport
 
 __all__ = ["ClusterBatch", "check_cluster"]
 

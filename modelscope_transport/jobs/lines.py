@@ -147,8 +147,8 @@ class LineReader:
                 checked.texts[line.request.model] += len(line.request.texts)
         return checked
 
-    def questions(self) -> Iterator[tuple[str, ChatRequest | EmbeddingRequest]]:
-        """The good lines, by their names.
+    def __iter__(self) -> Iterator[tuple[str, ChatRequest | EmbeddingRequest]]:
+        """The questions of the good lines, by their names.
 
         Raises:
             ConfigurationError: the file cannot be read.

@@ -6,49 +6,54 @@ The workers are tasks of one event loop, so nothing here is locked but a source 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+import contextlib
+import math
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ..client.response_cache import key_of
-from ..errors import ConfigurationError, ModelScopeError
+from ..errors import (
+    AccountNotLinkedError,
+    AccountNotVerifiedError,
+    AuthenticationError,
+    ConfigurationError,
+    ModelNotServedError,
+    ModelScopeError,
+    QuotaExceededError,
+    UnsupportedTaskError,
+)
 from ..language import translated as _
-from ..shown import table_html
 from ..types import ChatRequest, EmbeddingRequest, ResponseFormat
+from .report import BatchReport
 from .rows import BatchFailure, BatchRow
 
-__all__ = ["BatchReport", "BatchRequest", "Item", "Job", "Requests", "Sink"]
+__all__ = ["JOB_WIDE", "BatchRequest", "Closed", "Item", "Job", "Requests", "Sink"]
 
+# Errors that are no fault of a single item, and that do not pass by themselves.
+_MODEL_WIDE = (ModelNotServedError, UnsupportedTaskError)
+JOB_WIDE = (
+    ConfigurationError,
+    AuthenticationError,
+    AccountNotLinkedError,
+    AccountNotVerifiedError,
+    *_MODEL_WIDE,
+)
 BatchRequest = ChatRequest | EmbeddingRequest
 Pair = tuple[str, BatchRequest]
+_Model = tuple[type, str, tuple[str, ...]]
 _END = object()
 Requests = Mapping[str, BatchRequest] | Iterable[Pair] | AsyncIterable[Pair]
-
-
-class BatchReport(Struct, frozen=True, kw_only=True):
-    """What came of a job that is done.
-
-    Attributes:
-        items: how many there were.
-        answered: answers of this run.
-        kept: answers of earlier runs.
-        failed: items without an answer; their rows say why.
-        blocked: how often this run has waited for the allowance.
-    """
-
-    items: int = 0
-    answered: int = 0
-    kept: int = 0
-    failed: int = 0
-    blocked: int = 0
-
-    def _repr_html_(self) -> str:
-        """The counts as a table, for notebooks."""
-        head = (_("items"), _("answered"), _("kept"), _("failed"), _("waits"))
-        numbers = (self.items, self.answered, self.kept, self.failed, self.blocked)
-        return table_html(_("The job"), head, [tuple(map(str, numbers))])
 
 
 class Sink(Protocol):
@@ -75,11 +80,30 @@ class Item(Struct, frozen=True):
     request: BatchRequest
 
 
+class Closed(Struct):
+    """A model that is not asked for now.
+
+    Attributes:
+        error: why.
+        first: the item that was refused first.
+        waiting: names and fingerprints of all that wait for it, this one among them.
+    """
+
+    error: ModelScopeError
+    first: Item
+    waiting: dict[str, str]
+
+
 class Job:
     """The items of one run, in their order, and what came of them.
 
+    What keeps a model from answering closes that model: its items are left out while those of the
+    others go on, and `reopen` says what becomes of them then. The requests are read again for that;
+    where they can be read once only, one model holds up or ends the whole job.
+
     Attributes:
         form: put on every chat request that has no ``response_format`` of its own.
+        on_row: called with each row that is on file.
         blocked_until: when the allowance is back; seconds since the epoch.
         waits_until: when to ask again, which may be earlier.
         error: what ended the job.
@@ -101,9 +125,14 @@ class Job:
         self._troubles = 0
         self._refused_since: float | None = None
         self._seen: set[str] = set()
+        self._requests = requests
+        self._left: set[str] | None = None  # what this reading is for; None is all
+        self._models: set[_Model] = set()
+        self._closed: dict[_Model, Closed] = {}
         self._source = _source(requests)
         self._taking = asyncio.Lock()
         self.form: ResponseFormat | None = None
+        self.on_row: Callable[[BatchRow], None] | None = None
         self.blocked_until = 0.0
         self.waits_until = 0.0
         self._longest = 0.0
@@ -125,21 +154,74 @@ class Job:
             if pair is _END:
                 return None
             item = self._opened(*_read_pair(pair))
-            if item is not None:
+            if item is None:
+                continue
+            closed = self._closed.get(_model_of(item))
+            if closed is None:
                 return item
+            closed.waiting[item.key] = item.fingerprint
         return None
 
+    def leave(self, item: Item, error: ModelScopeError) -> bool:
+        """Leave an item and all others of its model for later.
+
+        Returns:
+            Whether that can be: the error is that of one model, and the requests can be read again.
+        """
+        if isinstance(error, QuotaExceededError):
+            of_one = error.scope == "model" or error.details.price is not None
+        else:
+            of_one = isinstance(error, _MODEL_WIDE)
+        if not of_one or isinstance(self._requests, AsyncIterable | Iterator):
+            return False
+        closed = self._closed.setdefault(_model_of(item), Closed(error, item, {}))
+        closed.waiting[item.key] = item.fingerprint
+        return True
+
+    def reopen(self) -> Closed | None:
+        """After all others: let the items of models that are gone fail.
+
+        Returns:
+            The spent model that is back first: once its first item is settled, `take` gives those
+            of all spent ones.
+
+        Raises:
+            ModelScopeError: all models are gone.
+        """
+        if self.error is not None:
+            return None
+        closed, self._closed = list(self._closed.values()), {}
+        gone = [each for each in closed if isinstance(each.error, _MODEL_WIDE)]
+        spent = [each for each in closed if isinstance(each.error, QuotaExceededError)]
+        if gone and len(gone) == len(self._models):
+            raise gone[0].error
+        for each in gone:
+            failure = BatchFailure.of(each.error, again=False)
+            for key, fingerprint in each.waiting.items():
+                self.settle(BatchRow(key=key, fingerprint=fingerprint, failure=failure))
+        if not spent:
+            return None
+        soonest = min(spent, key=_back_at)
+        self._left = {key for each in spent for key in each.waiting} - {soonest.first.key}
+        self._source = _source(self._requests)
+        return soonest
+
     def _opened(self, key: str, request: BatchRequest) -> Item | None:
-        _add_name(key, self._seen)
-        self.counts["items"] += 1
+        if self._left is None:
+            _add_name(key, self._seen)
+            self.counts["items"] += 1
+        elif key not in self._left:
+            return None
         if isinstance(request, ChatRequest) and request.response_format is None:
             request = request if self.form is None else replace(request, response_format=self.form)
         # A request that cannot be encoded has no name; sending it fails, which costs nothing.
         name = key_of(request, self._address) or b""
         fingerprint, failure = self._file.known.get(key, (b"", None))
         kept = fingerprint == name and (name or failure)
+        item = Item(key, name.hex(), request)
+        self._models.add(_model_of(item))
         if not kept or (failure and (failure.again or self._retry_failed)):
-            return Item(key, name.hex(), request)
+            return item
         self.counts["failed" if failure else "kept"] += 1
         return None
 
@@ -149,6 +231,8 @@ class Job:
         if row.failure is None or not row.failure.again:
             self._troubles, self._refused_since = 0, None
         self.counts["failed" if row.failure else "answered"] += 1
+        if self.on_row is not None:
+            self.on_row(row)
 
     def count_trouble(self, error: ModelScopeError) -> None:
         """Count a failure that may pass; too many in a row end the job."""
@@ -180,9 +264,27 @@ class Job:
         if begun >= self.waits_until:
             self.blocked_until = self.waits_until = 0.0
 
+    @contextlib.contextmanager
+    def ended_by_errors(self) -> Iterator[None]:
+        """Let errors end the job."""
+        try:
+            yield
+        except ModelScopeError as error:
+            self.stop(error)
+
     def stop(self, error: ModelScopeError) -> None:
         """End the job; workers finish what they are at."""
         self.error = self.error or error
+
+
+def _model_of(item: Item) -> _Model:
+    """Whom an item asks for what: its model, and those that stand in for it."""
+    return type(item.request), item.request.model, item.request.fallback_models
+
+
+def _back_at(closed: Closed) -> float:
+    back = closed.error.details.resets_at
+    return math.inf if back is None else back.timestamp()
 
 
 def _source(requests: Requests) -> Iterator[Pair] | AsyncIterator[Pair]:

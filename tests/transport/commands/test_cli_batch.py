@@ -19,7 +19,7 @@ from rich.text import Text
 
 from modelscope_transport import Batch, ChatRequest, Client, Message, cli, read_results
 from modelscope_transport._commands.batch_progress import JobProgress
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import Allowance, LocalService
 from modelscope_transport.jobs.results import ResultsFile
 from modelscope_transport.language import speak
 
@@ -112,6 +112,23 @@ def test_a_spent_allowance_ends_it_with_the_command_that_goes_on(
     assert cli.main(shlex.split(command)[1:]) == 0
     assert len(read_results("answers.jsonl")) == 4
     assert len(service.requests) == 1 + 1 + 3
+
+
+def test_a_model_that_is_gone_or_spent_stops_no_other(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ["Qwen/Withdrawn", QWEN, "Qwen/Qwen3-8B"] * 3
+    asked = [{"prompt": str(place), "model": model} for place, model in enumerate(models)]
+    Path("questions.txt").write_text("\n".join(map(json.dumps, asked)))
+    once = Allowance(calls_per_model={QWEN: 1}, headers=True)
+    monkeypatch.setattr(service.meter, "allowance", once)
+    code, _, err = typed("questions.txt", "answers.jsonl")
+    assert code == 75
+    assert "To go on: " in err
+    assert err.count("'Qwen/Withdrawn' is not served") == 3
+    rows = read_results("answers.jsonl")
+    assert sorted(rows) == ["1", "2", "3", "4", "6", "7", "9"]
+    assert [key for key, row in rows.items() if row.failure is not None] == ["1", "4", "7"]
 
 
 def test_what_fails_is_told_and_the_others_go_on(typed: Type, service: LocalService) -> None:

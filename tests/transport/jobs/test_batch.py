@@ -42,7 +42,7 @@ from modelscope_transport import (
     read_results,
 )
 from modelscope_transport.calls.retry import RetryPolicy
-from modelscope_transport.emulator import LocalService
+from modelscope_transport.emulator import Allowance, LocalService
 from modelscope_transport.quota import Closing, Reservation
 
 QWEN = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
@@ -428,6 +428,100 @@ def test_what_is_wrong_with_all_ends_the_job_at_once(
         batch().run(questions(5))
     assert len(service.requests) == 2
     assert len(lines(tmp_path)) == 1
+
+
+OTHER, GONE, EMBEDDER = "Qwen/Qwen3-8B", "Qwen/Withdrawn", "Qwen/Qwen3-Embedding-0.6B"
+
+
+def in_turn(*models: str, number: int = 3) -> dict[str, ChatRequest]:
+    """Some questions to each model, in turn."""
+    asked = [(place, model) for place in range(number) for model in models]
+    return {f"{model} {place}": ask(f"Question {place}.", model=model) for place, model in asked}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("wrong", [GONE, EMBEDDER], ids=["gone", "does something else"])
+def test_a_model_that_is_gone_fails_and_the_others_go_on(
+    batch: Make, service: LocalService, tmp_path: Path, wrong: str, workers: int
+) -> None:
+    requests, told = in_turn(wrong, QWEN, OTHER), list[BatchRow]()
+    report = batch(workers=workers, on_row=told.append).run(requests)
+    assert report == BatchReport(items=9, answered=6, failed=3)
+    rows = read_results(tmp_path / "answers.jsonl")
+    assert {row.key: row for row in told} == rows
+    failures = {key: row.failure for key, row in rows.items() if row.failure is not None}
+    assert set(failures) == {key for key in requests if wrong in key}
+    assert all(wrong in failure.message for failure in failures.values())
+    models = Counter(request.body["model"] for request in service.requests)
+    assert models[QWEN] == models[OTHER] == 3
+    assert models[wrong] <= workers
+
+    before = len(service.requests)
+    assert batch().run(requests) == BatchReport(items=9, kept=6, failed=3)
+    assert len(service.requests) == before
+
+
+@pytest.fixture
+def spent_service(days: Days) -> Iterator[LocalService]:
+    """Each model answers twice a day, but for one."""
+    allowance = Allowance(calls_per_model={QWEN: 2}, headers=True)
+    with LocalService(clock=days, allowance=allowance) as service:
+        yield service
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("forms", [dict, lambda pairs: list(pairs.items())])
+def test_a_spent_model_waits_and_the_others_go_on(
+    spent_service: LocalService,
+    days: Days,
+    tmp_path: Path,
+    workers: int,
+    forms: Callable[[dict[str, ChatRequest]], Any],
+) -> None:
+    when: dict[str, float] = {}
+    pace: dict[str, Any] = {"clock": days, "sleep": days.sleep, "workers": workers}
+    address = {"base_url": spent_service.base_url, "ledger": MemoryLedger(days)}
+    client = Client(spent_service.token, **address)
+    job = Batch(
+        client,
+        tmp_path / "answers.jsonl",
+        on_row=lambda row: when.setdefault(row.key, days.now),
+        **pace,
+    )
+    report = job.run(forms(in_turn(QWEN, OTHER, GONE, number=5)))
+
+    assert report == BatchReport(items=15, answered=10, failed=5, blocked=2)
+    on_day = Counter(
+        (key.split()[0], int((at - MORNING + 9 * 3600) // DAY)) for key, at in when.items()
+    )
+    assert on_day[OTHER, 0] == 5
+    assert [on_day[QWEN, day] for day in range(3)] == [2, 2, 1]
+    paid = Counter(request.body["model"] for request in spent_service.requests)
+    assert paid[OTHER] == 5
+    assert paid[QWEN] <= 5 + 2 * workers
+
+
+def test_without_waiting_the_spent_model_ends_the_job_after_the_others(
+    spent_service: LocalService, days: Days, tmp_path: Path
+) -> None:
+    address = {"base_url": spent_service.base_url, "ledger": MemoryLedger(days)}
+    client = Client(spent_service.token, **address)
+
+    def run(requests: Any) -> BatchReport:
+        path = tmp_path / "answers.jsonl"
+        return Batch(client, path, wait=False, clock=days, sleep=days.sleep).run(requests)
+
+    requests = in_turn(QWEN, OTHER, number=4)
+    with pytest.raises(QuotaExceededError):
+        run(iter(requests.items()))  # what can be read once only waits in its order
+    assert len(lines(tmp_path)) == 4
+    with pytest.raises(QuotaExceededError) as caught:
+        run(requests)
+    assert caught.value.model == QWEN
+    assert len(lines(tmp_path)) == 2 + 4
+    assert not days.slept
+    days.now += DAY
+    assert run(requests) == BatchReport(items=8, answered=2, kept=6)
 
 
 def test_what_makes_no_job_is_refused(batch: Make) -> None:

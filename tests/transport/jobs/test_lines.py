@@ -60,7 +60,7 @@ def written(path: Path, lines: list[Any]) -> Path:
 
 
 def questions(path: Path, **options: Any) -> dict[str, ChatRequest | EmbeddingRequest]:
-    return dict(LineReader(path, **options).questions())
+    return dict(LineReader(path, **options))
 
 
 def test_a_line_of_openai_is_read_field_by_field(tmp_path: Path) -> None:
