@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
@@ -68,22 +69,26 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.html = str(Path(tempfile.mkdtemp(prefix="modelscope-"), "allowance.html"))
     if arguments.html is not None:
         return _html(client, arguments, books)
-    while True:
-        quotas = _wanted(client, arguments.model)
-        if arguments.json:
-            tell_json(quotas if books is None else {"quotas": quotas, "statement": _as_told(books)})
-        else:
-            _tell(quotas, again=arguments.watch is not None)
-            for table in () if books is None else book_tables(books, moment):
-                print()
-                show(*table)
-        sys.stdout.flush()  # what reads a pipe watches too
-        if arguments.watch is None:
-            return LATER if quotas[0].spent else 0
-        try:
+    if arguments.watch is None:
+        return _shown(client, arguments, books)
+    with contextlib.suppress(KeyboardInterrupt):  # which is how it ends, at whatever it is
+        while True:
+            _shown(client, arguments, books)
             time.sleep(max(0.1, arguments.watch))
-        except KeyboardInterrupt:
-            return 0
+    return 0
+
+
+def _shown(client: Client, arguments: argparse.Namespace, books: Statement | None) -> int:
+    quotas = _wanted(client, arguments.model)
+    if arguments.json:
+        tell_json(quotas if books is None else {"quotas": quotas, "statement": _as_told(books)})
+    else:
+        _tell(quotas, again=arguments.watch is not None)
+        for table in () if books is None else book_tables(books, moment):
+            print()
+            show(*table)
+    sys.stdout.flush()  # what reads a pipe watches too
+    return LATER if quotas[0].spent else 0
 
 
 def _refreshed(client: Client) -> Statement:

@@ -313,6 +313,24 @@ def test_quota_is_shown_again_until_it_is_stopped(
     assert out.count("Allowance of this token") == 3
 
 
+def test_a_watch_that_is_stopped_while_it_shows_ends_as_well(
+    typed: Type, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelscope_transport._commands.quota.time.sleep", lambda seconds: None)
+    quotas = Client.quotas
+    looks = iter([quotas, quotas])
+
+    def look(client: Client) -> Any:
+        try:
+            return next(looks)(client)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(Client, "quotas", look)
+    code, out, _ = typed("quota", "--watch", "7")
+    assert (code, out.count("Allowance of this token")) == (0, 2)
+
+
 # --------------------------------------------------------------------------------------- plan
 
 
