@@ -146,7 +146,7 @@ def _run(arguments: argparse.Namespace) -> int:
         def __iter__(self) -> Iterator[tuple[str, BatchRequest]]:
             # The file of results is open: now it is ours, and this is what its job is.
             job.write(arguments.out)
-            return iter(reader)
+            yield from reader
 
     return _work(job, Questions(), checked, arguments)
 
@@ -216,7 +216,8 @@ def _work(
     progress = JobProgress(batch, client, model, checked.items)
     try:
         with progress:
-            report = batch.run(questions)
+            # Of one model all wait together: none is to be kept in memory for a second reading.
+            report = batch.run(iter(questions) if model is not None else questions)
     except JOB_WIDE:
         raise  # the same command would end in the same way
     except KeyboardInterrupt:

@@ -25,6 +25,9 @@ from .shared_level import Demand, SharedLevel
 
 __all__ = ["ConcurrencyLimiter", "Slot"]
 
+# Seconds between two looks for calls whose event loop was closed under them.
+_LOOKS_EVERY = 1.0
+
 
 class Slot:
     """One call's right to be on its way. Give it back with `release`, or drop it."""
@@ -109,6 +112,7 @@ class ConcurrencyLimiter:
         self._owners: Counter[object] = Counter()
         self._waiting: deque[_Waiter] = deque()
         self._dropped: deque[object] = deque()
+        self._looks_at = 0.0
         # Of the shared level: most calls inside since the last question, and a refusal to report.
         self.others = self._peak = 0
         self._too_fast: int | None = None
@@ -232,6 +236,10 @@ class ConcurrencyLimiter:
 
     def _take_back_closed(self) -> None:
         """Take back what tasks hold whose event loop was closed under them: they never end."""
+        now = time.monotonic()
+        if now < self._looks_at:  # there may be many
+            return
+        self._looks_at = now + _LOOKS_EVERY
         for owner in list(self._owners):
             if isinstance(owner, asyncio.Task) and owner.get_loop().is_closed():
                 self.inside -= self._owners.pop(owner)
