@@ -13,6 +13,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
@@ -117,6 +118,11 @@ def _without_language(words: Sequence[str]) -> list[str]:
     return others
 
 
+def _say_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    """Say a warning to a person: the line of code that it comes from is of no use here."""
+    print(message, file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -141,7 +147,9 @@ def _main(argv: Sequence[str] | None) -> int:
         take_every_character()
         arguments = _parser(others).parse_args(others, argparse.Namespace(words=words))
     try:
-        code: int = arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            code: int = arguments.run(arguments)
         sys.stdout.flush()
     except (QuotaExceededError, RateLimitError) as error:
         print(error, file=sys.stderr)

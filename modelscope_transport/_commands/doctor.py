@@ -177,13 +177,16 @@ def _account(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _ledger(arguments: argparse.Namespace) -> Iterator[Finding]:
-    name, where = _("ledger"), describe_ledger(resolve_ledger(arguments.ledger))
+    name, ledger = _("ledger"), resolve_ledger(arguments.ledger)
+    where = describe_ledger(ledger)
     if not _has_token():
         said = _("{where}; what was used cannot be shown without a token")
         yield Finding(name, "look", said.format(where=where))
         return
     try:
-        client = client_of(arguments)
+        # The usual file is named too: one that cannot be used is then an error, and no warning.
+        named = {"ledger": where if ledger == "auto" else ledger}
+        client = client_of(argparse.Namespace(**vars(arguments) | named))
         if client.ledger is None:
             yield Finding(name, "look", _("switched off"))
             return

@@ -479,6 +479,24 @@ def test_doctor_names_a_ledger_that_cannot_be_used(
     assert "remove it" not in out  # it is the user's own, and no ledger
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the usual place is named by a variable")
+def test_the_usual_ledger_that_cannot_be_used_is_told_in_a_sentence(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MODELSCOPE_LEDGER")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    place = Path(in_a_shell("{} ledger path")[1].strip())
+    place.parent.mkdir(parents=True)
+    place.write_text("my shopping list")
+    code, _, err = in_a_shell("{} quota")
+    assert code == 0
+    assert err.startswith("The ledger: the file")
+    assert err.count("\n") == 1
+    code, out, _ = in_a_shell("{} doctor")
+    assert code == 1
+    assert f"wrong ledger: The ledger: the file {place} cannot be used" in out
+
+
 def test_doctor_tells_a_programme_too(typed: Type, service: LocalService) -> None:
     told = json.loads(typed("doctor", "--json")[1])
     assert {finding["state"] for finding in told} <= {"ok", "look", "wrong"}
