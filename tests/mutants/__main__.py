@@ -72,7 +72,7 @@ def tried(name: str, copy: Path, sample: int, chance: random.Random) -> dict[str
                if test not in recorded["failed"]}  # fmt: skip
     limit = max(LIMIT, PATIENCE * sum(seconds.values()))
     unreadable = Change(0, 0, b"raise SystemError\n", (1, 1), "")
-    broken = _noticed(copy, paths[0], unreadable, set(seconds), limit)
+    broken = _noticed(copy, paths[0], unreadable, list(seconds), limit)
     assert broken, "a file that cannot be imported was not noticed"
     every = [(path, change) for path in paths for change in changes(path.name, path.read_bytes())]
     killers: dict[str, list[str]] = {}
@@ -80,11 +80,11 @@ def tried(name: str, copy: Path, sample: int, chance: random.Random) -> dict[str
     for path, change in chance.sample(every, min(sample, len(every))):
         chosen = _of_lines(copy, path, change.lines, seconds)
         first = sorted(chosen, key=lambda test: chosen[test])[:MOST_TESTS]
-        noticed = first and _noticed(copy, path, change, set(first), limit)
+        noticed = first and _noticed(copy, path, change, first, limit)
         if not noticed:
-            noticed = _noticed(copy, path, change, set(seconds), limit)
+            noticed = _noticed(copy, path, change, list(seconds), limit)
             if noticed in seconds:  # of so many, one may fail by chance: it is to do so again
-                noticed = _noticed(copy, path, change, {noticed}, limit)
+                noticed = _noticed(copy, path, change, [noticed], limit)
         shown = f"{path.relative_to(copy).as_posix()}: {change.shown}"
         print(f"{'killed  ' if noticed else 'SURVIVED'} {shown}", flush=True)
         if noticed:
@@ -114,15 +114,15 @@ def _of_lines(
     return {test: seconds[test] for test in found - {""} if test in seconds}
 
 
-def _noticed(copy: Path, path: Path, change: Change, chosen: set[str], limit: float) -> str | None:
-    """The test that fails with the change, or ``None``."""
+def _noticed(copy: Path, path: Path, change: Change, chosen: list[str], limit: float) -> str | None:
+    """The test that fails with the change, or ``None``; files run in the order of their tests."""
     source = path.read_bytes()
     compiled = Path(cache_from_source(str(path)))
     try:
         compiled.unlink(missing_ok=True)
         path.write_bytes(source[: change.begin] + change.new + source[change.end :])
-        files = sorted({test.partition("::")[0] for test in chosen})
-        found = run(copy, files, chosen, stops=True, limit=limit)
+        files = list(dict.fromkeys(test.partition("::")[0] for test in chosen))
+        found = run(copy, files, set(chosen), stops=True, limit=limit)
     finally:
         path.write_bytes(source)
         compiled.unlink(missing_ok=True)

@@ -26,8 +26,8 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "data": (
         ["modelscope_transport/data/*.toml"],
         [
-            _T + "wire",
             _T + "catalogue",
+            _T + "wire",
             _T + "quota/test_allowance.py",
             _T + "quota/test_rule.py",
             _T + "quota/test_lots.py",
