@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from langchain_modelscope import (
     ModelScopeInvalidRequestError,
     ModelScopeQuotaExceededError,
 )
+from modelscope_transport import Batch
 from modelscope_transport.emulator import LocalService, Reply
 from tests.langchain.conftest import MakeChat
 
@@ -49,6 +51,13 @@ async def test_in_an_event_loop_both_forms_work(
     # a notebook calls the sync ones in a running loop
     assert [answer.text for answer in kept.batch(["a", "c"])][1] == "You said: “c”."
     assert len(service.requests) == 3
+
+
+def test_what_is_not_said_is_as_in_a_batch_without_langchain() -> None:
+    ours, plain = (inspect.signature(each).parameters for each in (ModelScopeBatch, Batch))
+    both = {*ours} & {*plain} - {"path"}
+    assert both == {"workers", "wait", "retry_failed"}
+    assert [ours[name].default for name in both] == [plain[name].default for name in both]
 
 
 def test_a_spent_allowance_ends_it_and_the_next_call_goes_on(

@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field, RootModel, model_validator
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
+from langchain_modelscope import _structured
+from modelscope_transport.catalogue import ModelProfile
 from modelscope_transport.emulator import LocalService, Reply
 from tests.langchain.conftest import NO_SCHEMA, MakeChat
 
@@ -40,6 +42,28 @@ SCHEMA = {
 ADA = 'The person is called "Ada", aged 36. Answer in JSON with the keys "name" and "age".'
 SCHEMAS: list[Any] = [Person, PersonDict, SCHEMA]
 IDS = ["pydantic", "TypedDict", "JSON schema"]
+
+
+@pytest.mark.parametrize(
+    ("known", "asked_by"),
+    [
+        ({"thinking": "always"}, "response_format"),
+        ({"forced_tools": "no"}, "response_format"),
+        ({"thinking": "always", "structured_output": "json_object"}, "tools"),
+        ({"thinking": "hybrid"}, "tools"),
+    ],
+)
+def test_a_model_that_cannot_be_forced_to_call_is_held_to_the_schema_where_it_keeps_one(
+    chat: MakeChat,
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    known: dict[str, Any],
+    asked_by: str,
+) -> None:
+    profile = ModelProfile(id="a/b", **{"structured_output": "json_schema", **known})
+    monkeypatch.setattr(_structured, "profile_for", lambda model: profile)
+    assert chat().with_structured_output(Person).invoke(ADA) == Person(name="Ada", age=36)
+    assert {"response_format", "tools"} & service.requests[-1].body.keys() == {asked_by}
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=IDS)
