@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 from llama_index.core.callbacks import CallbackManager, EventPayload
 from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictStartEvent,
+)
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
 
 from llamaindex_modelscope import (
     ModelScope,
@@ -43,6 +49,13 @@ each_of_eight = pytest.mark.parametrize("endpoint", EIGHT, ids=lambda one: one.n
 each_stream = pytest.mark.parametrize(
     "endpoint", [one for one in EIGHT if one.streams], ids=lambda one: one.name
 )
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int
 
 
 @pytest.fixture
@@ -297,3 +310,20 @@ def test_a_refused_batch_is_closed(
         # core's own async batches are announced before the first is sent and not closed on failure
         assert all(len(life) == 2 for life in seen.callbacks.values())
     assert len(service.requests) == 1  # nothing follows the first refusal
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_an_object_is_announced_with_what_was_asked_and_what_was_made(
+    way: str, watched: ModelScope, seen: Seen
+) -> None:
+    prompt = PromptTemplate('The person is called "{name}", aged 36. Answer in JSON.')
+    if way == "sync":
+        made = watched.structured_predict(Person, prompt, name="Ada")
+    else:
+        made = await watched.astructured_predict(Person, prompt, name="Ada")
+
+    start, end = (event for event in seen.events if "StructuredPredict" in type(event).__name__)
+    assert isinstance(start, LLMStructuredPredictStartEvent)
+    assert (start.output_cls, start.template_args) == (Person, {"name": "Ada"})
+    assert isinstance(end, LLMStructuredPredictEndEvent)
+    assert end.output == made == Person(name="Ada", age=36)
