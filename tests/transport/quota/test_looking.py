@@ -23,6 +23,7 @@ from modelscope_transport.quota import (
     next_reset,
     plan,
 )
+from modelscope_transport.quota.books import book_tables
 from tests.transport.quota.clockwork import MORNING, Hands
 
 QWEN = "Qwen/Qwen3-8B"
@@ -285,3 +286,22 @@ def test_a_job_of_a_thousand_items_is_done_in_the_fewest_days(
 
     assert clock.now - begun < timedelta(days=days - 1, minutes=10).total_seconds()
     assert refusals <= 2 * days
+
+
+def test_the_books_say_how_to_get_what_today_still_grants(ledger: Ledger, account: str) -> None:
+    rules = (
+        EarnRule("daily_active", 200.0, 0.0),
+        EarnRule("aliyun_bindlogin", 50.0, 0.0),
+        EarnRule("another", 10.0, 4.0),
+    )
+    ledger.record_statement(account, earnings=Earnings(rules))
+    (grants,) = [table for table in book_tables(ledger.statement(account)) if len(table.head) == 5]
+    ways = {name: (rest, way) for name, _fetched, _of, rest, way in grants.rows}
+    assert ways["daily_active"][0] == "200"
+    assert ways["daily_active"][1].startswith("sign in at https://modelscope.cn")
+    assert ways["aliyun_bindlogin"][1].startswith("link an Alibaba Cloud account")
+    assert ways["another"] == ("6", "at https://modelscope.cn")
+
+    fetched = Earnings((EarnRule("daily_active", 200.0, 200.0),))
+    ledger.record_statement(account, earnings=fetched)
+    assert [row[-1] for row in book_tables(ledger.statement(account))[-1].rows] == ["fetched"]
