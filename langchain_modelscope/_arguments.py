@@ -20,7 +20,7 @@ from modelscope_transport.types import ChatRequest
 
 from ._argument_table import CALL, Argument
 
-__all__ = ["read_call", "read_constructor", "read_timeout"]
+__all__ = ["our_name", "read_call", "read_constructor", "read_timeout"]
 
 # Beside the fields of a request: switches of LangChain and of this adapter, which are not sent.
 SWITCHES = frozenset(
@@ -99,7 +99,7 @@ def _renamed(
     """Arguments under our names; one that comes twice may be accepted where both are equal."""
     known: dict[str, Any] = {}
     for word, value in given.items():
-        now = word if word in names else _now(word, table)
+        now = word if word in names else our_name(word, table)
         if now is None:
             raise error(_refusal(place, word, table, names))
         # Of a call, what was bound comes first, and the call's own replaces it.
@@ -114,7 +114,8 @@ def _renamed(
     return known
 
 
-def _now(word: str, table: Mapping[str, Argument]) -> str | None:
+def our_name(word: str, table: Mapping[str, Argument]) -> str | None:
+    """Our name of an argument that other classes call otherwise; ``None`` where there is none."""
     row = table.get(word)
     return row.now or None if row is not None else None
 

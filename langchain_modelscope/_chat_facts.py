@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from ._answers import PROVIDER, merge_usage
 from ._argument_table import CALL
-from ._arguments import read_call
+from ._arguments import our_name, read_call
 from ._chat_fields import OPTIONS, ChatFields
 from ._connection import Connection
 from ._profile import KnownProfile, count_message_tokens, count_tokens, look_up
@@ -108,10 +108,7 @@ class ChatFacts(BaseChatModel, ChatFields):
         return f"{self._client.base_url} {super()._get_llm_string(stop=stop, **kwargs)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        named = {
-            (CALL[word].now or word) if word in CALL else word: value
-            for word, value in kwargs.items()
-        }
+        named = {our_name(word, CALL) or word: value for word, value in kwargs.items()}
         ends = named.pop("stop", None)
         params = super()._get_ls_params(stop=stop, **named)
         params["ls_provider"] = PROVIDER

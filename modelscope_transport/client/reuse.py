@@ -30,8 +30,8 @@ from .response_cache import ResponseCache, key_of
 __all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]
 
 
-# What comes of a call; ``None`` where its caller gave it up. An error is a value here: asyncio
-# complains of one that is raised when nobody waits any more.
+# What comes of a call; ``None`` where its caller gave it up. An error is a value here: of one that
+# is raised when nobody waits any more, asyncio logs that it was never retrieved.
 _End = ChatResult | ModelScopeError | None
 
 

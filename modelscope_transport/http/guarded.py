@@ -294,11 +294,8 @@ class _AsyncBody(httpx.AsyncByteStream):
             return
         with contextlib.suppress(Exception):
             async with asyncio.timeout(seconds):
-                await cancel_once(self._read_on())
-
-    async def _read_on(self) -> None:
-        async for _data in self._response.stream:
-            pass
+                async for _data in self:
+                    pass
 
     async def aclose(self) -> None:
         await finish_anyway(_let_go(self._response))

@@ -40,7 +40,8 @@ from .rows import BatchFailure, BatchRow
 
 __all__ = ["JOB_WIDE", "BatchRequest", "Closed", "Item", "Job", "Requests", "Sink"]
 
-# Errors that are no fault of a single item, and that do not pass by themselves.
+# Errors that are no fault of a single item, and that do not pass by themselves: of all items of a
+# model, and of all that there are.
 _MODEL_WIDE = (ModelNotServedError, UnsupportedTaskError)
 JOB_WIDE = (
     ConfigurationError,
