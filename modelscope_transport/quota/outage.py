@@ -115,15 +115,19 @@ class StandIn:
                 memory = self.give_up(error)
         return memory.read(account, pages)
 
-    def at_once(
+    def run_at_once(
         self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]
     ) -> Ran | None:
         """Run a program, if the store can do so without waiting."""
-        at_once = getattr(self._store, "at_once", None)
-        if self._memory is not None or at_once is None:
-            return None
-        ran = at_once(account, now, tests, changes)
+        run = getattr(self._store, "run_at_once", None)
+        ran = run(account, now, tests, changes) if run and self._memory is None else None
         return ran and self._note(account, ran)
+
+    def read_at_once(self, account: str, pages: Sequence[str]) -> Pages | None:
+        """The named pages, if the store can read them without waiting."""
+        read = getattr(self._store, "read_at_once", None)
+        found = read(account, pages) if read and self._memory is None else None
+        return None if found is None else self._keep(account, found)
 
     # --- async: the same, with await ------------------------------------------------------
 

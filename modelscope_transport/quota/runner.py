@@ -156,15 +156,15 @@ class Runner:
         store: Any = self.store
         if not store.blocking:
             return self.play(account, work)
-        at_once = getattr(store, "at_once", None)
         playing = work()
         try:
             word, wish = next(playing)
-            while word == "run" and at_once is not None:
-                ran = at_once(*wish)
-                if ran is None:
+            while True:
+                hurry = getattr(store, f"{word}_at_once", None)
+                found = None if hurry is None else hurry(*wish)
+                if found is None:
                     break
-                word, wish = playing.send(ran)
+                word, wish = playing.send(found)
         except StopIteration as stop:
             done: T = stop.value
             return done

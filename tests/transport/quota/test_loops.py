@@ -9,6 +9,7 @@ import time
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,35 @@ async def test_a_file_that_nobody_writes_costs_an_event_loop_no_thread(
     (use,) = SQLiteLedger(tmp_path / "ledger.sqlite3").history("me", 1)
     assert use.calls == 600
     assert threads < 60  # the first ones, one each second, and one of 256
+
+
+async def test_a_loop_needs_no_thread_where_others_read_and_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks, finds what another process has written, and is not held up by a busy thread."""
+    path = tmp_path / "ledger.sqlite3"
+    ledger, other = SQLiteLedger(path), SQLiteLedger(path)
+    for _ in range(3):
+        assert await spend(ledger, "me")
+    store: Any = ledger._runner.store
+    threads: list[int] = []
+    with ThreadPoolExecutor(1) as executor:
+
+        def count(process: int) -> Executor:
+            threads.append(process)
+            return executor
+
+        monkeypatch.setattr("modelscope_transport.quota.runner._threads", count)
+        assert await ledger.ablocked("me", QWEN) is None
+        other.reserve("me", "Qwen/Qwen3-32B")
+        other.report("me", 100.0)
+        assert await spend(ledger, "me")
+        with getattr(store, "_store", store)._lock:
+            assert await spend(ledger, "me")
+            assert await ledger.ablocked("me", QWEN) is None
+    assert not threads
+    (use,) = other.history("me", 1)
+    assert use.calls == 6
 
 
 async def test_what_is_done_at_once_is_never_done_twice(tmp_path: Path) -> None:
