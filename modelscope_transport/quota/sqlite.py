@@ -33,8 +33,9 @@ _PATIENCE = 5.0
 _LOOKS_EVERY = 1.0
 # With a log that is written ahead, what is committed waits for no disk.
 _UNHURRIED_DISK = "PRAGMA synchronous = NORMAL"
-# Of so many programs and pages that an event loop wants at once, one is left to a thread.
-_OF_SO_MANY = 256
+# After so many programs and pages that event loops wanted at once, a thread moves what was written
+# into its place.
+_OF_SO_MANY = 1000
 # What was spent is kept for this many days, so that it can be plotted.
 _DAYS_KEPT = 35
 
@@ -81,8 +82,8 @@ class SQLiteStore:
     ) -> Ran | None:
         """Run a program if nothing has to be waited for: no lock, no disk, no other page.
 
-        ``None``: it was not run. Moving what was written into its place is left to `run`, which
-        therefore must be asked now and then.
+        ``None``: it was not run. It is left to `run` now and then, which moves what was written
+        from the log into its place.
         """
         program, swap = (account, now, tests, changes), self._swaps.swap
         return self._hurry(lambda db: swap(db, *program) or swap(db, *program))  # or as it is now
@@ -94,7 +95,7 @@ class SQLiteStore:
     def _hurry(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         with self._hurried_lock:  # of loops alone: a thread may hold the other one for seconds
             self._hurries += 1
-            if self._hurried is None or not self._hurries % _OF_SO_MANY or self._was_replaced():
+            if self._hurried is None or self._hurries >= _OF_SO_MANY or self._was_replaced():
                 return None
             try:
                 return work(self._hurried)
@@ -219,6 +220,10 @@ class SQLiteStore:
                 self._hurried = self._connect(patience=0.0)
                 self._hurried.execute(_UNHURRIED_DISK)
                 self._hurried.execute("PRAGMA wal_autocheckpoint = 0")
+            elif self._hurries >= _OF_SO_MANY:
+                with contextlib.suppress(sqlite3.Error):  # a full disk: whoever writes finds it
+                    self._connection.execute("PRAGMA wal_checkpoint")
+                self._hurries = 0  # only now: the log begins anew where nobody wrote meanwhile
             return self._connection
         if not self.path.is_absolute():
             raise StoreError(

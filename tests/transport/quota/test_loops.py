@@ -171,8 +171,27 @@ async def test_what_is_done_at_once_is_never_done_twice(tmp_path: Path) -> None:
     assert (use.calls, use.magicubes) == (50, 50)
 
 
-async def test_the_log_of_a_file_does_not_grow_without_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offset", range(4))
+async def test_the_log_of_a_file_does_not_grow_without_end(tmp_path: Path, offset: int) -> None:
+    """Whatever it is that is left to a thread, a look for instance, which writes nothing."""
     ledger = SQLiteLedger(tmp_path / "ledger.sqlite3")
-    for _ in range(3000):
+    for _ in range(offset):
         assert await spend(ledger, "me")
+    for _ in range(700):
+        assert await spend(ledger, "me")
+        assert await spend(ledger, "me")
+        await ledger.ablocked("me", QWEN)  # writes down how the last one ended, and looks
+    assert (tmp_path / "ledger.sqlite3-wal").stat().st_size < 6_000_000
+
+
+async def test_the_log_does_not_grow_while_the_other_calls_of_a_loop_go_on(tmp_path: Path) -> None:
+    """It begins anew only where nobody writes while it is moved into its place."""
+    ledger = SQLiteLedger(tmp_path / "ledger.sqlite3")
+
+    async def call_often() -> None:
+        for _ in range(400):
+            assert await spend(ledger, "me")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(call_often() for _ in range(20)))
     assert (tmp_path / "ledger.sqlite3-wal").stat().st_size < 6_000_000
