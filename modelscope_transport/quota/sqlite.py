@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from .._forks import begin_anew_in_child, leave_to_the_parent
+from .._forks import begin_anew_in_child, close_for_forks, leave_to_the_parent
 from ..language import translated as _
 from .sqlite_file import check, furnish, identity_of, keep_private, make
 from .sqlite_swap import Swaps, encode, load, read
@@ -69,6 +69,7 @@ class SQLiteStore:
         self._looks_at = 0.0
         self.begin_anew()
         begin_anew_in_child(self)
+        close_for_forks(self)
 
     def run(self, account: str, now: float, tests: Sequence[Step], changes: Sequence[Step]) -> Ran:
         """Run a program in one transaction."""
@@ -176,6 +177,22 @@ class SQLiteStore:
         if "_connection" in self.__dict__:
             self._close()
 
+    def before_fork(self) -> None:
+        """Close the file, and keep it closed for as long as the fork takes.
+
+        SQLite keeps in memory which locks of the file its process holds; a child that inherits it
+        would believe that it holds the same ones.
+        """
+        if self._lock.acquire(timeout=_PATIENCE):
+            self._forks = threading.get_ident()
+            self._close()
+
+    def after_fork(self) -> None:
+        """In the parent: it may be opened again."""
+        if self._forks == threading.get_ident():
+            self._forks = None
+            self._lock.release()
+
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
         # Closing one here would take the parent's locks away.
@@ -184,6 +201,7 @@ class SQLiteStore:
         # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()
         self._hurried_lock = threading.Lock()
+        self._forks: int | None = None  # the thread that holds the lock while it forks
 
     # --- underneath -----------------------------------------------------------------------
 

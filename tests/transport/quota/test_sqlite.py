@@ -289,43 +289,6 @@ def test_a_file_that_was_cleared_begins_anew(path: Path) -> None:
     assert calls(yours) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_opens_the_file_for_itself(path: Path) -> None:
-    ledger = SQLiteLedger(path)
-    spend(ledger)
-    child = os.fork()
-    if child == 0:
-        try:
-            spend(ledger)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-    spend(ledger)
-    assert calls(ledger) == 3
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_what_a_parent_has_still_to_write_is_not_written_by_its_children(path: Path) -> None:
-    ledger = SQLiteLedger(path)
-    spend(ledger)  # its end rides with the next call
-    for _ in range(3):
-        child = os.fork()
-        if child == 0:
-            try:
-                ledger.quotas("me")
-                os._exit(0)
-            finally:
-                os._exit(1)
-        assert os.waitpid(child, 0)[1] == 0
-    ledger.quotas("me")
-    pages = ledger.export()["me"]
-    unsettled = [name for day in pages.values() for name in day if name.startswith("unsettled")]
-    assert not unsettled, "a count that is settled goes, and one below 0 would be there"
-
-
 def test_only_so_many_days_are_kept(path: Path) -> None:
     clock = Hands()
     ledger = SQLiteLedger(path, clock)
