@@ -184,13 +184,13 @@ class SQLiteStore:
         would believe that it holds the same ones.
         """
         if self._lock.acquire(timeout=_PATIENCE):
-            self._forks = threading.get_ident()
+            self._forking_thread = threading.get_ident()
             self._close()
 
     def after_fork(self) -> None:
         """In the parent: it may be opened again."""
-        if self._forks == threading.get_ident():
-            self._forks = None
+        if self._forking_thread == threading.get_ident():
+            self._forking_thread = 0
             self._lock.release()
 
     def begin_anew(self) -> None:
@@ -201,7 +201,7 @@ class SQLiteStore:
         # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()
         self._hurried_lock = threading.Lock()
-        self._forks: int | None = None  # the thread that holds the lock while it forks
+        self._forking_thread = 0  # its number, while it holds the lock for a fork
 
     # --- underneath -----------------------------------------------------------------------
 
