@@ -6,7 +6,7 @@ It is run on the pages as last seen, and what it makes is written if the file st
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -120,6 +120,10 @@ def _see(database: sqlite3.Connection, account: str, day: str) -> _Seen | None:
     return None if row is None else _Seen(row, rows.get(LASTING), read(rows))
 
 
-def read(rows: dict[str, bytes]) -> Pages:
+def read(rows: Mapping[str, object]) -> Pages:
     """What is in rows."""
-    return {page: _decode(cells or b"") for page, cells in rows.items()}  # damage may be a NULL
+    # Damage may have made a NULL or a number of them, which are no JSON either.
+    return {
+        page: _decode(cells if isinstance(cells, bytes | str) else b"")
+        for page, cells in rows.items()
+    }

@@ -86,11 +86,11 @@ def test_a_damaged_cell_is_the_ledgers_error_and_can_be_mended(
     assert SQLiteLedger(path).quotas("me")
 
 
-@pytest.mark.parametrize("cells", [b"\xff{", b"[1]", b'{"calls ": NaN}', None])
+@pytest.mark.parametrize("cells", [b"\xff{", b"[1]", b'{"calls ": NaN}', None, 7])
 @pytest.mark.parametrize("usual", [False, True], ids=["named", "usual"])
 @pytest.mark.filterwarnings("ignore:The ledger:RuntimeWarning")
 def test_a_page_that_cannot_be_read_is_dropped_and_the_others_stay(
-    cells: bytes | None, usual: bool, path: Path
+    cells: bytes | int | None, usual: bool, path: Path
 ) -> None:
     spend(SQLiteLedger(path))
     SQLiteLedger(path).grant("me", Lot(amount=5))
