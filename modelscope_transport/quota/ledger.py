@@ -18,7 +18,6 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from .._cancellation import finish_anyway
 from .bookkeeper import NO_BUDGET, Bookkeeper
 from .budget import Budget
 from .earnings import Earnings
@@ -112,7 +111,7 @@ class Ledger:
         """`settle`, for an event loop. It is done also when the caller is cancelled."""
         if not self._books.defer(reservation, closing):
             work = partial(self._books.settling, reservation, closing)
-            await finish_anyway(self._runner.aplay(reservation.account, work))
+            await self._runner.aplay(reservation.account, work)
 
     def block(self, account: str, block: QuotaBlock, *, tier: str | None = None) -> None:
         """Block a pool that was declared spent outside of any call.

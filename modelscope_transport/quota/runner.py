@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from .._cancellation import finish_anyway
 from .._forks import begin_anew_in_child
 from ..errors import ConfigurationError, ErrorDetails
 from ..language import marked as _N
@@ -174,9 +175,11 @@ class Runner:
         return Begun(playing, (word, wish))
 
     async def aplay(self, account: str, work: Callable[[], Work[T]]) -> T:
-        """`play`, for an event loop."""
+        """`play`, for an event loop. It is done also when the caller is cancelled."""
         begun = self.begin(account, work)
-        return await self.afinish(account, work, begun) if isinstance(begun, Begun) else begun
+        if not isinstance(begun, Begun):
+            return begun
+        return await finish_anyway(self.afinish(account, work, begun))
 
     async def afinish(self, account: str, work: Callable[[], Work[T]], begun: Begun[T]) -> T:
         """The rest of a piece of work that waits for the store."""

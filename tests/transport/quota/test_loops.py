@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import threading
 import time
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,27 @@ async def test_a_loop_needs_no_thread_where_others_read_and_write(
     assert not threads
     (use,) = other.history("me", 1)
     assert use.calls == 6
+
+
+async def test_what_rides_with_a_look_is_written_although_the_look_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, go_on = SQLiteLedger(tmp_path / "ledger.sqlite3"), threading.Event()
+    assert await spend(ledger, "me")  # its end rides with what comes next
+    with ThreadPoolExecutor(1) as executor:
+        monkeypatch.setattr("modelscope_transport.quota.runner._threads", lambda _: executor)
+        executor.submit(go_on.wait)
+        with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            looking = asyncio.ensure_future(ledger.ablocked("me", QWEN))
+            await asyncio.sleep(0)
+            looking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await looking
+        go_on.set()
+        assert await ledger.ablocked("me", QWEN) is None
+    pages = ledger.export()["me"]
+    assert not [name for cells in pages.values() for name in cells if name.startswith("unsettled")]
 
 
 async def test_what_is_done_at_once_is_never_done_twice(tmp_path: Path) -> None:
