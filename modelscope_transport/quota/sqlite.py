@@ -167,10 +167,11 @@ class SQLiteStore:
 
     def _close(self) -> None:
         with self._hurried_lock:
-            for connection in (self._hurried, self._connection):
-                if connection is not None:
-                    connection.close()
+            connections = self._hurried, self._connection
             self._hurried = self._connection = None
+        for connection in connections:  # which may take long, and a loop waits for that lock
+            if connection is not None:
+                connection.close()
 
     def __del__(self) -> None:
         """Close the connections; from Python 3.13 on one that is left open is warned of."""

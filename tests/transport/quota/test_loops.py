@@ -160,6 +160,32 @@ async def test_a_loop_needs_no_thread_where_others_read_and_write(
     assert use.calls == 6
 
 
+async def test_a_loop_does_not_wait_while_the_file_is_being_closed(tmp_path: Path) -> None:
+    """The last one to close it moves what was written into its place, which may take long."""
+    ledger = SQLiteLedger(tmp_path / "ledger.sqlite3")
+    assert await spend(ledger, "me")
+    store: Any = ledger._runner.store
+    connection, begun, go_on = store._connection, threading.Event(), threading.Event()
+
+    class Slow:
+        def close(self) -> None:
+            begun.set()
+            go_on.wait()
+            connection.close()
+
+    store._connection = Slow()
+    with ThreadPoolExecutor(2) as executor:
+        closing_it = executor.submit(ledger.close)
+        begun.wait()
+        try:
+            assert executor.submit(store.read_at_once, "me", ("",)).result(timeout=10) is None
+        finally:
+            go_on.set()
+        closing_it.result()
+    assert await spend(ledger, "me")
+    assert ledger.history("me", 1)[0].calls == 2
+
+
 async def test_what_rides_with_a_look_is_written_although_the_look_is_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
