@@ -161,8 +161,8 @@ class Runner:
         try:
             word, wish = next(playing)
             while True:
-                hurry = getattr(store, f"{word}_at_once", None)
-                found = None if hurry is None else hurry(*wish)
+                at_once = getattr(store, f"{word}_at_once", None)
+                found = None if at_once is None else at_once(*wish)
                 if found is None:
                     break
                 word, wish = playing.send(found)

@@ -22,7 +22,7 @@ import msgspec
 from .._forks import begin_anew_in_child, close_for_forks, leave_to_the_parent
 from ..language import translated as _
 from .sqlite_file import check, furnish, identity_of, keep_private, make
-from .sqlite_swap import Swaps, encode, load, read
+from .sqlite_swap import Swaps, decode, encode, load
 from .steps import LASTING, Pages, Ran, Step, StoreError, run
 
 __all__ = ["SQLiteStore"]
@@ -87,14 +87,15 @@ class SQLiteStore:
         from the log into its place.
         """
         program, swap = (account, now, tests, changes), self._swaps.swap
-        return self._hurry(lambda db: swap(db, *program) or swap(db, *program))  # or as it is now
+        # Where the pages have changed, the second time reads them.
+        return self._hurry(lambda db: swap(db, *program) or swap(db, *program))
 
     def read_at_once(self, account: str, pages: Sequence[str]) -> Pages | None:
         """The named pages, if nothing has to be waited for, else ``None``."""
-        return self._hurry(lambda database: read(load(database, account, pages)))
+        return self._hurry(lambda database: decode(load(database, account, pages)))
 
     def _hurry(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        with self._hurried_lock:  # of loops alone: a thread may hold the other one for seconds
+        with self._hurried_lock:  # not that of the threads, which may hold theirs for seconds
             self._hurries += 1
             if self._hurried is None or self._hurries >= _OF_SO_MANY or self._was_replaced():
                 return None
@@ -115,7 +116,7 @@ class SQLiteStore:
         wanted = {LASTING, *(step.page for step in tests), *(step.page for step in changes)}
         with _transaction(database):
             rows = load(database, account, wanted)
-            pages = read(rows)
+            pages = decode(rows)
             failed, changed = run(pages, now, tests, changes)
             for page in changed:
                 rows[page] = encode(pages[page])
@@ -126,7 +127,7 @@ class SQLiteStore:
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:
         """The named pages, as far as they exist."""
-        return self._guarded(lambda database: read(load(database, account, pages)))
+        return self._guarded(lambda database: decode(load(database, account, pages)))
 
     def accounts(self) -> list[str]:
         """The accounts of which anything is kept."""
@@ -137,7 +138,7 @@ class SQLiteStore:
     def pages(self, account: str) -> Pages:
         """All pages of an account."""
         asked = "SELECT page, cells FROM page WHERE account = ?"
-        return self._guarded(lambda db: read(dict(db.execute(asked, (account,)).fetchall())))
+        return self._guarded(lambda db: decode(dict(db.execute(asked, (account,)).fetchall())))
 
     def drop_unreadable(self) -> list[str]:
         """Drop the pages of which no cell can be read; their names."""
@@ -146,7 +147,7 @@ class SQLiteStore:
             dropped = []
             for account, page, cells in database.execute("SELECT * FROM page").fetchall():
                 try:
-                    read({page: cells})
+                    decode({page: cells})
                 except msgspec.MsgspecError:
                     key = (account, page)
                     database.execute("DELETE FROM page WHERE account = ? AND page = ?", key)

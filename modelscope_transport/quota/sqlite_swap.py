@@ -1,6 +1,7 @@
-"""Runs a program on a file's pages in one statement, which is what nearly all programs need.
+"""Runs a program on a file's pages in one statement: a compare and swap.
 
 It is run on the pages as last seen, and what it makes is written if the file still says the same.
+Nearly all programs concern one page, most often a day's, and perhaps the lasting one.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import msgspec
 
 from .steps import LASTING, Pages, Ran, Step, run
 
-__all__ = ["Swaps", "encode", "load", "read"]
+__all__ = ["Swaps", "decode", "encode", "load"]
 
-# Writes a page if it and the lasting one are as they were.
+# Writes a page if it and the lasting one, which may be missing, are as they were seen.
 _SWAP = (
     "UPDATE page SET cells = ? WHERE account = ? AND page = ? AND cells = ? "
     "AND (SELECT cells FROM page WHERE account = ? AND page = '') IS ?"
 )
-# Writes both then.
+# Writes both of them on that condition; neither may be missing.
 _SWAP_BOTH = (
     "UPDATE page SET cells = CASE page WHEN '' THEN ? ELSE ? END "
     "WHERE account = ? AND page IN ('', ?) "
@@ -29,22 +30,22 @@ _SWAP_BOTH = (
 )
 
 encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_page = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class _Seen(NamedTuple):
-    """A page and the lasting one: as they were written, and as they are read."""
+    """A page and the lasting one: as they stand in the file, and decoded."""
 
     row: bytes
-    lasting: bytes | None
+    lasting_row: bytes | None
     pages: Pages
 
 
 class Swaps:
     """What was last seen of each page, and the programs that are run on it.
 
-    Threads and event loops share it: what one of them sees may be out of date, and is then not
-    written.
+    Threads and event loops share it without a lock: what is out of date is never written, because
+    the statement compares.
     """
 
     def __init__(self) -> None:
@@ -58,47 +59,49 @@ class Swaps:
         tests: Sequence[Step],
         changes: Sequence[Step],
     ) -> Ran | None:
-        """Run a program on the pages as last seen. ``None`` where they are so no longer.
+        """Run a program on the pages as last seen.
 
-        It may concern one page and the lasting one, no others.
+        ``None``: nothing was written. The pages have changed since, and will be read anew the next
+        time; or a page is missing; or the program concerns more than one besides the lasting one.
         """
-        day = next((step.page for step in changes if step.page != LASTING), LASTING)
+        name = next((step.page for step in changes if step.page != LASTING), LASTING)
         for steps in (tests, changes):
             for step in steps:
-                if step.page != LASTING and step.page != day:
+                if step.page != LASTING and step.page != name:
                     return None
-        seen = self._seen.pop((account, day), None) or _see(database, account, day)
+        seen = self._seen.pop((account, name), None) or _see(database, account, name)
         if seen is None:
             return None
-        both = day != LASTING and any(step.page == LASTING for step in changes)
-        pages = {**seen.pages, day: seen.pages[day].copy()}
-        if both:
+        writes_both = name != LASTING and any(step.page == LASTING for step in changes)
+        pages = {**seen.pages, name: seen.pages[name].copy()}
+        if writes_both:
             pages[LASTING] = pages.get(LASTING, {}).copy()
         failed, _changed = run(pages, now, tests, changes)
         if failed is not None:  # a refusal needs no turn at writing, if nothing has changed
-            rows = load(database, account, (LASTING, day))
-            if (rows.get(day), rows.get(LASTING)) != (seen.row, seen.lasting):
+            rows = load(database, account, (LASTING, name))
+            if (rows.get(name), rows.get(LASTING)) != (seen.row, seen.lasting_row):
                 return None
-            self._seen[account, day] = seen
+            self._seen[account, name] = seen
             return Ran(failed, seen.pages)
-        row, so_far = encode(pages[day]), (seen.row, account, seen.lasting)
-        lasting = row if day == LASTING else encode(pages[LASTING]) if both else seen.lasting
-        if both:
-            swap = (lasting, row, account, day, account, day, *so_far)
+        row, as_seen = encode(pages[name]), (seen.row, account, seen.lasting_row)
+        if writes_both:
+            lasting_row: bytes | None = encode(pages[LASTING])
+            swap = (lasting_row, row, account, name, account, name, *as_seen)
             written = database.execute(_SWAP_BOTH, swap).rowcount == 2
         else:
-            written = database.execute(_SWAP, (row, account, day, *so_far)).rowcount == 1
+            lasting_row = row if name == LASTING else seen.lasting_row
+            written = database.execute(_SWAP, (row, account, name, *as_seen)).rowcount == 1
         if not written:
             return None
-        self._seen[account, day] = _Seen(row, lasting, pages)
+        self._seen[account, name] = _Seen(row, lasting_row, pages)
         return Ran(None, pages)
 
     def note(self, account: str, rows: dict[str, bytes], pages: Pages) -> None:
-        """These rows are the account's now; what is in them."""
-        days = rows.keys() - {LASTING}
-        if len(days) == 1:
-            (day,) = days
-            self._seen[account, day] = _Seen(rows[day], rows.get(LASTING), pages)
+        """Take over what a transaction has left of an account: its rows, and the same decoded."""
+        names = rows.keys() - {LASTING}
+        if len(names) == 1:
+            (name,) = names
+            self._seen[account, name] = _Seen(rows[name], rows.get(LASTING), pages)
 
     def clear(self) -> None:
         """Forget all that was seen."""
@@ -114,16 +117,16 @@ def load(database: sqlite3.Connection, account: str, pages: Collection[str]) -> 
     return dict(rows.fetchall())
 
 
-def _see(database: sqlite3.Connection, account: str, day: str) -> _Seen | None:
-    rows = load(database, account, (LASTING, day))
-    row = rows.get(day)
-    return None if row is None else _Seen(row, rows.get(LASTING), read(rows))
+def _see(database: sqlite3.Connection, account: str, name: str) -> _Seen | None:
+    rows = load(database, account, (LASTING, name))
+    row = rows.get(name)
+    return None if row is None else _Seen(row, rows.get(LASTING), decode(rows))
 
 
-def read(rows: Mapping[str, object]) -> Pages:
-    """What is in rows."""
+def decode(rows: Mapping[str, object]) -> Pages:
+    """What rows hold."""
     # Damage may have made a NULL or a number of them, which are no JSON either.
     return {
-        page: _decode(cells if isinstance(cells, bytes | str) else b"")
+        page: _decode_page(cells if isinstance(cells, bytes | str) else b"")
         for page, cells in rows.items()
     }
