@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -19,18 +20,22 @@ class _BeginsAnew(Protocol):
         """Forget the locks, the threads and the connections of the parent process."""
 
 
-class _Closes(Protocol):
-    def before_fork(self) -> None:
-        """Close what must not be open in a fork, and keep it closed."""
+class _HoldsFile(Protocol):
+    def lock_and_close(self) -> threading.Lock | None:
+        """Close an SQLite file before a fork, which a child would use as if it held its locks.
 
-    def after_fork(self) -> None:
-        """In the parent: it may be opened again."""
+        Returns:
+            The lock that keeps it closed until the fork is done; ``None``: there is no need, or
+            another thread uses the file for too long.
+        """
 
 
 # Numbered, so that objects reset in the order in which they were made.
 _numbers = itertools.count()
 _things: weakref.WeakValueDictionary[int, _BeginsAnew] = weakref.WeakValueDictionary()
-_closing: weakref.WeakValueDictionary[int, _Closes] = weakref.WeakValueDictionary()
+_files: weakref.WeakValueDictionary[int, _HoldsFile] = weakref.WeakValueDictionary()
+# By the thread that forks.
+_locked: dict[int, list[threading.Lock]] = {}
 _left_to_the_parent: list[object] = []
 
 
@@ -39,9 +44,9 @@ def begin_anew_in_child(thing: _BeginsAnew) -> None:
     _things[next(_numbers)] = thing
 
 
-def close_for_forks(thing: _Closes) -> None:
-    """Call an object's ``before_fork`` and ``after_fork`` around every fork of this process."""
-    _closing[next(_numbers)] = thing
+def close_for_forks(thing: _HoldsFile) -> None:
+    """Call an object's ``lock_and_close`` before every fork, and release that lock afterwards."""
+    _files[next(_numbers)] = thing
 
 
 def leave_to_the_parent(*things: object) -> None:
@@ -50,16 +55,20 @@ def leave_to_the_parent(*things: object) -> None:
 
 
 def _close() -> None:
-    for thing in list(_closing.values()):
-        thing.before_fork()
+    locked = _locked[threading.get_ident()] = []
+    for thing in list(_files.values()):
+        lock = thing.lock_and_close()
+        if lock is not None:
+            locked.append(lock)
 
 
 def _go_on() -> None:
-    for thing in list(_closing.values()):
-        thing.after_fork()
+    for lock in _locked.pop(threading.get_ident(), ()):
+        lock.release()
 
 
 def _begin_anew() -> None:
+    _locked.clear()
     for thing in list(_things.values()):
         thing.begin_anew()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ._forks import begin_anew_in_child, leave_to_the_parent
+from ._forks import begin_anew_in_child, close_for_forks, leave_to_the_parent
 
 __all__ = ["PrivateDatabase", "finish_in_thread"]
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # Seconds for which a write waits for those of other processes.
 _PATIENCE = 30.0
+# Seconds for which a fork waits for a statement of another thread.
+_PATIENCE_OF_FORKS = 2.0
 
 
 class PrivateDatabase:
@@ -39,6 +41,7 @@ class PrivateDatabase:
         self._connection: sqlite3.Connection | None = None
         self.begin_anew()
         begin_anew_in_child(self)
+        close_for_forks(self)
 
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
@@ -80,13 +83,23 @@ class PrivateDatabase:
     def close(self) -> None:
         """Close the file; a later statement opens it again. A memory is lost."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def lock_and_close(self) -> threading.Lock | None:
+        """Close the file before a fork, and keep it closed until then."""
+        if self._path is None or not self._lock.acquire(timeout=_PATIENCE_OF_FORKS):
+            return None
+        self._close()
+        return self._lock
 
     def __del__(self) -> None:
         """Close the file; from Python 3.13 on one that is left open is warned of."""
-        self.close()
+        self._close()  # nobody else has it now, but a fork may hold the lock
 
 
 async def finish_in_thread(work: Callable[..., T], *arguments: Any) -> T:

@@ -179,21 +179,12 @@ class SQLiteStore:
         if "_connection" in self.__dict__:
             self._close()
 
-    def before_fork(self) -> None:
-        """Close the file, and keep it closed for as long as the fork takes.
-
-        SQLite keeps in memory which locks of the file its process holds; a child that inherits it
-        would believe that it holds the same ones.
-        """
-        if self._lock.acquire(timeout=_PATIENCE):
-            self._forking_thread = threading.get_ident()
-            self._close()
-
-    def after_fork(self) -> None:
-        """In the parent: it may be opened again."""
-        if self._forking_thread == threading.get_ident():
-            self._forking_thread = 0
-            self._lock.release()
+    def lock_and_close(self) -> threading.Lock | None:
+        """Close the file before a fork, and keep it closed until then."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return None
+        self._close()
+        return self._lock
 
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
@@ -203,7 +194,6 @@ class SQLiteStore:
         # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()
         self._hurried_lock = threading.Lock()
-        self._forking_thread = 0  # its number, while it holds the lock for a fork
 
     # --- underneath -----------------------------------------------------------------------
 

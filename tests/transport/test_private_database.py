@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from modelscope_transport.private_database import PrivateDatabase
+from tests.forks import forking
 
 TABLE = "CREATE TABLE IF NOT EXISTS words (word TEXT PRIMARY KEY)"
 
@@ -60,4 +61,37 @@ def test_what_is_no_file_of_sqlite_is_refused_and_closed(tmp_path: Path) -> None
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):
         database.run("SELECT * FROM words")
     assert (tmp_path / "notes").read_text().startswith("my own notes")
+    database.close()
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_goes_on_where_its_parent_has_closed_the_file(tmp_path: Path) -> None:
+    database = PrivateDatabase(tmp_path / "words", TABLE)
+    database.run("INSERT INTO words VALUES ('parent')")
+    (is_open, opened), (is_closed, closed) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            database.run("INSERT INTO words VALUES ('child')")
+            os.write(opened, b".")
+            os.read(is_closed, 1)
+            database.run("INSERT INTO words VALUES ('orphan')")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.read(is_open, 1)
+    database.close()
+    os.write(closed, b".")
+    assert os.waitpid(child, 0)[1] == 0
+    words = database.run("SELECT word FROM words ORDER BY word")
+    assert words == [("child",), ("orphan",), ("parent",)]
+    database.close()
+
+
+def test_a_memory_outlives_a_fork() -> None:
+    database = PrivateDatabase(None, TABLE)
+    database.run("INSERT INTO words VALUES ('parent')")
+    assert database.lock_and_close() is None
+    assert database.run("SELECT * FROM words") == [("parent",)]
     database.close()
