@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def _fresh(statements: str, bytecode: str) -> tuple[float, set[str]]:
     script = _SCRIPT.format(root=str(ROOT), statements=statements)
     process = subprocess.run(
         [sys.executable, "-X", f"pycache_prefix={bytecode}", "-c", script],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
         text=True,
         check=True,
