@@ -32,10 +32,9 @@ _PATIENCE = 5.0
 # Seconds after which it is seen that the file was deleted or replaced while it was open.
 _LOOKS_EVERY = 1.0
 # With a log that is written ahead, what is committed waits for no disk.
-_UNHURRIED_DISK = "PRAGMA synchronous = NORMAL"
-# After so many programs and pages that event loops wanted at once, a thread moves what was written
-# into its place.
-_OF_SO_MANY = 1000
+_SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
+# After so many programs of event loops a thread moves what they wrote from the log into its place.
+_MOST_IN_LOG = 1000
 # What was spent is kept for this many days, so that it can be plotted.
 _DAYS_KEPT = 35
 
@@ -60,9 +59,10 @@ class SQLiteStore:
         except RuntimeError:  # nobody knows that home; said when the file is wanted
             self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
-        # One that never waits, for what is done at once; opened when it has been missed.
-        self._hurried: sqlite3.Connection | None = None
-        self._hurries = 0
+        # Another one for event loops, which waits for no lock; opened when it has been missed.
+        self._loop_connection: sqlite3.Connection | None = None
+        self._has_loops = False
+        self._in_log = 0  # programs since the log was last moved
         self._newest: dict[str, str] = {}
         self._swaps = Swaps()
         self._identity: tuple[int, int] | None = None
@@ -86,21 +86,24 @@ class SQLiteStore:
         ``None``: it was not run. It is left to `run` now and then, which moves what was written
         from the log into its place.
         """
+        if self._in_log >= _MOST_IN_LOG:
+            return None
+        self._in_log += 1
         program, swap = (account, now, tests, changes), self._swaps.swap
         # Where the pages have changed, the second time reads them.
-        return self._hurry(lambda db: swap(db, *program) or swap(db, *program))
+        return self._at_once(lambda db: swap(db, *program) or swap(db, *program))
 
     def read_at_once(self, account: str, pages: Sequence[str]) -> Pages | None:
         """The named pages, if nothing has to be waited for, else ``None``."""
-        return self._hurry(lambda database: decode(load(database, account, pages)))
+        return self._at_once(lambda database: decode(load(database, account, pages)))
 
-    def _hurry(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        with self._hurried_lock:  # not that of the threads, which may hold theirs for seconds
-            self._hurries += 1
-            if self._hurried is None or self._hurries >= _OF_SO_MANY or self._was_replaced():
+    def _at_once(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        with self._loop_lock:  # not that of the threads, which may hold theirs for seconds
+            self._has_loops = True
+            if self._loop_connection is None or self._was_replaced():
                 return None
             try:
-                return work(self._hurried)
+                return work(self._loop_connection)
             except (sqlite3.Error, msgspec.MsgspecError):
                 return None  # others write, or it is for `run` or `read` to say what is wrong
 
@@ -167,9 +170,9 @@ class SQLiteStore:
             self._close()
 
     def _close(self) -> None:
-        with self._hurried_lock:
-            connections = self._hurried, self._connection
-            self._hurried = self._connection = None
+        with self._loop_lock:
+            connections = self._loop_connection, self._connection
+            self._loop_connection = self._connection = None
         for connection in connections:  # which may take long, and a loop waits for that lock
             if connection is not None:
                 connection.close()
@@ -189,11 +192,11 @@ class SQLiteStore:
     def begin_anew(self) -> None:
         """In a forked child: leave the parent's connection alone, open another when needed."""
         # Closing one here would take the parent's locks away.
-        leave_to_the_parent(self._hurried, self._connection)
-        self._hurried = self._connection = None
+        leave_to_the_parent(self._loop_connection, self._connection)
+        self._loop_connection = self._connection = None
         # One that another thread of the parent held at the fork would never be released here.
         self._lock = threading.Lock()
-        self._hurried_lock = threading.Lock()
+        self._loop_lock = threading.Lock()
 
     # --- underneath -----------------------------------------------------------------------
 
@@ -226,14 +229,15 @@ class SQLiteStore:
             self._close()
             self._swaps.clear()
         if self._connection is not None:
-            if self._hurries and self._hurried is None:
-                self._hurried = self._connect(patience=0.0)
-                self._hurried.execute(_UNHURRIED_DISK)
-                self._hurried.execute("PRAGMA wal_autocheckpoint = 0")
-            elif self._hurries >= _OF_SO_MANY:
+            if self._has_loops and self._loop_connection is None:
+                impatient = self._connect(patience=0.0)
+                impatient.execute(_SYNCHRONOUS)
+                impatient.execute("PRAGMA wal_autocheckpoint = 0")
+                self._loop_connection = impatient
+            elif self._in_log >= _MOST_IN_LOG:
                 with contextlib.suppress(sqlite3.Error):  # a full disk: whoever writes finds it
                     self._connection.execute("PRAGMA wal_checkpoint")
-                self._hurries = 0  # only now: the log begins anew where nobody wrote meanwhile
+                self._in_log = 0  # only now: the log begins anew where nobody wrote meanwhile
             return self._connection
         if not self.path.is_absolute():
             raise StoreError(
@@ -248,7 +252,7 @@ class SQLiteStore:
             if self.path.stat().st_size == 0:
                 furnish(database)  # a file that was left empty, by a full disk for instance
             check(database, self.path)
-            database.execute(_UNHURRIED_DISK)
+            database.execute(_SYNCHRONOUS)
             keep_private(self.path)
         except BaseException:
             database.close()
