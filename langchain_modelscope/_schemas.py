@@ -13,6 +13,7 @@ from typing import Any
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from modelscope_transport.answer_text import resolved
 from modelscope_transport.language import translated as _
@@ -66,12 +67,18 @@ def object_of(schema: type[BaseModel], value: Any) -> BaseModel:
     """
     try:
         return schema.model_validate(value)
-    except ValidationError:
+    except ValidationError as error:
         # A strict class takes a date, an enum or a tuple in the form that JSON has for it, but only
-        # where it is told that it was JSON.
-        with suppress(ValueError):
-            return schema.model_validate_json(json.dumps(value))
+        # where it is told that it was JSON. What half an object lacks is not there in JSON either.
+        if not any(map(_is_missing, error.errors(include_url=False, include_context=False))):
+            with suppress(ValueError):
+                return schema.model_validate_json(json.dumps(value))
         raise
+
+
+def _is_missing(problem: ErrorDetails) -> bool:
+    """Whether a field of the object itself is not there; one deeper may be of another choice."""
+    return problem["type"] == "missing" and len(problem["loc"]) == 1
 
 
 def is_object(schema: Any) -> bool:

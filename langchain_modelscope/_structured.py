@@ -16,11 +16,11 @@ from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator
-from langchain_core.utils.json import parse_partial_json
 from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
+from pydantic_core import from_json
 
-from modelscope_transport.answer_text import check_form, read_answer
+from modelscope_transport.answer_text import begun, check_form, escaped, read_answer
 from modelscope_transport.catalogue import profile_for
 from modelscope_transport.language import translated as _
 
@@ -218,12 +218,10 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
     def begun(self, text: str) -> Any:
         """The object of a text that has not ended, as far as it goes; ``None`` for no object."""
         try:
-            value = parse_partial_json(text) if text.strip() else None
-            if self.is_class:
-                return self.accept(value)
+            value = _half(begun(text))
+            return self.accept(value) if self.is_class else value
         except Exception:  # noqa: BLE001 - a validator of the class may look for a key to come
             return None
-        return value if isinstance(value, dict | list) else None
 
     def _transform(self, input: Iterator[Any]) -> Iterator[Any]:
         whole = _Sum(self)
@@ -242,6 +240,18 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         last = self.read(whole.message())
         if last is None or last != whole.given:
             yield last
+
+
+def _half(text: str) -> Any:
+    """What JSON has so far. LangChain's own parser takes seconds for a long text that grows.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return from_json(text, allow_partial="trailing-strings")
+    except ValueError:
+        return from_json(escaped(text), allow_partial="trailing-strings")
 
 
 class _Sum:

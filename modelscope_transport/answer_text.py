@@ -18,7 +18,15 @@ from typing import Any, TypeVar
 
 from .language import translated as _
 
-__all__ = ["check_form", "json_values", "read_answer", "resolved", "without_thoughts"]
+__all__ = [
+    "begun",
+    "check_form",
+    "escaped",
+    "json_values",
+    "read_answer",
+    "resolved",
+    "without_thoughts",
+]
 
 T = TypeVar("T")
 
@@ -28,6 +36,11 @@ _THOUGHTS_START = "<think>"
 _DECODER = json.JSONDecoder(strict=False)
 _OF_OBJECTS = frozenset({"properties", "required"})
 _SCALAR = re.compile(r"true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\"(?:[^\"\\\n]|\\.)*\"")
+
+# Not every brace of a sentence: what follows that of an object is a name, or has not come yet.
+_BEGINNING = re.compile(r'(?:\A|```\w*)\s*\[|\{(?=\s*(?:["}]|\Z))')
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_CONTROL = {code: f"\\u{code:04x}" for code in range(32)}
 
 
 def read_answer(text: str, accept: Callable[[Any], T], *, tool: str | None = None) -> T:
@@ -133,6 +146,23 @@ def resolved(schema: Any, whole: Mapping[str, Any]) -> dict[str, Any]:
     for name in path.split("/"):
         found = found.get(name, {}) if isinstance(found, Mapping) else {}
     return {**resolved(found, whole), **rest}
+
+
+# --- before the end ---------------------------------------------------------------------------
+
+
+def begun(text: str) -> str:
+    """What has come of an object or a list in a text that is still growing; empty: nothing yet."""
+    said = text.lstrip()
+    if not said.startswith(("{", "[")):
+        said = without_thoughts(said)
+    found = _BEGINNING.search(said)
+    return said[found.end() - 1 :] if found else ""
+
+
+def escaped(text: str) -> str:
+    """JSON as strict readers take it: models write line breaks inside strings."""
+    return _STRING.sub(lambda string: string.group().translate(_CONTROL), text)
 
 
 # --- where values stand -----------------------------------------------------------------------

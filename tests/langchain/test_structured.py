@@ -14,7 +14,8 @@ from typing_extensions import TypedDict
 
 from langchain_modelscope import _structured
 from modelscope_transport.catalogue import ModelProfile
-from modelscope_transport.emulator import LocalService, Reply
+from modelscope_transport.emulator import DONE, LocalService, Reply, Stream
+from tests.langchain import mixed
 from tests.langchain.conftest import NO_SCHEMA, MakeChat
 
 
@@ -151,6 +152,39 @@ async def test_half_an_object_that_its_class_stumbles_over_does_not_end_the_stre
     reader = chat().with_structured_output(Grown, method=method)
     ada = Grown(name="Ada", age=36)
     assert [*reader.stream(ADA)] == [ada] == [item async for item in reader.astream(ADA)]
+
+
+async def test_half_an_object_behind_other_braces_grows_with_its_text(
+    chat: MakeChat, service: LocalService
+) -> None:
+    spoken = '{So}:\n```json\n{"name": "Zo\\u00eb\n of Ada", "age": 36}\n```'
+    pieces = [mixed.chunk(content=spoken[at : at + 3]) for at in range(0, len(spoken), 3)]
+    service.next(*[Stream([*pieces, mixed.chunk("stop"), DONE])] * 2)
+    reader: Any = chat().with_structured_output(SCHEMA, method="json_schema")
+    for halves in [*reader.stream("?")], [half async for half in reader.astream("?")]:
+        assert halves[-1] == {"name": "Zo\u00eb\n of Ada", "age": 36}
+        names = [half.get("name", "") for half in halves]
+        assert len(halves) > 5
+        assert names == sorted(names, key=len)  # none is lost again where an escape is cut
+
+
+def test_what_half_an_object_lacks_is_looked_for_once(
+    chat: MakeChat, service: LocalService
+) -> None:
+    looks = []
+
+    class Looked(Person):
+        @model_validator(mode="before")
+        @classmethod
+        def _count(cls, values: Any) -> Any:
+            looks.append(values)
+            return values
+
+    pieces = [mixed.chunk(content=piece) for piece in ('{"name": "A', 'da", ', '"age": 36}')]
+    service.next(Stream([*pieces, mixed.chunk("stop"), DONE]))
+    reader = chat().with_structured_output(Looked, method="json_schema")
+    assert [*reader.stream("?")] == [Looked(name="Ada", age=36)]
+    assert looks == [{"name": "A"}, {"name": "Ada"}, *[{"name": "Ada", "age": 36}] * 3]
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from modelscope_transport.answer_text import check_form, json_values, read_answer
+from modelscope_transport.answer_text import begun, check_form, escaped, json_values, read_answer
 
 
 class Person(BaseModel):
@@ -145,3 +145,27 @@ def test_the_outer_form_of_a_schema(value: Any, schema: dict[str, Any], fits: bo
     else:
         with pytest.raises(ValueError, match=r"missing|wanted|none of"):
             check_form(value, schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "so_far"),
+    [
+        ("", ""),
+        ("Of {her} and { his }", ""),
+        ('Of {her}: {"name": "A', '{"name": "A'),
+        (' \n{\n "name', '{\n "name'),
+        ("```json\n{", "{"),
+        ("```json\n[1, 2", "[1, 2"),
+        ("[1, 2", "[1, 2"),
+        ('<think>{"name"', ""),
+        ('<think>{"name"}</think>{"age', '{"age'),
+        ('{"name": "</think>', '{"name": "</think>'),
+    ],
+)
+def test_what_has_come_of_an_object(text: str, so_far: str) -> None:
+    assert begun(text) == so_far
+
+
+def test_control_characters_are_escaped_inside_strings_alone() -> None:
+    text = '{\n\t"a\n": "b\\"\t", "c": [1,\n "half\n'
+    assert escaped(text) == '{\n\t"a\\u000a": "b\\"\\u0009", "c": [1,\n "half\\u000a'
