@@ -26,7 +26,7 @@ from llama_index.core.types import BasePydanticProgram
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import to_json
 
-from modelscope_transport.answer_text import read_answer
+from modelscope_transport.answer_text import begun, read_answer
 from modelscope_transport.language import translated as _
 
 from ._options import json_schema_format
@@ -231,13 +231,9 @@ class Program(BasePydanticProgram[Any]):
 
     def _part(self, response: ChatResponse) -> BaseModel:
         """The object as far as it has come; of the class itself as soon as it can be."""
-        fields: dict[str, Any] = {}
         calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
-        text = response.message.content or ""
-        if calls:
-            fields = read_arguments(calls[0].tool_kwargs)
-        elif (start := _start(text)) >= 0:
-            fields = read_arguments(text[start:])
+        text = begun(response.message.content or "")
+        fields = read_arguments(calls[0].tool_kwargs if calls else text)
         # A class's own validators may fail on half an object in any way: on a text that they cut
         # in two, or a key that has not come.
         try:
@@ -250,13 +246,6 @@ class Program(BasePydanticProgram[Any]):
             return self._flexible_cls.model_validate(fields)
         except Exception:  # noqa: BLE001 - as above, of a class inside of it
             return self._flexible_cls()
-
-
-def _start(text: str) -> int:
-    """Where an object begins in a text that is still growing, behind its thoughts."""
-    if text.lstrip().startswith("<think>") and "</think>" not in text:
-        return -1
-    return text.find("{", text.rfind("</think>") + 1)
 
 
 def _written(arguments: dict[str, Any] | str) -> str:

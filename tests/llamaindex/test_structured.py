@@ -193,6 +193,20 @@ async def test_a_streamed_object_grows(
     assert objects[-1] == ADA
 
 
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_a_streamed_object_grows_behind_the_braces_of_a_sentence(
+    make_llm: MakeLLM, service: LocalService, way: str
+) -> None:
+    service.next(said(f"Of {{her}} and {{ his }}: {ADA.model_dump_json()}", stream=True))
+    llm = make_llm(structured_output_mode="text")
+    if way == "stream":
+        objects = list(llm.stream_structured_predict(Person, **ASKED))
+    else:
+        objects = [_ async for _ in await llm.astream_structured_predict(Person, **ASKED)]
+    shown = [(getattr(one, "name", None), getattr(one, "age", None)) for one in objects]
+    assert shown.index(("Ada", None)) < shown.index(("Ada", 36))
+
+
 class Surname(BaseModel):
     """A surname, cut out of a whole name, which half an answer does not hold."""
 
