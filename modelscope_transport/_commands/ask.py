@@ -9,7 +9,16 @@ from ..language import translated as _
 from ..types import Message
 from .output import add_json, tell_json
 from .piped import read_text
-from .talking import add_talk, answer_facts, request_of, show_cost, streamed, talker, user_turn
+from .talking import (
+    add_talk,
+    answer_facts,
+    pictures,
+    request_of,
+    show_cost,
+    streamed,
+    talker,
+    user_turn,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         said = _('Ask something: modelscope-adapters ask "What is an allowance?"')
         print(said, file=sys.stderr)
         return 2
-    messages: tuple[Message, ...] = (user_turn(text, arguments.image),)
+    messages: tuple[Message, ...] = (user_turn(text, pictures(arguments.image)),)
     if arguments.system:
         messages = (Message("system", arguments.system), *messages)
     client = talker(arguments)

@@ -16,7 +16,16 @@ from ..language import translated as _
 from ..types import Message
 from .output import add_json
 from .piped import read_text, typed_line
-from .talking import add_talk, answer_facts, request_of, show_cost, streamed, talker, user_turn
+from .talking import (
+    add_talk,
+    answer_facts,
+    pictures,
+    request_of,
+    show_cost,
+    streamed,
+    talker,
+    user_turn,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.suppress(ImportError):  # Windows has its own line editing
         import readline  # noqa: F401 - arrow keys and history in input()
     client = talker(arguments)
+    arguments.image = pictures(arguments.image)  # one that cannot be read is said once, now
     said = _("Talking with {model}. /new begins anew, /exit or Ctrl-D ends.")
     help_line = said.format(model=arguments.model)
     print(help_line, file=sys.stderr)

@@ -16,14 +16,23 @@ from ..client.sync import Client
 from ..errors import ModelScopeError
 from ..language import translated as _
 from ..media import media_url
-from ..types import ChatRequest, ImagePart, Message, Part, TextPart
+from ..types import ChatRequest, ImagePart, Message, TextPart
 from .numbers import whole
 from .output import add_connection, amount, client_of, plain, price_and_left, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["add_talk", "answer_facts", "request_of", "show_cost", "streamed", "talker", "user_turn"]
+__all__ = [
+    "add_talk",
+    "answer_facts",
+    "pictures",
+    "request_of",
+    "show_cost",
+    "streamed",
+    "talker",
+    "user_turn",
+]
 
 Facts = dict[str, object]
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
@@ -59,15 +68,17 @@ def talker(arguments: argparse.Namespace) -> Client:
     return client_of(arguments, timeout=600.0)
 
 
-def user_turn(text: str, images: list[str]) -> Message:
-    """What a user says and shows."""
-    if not images:
-        return Message("user", text)
-    parts: list[Part] = [
+def pictures(images: list[str]) -> list[ImagePart]:
+    """The pictures that the options name."""
+    return [
         ImagePart(media_url(each if "://" in each or each.startswith("data:") else Path(each)))
         for each in images
     ]
-    return Message("user", (*parts, TextPart(text)))
+
+
+def user_turn(text: str, shown: list[ImagePart]) -> Message:
+    """What a user says and shows."""
+    return Message("user", (*shown, TextPart(text)) if shown else text)
 
 
 def request_of(arguments: argparse.Namespace, messages: tuple[Message, ...]) -> ChatRequest:

@@ -155,6 +155,16 @@ def test_a_picture_is_shown_to_the_model(
     assert body["enable_thinking"] is False
 
 
+@pytest.mark.parametrize("command", [["ask", "What is this?"], ["chat"]], ids=["ask", "chat"])
+def test_a_picture_that_cannot_be_read_is_said_once(
+    run: Run, modelscope_service: LocalService, command: list[str]
+) -> None:
+    code, out, err = run(*command, "--image", "missing.png", piped="What is this?\nAnd this?\n")
+    assert (code, out) == (1, "")
+    assert err.count("missing.png cannot be read") == 1
+    assert modelscope_service.requests == []
+
+
 def test_an_address_of_another_kind_is_no_file(run: Run, modelscope_service: LocalService) -> None:
     vision = ["--model", "Qwen/Qwen3.5-397B-A17B"]
     run("ask", "What is this?", "--image", "http://example.com/a.png", *vision)
