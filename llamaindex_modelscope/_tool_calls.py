@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -16,11 +18,11 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
-from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 from pydantic import Field
 from pydantic_core import from_json
 
+from modelscope_transport.answer_text import escaped
 from modelscope_transport.language import translated as _
 
 from ._convert import calls_beside
@@ -177,18 +179,27 @@ _core_astream: Final[Any] = inspect.unwrap(FunctionCallingLLM.astream_chat_with_
 def read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:
     """The arguments of a call, or as much of them as has come. Never fails: agents ask each time.
 
-    Pydantic's parser is hundreds of times faster than core's on a long argument that grows, and
-    the two agree but for line breaks inside strings, which only core's takes.
+    Pydantic's parser is hundreds of times faster than core's on a long argument that grows. Whole
+    ones are read as leniently as they are taken for whole: models write tabs inside strings.
     """
     if isinstance(arguments, dict):
         return arguments
     if not arguments:
         return {}
-    try:
-        read = from_json(arguments, allow_partial="trailing-strings")
-    except ValueError:
-        try:
-            read = parse_partial_json(arguments)
-        except (ValueError, TypeError, LookupError, RecursionError):
-            return {}
-    return read if isinstance(read, dict) else {}
+    for parse in (_half, _whole, _half_escaped):
+        with suppress(ValueError, RecursionError):
+            read = parse(arguments)
+            return read if isinstance(read, dict) else {}
+    return {}
+
+
+def _half(arguments: str) -> Any:
+    return from_json(arguments, allow_partial="trailing-strings")
+
+
+def _whole(arguments: str) -> Any:
+    return json.loads(arguments, strict=False)
+
+
+def _half_escaped(arguments: str) -> Any:
+    return _half(escaped(arguments))

@@ -40,7 +40,7 @@ _SCALAR = re.compile(r"true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\"(?:[^\
 # Not every brace of a sentence: what follows that of an object is a name, or has not come yet.
 _BEGINNING = re.compile(r'(?:\A|```\w*)\s*\[|\{(?=\s*(?:["}]|\Z))')
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
-_CONTROL = {code: f"\\u{code:04x}" for code in range(32)}
+_WHITE = (("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"))
 
 
 def read_answer(text: str, accept: Callable[[Any], T], *, tool: str | None = None) -> T:
@@ -162,7 +162,14 @@ def begun(text: str) -> str:
 
 def escaped(text: str) -> str:
     """JSON as strict readers take it: models write line breaks inside strings."""
-    return _STRING.sub(lambda string: string.group().translate(_CONTROL), text)
+    return _STRING.sub(_escaped, text)
+
+
+def _escaped(string: re.Match[str]) -> str:
+    text = string.group()
+    for raw, escape in _WHITE:
+        text = text.replace(raw, escape)
+    return text
 
 
 # --- where values stand -----------------------------------------------------------------------

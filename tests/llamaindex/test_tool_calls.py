@@ -12,7 +12,7 @@ from llama_index.core.tools.types import BaseTool
 
 from llamaindex_modelscope import ModelScope, ModelScopeInvalidRequestError
 from modelscope_transport.catalogue.models import remember_models
-from modelscope_transport.emulator import LocalService, Reply
+from modelscope_transport.emulator import DONE, LocalService, Reply, Stream
 from tests.langchain import mixed
 
 from .conftest import MakeLLM
@@ -310,3 +310,41 @@ def test_function_calling_by_profile_and_by_choice(make_llm: MakeLLM) -> None:
     assert not make_llm(name).metadata.is_function_calling_model
     assert make_llm(name, is_function_calling_model=True).metadata.is_function_calling_model
     assert not make_llm(is_function_calling_model=False).metadata.is_function_calling_model
+
+
+def test_arguments_with_line_breaks_do_not_vanish_where_an_escape_is_cut(
+    llm: ModelScope, service: LocalService
+) -> None:
+    written = '{"text": "f(x):\n\t\\"\\u4f60\\"", "half": "\\ud83d\n"}'
+    pieces = [mixed.call(0, piece, id="c1", name="write") for piece in written]
+    chunks = [mixed.chunk(tool_calls=[piece]) for piece in pieces]
+    service.next(Stream([*chunks, mixed.chunk("tool_calls"), DONE]))
+    texts = [
+        call.tool_kwargs.get("text", "")
+        for response in llm.stream_chat([ChatMessage(content="?")], tools=TOOLS)
+        for call in llm.get_tool_calls_from_response(response)
+    ]
+    end = texts.index('f(x):\n\t"\u4f60"')
+    assert texts[:end] == sorted(texts[:end], key=len)
+    assert texts[-1] == texts[end]
+
+
+async def test_whole_arguments_with_control_characters_are_not_lost(
+    llm: ModelScope, service: LocalService
+) -> None:
+    text = "all:\n\tgo build\r\n\x1b[0m"
+    written = f'{{"a": "{text}", "b": "\\ud83d"}}'
+    call = mixed.call(0, written, id="c1", name="add")
+    choice = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    whole = Reply(200, {"choices": [choice]})
+    streamed = Stream([mixed.chunk(tool_calls=[call]), mixed.chunk("tool_calls"), DONE])
+    service.next(whole, whole, streamed, streamed)
+    asked: Any = {"messages": [ChatMessage(content="?")], "tools": TOOLS}
+    for answer in (
+        llm.chat(**asked),
+        await llm.achat(**asked),
+        list(llm.stream_chat(**asked))[-1],
+        [_ async for _ in await llm.astream_chat(**asked)][-1],
+    ):
+        (made,) = llm.get_tool_calls_from_response(answer)
+        assert made.tool_kwargs == {"a": text, "b": "\ud83d"}
