@@ -219,11 +219,11 @@ class Program(BasePydanticProgram[Any]):
     def _accept(self, value: Any) -> BaseModel:
         """The object of a JSON value; of a list or a scalar, also where it is a field."""
         try:
-            return self._output_cls.model_validate_json(to_json(value))
+            return self._output_cls.model_validate_json(_json(value))
         except ValidationError:
             if self._is_object or not isinstance(value, dict) or "root" not in value:
                 raise
-            return self._output_cls.model_validate_json(to_json(value["root"]))
+            return self._output_cls.model_validate_json(_json(value["root"]))
 
     @functools.cached_property
     def _flexible_cls(self) -> type[BaseModel]:
@@ -246,6 +246,12 @@ class Program(BasePydanticProgram[Any]):
             return self._flexible_cls.model_validate(fields)
         except Exception:  # noqa: BLE001 - as above, of a class inside of it
             return self._flexible_cls()
+
+
+def _json(value: Any) -> str:
+    """A value as JSON; half a character, which models write as an escape, becomes U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _written(arguments: dict[str, Any] | str) -> str:

@@ -652,6 +652,7 @@ class Filters(BaseModel):
         ('```json\n{"city": "杭州"}\n```', "杭州"),
         ('{"city": "杭州"}}', "杭州"),
         ('Sure: {"city": "杭州"}', "杭州"),
+        ('{"city": "杭州\\ud83d\\ude00\\ud83d"}', "杭州\U0001f600\ufffd"),
     ],
 )
 async def test_arguments_are_read_like_a_text(
