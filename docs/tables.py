@@ -14,8 +14,8 @@ from langchain_modelscope import _argument_table as langchain_arguments
 from langchain_modelscope import errors as langchain_errors
 from langchain_modelscope._argument_table import Argument
 from llamaindex_modelscope import errors as llamaindex_errors
-from modelscope_transport._wire.carriers import carrier_of
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
+from modelscope_transport._wire.wires import wire_of
 from modelscope_transport.catalogue.tasks import TASKS, Task
 from modelscope_transport.language import Language
 
@@ -135,7 +135,7 @@ def task_table(language: Language = "en") -> str:
         if language == "zh":
             form = re.sub(r"\w+", lambda found: _FORMS_ZH[found[0]], form)
             status = _STATUS_ZH[status]
-        address = carrier_of(row).PATH.removeprefix("/..")
+        address = wire_of(row).PATH.removeprefix("/..")
         does, source = (moving.said(text, language) for text in (row.does, row.source))
         between = "，" if language == "zh" else ", "
         lines.append(

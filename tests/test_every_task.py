@@ -12,7 +12,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 import langchain_modelscope
 import llamaindex_modelscope
 from modelscope_transport import Client
-from modelscope_transport._wire.carriers import carrier_of
+from modelscope_transport._wire.wires import wire_of
 from modelscope_transport.catalogue.tasks import TASKS, Task
 from modelscope_transport.emulator import LocalService, Model
 
@@ -109,7 +109,7 @@ def test_a_task_is_reached_through_its_class(framework: str, row: Task) -> None:
         assert type(it).__name__ == getattr(row, framework)
         assert said
         first = service.requests[0]
-        path = carrier_of(row).PATH.removeprefix("/..").replace("{model}", "own/model")
+        path = wire_of(row).PATH.removeprefix("/..").replace("{model}", "own/model")
         assert first.path.endswith(path)
         assert first.body.get("model", "own/model") == "own/model"
 

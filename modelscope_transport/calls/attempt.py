@@ -30,7 +30,6 @@ class Attempt(Struct):
             ``https`` address; the token goes to the service and its hub, to no one else.
         body: JSON to post; empty for a ``GET``.
         model: model ID that is asked.
-        streaming: whether a stream was asked for.
         delay: seconds to wait first.
         headers: further headers of this request.
         free: whether it costs nothing of the allowance, so that the ledger is not asked.
@@ -46,7 +45,6 @@ class Attempt(Struct):
     path: str
     body: bytes
     model: str
-    streaming: bool
     delay: float = 0.0
     headers: Mapping[str, str] | None = None
     free: bool = False
@@ -75,7 +73,7 @@ Flow = Generator[Attempt, Outcome, Handover]
 
 
 def steps(flow: Flow) -> Generator[Attempt | Handover, Outcome, None]:
-    """The attempts of a flow, and last what it hands over."""
+    """The attempts of a flow, and last what it hands over, which ``send`` would raise otherwise."""
     yield (yield from flow)
 
 
@@ -111,6 +109,12 @@ class Terms(Struct, frozen=True, kw_only=True):
     def remaining(self) -> float:
         """Seconds left."""
         return self.deadline - self.clock()
+
+    def delay(self, retries: int, retry_after: float | None) -> float | None:
+        """Seconds until the next attempt, or ``None`` to give up; see `RetryPolicy.delay`."""
+        return self.policy.delay(
+            retries, retry_after=retry_after, remaining=self.remaining(), chance=self.chance
+        )
 
 
 def read_outcome(outcome: Outcome, encoded: Encoded) -> Any:

@@ -55,7 +55,7 @@ def request_free(
     """
     retries = 0
     while True:
-        attempt = Attempt(encoded.path or "", b"", model, False, delay, encoded.headers, free=True)
+        attempt = Attempt(encoded.path or "", b"", model, delay, encoded.headers, free=True)
         attempt.platform = platform
         attempt.progress, progress = progress, None
         outcome = yield attempt
@@ -68,12 +68,7 @@ def request_free(
         wait = None
         unanswered = isinstance(outcome, NoReply) and outcome.cause not in _HOPELESS
         if (verdict.kind is Kind.AGAIN or unanswered) and not isinstance(value, Ended):
-            wait = terms.policy.delay(
-                retries,
-                retry_after=verdict.details.retry_after,
-                remaining=terms.remaining(),
-                chance=terms.chance,
-            )
+            wait = terms.delay(retries, verdict.details.retry_after)
         retries += 1
         if wait is None:
             return FreeAnswer(value, verdict, retries)

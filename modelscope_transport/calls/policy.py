@@ -15,7 +15,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .._wire.carriers import carrier_of, prepare
 from .._wire.encoded import Encoded
 from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, judge
@@ -28,6 +27,7 @@ from .._wire.outcomes import (
     read_request_id,
     telling_headers,
 )
+from .._wire.wires import prepare, wire_of
 from ..answers import Origin
 from ..catalogue.models import ModelProfile, near_names, profile_for, similar_models
 from ..catalogue.tasks import Task
@@ -39,6 +39,15 @@ from .free_request import request_free
 __all__ = ["Request", "call_flow"]
 
 Request = ChatRequest | EmbeddingRequest | ImageRequest | PipelineRequest | RerankRequest
+
+# Seconds that a free question, such as for the balance, may take.
+_QUESTION_TIMEOUT = 10.0
+# Seconds between two looks into the ledger while it may change at any moment.
+_LEDGER_POLL = 1.0
+_NO_PAUSE = -math.inf
+# Another model helps where this one is spent or gone; where it is merely slow, that is for the
+# frameworks' own fall-backs to decide.
+_NEXT_MODEL = (Kind.PAUSED, Kind.MODEL_SPENT, Kind.PRICE_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
 
 
 def call_flow(
@@ -63,17 +72,17 @@ def call_flow(
     call = _Call(task, request, terms, stream, repeatable)
     account_spent = False
     verdict: Verdict | None = None
-    for model, platform in _ways(request, substitutes):
+    for model, platform in _routes(request, substitutes):
         # The account's pool is every model's, but for those that another party's key pays.
         if account_spent and ":" not in model and not platform:
             continue
-        because = verdict.row.name if verdict is not None and verdict.row is not None else None
-        came = yield from call.ask(model, platform, because)
-        if isinstance(came, Handover):
-            return came
-        if platform and verdict is not None and came.details.reason == "budget_spent":
-            continue  # its cap is reached; why it was turned to is still the reason
-        verdict = came
+        reason = verdict.row.name if verdict is not None and verdict.row is not None else None
+        result = yield from call.ask(model, platform, reason)
+        if isinstance(result, Handover):
+            return result
+        if platform and verdict is not None and result.details.reason == "budget_spent":
+            continue  # its cap is reached: the error to raise is still that of the model before
+        verdict = result
         if verdict.kind not in _NEXT_MODEL:
             break
         account_spent = account_spent or verdict.kind is Kind.ACCOUNT_SPENT
@@ -92,7 +101,7 @@ class _Call(Struct):
     attempts: int = 0
 
     def ask(
-        self, model: str, platform: int, because: str | None
+        self, model: str, platform: int, reason: str | None
     ) -> Generator[Attempt, Outcome, Handover | Verdict]:
         """Ask one model in one place, and again while a moment or another form may heal it."""
         task, request, book = self.task, self.request, self.terms.book
@@ -103,10 +112,9 @@ class _Call(Struct):
             profile = replace(book.look_up(model), **trial) if trial else book.look_up(model)
             encoded = prepare(task, request, profile, stream=self.stream)
             attempt = Attempt(
-                encoded.path or carrier_of(task).PATH,
+                encoded.path or wire_of(task).PATH,
                 encoded.body,
                 model,
-                encoded.streaming,
                 delay,
                 headers=encoded.headers,
                 tier=profile.tier,
@@ -130,7 +138,7 @@ class _Call(Struct):
                 self.terms.budget.refill()
                 if trial:
                     book.learn(model, **trial)
-                return Handover(value, self._origin(outcome, verdict, encoded, model, because))
+                return Handover(value, self._origin(outcome, verdict, encoded, model, reason))
             lesson = _lesson(verdict, request, profile, streaming=encoded.streaming)
             if lesson and not lesson.items() <= trial.items():
                 # Another form of the same request: no fault of the service, so no retry is counted.
@@ -144,7 +152,7 @@ class _Call(Struct):
                 continue
             # A pause is waited out once for each request; nothing was sent, so it is no retry. The
             # ledger is read meanwhile: any success, of any process, ends it.
-            delay = min(wait, _LOOKS_EVERY)
+            delay = min(wait, _LEDGER_POLL)
             if isinstance(outcome, Refused) and outcome.block.pending:
                 continue  # another call tries whether it is over, and may take any time
             if (now := self.terms.clock()) >= pause_ends:
@@ -165,7 +173,7 @@ class _Call(Struct):
         if not isinstance(outcome, Refused):
             return None
         if outcome.block.pending and outcome.block.reason == "day":
-            return _LOOKS_EVERY if self.terms.remaining() > _LOOKS_EVERY else None
+            return _LEDGER_POLL if self.terms.remaining() > _LEDGER_POLL else None
         question: str | None = outcome.block.ask
         if question is None and "balance" in looked and outcome.block.unit == "magicubes":
             question = "earnings"
@@ -175,18 +183,18 @@ class _Call(Struct):
         if look is None or question in looked:
             return None
         looked.add(question)
-        terms = self.terms.briefly(_LOOK)
+        terms = self.terms.briefly(_QUESTION_TIMEOUT)
         yield from request_free(look, attempt.model, terms, platform=attempt.platform)
         return 0.0
 
     def _origin(
-        self, outcome: Outcome, verdict: Verdict, encoded: Encoded, model: str, because: str | None
+        self, outcome: Outcome, verdict: Verdict, encoded: Encoded, model: str, reason: str | None
     ) -> Origin:
         headers = outcome.headers if isinstance(outcome, Reply) else {}
         return Origin(
             model=model,
             requested_model=self.request.model,
-            fallback_reason=because if model != self.request.model else None,
+            fallback_reason=reason if model != self.request.model else None,
             request_id=read_request_id(headers),
             adjustments=encoded.adjustments,
             attempts=self.attempts,
@@ -205,27 +213,12 @@ class _Call(Struct):
         if verdict.kind is Kind.PAUSED and 0 < self.terms.policy.max_retries >= retries:
             pause = verdict.details.retry_after or 0.0
             return pause if pause < self.terms.remaining() else None
-        wait = self.terms.policy.delay(
-            retries,
-            retry_after=verdict.details.retry_after,
-            remaining=self.terms.remaining(),
-            chance=self.terms.chance,
-        )
+        wait = self.terms.delay(retries, verdict.details.retry_after)
         timed_out = verdict.details.reason == "timed_out"
         return wait if wait is not None and self.terms.budget.spend(timed_out=timed_out) else None
 
 
-# Seconds that a look at the balance or the time may take.
-_LOOK = 10.0
-# Seconds between two looks into the ledger while it may change at any moment.
-_LOOKS_EVERY = 1.0
-_NO_PAUSE = -math.inf
-# Another model helps where this one is spent or gone; where it is merely slow, that is for the
-# frameworks' own fall-backs to decide.
-_NEXT_MODEL = (Kind.PAUSED, Kind.MODEL_SPENT, Kind.PRICE_SPENT, Kind.ACCOUNT_SPENT, Kind.MODEL_GONE)
-
-
-def _ways(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int]]:
+def _routes(request: Request, substitutes: tuple[str | None, ...]) -> list[tuple[str, int]]:
     """The models to ask, and where: those of the service first."""
     here = dict.fromkeys((request.model, *request.fallback_models))
     there = [(model, platform) for platform, model in enumerate(substitutes, 1) if model]

@@ -13,12 +13,12 @@ from typing import Any, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .._wire.carriers import carrier_of
 from .._wire.checks import check_range
 from .._wire.encoded import Done, Encoded, Pending, PollWire, Waiting
 from .._wire.failure_table import Kind
 from .._wire.failures import Verdict, no_answer
 from .._wire.outcomes import Outcome
+from .._wire.wires import wire_of
 from ..answers import Origin
 from ..catalogue.tasks import Task
 from ..task_types import ImageRequest, TaskProgress
@@ -34,7 +34,7 @@ _GROWTH, _LONGEST_WAIT = 1.5, 5.0
 
 def poll_flow(task: Task, request: ImageRequest, terms: Terms) -> Flow:
     """The attempts of one task, whose file is a `PollWire`, from its submission to its products."""
-    wire = cast("PollWire", carrier_of(task))
+    wire = cast("PollWire", wire_of(task))
     check_range("poll_interval", request.poll_interval, 0.001, 3600)
     if request.task_id is None:
         handover = yield from call_flow(task, request, terms, stream=False, repeatable=False)

@@ -16,10 +16,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .._wire import catalogue, checks
-from .._wire.carriers import late_imports
 from .._wire.encoded import Encoded
 from .._wire.failures import block_of
 from .._wire.stream_decoder import StreamDecoder
+from .._wire.wires import late_imports
 from ..calls.admission import Admission, Concurrency, Limiters
 from ..calls.attempt import Flow, Handover, Terms
 from ..calls.limiter import ConcurrencyLimiter

@@ -24,12 +24,12 @@ ORIGIN = Origin(CHAT, CHAT, attempts=1)
 
 
 def free(path: str = "/models", **how: Any) -> Attempt:
-    return Attempt(path, b"", CHAT, False, free=True, **how)
+    return Attempt(path, b"", CHAT, free=True, **how)
 
 
 def chatting(**how: Any) -> Attempt:
     body = b'{"model": "%s", "messages": [{"role": "user", "content": "Hi"}]}' % CHAT.encode()
-    return Attempt("/chat/completions", body, CHAT, False, **how)
+    return Attempt("/chat/completions", body, CHAT, **how)
 
 
 def flow_of(*attempts: Attempt, seen: list[Outcome] | None = None, end: Any = None) -> Flow:

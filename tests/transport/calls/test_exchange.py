@@ -152,7 +152,7 @@ class Sync:
         self.channel = channel or FakeChannel()
 
     def exchange(self, *, free: bool = False, seconds: float = 20.0) -> Any:
-        attempt = Attempt("/x", b"{}", MODEL, False, free=free)
+        attempt = Attempt("/x", b"{}", MODEL, free=free)
         deadline = time.monotonic() + seconds
         return self.kind(attempt, Service(self.admission, cast("Channel", self.channel)), deadline)
 

@@ -67,7 +67,7 @@ def test_a_good_reply_is_handed_over_at_once() -> None:
 
 def test_a_stream_is_handed_over_with_its_first_delta() -> None:
     played = Stage().play(STREAM, stream=True)
-    assert played.attempts[0].streaming
+    assert played.bodies[0]["stream"]
     opening = played.handover.value
     assert isinstance(opening, Opening)
     assert opening.first is not None
@@ -394,7 +394,7 @@ def test_a_model_that_must_be_streamed_is_streamed() -> None:
     assert played.delays == [0.0, 0.0]
     assert isinstance(played.handover.value, Opening)
     assert "joined" in played.handover.origin.adjustments[0]
-    assert stage.play(STREAM).attempts[0].streaming, "learnt for the next call"
+    assert stage.play(STREAM).bodies[0]["stream"], "learnt for the next call"
 
 
 def test_a_stream_that_may_not_tell_its_usage_is_asked_without() -> None:
@@ -453,14 +453,14 @@ def test_lessons_are_no_retries() -> None:
 def test_a_lesson_leaves_the_retries_as_they_were() -> None:
     played = Stage().play(BROKEN, NEEDS_STREAM, BROKEN, BROKEN)
     assert played.delays == [0.0, 0.25, 0.0, 0.5]
-    assert [attempt.streaming for attempt in played.attempts] == [False, False, True, True]
+    assert ["stream" in body for body in played.bodies] == [False, False, True, True]
 
 
 def test_a_lesson_that_did_not_help_is_not_kept() -> None:
     stage = Stage()
     played = stage.play(NEEDS_STREAM, NEEDS_STREAM)
     assert isinstance(played.error, InvalidRequestError)
-    assert not stage.play(GOOD).attempts[0].streaming
+    assert "stream" not in stage.play(GOOD).bodies[0]
     assert len(stage.play(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY, **SCHEMA).attempts) == 5
     assert "response_format" in stage.play(GOOD, **SCHEMA).bodies[0]
 
@@ -468,12 +468,12 @@ def test_a_lesson_that_did_not_help_is_not_kept() -> None:
 def test_a_lesson_is_of_the_model_that_taught_it() -> None:
     stage = Stage()
     stage.play(NEEDS_STREAM, STREAM)
-    assert not stage.play(GOOD, model=OTHER).attempts[0].streaming
+    assert "stream" not in stage.play(GOOD, model=OTHER).bodies[0]
 
 
 def test_a_fallback_begins_without_the_lessons_of_the_first_model() -> None:
     played = Stage().play(NEEDS_STREAM, MODEL_SPENT, GOOD, fallback_models=(OTHER,))
-    assert [attempt.streaming for attempt in played.attempts] == [False, True, False]
+    assert ["stream" in body for body in played.bodies] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -525,4 +525,4 @@ def test_a_request_that_is_wrong_is_not_attempted(wrong: dict[str, Any]) -> None
 def test_the_profile_decides_the_form_of_the_request() -> None:
     stage = Stage()
     stage.book.learn(MODEL, stream_only=True)
-    assert stage.play(STREAM).attempts[0].streaming
+    assert stage.play(STREAM).bodies[0]["stream"]

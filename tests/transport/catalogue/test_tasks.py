@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelscope_transport import ConfigurationError, UnsupportedTaskError
-from modelscope_transport._wire.carriers import carrier_of
+from modelscope_transport._wire.wires import wire_of
 from modelscope_transport.catalogue.models import ModelProfile, known_models, profile_for
 from modelscope_transport.catalogue.tasks import (
     TASKS,
@@ -61,8 +61,8 @@ class TestData:
 
     @EACH_TASK
     def test_every_task_is_carried_by_a_file_of_the_wire_room(self, row: Task) -> None:
-        assert carrier_of(row).PATH.startswith("/")
-        assert callable(carrier_of(row).prepare)
+        assert wire_of(row).PATH.startswith("/")
+        assert callable(wire_of(row).prepare)
 
     @pytest.mark.parametrize("name", tables())
     def test_no_table_has_a_field_that_no_task_knows(self, name: str) -> None:

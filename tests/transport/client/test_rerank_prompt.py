@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelscope_transport import ChatChoice, ChatResult, InvalidRequestError
-from modelscope_transport._wire.carriers import prepare
 from modelscope_transport._wire.outcomes import Failure, Reply
+from modelscope_transport._wire.wires import prepare
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.catalogue.tasks import TASKS
 from modelscope_transport.client.rerank_prompt import check_ranking, ranking_request, read_ranking

@@ -20,7 +20,6 @@ from modelscope_transport import (
     QuotaExceededError,
     RateLimitError,
 )
-from modelscope_transport._wire.carriers import prepare
 from modelscope_transport._wire.failure_table import Kind, Row, failure_rows, shape_rows
 from modelscope_transport._wire.failures import Verdict, judge
 from modelscope_transport._wire.outcomes import (
@@ -31,6 +30,7 @@ from modelscope_transport._wire.outcomes import (
     Reply,
     read_failure,
 )
+from modelscope_transport._wire.wires import prepare
 from modelscope_transport.calls.attempt import Terms
 from modelscope_transport.calls.policy import call_flow
 from modelscope_transport.calls.retry import RetryBudget, RetryPolicy

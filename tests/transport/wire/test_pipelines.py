@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from modelscope_transport import InvalidRequestError, ModelScopeError
 from modelscope_transport._wire import pipelines
-from modelscope_transport._wire.carriers import prepare
 from modelscope_transport._wire.encoded import Form
 from modelscope_transport._wire.outcomes import Failure, Reply
+from modelscope_transport._wire.wires import prepare
 from modelscope_transport.catalogue.models import profile_for
 from modelscope_transport.catalogue.tasks import TASKS
 from modelscope_transport.task_types import (

@@ -17,10 +17,10 @@ from ..errors import APIConnectionError, ErrorDetails
 from ..language import translated as _
 from .encoded import Encoded, Wire
 
-__all__ = ["carrier_of", "late_imports", "prepare"]
+__all__ = ["late_imports", "prepare", "wire_of"]
 
 
-def carrier_of(task: Task) -> Wire:
+def wire_of(task: Task) -> Wire:
     """The file that encodes and decodes a task."""
     return _load(task.wire)
 
@@ -31,7 +31,7 @@ def prepare(task: Task, request: Any, profile: ModelProfile, *, stream: bool = F
     Raises:
         ModelScopeError: the request cannot be sent.
     """
-    return carrier_of(task).prepare(request, profile, stream=stream, form=task.form)
+    return wire_of(task).prepare(request, profile, stream=stream, form=task.form)
 
 
 @contextlib.contextmanager
