@@ -45,34 +45,34 @@ def _as_httpx(error: Exception) -> Exception:
 class _Translated:
     """Raises httpx's errors in place of httpx2's, and of others at a deadline that has passed."""
 
-    def __init__(self, is_late: Callable[[], bool], way: _Way | None = None) -> None:
+    def __init__(self, is_late: Callable[[], bool], trace: _Trace | None = None) -> None:
         self._is_late = is_late
-        self._way = way
+        self._trace = trace
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if not isinstance(error, Exception) or isinstance(error, StopIteration):
             return
         found = _late() if self._is_late() else _as_httpx(error)
-        if self._way is not None and type(found) is RuntimeError:
-            found = self._way.unusable(found)
+        if self._trace is not None and type(found) is RuntimeError:
+            found = self._trace.unusable(found)
         failed = isinstance(found, httpx.HTTPError | TimeoutError)
-        if failed and self._way is not None and self._way.is_tunnel:
-            slow = self._way.is_slow() or isinstance(found, httpx.TimeoutException | TimeoutError)
+        if failed and self._trace is not None and self._trace.is_tunnel:
+            slow = self._trace.is_slow() or isinstance(found, httpx.TimeoutException | TimeoutError)
             found = (httpx.ConnectTimeout if slow else httpx.ConnectError)(str(found))
         if found is not error:
             raise found from error
 
 
-class _Way:
+class _Trace:
     """Follows a request while httpx sends it, which calls this at each step.
 
     Args:
         request: the request.
-        hurry: called with ``True`` when a proxy is asked for a tunnel, with ``False`` when it has
-            opened one: the time to connect bounds that as a whole, httpx only each wait of it.
+        limit_tunnel: called with ``True`` when a proxy is asked for a tunnel, with ``False`` when
+            it has opened one: the time to connect bounds that as a whole, httpx only each wait.
         follow: called with each socket that comes up, and again with TLS around it.
         is_slow: whether the time to connect has passed.
 
@@ -85,12 +85,12 @@ class _Way:
     def __init__(
         self,
         request: httpx.Request,
-        hurry: Callable[[bool], None],
+        limit_tunnel: Callable[[bool], None],
         follow: Callable[[Any], None] | None = None,
         is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
         self._request = request
-        self._hurry = hurry
+        self._limit_tunnel = limit_tunnel
         self._follow = follow
         self.is_slow = is_slow
         self.is_tunnel = self.is_sent = False
@@ -100,7 +100,7 @@ class _Way:
         if event.endswith(".send_request_headers.started"):
             before, self.is_tunnel = self.is_tunnel, info["request"].method == b"CONNECT"
             if self.is_tunnel is not before:
-                self._hurry(self.is_tunnel)
+                self._limit_tunnel(self.is_tunnel)
             self.is_sent = not self.is_tunnel
             if self.is_sent:
                 note_sending(self._request)
@@ -121,7 +121,7 @@ class _Way:
         self.notice(event, info)
 
 
-class _Brief:
+class _TunnelLimit:
     """Bounds by the time to connect how long a proxy takes to open a tunnel for a sync request.
 
     Args:
@@ -139,7 +139,7 @@ class _Brief:
         """Whether it took too long."""
         return self._watch is not None and self._watch.cut
 
-    def hurry(self, on: bool) -> None:
+    def switch(self, on: bool) -> None:
         """Begin or end to watch."""
         if on:
             end = min(self._guard.deadline, _connected_by(self._request))
@@ -192,12 +192,12 @@ class _Body(httpx.SyncByteStream):
         """Read to the end within so many seconds, so that the connection can serve again."""
         if not self._may_shut:
             return  # it serves others already; behind the end httpx would look for ever
-        brief = watch(self._guard.sock, time.monotonic() + seconds)
+        limit = watch(self._guard.sock, time.monotonic() + seconds)
         with contextlib.suppress(Exception):
             for _ in self._response.stream:
                 pass
             self._may_shut = False
-        brief.cancel()
+        limit.cancel()
 
     def close(self) -> None:
         if self._may_shut and self._guard.sock is not None:
@@ -224,15 +224,17 @@ class GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its stream ends with `httpx.ReadTimeout` at the deadline."""
         guard = watch(None, min(request.extensions.get("deadline", math.inf), _far_off()))
-        brief = _Brief(guard, request)
-        way = _Way(request, brief.hurry, brief.follow, lambda: brief.is_cut)
-        request.extensions = {**request.extensions, "trace": way.notice}
+        tunnel_limit = _TunnelLimit(guard, request)
+        trace = _Trace(
+            request, tunnel_limit.switch, tunnel_limit.follow, lambda: tunnel_limit.is_cut
+        )
+        request.extensions = {**request.extensions, "trace": trace.notice}
         try:
-            with _Translated(lambda: guard.cut, way):
+            with _Translated(lambda: guard.cut, trace):
                 response = self._send(request)
         except BaseException:
             guard.cancel()
-            brief.hurry(False)
+            tunnel_limit.switch(False)
             raise
         network = response.extensions.get("network_stream")
         if network is not None:  # a connection that came up for an earlier request
@@ -266,11 +268,11 @@ def _far_off() -> float:
 
 class _AsyncBody(httpx.AsyncByteStream):
     def __init__(
-        self, response: Any, deadline: float, way: _Way, after: Callable[[], Awaitable[None]]
+        self, response: Any, deadline: float, trace: _Trace, after: Callable[[], Awaitable[None]]
     ) -> None:
         self._response = response
         self._deadline = deadline
-        self._way = way
+        self._trace = trace
         self._after = after
         self._is_whole = False
 
@@ -280,7 +282,7 @@ class _AsyncBody(httpx.AsyncByteStream):
             return
         chunks = aiter(self._response.stream)
         while True:
-            with _Translated(lambda: time.monotonic() >= self._deadline, self._way):
+            with _Translated(lambda: time.monotonic() >= self._deadline, self._trace):
                 async with asyncio.timeout(self._deadline - time.monotonic()):
                     data = await cancel_once(anext(chunks, None))
             if data is None:
@@ -324,13 +326,13 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
         deadline = min(request.extensions.get("deadline", math.inf), _far_off())
         limit = asyncio.timeout(deadline - time.monotonic())
 
-        def hurry(on: bool) -> None:
+        def limit_tunnel(on: bool) -> None:
             end = min(deadline, _connected_by(request)) if on else deadline
             limit.reschedule(asyncio.get_running_loop().time() + end - time.monotonic())
 
-        way = _Way(request, hurry)
-        request.extensions = {**request.extensions, "trace": way.anotice}
-        with _Translated(lambda: time.monotonic() >= deadline, way):
+        trace = _Trace(request, limit_tunnel)
+        request.extensions = {**request.extensions, "trace": trace.anotice}
+        with _Translated(lambda: time.monotonic() >= deadline, trace):
             async with limit:
                 response = await cancel_once(self._send(request), _let_go)
         closings = self._closings
@@ -339,7 +341,7 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
             if self._closings != closings:
                 await self._aclose()
 
-        return _reply_of(response, _AsyncBody(response, deadline, way, after))
+        return _reply_of(response, _AsyncBody(response, deadline, trace, after))
 
     async def aclose(self) -> None:
         """Close idle connections, and those in use after their replies."""

@@ -31,7 +31,7 @@ from modelscope_transport import (
 from modelscope_transport.emulator import LocalService, Reply
 from modelscope_transport.http import channel
 from modelscope_transport.http.deadlines import watch
-from modelscope_transport.http.guarded import _Brief
+from modelscope_transport.http.guarded import _TunnelLimit
 from tests.transport.callers import chat_request
 from tests.transport.http.raw_server import (
     CHUNKED,
@@ -327,7 +327,7 @@ def test_a_new_connection_is_watched_unless_other_requests_may_share_it(protocol
 
     with Encrypted() as sock, httpx.Client() as http:
         guard = watch(None, time.monotonic() + 60)
-        _Brief(guard, http.build_request("GET", "https://h.example")).follow(sock)
+        _TunnelLimit(guard, http.build_request("GET", "https://h.example")).follow(sock)
         assert guard.sock is (None if protocol == "h2" else sock)
         guard.cancel()
 
