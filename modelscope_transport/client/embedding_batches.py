@@ -46,9 +46,7 @@ class Batches:
                 )
             if not text:
                 raise InvalidRequestError(
-                    _("Text {place} is empty; only text that is not has an embedding.").format(
-                        place=place
-                    )
+                    _("Text {place} is empty; an empty text has no embedding.").format(place=place)
                 )
         self._texts = texts
         self._waiting: deque[tuple[str, ...]] = deque(_cut(tuple(dict.fromkeys(texts)), size))
@@ -122,7 +120,7 @@ class Batches:
         given: set[str] = set()
         for text in self._texts:
             vector = self._vectors[text]
-            # What is done to the vector of one text is done to that of no equal one.
+            # Equal texts get lists of their own: a caller may change one of them in place.
             yield [*vector] if text in given else vector
             given.add(text)
 

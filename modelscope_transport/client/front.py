@@ -76,7 +76,7 @@ class ClientFront:
         return self._core.profile(model)
 
     def __repr__(self) -> str:
-        """Show the address, never the token. A client that was refused has none."""
+        """Show the address, never the token. One whose options were refused has none yet."""
         made = f"base_url={self.base_url!r}" if "_core" in vars(self) else ""
         return f"{type(self).__name__}({made})"
 
@@ -133,7 +133,7 @@ class ClientFront:
         hub = hub_url(self._core.options.url)
         if hub is None:
             raise ConfigurationError(
-                _("Only ModelScope itself says this; {url} is no address of it.").format(
+                _("Only ModelScope itself can answer this, and {url} is not its address.").format(
                     url=self._core.options.url
                 )
             )

@@ -123,7 +123,7 @@ class Channel:
 
 def _check_public(addresses: Iterable[str]) -> None:
     if not is_public(addresses):
-        raise ForbiddenDestinationError(_("its host is none of the public internet"))
+        raise ForbiddenDestinationError(_("its host is not on the public internet"))
 
 
 def _addresses(url: httpx.URL, deadline: float) -> list[str]:

@@ -84,12 +84,12 @@ def head_of(request: httpx.Request) -> memoryview:
         raise httpx.UnsupportedProtocol(_("an address begins with http:// or https:// and a host"))
     head = _head(request)
     if head is None:
-        raise httpx.LocalProtocolError(_("the method, the path or a header is none of HTTP/1"))
+        raise httpx.LocalProtocolError(_("the method, the path or a header is not valid in HTTP/1"))
     return head
 
 
 def _head(request: httpx.Request) -> memoryview | None:
-    # Apart, so that no error is raised where the bytes are local.
+    # Apart, so that a traceback which shows local variables does not show the token.
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s" % field for field in request.headers.raw]
     head = b"\r\n".join((*lines, b"", b""))

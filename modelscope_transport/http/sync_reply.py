@@ -103,7 +103,7 @@ class Reply(HTTPResponse):
         elif lengths:
             length = lengths.pop()
             if lengths or not _is_length(length):
-                raise HTTPException(_("the body has a length that is none, or two"))
+                raise HTTPException(_("the length of the body is not a number, or is given twice"))
             self.length = int(length)
         else:
             self.fp.raw.may_end = self.will_close = True
@@ -146,7 +146,7 @@ def _read_headers(connection: Connection) -> list[tuple[bytes, bytes]]:
             name, value = fields.pop()  # a header in several lines, as it was once allowed
             fields.append((name, value + b" " + line.strip()))
         else:
-            raise HTTPException(_("a header is none, or too long"))
+            raise HTTPException(_("a line among the headers is not one, or is too long"))
     raise HTTPException(_("there are too many headers"))
 
 
