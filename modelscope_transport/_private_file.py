@@ -14,7 +14,7 @@ def write_private_file(path: Path, data: bytes) -> None:
     """Replace a file as a whole: no reader ever sees half of it.
 
     Raises:
-        OSError: it cannot be written; the last one stays, and nothing beside it.
+        OSError: it cannot be written; the previous file stays, and no other is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes the file with mode 0600: at no moment can another user read it

@@ -207,7 +207,7 @@ def _found(text: str) -> Iterator[tuple[int, Any]]:
         scalar = line.group().strip()
         inside = any(start <= line.start() < end for start, end in covered)
         if not inside and _SCALAR.fullmatch(scalar):
-            with suppress(ValueError):  # it looks like one and is none: 007
+            with suppress(ValueError):  # such as 007, which is no JSON
                 yield line.start(), _DECODER.decode(scalar)
 
 

@@ -57,16 +57,16 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     shown = _("show program's version number and exit")
     parser.add_argument("--version", action="version", version=version, help=shown)
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True)
-    for name, (module, sentence) in COMMANDS.items():
+    for name, (path, sentence) in COMMANDS.items():
         says = _(sentence)
         described = says[0].upper() + says[1:] + _(".")
         command = commands.add_parser(name, help=says, description=described, parents=[shared])
         if name in words or words[:1] == ["completion"]:  # which describes all of them
-            room = importlib.import_module(f".{module}", __package__)
+            module = importlib.import_module(f".{path}", __package__)
             if name == "serve":
                 importlib.import_module(".emulator.language", __package__).speak(_)
-            room.add_arguments(command)
-            command.set_defaults(run=room.run, whole=parser)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run, whole=parser)
     return parser
 
 

@@ -25,7 +25,7 @@
 Laws of this file: an error is rebuilt from its one positional text, pickles with its details,
 holds neither token nor request, and derives from ``Exception`` alone, because frameworks read
 meaning into built-in bases. Its message ends with the place that says more: the section of the
-troubleshooting page that is called as the class. `QuotaExceededError` is no `RateLimitError`:
+troubleshooting page that is named after the class. `QuotaExceededError` is no `RateLimitError`:
 waiting a moment cannot help, and code that waits on the one must not wait on the other.
 """
 

@@ -62,7 +62,7 @@ class Platform:
         """Its token.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: it was not passed, and the environment has none.
         """
         return self._key or resolve_key(None, self.api_key_env)
 

@@ -104,7 +104,7 @@ PAIRS = (
             {
                 "ReuseRules",
                 "Singleflight",
-                "_End",
+                "_Outcome",
                 "_KEPT",
                 "_runs_loop",
                 "late",

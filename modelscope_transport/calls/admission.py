@@ -46,12 +46,12 @@ class Limiters:
         return limiter
 
     def _new(self, model: str) -> ConcurrencyLimiter:
-        find = self._ledger
-        if find is None:
+        ledger_ref = self._ledger
+        if ledger_ref is None:
             return ConcurrencyLimiter(self._size)
 
         def open_share() -> ConcurrencyShare | None:
-            ledger = find()
+            ledger = ledger_ref()
             return None if ledger is None else ledger.share(self._account, model)
 
         return ConcurrencyLimiter(self._size, open_share)

@@ -84,6 +84,7 @@ class Holdings:
         self._sent = True
 
     def _take(self, reserved: Reservation | QuotaBlock | None) -> Refused | None:
+        """Keep a reservation; the refusal, where there is a block instead."""
         if isinstance(reserved, QuotaBlock):
             return Refused(reserved)
         self.attempt.reservation = reserved

@@ -195,7 +195,7 @@ def checked_timeout(timeout: object, name: str = "timeout") -> float:
     """A number of seconds above 0, bounded to a week.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not such a number.
     """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise ConfigurationError(

@@ -29,7 +29,7 @@ class RedisAnswers:
             raises a `ConfigurationError`.
 
     Raises:
-        ConfigurationError: the package ``redis`` is not installed, or the address says nonsense.
+        ConfigurationError: the package ``redis`` is not installed, or the address cannot be read.
     """
 
     blocking = True
@@ -45,7 +45,7 @@ class RedisAnswers:
                     '"modelscope-adapters[redis]"'
                 )
             ) from None
-        self._passing = (redis.RedisError, OSError)
+        self._errors = (redis.RedisError, OSError)
         RedisAddress.parse(url)
         self._url = url
         self.begin_anew()
@@ -80,13 +80,13 @@ class RedisAnswers:
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock, contextlib.suppress(*self._passing):
+        with self._lock, contextlib.suppress(*self._errors):
             if self._client is not None:
                 self._client.close()
             self._client = None
 
     def _with(self, work: Callable[[Any], T]) -> T | None:
-        with contextlib.suppress(*self._passing):
+        with contextlib.suppress(*self._errors):
             return work(self._open())
         return None
 

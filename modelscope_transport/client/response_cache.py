@@ -28,14 +28,14 @@ from .sqlite_answers import SQLiteAnswers
 
 __all__ = ["ResponseCache", "key_of"]
 
-_FORM = b"1"
+_FORM = b"1"  # of names and answers; another one finds nothing that was kept before
 T = TypeVar("T")
 _decode = msgspec.json.Decoder(ChatResult).decode
 _decode_vectors = msgspec.json.Decoder(EmbeddingResult).decode
 
 
 def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | None:
-    """The name of a request: equal requests have equal names. ``None`` for one that has none.
+    """The name of a request: equal requests have equal names; ``None`` where it is not all JSON.
 
     What a request leaves out is left out of its name, so that fields which a later version adds
     change no name.
@@ -49,7 +49,7 @@ def key_of(request: ChatRequest | EmbeddingRequest, *around: object) -> bytes | 
     try:
         whole = msgspec.json.encode((around, asked), enc_hook=as_plain, order="deterministic")
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
-        return None  # something in it is no JSON
+        return None
     return hashlib.blake2b(_FORM + whole, digest_size=20).digest()
 
 

@@ -32,7 +32,7 @@ __all__ = ["Reuse", "ReuseRules", "Singleflight", "late", "raised_anew"]
 
 # What comes of a call; ``None`` where its caller gave it up. An error is a value here: of one that
 # is raised when nobody waits any more, asyncio logs that it was never retrieved.
-_End = ChatResult | ModelScopeError | None
+_Outcome = ChatResult | ModelScopeError | None
 
 
 class Singleflight:
@@ -45,22 +45,22 @@ class Singleflight:
     def begin_anew(self) -> None:
         """In a forked child no one will ever answer what the parent has asked."""
         self._lock = threading.Lock()
-        self._calls: dict[bytes, Future[_End]] = {}
+        self._calls: dict[bytes, Future[_Outcome]] = {}
 
-    def join(self, key: bytes) -> tuple[Future[_End], bool]:
+    def join(self, key: bytes) -> tuple[Future[_Outcome], bool]:
         """The call of that key, and whether the caller is the one who has to make it."""
         with self._lock:
             there = self._calls.get(key)
             if there is not None:
                 return there, False
-            mine: Future[_End] = Future()
+            mine: Future[_Outcome] = Future()
             self._calls[key] = mine
             return mine, True
 
     def finish(
         self,
         key: bytes,
-        call: Future[_End],
+        call: Future[_Outcome],
         answer: ChatResult | None = None,
         error: BaseException | None = None,
     ) -> None:
@@ -76,9 +76,9 @@ class ReuseRules:
     Args:
         singleflight: where identical calls meet; ``None`` where they do not.
         cache: where answers are kept; ``None`` for nowhere.
-        around: what decides an answer beside the request.
-        terms: what decides beside them whether there is one: those who share a call share its
-            error as well, and whose model has answered.
+        around: what decides an answer beside the request, such as the address.
+        terms: what else has to be equal before one call serves two callers, such as the number of
+            retries: they then share its error, or the answer of a model that it fell back to.
         timeout: deadline of a call that names none, in seconds.
     """
 

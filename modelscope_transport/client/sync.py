@@ -285,7 +285,7 @@ class Client(ClientFront):
     def plan(self, items: int, model: str) -> Plan:
         """Whether so many questions, or texts to embed, fit into today; else how long they take.
 
-        Raises as `quota` does, and a `ConfigurationError` for fewer items than none.
+        Raises as `quota` does, and a `ConfigurationError` for a negative number of items.
         """
         return self._plan(items, model)
 

@@ -22,7 +22,7 @@ from ..settings import Settings, hub_url
 
 __all__ = ["Endpoint", "EndpointResolver"]
 
-# Places kept in mind; every image task has one of its own.
+# Endpoints that are cached: every image task has an address of its own, so there may be many.
 _MOST_KNOWN = 256
 
 
@@ -117,8 +117,9 @@ class EndpointResolver:
         headers = [*endpoint.headers]
         if body:
             headers.append((b"content-length", b"%d" % len(body)))
-        if own or (extra and endpoint.is_trusted):
-            more = {**((extra if endpoint.is_trusted else None) or {}), **(own or {})}
+        more = {**(extra or {})} if endpoint.is_trusted else {}
+        more |= own or {}
+        if more:
             added = _encoded({name.lower(): value for name, value in more.items()})
             replaced = {name for name, _value in added}
             headers = [field for field in headers if field[0] not in replaced] + added
@@ -159,7 +160,7 @@ def _is_own(base_url: str, url: str) -> bool:
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    # Blanks around a value are none of it (RFC 9110, 5.5), and httpx refuses to send them.
+    # Spaces around a value do not belong to it (RFC 9110, 5.5), and httpx refuses to send them.
     return [
         (name.encode("ascii"), value.strip().encode("ascii")) for name, value in headers.items()
     ]

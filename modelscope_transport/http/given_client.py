@@ -59,16 +59,17 @@ def _built(client: Any, request: httpx.Request) -> Any:
         extensions=request.extensions,
     )
     if "authorization" not in headers:
-        # Without our token, so without their key, session and query, too.
+        # It goes to another server than ours, which must see nothing of the client's own.
         built.headers = type(built.headers)(request.headers.multi_items())
         built.url = type(built.url)(str(request.url))
     return built
 
 
 def _reply_in(error: Exception, built: Any) -> Any:
-    """The reply that a hook of theirs made an error of, as httpx's documents show; or none.
+    """The reply that a hook of theirs has raised as an error, as by ``raise_for_status``.
 
     It is judged as any other. What the hook has not read of it is lost: the client has closed it.
+    ``None`` for any other error.
     """
     response: Any = getattr(error, "response", None)
     if type(error).__name__ != "HTTPStatusError" or response.request is not built:

@@ -264,7 +264,7 @@ def resolve(host: str, port: int, deadline: float) -> deque[Any]:
     """Look up the addresses of a host: in a thread, since the system's resolver knows no limit.
 
     Raises:
-        OSError: there are none, or not in time.
+        OSError: it has none, or they were not found in time.
         ValueError: it is no valid name of a host.
     """
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -33,7 +33,12 @@ _KEPT = 30.0
 
 
 class _Part:
-    """One part of an exchange: what fails in it becomes an error of httpx's."""
+    """Context manager for one part of an exchange: raises httpx's errors for those in it.
+
+    Args:
+        late: for want of time.
+        broken: for a connection that fails; what is no HTTP is a `RemoteProtocolError`.
+    """
 
     def __init__(self, late: type[httpx.TransportError], broken: type[httpx.TransportError]):
         self._late = late
