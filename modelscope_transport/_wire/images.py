@@ -160,7 +160,8 @@ def _check_reference(image: object) -> None:
         return
     refusal = why_refused(image)
     if refusal is not None:
-        shown = repr(image[:80]) if "@" not in image else "This"
+        _user, at, host = image.rpartition("@")  # a password, perhaps: it is not shown
+        shown = repr(f"…@{host[:80]}" if at else image[:80])
         raise InvalidRequestError(
             _(
                 "{shown} is no address of an image that can be sent: {refusal}. Use an "

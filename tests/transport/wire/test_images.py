@@ -149,6 +149,11 @@ def shown(case: dict[str, Any]) -> str:
     return " ".join(f"{name}={str(value)[:24]}" for name, value in case.items())
 
 
+def test_a_refused_address_is_shown_without_its_password() -> None:
+    said = refusal(images=("https://user:open-sesame@example.com/cat.png",))
+    assert said.startswith("'…@example.com/cat.png' is no address")
+
+
 @pytest.mark.parametrize("case", INSIDE, ids=shown)
 def test_the_ends_of_a_range_are_inside(case: dict[str, Any]) -> None:
     for name, value in sent(**case).items():
