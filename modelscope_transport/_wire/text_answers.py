@@ -62,6 +62,7 @@ class TextAnswer:
 
 
 def forced_tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
+    """The tools of which a request demands a call; empty where the model may choose."""
     choice = request.tool_choice
     if choice == "required":
         return request.tools

@@ -27,12 +27,13 @@ from .._wire.outcomes import (
     read_request_id,
     telling_headers,
 )
+from .._wire.text_answers import forced_tools
 from .._wire.wires import prepare, wire_of
 from ..answers import Origin
 from ..catalogue.models import ModelProfile, near_names, profile_for, similar_models
 from ..catalogue.tasks import Task
 from ..task_types import ImageRequest, PipelineRequest, RerankRequest
-from ..types import ChatRequest, EmbeddingRequest, NamedTool
+from ..types import ChatRequest, EmbeddingRequest
 from .attempt import Attempt, Flow, Handover, Terms, read_outcome
 from .free_request import request_free
 
@@ -262,15 +263,11 @@ def _lesson(
     if form is not None and form.kind == "json_schema":
         if profile.structured_output in (None, "json_schema"):
             return {"structured_output": "function_calling"}
-    elif not (request.tools and _is_forced(request)):
+    elif not forced_tools(request):
         return None
     if profile.forced_tools is None and profile.thinking is None:
         return {"forced_tools": "without_thinking", "thinking_switch": "both"}
     return None
-
-
-def _is_forced(request: ChatRequest) -> bool:
-    return request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool)
 
 
 def _alternatives(verdict: Verdict) -> tuple[str, ...]:
