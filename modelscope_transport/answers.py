@@ -24,7 +24,15 @@ __all__ = [
 
 
 class Usage(Struct, frozen=True):
-    """Token usage of a call. ``cached`` and ``reasoning`` tokens are part of input and output."""
+    """Token usage of a call.
+
+    Attributes:
+        input_tokens: tokens of the request.
+        output_tokens: tokens of the answer, thoughts included.
+        total_tokens: both together.
+        cached_tokens: those of the input that the service took from its cache; ``None`` if unknown.
+        reasoning_tokens: those of the output that are thoughts; ``None`` if unknown.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -82,10 +90,18 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
 
 
 class ChatDelta(Struct, frozen=True, gc=False):
-    """A piece of a streamed answer.
+    """A piece of a streamed answer; never empty: at least one field is set.
 
-    Never empty: at least one field is set. Token usage comes once, with the last delta.
-    ``response_id`` and ``model`` come once, with the first.
+    Attributes:
+        text: the next piece of the answer's text.
+        reasoning: the next piece of the thoughts.
+        tool_calls: pieces of tool calls.
+        finish_reason: why the answer ended, such as ``"stop"`` or ``"length"``; comes once.
+        usage: token usage; comes once, with the last delta.
+        logprobs: log probabilities of the tokens in this piece, as the service sends them.
+        refusal: the next piece of what a model says that refuses.
+        response_id: the service's id of the answer; comes once, with the first delta.
+        model: the model as the service names it; comes once, with the first delta.
     """
 
     text: str = ""
@@ -100,7 +116,7 @@ class ChatDelta(Struct, frozen=True, gc=False):
 
 
 class ChatChoice(Struct, frozen=True):
-    """One complete answer.
+    """One complete answer; its fields are those of `ChatDelta`, joined.
 
     ``finish_reason`` is ``None`` in the part of a broken stream, and where the service gave none.
     """
@@ -114,7 +130,16 @@ class ChatChoice(Struct, frozen=True):
 
 
 class ChatResult(Struct, frozen=True):
-    """The answers to one chat call: ``n`` choices, nearly always one."""
+    """The answers to one chat call.
+
+    Attributes:
+        choices: as many as the request's ``n``, nearly always one; never empty.
+        usage: token usage of the call, where the service told it.
+        response_id: the service's id of the answer.
+        model: the model as the service names it; for its ID see ``origin.model``.
+        created: when the service made it, in seconds since the epoch; ``None`` of a stream.
+        origin: where the answer came from.
+    """
 
     choices: tuple[ChatChoice, ...]
     usage: Usage | None = None
@@ -145,7 +170,14 @@ class ChatResult(Struct, frozen=True):
 
 
 class EmbeddingResult(Struct, frozen=True):
-    """Vectors in the order of the texts, each of ``dimensions`` floats."""
+    """The vectors of an embedding call.
+
+    Attributes:
+        vectors: one for each text, in the order of the texts; all of one length.
+        usage: token usage of all its requests, where the service told it.
+        model: the model as the service names it.
+        origin: where the vectors came from.
+    """
 
     vectors: tuple[list[float], ...]
     usage: Usage | None = None

@@ -63,6 +63,10 @@ class RetryBudget:
     """Bounds the retries of all calls of an account together, so that an outage is not fed.
 
     With the default numbers 100 calls that fail at the same time make at most 100 retries.
+
+    Args:
+        tokens: what it holds at first, and at most.
+        cost: tokens of one retry; twice as many after a timeout. A success puts one back.
     """
 
     def __init__(self, tokens: float = 500, cost: float = 5) -> None:
