@@ -73,7 +73,7 @@ def read_timeout(value: Any) -> float:
     """The deadline of a call in seconds, which other classes also take in parts.
 
     Raises:
-        ConfigurationError: it is no number.
+        ConfigurationError: it is not a number.
     """
     try:
         return float(value)

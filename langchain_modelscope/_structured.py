@@ -79,9 +79,9 @@ def structured_output(
         asked = model.bind_tools(tools or [], strict=strict, response_format=form, **kwargs)
     else:
         raise ValueError(
-            _("method {method!r} is none of 'function_calling', 'json_schema', 'json_mode'").format(
-                method=method
-            )
+            _(
+                "method {method!r} is not one of 'function_calling', 'json_schema', 'json_mode'"
+            ).format(method=method)
         )
     parser = _ObjectParser(
         accept=_accepts(schema),

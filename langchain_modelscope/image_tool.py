@@ -175,7 +175,7 @@ def _address(image: Any) -> str:
     part = content[0] if isinstance(content, tuple) else None
     if not isinstance(part, ImagePart):
         raise InvalidRequestError(
-            _("A block of type {get!r} is no image.").format(get=image.get("type"))
+            _("A block of type {get!r} is not an image.").format(get=image.get("type"))
         )
     return part.url
 

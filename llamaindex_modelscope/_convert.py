@@ -256,7 +256,7 @@ def _document(block: DocumentBlock) -> str:
     if "\0" in text:
         raise InvalidRequestError(
             _(
-                "The document {title!r} ({document_mimetype}) is no text, and the service "
+                "The document {title!r} ({document_mimetype}) is not text, and the service "
                 "takes no other documents. Extract its text, or send its pages as images "
                 "to a model that sees."
             ).format(

@@ -190,7 +190,7 @@ class Program(BasePydanticProgram[Any]):
                     return read_answer(raw, self._accept, tool=name)
                 except ValueError:
                     raise ValueError(
-                        _("it is no complete JSON object ({broken})").format(broken=why)
+                        _("it is not a complete JSON object ({broken})").format(broken=why)
                     ) from None
             raw = _written(calls[0].tool_kwargs)
             if all(call.tool_name != name for call in calls):
@@ -266,7 +266,7 @@ def _was_cut(response: ChatResponse | None) -> bool:
 def _why(error: Exception) -> str:
     """The reason in one line."""
     if isinstance(error, json.JSONDecodeError):
-        return _("it is no complete JSON")
+        return _("it is not complete JSON")
     if isinstance(error.__cause__, ValidationError):
         error = error.__cause__
     if isinstance(error, ValidationError):

@@ -132,7 +132,7 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
     ) -> list[ToolSelection]:
         """The calls in an answer; of one that is still coming, what can be read of them.
 
-        A call whose arguments are no JSON object, or were cut by the length limit, is none of them;
+        A call whose arguments are not a JSON object, or were cut, is none of them;
         it stands in the message's ``additional_kwargs["invalid_tool_calls"]``.
 
         Raises:

@@ -57,7 +57,7 @@ def read_answer(text: str, accept: Callable[[Any], T], *, tool: str | None = Non
         What ``accept`` returned.
 
     Raises:
-        ValueError: there is no complete JSON value, or none is accepted; the message says which,
+        ValueError: there is not complete JSON value, or none is accepted; the message says which,
             and ``__cause__`` is what ``accept`` raised for the last one.
     """
     refused: ValueError | None = None
@@ -108,7 +108,7 @@ def _check(value: Any, schema: Mapping[str, Any], whole: Mapping[str, Any]) -> N
     schema = resolved(schema, whole)
     if "enum" in schema and value not in schema["enum"]:
         raise ValueError(
-            _("{value!r} is none of {schema}").format(value=value, schema=schema["enum"])
+            _("{value!r} is not one of {schema}").format(value=value, schema=schema["enum"])
         )
     wanted = schema.get("type", "object" if _OF_OBJECTS & schema.keys() else None)
     kinds = [wanted] if isinstance(wanted, str) else wanted or []

@@ -64,7 +64,7 @@ def why_refused(url: str, base_url: str = "") -> str | None:
         parts.port  # noqa: B018 - reading it is the check
         host.encode("idna")
     except ValueError:
-        return _("it is no web address")
+        return _("it is not a web address")
     if not host:
         return _("it names no host")
     if parts.username is not None or parts.password is not None:

@@ -60,7 +60,7 @@ def media_url(source: MediaSource, kind: str = "image") -> str:
         if not source.startswith(("http://", "https://", f"data:{kind}/")):
             raise InvalidRequestError(
                 _(
-                    "{source!r} is no address of a file of type {kind}: it must begin with "
+                    "{source!r} is not an address of a file of type {kind}: it must begin with "
                     "https:// or data:{kind}/. For a file pass pathlib.Path(…) or its bytes."
                 ).format(source=source[:80], kind=kind)
             )

@@ -247,7 +247,7 @@ def resolve_base_url(base_url: str | None = None) -> str:
     strays = {".", ".."} & set(parts.path.split("/"))
     if not host or len(host) > 253 or strays or not _ADDRESS.fullmatch(url):
         raise ConfigurationError(
-            _("The base URL {url} is no web address. Use one such as {base_url}.").format(
+            _("The base URL {url} is not a web address. Use one such as {base_url}.").format(
                 url=_shown(url), base_url=BASE_URL
             )
         )

@@ -79,8 +79,8 @@ class ToolCall(Struct, frozen=True, omit_defaults=True):
         id: the call's id; the tool's answer refers to it.
         name: name of the tool.
         arguments: JSON text exactly as the model wrote it, possibly invalid.
-        invalid: of a call in an answer, why its arguments cannot be used: they are no JSON object,
-            or the answer was cut (``finish_reason="length"``) before they were complete.
+        invalid: of a call in an answer, why its arguments cannot be used: they are not a JSON
+            object, or the answer was cut (``finish_reason="length"``) before they were complete.
             ``None`` where they can be used. It is never sent.
     """
 

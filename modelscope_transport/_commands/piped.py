@@ -24,7 +24,7 @@ def read_text(read: Callable[[], str]) -> str:
         text = read()
         text.encode()  # some systems let bytes through that are no text
     except UnicodeError:
-        said = _("The input is no text in {encoding}. Convert it first, with iconv for example.")
+        said = _("The input is not text in {encoding}. Convert it first, with iconv for example.")
         raise ConfigurationError(said.format(encoding=sys.stdin.encoding)) from None
     return text.removeprefix("\ufeff")
 

@@ -202,7 +202,7 @@ class ChatDecoder:
             if frame.startswith(b"{"):
                 # A stream that ends within its first payload has given nothing yet.
                 nothing = str(error) == "Input data was truncated" and not self._introduced
-                said = _("a payload that is no JSON of the service's")
+                said = _("a payload that is not JSON as the service sends it")
                 return Failure(said, empty=nothing, unreadable=True)
             self.done = self.done or frame == b"[DONE]"
             return None  # a frame that is no object: one public client guards against them

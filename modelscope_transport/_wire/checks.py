@@ -47,9 +47,11 @@ def check_model(model: str, *, plain: bool = False) -> None:
         return
     near = near_names(model)
     said = (
-        _("{model!r} is no model ID. A model ID has the form owner/name; perhaps {near}.")
+        _("{model!r} is not a model ID. A model ID has the form owner/name; perhaps {near}.")
         if near
-        else _("{model!r} is no model ID. A model ID has the form owner/name, such as {example}.")
+        else _(
+            "{model!r} is not a model ID. A model ID has the form owner/name, such as {example}."
+        )
     )
     raise ModelNotServedError(
         said.format(model=model, near=", ".join(near), example="Qwen/Qwen3-8B")
@@ -57,7 +59,7 @@ def check_model(model: str, *, plain: bool = False) -> None:
 
 
 def check_range(name: str, value: object, least: float, most: float = float("inf")) -> None:
-    """Refuse a number outside its range, and what is no number.
+    """Refuse a number outside its range, and what is not a number.
 
     Raises:
         InvalidRequestError: the value is too small, too large, or no number at all.

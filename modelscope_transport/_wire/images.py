@@ -164,7 +164,7 @@ def _check_reference(image: object) -> None:
         shown = repr(f"…@{host[:80]}" if at else image[:80])
         raise InvalidRequestError(
             _(
-                "{shown} is no address of an image that can be sent: {refusal}. Use an "
+                "{shown} is not an address of an image that can be sent: {refusal}. Use an "
                 "https address of a public host, or data:image/; "
                 "modelscope_transport.media.media_url makes one of a file."
             ).format(shown=shown, refusal=refusal)
@@ -271,7 +271,7 @@ def _done(envelope: _Envelope) -> Done | Failure | None:
         return None
     for url in urls:
         if not url[:8].lower().startswith(("https://", "http://")):
-            said = _("{url!r} is no web address").format(url=url[:200])
+            said = _("{url!r} is not a web address").format(url=url[:200])
             return Failure(said, code=_NOT_THERE)
     return Done(urls, str(envelope.task_id or ""), envelope.task_status or "")
 

@@ -233,7 +233,7 @@ def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
 
 @functools.cache
 def _complain(header: str) -> None:
-    _log.warning(_("The service sends a %s that is no number; it is passed over."), header)
+    _log.warning(_("The service sends a %s that is not a number; it is passed over."), header)
 
 
 def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

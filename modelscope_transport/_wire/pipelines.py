@@ -210,7 +210,7 @@ def _listed(value: Any) -> list[Any]:
 def _finite(number: Any) -> float:
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(_("{number!r} is no number").format(number=number))
+        raise ValueError(_("{number!r} is not a number").format(number=number))
     return value
 
 

@@ -95,9 +95,9 @@ def problem_of(arguments: str, *, cut: bool) -> str | None:
             # Not strict: models write line breaks inside strings.
             read = json.loads(arguments, strict=False)
         except (ValueError, RecursionError) as error:
-            return _(_CUT) if cut else _("The arguments are no JSON: {error}.").format(error=error)
+            return _(_CUT) if cut else _("The arguments are not JSON: {error}.").format(error=error)
         if not isinstance(read, dict):
-            return _(_CUT) if cut else _("The arguments are no JSON object.")
+            return _(_CUT) if cut else _("The arguments are not a JSON object.")
     return None
 
 

@@ -161,9 +161,9 @@ def task_named(name: str) -> Task:
     if row is None:
         near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.5)
         said = (
-            _("{name!r} is no task that is known here. Perhaps: {near}.")
+            _("{name!r} is not a known task. Perhaps: {near}.")
             if near
-            else _("{name!r} is no task that is known here. Known are: {known}.")
+            else _("{name!r} is not a known task. Known are: {known}.")
         )
         raise ConfigurationError(
             said.format(name=name, near=", ".join(near), known=", ".join(TASKS))

@@ -99,7 +99,7 @@ class EndpointResolver:
         try:
             where = httpx.URL(urllib.parse.quote(url, safe="!#$%&'()*+,/:;=?@[]~"))
         except httpx.InvalidURL:  # such as one of more than 65,536 characters
-            return Endpoint(httpx.URL(), False, [], _("it is no web address"))
+            return Endpoint(httpx.URL(), False, [], _("it is not a web address"))
         headers = {"host": where.netloc.decode("ascii")}
         headers |= self._own if is_trusted else self._public
         return Endpoint(where, is_trusted, _encoded(headers))

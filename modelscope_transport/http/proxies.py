@@ -34,7 +34,7 @@ def parse_proxy(address: Secret) -> httpx.Proxy:
     """A proxy, taken apart.
 
     Raises:
-        ConfigurationError: it is no address of a proxy, or a package is missing.
+        ConfigurationError: it is not an address of a proxy, or a package is missing.
     """
     problem = _problem_of(address)
     if problem == "package":
@@ -44,7 +44,7 @@ def parse_proxy(address: Secret) -> httpx.Proxy:
     if problem is not None:
         raise ConfigurationError(
             _(
-                "The proxy cannot be used: it is no address such as "
+                "The proxy cannot be used: it is not an address such as "
                 "http://user:password@host:port, of one of {schemes}; special characters "
                 "of a password are percent-encoded."
             ).format(schemes=", ".join(_SCHEMES))

@@ -98,7 +98,7 @@ class Reply(HTTPResponse):
             self.length = 0
         elif codings:
             if codings != [b"chunked"]:
-                raise HTTPException(_("the body is encoded otherwise than in chunks"))
+                raise HTTPException(_("the body is not encoded in chunks"))
             self.chunked = True
         elif lengths:
             length = lengths.pop()

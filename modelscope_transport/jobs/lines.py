@@ -207,11 +207,11 @@ class LineReader:
                 return self._of_short(number, raw)
             text = _read_text(raw) if raw.startswith(b'"') else raw.decode("utf-8")
         except UnicodeDecodeError:
-            return BadLine(number, _("it is no UTF-8 text"))
+            return BadLine(number, _("it is not UTF-8 text"))
         except msgspec.ValidationError as error:
             return BadLine(number, _("a field has a wrong value ({error})").format(error=error))
         except msgspec.DecodeError as error:
-            return BadLine(number, _("it is no valid JSON ({error})").format(error=error))
+            return BadLine(number, _("it is not valid JSON ({error})").format(error=error))
         except (InvalidRequestError, _NoQuestion) as error:
             # Without the page that says more, which would stand in the middle of a sentence.
             return BadLine(number, Exception.__str__(error).rstrip(".。"))

@@ -309,8 +309,8 @@ def _read_pair(pair: object) -> tuple[Any, BatchRequest]:
             return key, request
     raise ConfigurationError(
         _(
-            "{item:.80} is no item of a job. Each one is a pair: its name, and a ChatRequest or an "
-            "EmbeddingRequest."
+            "{item:.80} is not an item of a job. Each one is a pair: its name, and a ChatRequest "
+            "or an EmbeddingRequest."
         ).format(item=repr(pair))
     )
 
@@ -318,7 +318,7 @@ def _read_pair(pair: object) -> tuple[Any, BatchRequest]:
 def _add_name(key: str, seen: set[str]) -> None:
     if not isinstance(key, str):  # a file that is read again has texts alone
         raise ConfigurationError(
-            _("The name {key!r} is no text. Give each item a text, such as str({key!r}).").format(
+            _("The name {key!r} is not text. Give each item a text, such as str({key!r}).").format(
                 key=key
             )
         )

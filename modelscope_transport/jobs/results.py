@@ -41,7 +41,7 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, BatchRow]:
     """The rows of a file of results, by their keys; also while the job is at work.
 
     Raises:
-        ConfigurationError: the file is no file of results.
+        ConfigurationError: the file is not a file of results.
         OSError: it cannot be read.
     """
     place = Path(path)
@@ -55,7 +55,7 @@ def iter_results(path: str | os.PathLike[str]) -> Generator[BatchRow]:
     The rows are read one by one; only their keys are held.
 
     Raises:
-        ConfigurationError: the file is no file of results.
+        ConfigurationError: the file is not a file of results.
         OSError: it cannot be read.
     """
     place = Path(path)
@@ -86,7 +86,7 @@ def _rows(file: BinaryIO | FileIO, path: Path) -> Iterator[tuple[BatchRow, int, 
     except (zlib.error, _CutOff):
         raise ConfigurationError(
             _(
-                "{path} is no whole gzip file of results, though its name ends in .gz. Name "
+                "{path} is not a complete gzip file of results, though its name ends in .gz. Name "
                 "another file."
             ).format(path=path)
         ) from None
@@ -183,13 +183,13 @@ class ResultsFile:
         """Open the file, for this process alone, and learn what is settled.
 
         Raises:
-            ConfigurationError: it is no file of results, another process writes it, or it cannot
+            ConfigurationError: it is not a file of results, another process writes it, or it cannot
                 be opened.
         """
         with self._explained(_OPENED):
             if self._path.exists() and not self._path.is_file():  # a device might never end
                 raise ConfigurationError(
-                    _("{path} is no regular file. Name another one for the answers.").format(
+                    _("{path} is not a regular file. Name another one for the answers.").format(
                         path=self._path
                     )
                 )
@@ -293,7 +293,8 @@ class ResultsFile:
 
 
 _FOREIGN = _N(
-    "{path} is no file of results: line {number} is not one of theirs ({error}). Name another file."
+    "{path} is not a file of results: line {number} is not one of theirs ({error}). Name "
+    "another file."
 )
 _DAMAGED = _N(
     "Line {number} of {path} is damaged ({error}). Remove that line and run the job again: only "

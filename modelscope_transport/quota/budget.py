@@ -32,7 +32,7 @@ class Budget(Struct, frozen=True, kw_only=True):
             allowance as it is known; ``None`` does not look at it.
 
     Raises:
-        ConfigurationError: a limit that is no number from 0 to 10**15, or ``models`` that is no
+        ConfigurationError: a limit that is not a number from 0 to 10**15, or ``models`` that is no
             mapping.
     """
 

@@ -60,14 +60,14 @@ class RedisAddress(Struct):
         """Read an address.
 
         Raises:
-            ConfigurationError: it is none, or ``patience`` is no number above 0.
+            ConfigurationError: it is none, or ``patience`` is not a number above 0.
         """
         try:
             parts = urllib.parse.urlsplit(url)
         except ValueError:
             raise ConfigurationError(
                 _(
-                    "{url} is no address of a Redis. Use one such as redis://127.0.0.1:6379/0."
+                    "{url} is not an address of a Redis. Use one such as redis://127.0.0.1:6379/0."
                 ).format(url=shown(url))
             ) from None
         query = urllib.parse.parse_qsl(parts.query)

@@ -86,7 +86,7 @@ def check(database: sqlite3.Connection, path: Path) -> None:
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (schema,) = database.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
-        raise StoreError(_("the file {path} is no ledger").format(path=path))
+        raise StoreError(_("the file {path} is not a ledger").format(path=path))
     if schema != _SCHEMA:
         age = _("a newer") if schema > _SCHEMA else _("an older")
         raise StoreError(

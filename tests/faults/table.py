@@ -84,7 +84,7 @@ CONNECTION = (
     broken("a body shorter than its length", head("200 OK", JSON, "content-length: 9"), b"{", END),
     broken("a chunked body cut short", CHUNKS, END),
     broken("a chunk without a size", CHUNKS, b"x\r\n"),
-    broken("a length that is no number", head("200 OK", JSON, "content-length: many"), END),
+    broken("a length that is not a number", head("200 OK", JSON, "content-length: many"), END),
     broken("a header of 1 MiB", b"HTTP/1.1 200 OK\r\nx: " + b"x" * (1 << 20) + b"\r\n\r\n", END),
     broken("10 000 headers", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 10_000 + b"\r\n", END),
     good("100 and 103 before the reply", head("100 Continue"), head("103 Early Hints"), ...),

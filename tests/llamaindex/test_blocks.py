@@ -157,8 +157,8 @@ REFUSED = [
     (SEES, ImageBlock(image=b""), "ImageBlock cannot be read.*returned zero bytes"),
     (UNKNOWN, VideoBlock(video=b""), "VideoBlock cannot be read.*zero bytes"),
     (UNKNOWN, AudioBlock(audio=b""), "AudioBlock cannot be read.*zero bytes"),
-    (SEES, DocumentBlock(data=b"%PDF-1.7\x00\x01", title="a.pdf"), "'a.pdf'.*is no text"),
-    (SEES, DocumentBlock(data="café".encode("utf-16")), "is no text"),
+    (SEES, DocumentBlock(data=b"%PDF-1.7\x00\x01", title="a.pdf"), "'a.pdf'.*is not text"),
+    (SEES, DocumentBlock(data="café".encode("utf-16")), "is not text"),
 ]
 
 

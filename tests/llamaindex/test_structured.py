@@ -621,7 +621,7 @@ async def test_arguments_that_were_cut_make_no_object(
     else:
         message = {"content": None, "tool_calls": [call]}
         service.next(Reply(200, {"choices": [{"message": message, "finish_reason": "length"}]}))
-    with pytest.raises(ModelScopeOutputParserError, match="no complete JSON"):
+    with pytest.raises(ModelScopeOutputParserError, match="not a complete JSON"):
         await made(llm, way)
 
 

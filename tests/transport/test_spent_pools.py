@@ -534,7 +534,7 @@ def test_a_number_that_is_none_is_complained_of_once(
         service.next(Reply(200, body, {header: number}))
         client.chat(ask())
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert told == [f"The service sends a {header} that is no number; it is passed over."]
+    assert told == [f"The service sends a {header} that is not a number; it is passed over."]
 
 
 def test_a_call_that_timed_out_counts_as_spent(service: LocalService, client: Client) -> None:

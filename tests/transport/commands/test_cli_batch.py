@@ -234,7 +234,7 @@ def test_a_folder_is_no_place_for_answers(
 ) -> None:
     code, _, err = typed("questions.txt", ".", "--model", QWEN)
     assert code == 1
-    assert "no regular file" in err
+    assert "not a regular file" in err
     assert cli.main(["batch", "status", "."]) == 1
     assert "batch run IN OUT" in capsys.readouterr().err
     assert not service.requests

@@ -123,7 +123,7 @@ def test_what_is_piped_in_and_no_text_is_one_sentence(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(in_gbk, "utf-8", errors))
     code = cli.main(words)
     assert code == 1
-    assert "The input is no text in utf-8." in capsys.readouterr().err
+    assert "The input is not text in utf-8." in capsys.readouterr().err
     assert not modelscope_service.requests
 
 
@@ -172,7 +172,7 @@ def test_an_address_of_another_kind_is_no_file(run: Run, modelscope_service: Loc
     assert {"url": "http://example.com/a.png"} in [part.get("image_url") for part in shown]
     code, _, err = run("ask", "What is this?", "--image", "ftp://example.com/a.png", *vision)
     assert code == 1
-    assert "'ftp://example.com/a.png' is no address" in err
+    assert "'ftp://example.com/a.png' is not an address" in err
 
 
 def test_an_answer_for_programs(run: Run) -> None:

@@ -69,7 +69,7 @@ def test_a_token_that_is_refused_is_not_stored(run: Run) -> None:
 def test_a_token_for_no_address_is_not_stored(run: Run) -> None:
     code, _, err = run("login", "--base-url", "nonsense", piped="ms-a-token")
     assert code == 1
-    assert "is no web address" in err
+    assert "is not a web address" in err
     assert not token_path().exists()
 
 

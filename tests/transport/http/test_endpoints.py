@@ -80,7 +80,7 @@ def test_what_is_no_path_is_not_put_behind_the_base_url(path: str, base_url: str
 )
 def test_what_is_no_address_is_refused_even_of_the_service_itself(path: str) -> None:
     endpoint = resolve(path)
-    assert endpoint.refusal == "it is no web address"
+    assert endpoint.refusal == "it is not a web address"
     assert not endpoint.is_trusted
     assert endpoint.headers == []
 

@@ -559,7 +559,7 @@ def test_what_is_no_pair_of_a_name_and_a_request_is_said(
     batch: Make, service: LocalService, wrong: object, lazily: bool
 ) -> None:
     items: Any = [wrong]
-    with pytest.raises(ConfigurationError, match="is no item of a job"):
+    with pytest.raises(ConfigurationError, match="is not an item of a job"):
         batch().run(iter(items) if lazily else items)
     assert not service.requests
 
@@ -568,7 +568,7 @@ def test_what_is_no_pair_of_a_name_and_a_request_is_said(
 def test_a_name_that_is_no_text_is_refused_before_it_costs(
     batch: Make, service: LocalService, tmp_path: Path, make: Callable[[Any], Any]
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"name 0 is no text.* str\(0\)"):
+    with pytest.raises(ConfigurationError, match=r"name 0 is not text.* str\(0\)"):
         batch().run(make(enumerate([ask("1"), ask("2")])))
     assert not service.requests
     assert not lines(tmp_path)
@@ -610,7 +610,7 @@ def test_a_file_of_something_else_stays_as_it_is(
 ) -> None:
     path = tmp_path / "answers.jsonl"
     path.write_text(text, errors="surrogateescape")
-    with pytest.raises(ConfigurationError, match="no file of results"):
+    with pytest.raises(ConfigurationError, match="not a file of results"):
         batch().run(questions(2))
     assert path.read_text(errors="surrogateescape") == text
     assert not service.requests
@@ -658,7 +658,7 @@ def test_a_packed_file_that_no_job_has_cut_off_stays_as_it_is(
     for text in (rows, b"notes " * 1000):
         cut = gzip.compress(text)[:-9]
         path.write_bytes(cut)
-        with pytest.raises(ConfigurationError, match="no whole gzip file of results"):
+        with pytest.raises(ConfigurationError, match="not a complete gzip file of results"):
             batch("answers.jsonl.gz").run(questions(3))
         assert path.read_bytes() == cut
     assert len(service.requests) == 3

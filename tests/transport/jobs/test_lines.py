@@ -272,7 +272,7 @@ def test_what_is_no_regular_file_takes_no_answers(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, Path()):
-        with pytest.raises(ConfigurationError, match="no regular file"), ResultsFile(path):
+        with pytest.raises(ConfigurationError, match="not a regular file"), ResultsFile(path):
             pass
     assert list(tmp_path.iterdir()) == [pipe]  # and nothing beside it
 

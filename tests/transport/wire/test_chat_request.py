@@ -497,7 +497,7 @@ def test_several_answers_cannot_be_streamed(known: ModelProfile) -> None:
 
 @pytest.mark.parametrize("model", ["", "Qwen3-8B", "/x", "x/", "a b/c", "a/b\n", "a/\u2028"])
 def test_what_is_no_model_id(model: str) -> None:
-    with pytest.raises(ModelNotServedError, match="is no model ID"):
+    with pytest.raises(ModelNotServedError, match="is not a model ID"):
         check_model(model)
 
 
@@ -508,7 +508,7 @@ def test_an_id_of_another_service_needs_no_owner(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["", "a b", "a/b\n", "a/\u2028"])
 def test_what_is_no_model_id_of_another_service_either(model: str) -> None:
-    with pytest.raises(ModelNotServedError, match="is no model ID"):
+    with pytest.raises(ModelNotServedError, match="is not a model ID"):
         check_model(model, plain=True)
 
 

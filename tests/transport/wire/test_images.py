@@ -151,7 +151,7 @@ def shown(case: dict[str, Any]) -> str:
 
 def test_a_refused_address_is_shown_without_its_password() -> None:
     said = refusal(images=("https://user:open-sesame@example.com/cat.png",))
-    assert said.startswith("'…@example.com/cat.png' is no address")
+    assert said.startswith("'…@example.com/cat.png' is not an address")
 
 
 @pytest.mark.parametrize("case", INSIDE, ids=shown)
