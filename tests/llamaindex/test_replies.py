@@ -355,7 +355,7 @@ def test_arguments_of_every_kind(
     answer = list(llm.stream_chat(HELLO))[-1] if stream else llm.chat(HELLO)
 
     if read is None:
-        with pytest.raises(ModelScopeOutputParserError, match=r"'add': .*arguments are not") as raised:
+        with pytest.raises(ModelScopeOutputParserError, match=r"'add': .*are not") as raised:
             llm.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
         assert raised.value.raw_answer == arguments
         (invalid,) = answer.message.additional_kwargs["invalid_tool_calls"]
