@@ -163,7 +163,7 @@ def test_what_is_no_address_is_said_without_its_password(
         lambda: Client(canary).quotas(),
         lambda: ResponseCache(address).clear(),
     ):
-        with pytest.raises(ConfigurationError, match="no address of a Redis") as caught:
+        with pytest.raises(ConfigurationError, match="not an address of a Redis") as caught:
             use()
         assert canary not in str(caught.value)
     assert canary not in describe_ledger(address)
