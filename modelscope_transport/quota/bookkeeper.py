@@ -94,14 +94,14 @@ class Bookkeeper:
             except Switched:
                 continue
             if ran.failed is None:
-                granted = program.reservation.granted(ran.pages, now)
-                return granted if doubt is None else replace(granted, undated=True)
+                reservation = program.reservation.granted(ran.pages, now)
+                return reservation if doubt is None else replace(reservation, undated=True)
             refusal = program.refusal(ran, now)
             if doubt is not None and refusal is not None and refusal.reason in ("budget", "kept"):
                 refusal = doubt
             if refusal is not None and not (yield from self._ends_pause(account, model, refusal)):
                 return (yield from self._asking(account, refusal, now))
-            self._programs.pop((account, model, tier), None)  # it rests on what is so no longer
+            self._programs.pop((account, model, tier), None)  # built on cells that have changed
 
     def settling(self, reservation: Reservation, closing: Closing) -> Work[None]:
         """Close a reservation, with what its reply taught."""
@@ -163,7 +163,7 @@ class Bookkeeper:
         """What forbids a call now, and what to ask the service before that is believed."""
         cells = yield from self.runner.look(account)
         now = self.now(account)
-        pool = _shut(cells, pools_of(model, account), price_of(tier, cells)[0], now)
+        pool = _blocked_pool(cells, pools_of(model, account), price_of(tier, cells)[0], now)
         if pool is None:
             return None
         return (yield from self._asking(account, block_in(cells, pool, now), now))
@@ -196,11 +196,10 @@ class Bookkeeper:
 
     def _ends_pause(self, account: str, model: str, refusal: QuotaBlock) -> Work[bool]:
         """Whether a success that this process has had since ends the pause of a model."""
-        cells = self.runner.seen[account]
-        refused_at = cells.get(REFUSED_AT.name(model), 0.0)
         if refusal.reason != "unexplained":
             return False
-        if self._succeeded.get((account, model), 0.0) <= refused_at:
+        cells = self.runner.seen[account]
+        if self._succeeded.get((account, model), 0.0) <= cells.get(REFUSED_AT.name(model), 0.0):
             return False
         changes = of_success(model, cells)
         yield from self.runner.run(account, self.now(account), (), changes)
@@ -267,11 +266,11 @@ class Bookkeeper:
         return program
 
     def _bounded(self, account: str, budget: Budget, now: float) -> Budget:
-        """The budget; while only a share of a limit may be used, there must be one."""
+        """The budget. While only a share of each limit may be used, one is set where none is."""
         store = self.runner.store
         if not isinstance(store, StandIn) or not store.shares:
             return budget
-        if budget.calls is budget.magicubes is None:
+        if budget.calls is None and budget.magicubes is None:
             budget = replace(budget, magicubes=granted_a_day())
         if budget.keep is None:
             return budget
@@ -303,12 +302,14 @@ class Bookkeeper:
         self.runner.defer(account, steps)
 
 
-def _shut(cells: Mapping[str, Any], pools: Sequence[str], price: int, now: float) -> str | None:
-    """The first of the pools of a call, its price among them, that is blocked."""
+def _blocked_pool(
+    cells: Mapping[str, Any], pools: Sequence[str], price: int, now: float
+) -> str | None:
+    """The first pool that is blocked for a call of a price; ``None`` where none is."""
     for pool in (*pools, BALANCE) if ACCOUNT in pools else pools:
-        is_dear = pool != BALANCE or price >= cells.get(PRICE.name(BALANCE), 0)
-        is_shut = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
-        if is_shut and is_dear and not is_misdated(pool, cells, now):
+        is_concerned = pool != BALANCE or price >= cells.get(PRICE.name(BALANCE), 0)
+        is_blocked = cells.get(BLOCKED_UNTIL.name(pool), 0.0) > now
+        if is_blocked and is_concerned and not is_misdated(pool, cells, now):
             return pool
     return None
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from ..language import translated as _
 from ..shown import bars_html, table_html
 from .books import amount
-from .cells import ACCOUNT, CALLS, CLASS_CALLS, MAGICUBES
+from .cells import ACCOUNT, CALLS, CLASS_CALLS, MAGICUBES, CellKind
 from .steps import LASTING, Pages
 
 __all__ = ["DayUse", "History", "history_of"]
@@ -69,5 +69,5 @@ def history_of(pages: Pages) -> History:
     )
 
 
-def _counts(kind: Any, cells: Mapping[str, Any]) -> list[tuple[str, int]]:
+def _counts(kind: CellKind, cells: Mapping[str, Any]) -> list[tuple[str, int]]:
     return sorted((key, calls) for (key,), calls in kind.all_in(cells) if calls)

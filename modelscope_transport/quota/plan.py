@@ -27,13 +27,13 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: model ID.
-        items: what is to be done: questions, or texts to embed.
-        calls: requests that takes.
-        magicubes: their price.
-        fits_today: requests of them that fit into today; ``None`` where no limit is known.
-        a_day: requests that fit into each day after; ``None`` likewise.
-        days: days it takes, today included; ``None`` where nothing is left for good.
-        done_on: the last of them, in UTC+8; ``None`` likewise, and where no calendar goes so far.
+        items: how many questions, or texts to embed.
+        calls: how many requests they take.
+        magicubes: what these cost together.
+        fits_today: how many of the requests fit into today; ``None`` where no limit is known.
+        a_day: how many fit into each day after; ``None`` where no limit is known.
+        days: how many days it takes, today included; ``None`` where it can never be done.
+        done_on: the last of these days, in UTC+8; ``None`` where ``days`` is, or past year 9999.
         kind: ``"measured"``, ``"reported"`` or ``"estimated"``, as of the pool that decides.
         quota: the pool that decides.
     """
@@ -64,13 +64,22 @@ class Plan(Struct, frozen=True, kw_only=True):
         )
 
 
-def calls_left(quota: Quota, price: int, amount: float | None) -> float:
-    """How many calls of a price an amount of a pool pays; infinite where none is known."""
-    if amount is None:
+def calls_left(quota: Quota, price: int, left: float | None) -> float:
+    """How many calls what is left of a pool pays.
+
+    Args:
+        quota: the pool.
+        price: of a call, in tenths of a Magicube.
+        left: what is left, in the unit of the pool; ``None`` where it is not known.
+
+    Returns:
+        The number of calls; infinite where what is left is not known, or a call costs nothing.
+    """
+    if left is None:
         return math.inf
     if quota.unit == "calls":
-        return amount
-    return tenths_of(amount) // price if price > 0 else math.inf
+        return left
+    return tenths_of(left) // price if price > 0 else math.inf
 
 
 def binding(quotas: Sequence[Quota], model: str, price: int, account: str = "") -> Quota:
@@ -107,13 +116,13 @@ def plan(
         quotas: the pools, as `Ledger.quotas` gives them.
         model: model ID.
         price: of a call to it, in tenths of a Magicube, as `Ledger.price` gives it.
-        items: what is to be done.
-        calls: requests that takes.
+        items: how many questions, or texts to embed.
+        calls: how many requests they take.
         today: the day of the allowance, as `Ledger.today` gives it.
         account: whose pools they are.
 
     Raises:
-        ConfigurationError: there are fewer items than none, or more than anybody has.
+        ConfigurationError: ``items`` is not from 0 to 10**15.
     """
     if not 0 <= items <= _MOST:
         raise ConfigurationError(

@@ -149,7 +149,7 @@ def build(
         bucket=bucket_of(now),
         reserved_at=now,
         price=price,
-        price_class=price_class or "" if is_known else "",
+        price_class=price_class if price_class and is_known else "",
         refusals=refusals,
     )
     program = ReservationProgram(reservation, cells, [], [], [])

@@ -30,7 +30,7 @@ from .steps import LASTING, Pages, Ran, Step, StoreError
 __all__ = ["RedisStore"]
 
 _PREFIX = "modelscope"  # of all keys
-_DAYS_KEPT = 35
+_PAGE_LIVES = 35 * 86_400  # seconds that a day's page is kept
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class RedisStore:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """Make a `StoreError` of what fails, also of a cell that holds what is no JSON."""
+        """Turn any failure into a `StoreError`, a cell that is not valid JSON included."""
         redis = _redis()
         try:
             yield
@@ -189,12 +189,12 @@ class RedisStore:
             for step in steps:
                 places.setdefault(step.page, len(places) + 1)
         keys = [self._key(account, page) for page in places]
-        arguments = [now, _text(tests, places), _text(changes, places), _DAYS_KEPT * 86400]
+        arguments = [now, _text(tests, places), _text(changes, places), _PAGE_LIVES]
         return list(places), [len(keys), *keys, *arguments]
 
     def _question(self, account: str, pages: Sequence[str]) -> list[Any]:
         keys = [self._key(account, page) for page in pages]
-        return [len(keys), *keys, 0, b"[]", b"[]", _DAYS_KEPT * 86400]
+        return [len(keys), *keys, 0, b"[]", b"[]", _PAGE_LIVES]
 
     def _key(self, account: str, page: str) -> str:
         return f"{_PREFIX}:{{{account}}}:{page}"

@@ -29,18 +29,18 @@ from .steps import LASTING, Pages, Ran, Step, Store, StoreError
 __all__ = ["Begun", "Runner", "Work"]
 
 T = TypeVar("T")
-Wish = tuple[str, tuple[Any, ...]]
-Work = Generator[Wish, Any, T]
+Operation = tuple[str, tuple[Any, ...]]  # a method of the store, and its arguments
+Work = Generator[Operation, Any, T]
 
 
 class Begun(NamedTuple, Generic[T]):
-    """A piece of work that waits for the store, and for what."""
+    """A piece of work that waits for the store, and for which operation."""
 
     work: Work[T]
-    wish: Wish
+    operation: Operation
 
 
-# What a cell of another kind than expected leads to.
+# What a cell whose value is not of the expected kind leads to.
 _ODD = (TypeError, ValueError, LookupError, AttributeError)
 
 
@@ -65,7 +65,7 @@ class Runner:
         """In a forked child: what is still to be written is the parent's to write."""
         self.deferred = {}
 
-    # --- wishes ---------------------------------------------------------------------------
+    # --- operations -----------------------------------------------------------------------
 
     def run(
         self,
@@ -78,12 +78,19 @@ class Runner:
     ) -> Work[Ran]:
         """Run a program, and what was deferred with it.
 
+        Args:
+            account: whose numbers.
+            now: seconds since the epoch.
+            tests: what must hold.
+            changes: what is done then.
+            has_limits: whether the tests hold limits, which are others while the store is down.
+
         Raises:
-            Switched: another store is in force now, and other limits, where the program has any.
+            Switched: another store is in force now, and the program ``has_limits``.
         """
         while True:
             waiting, flushed = self.deferred.get(account), list[Step]()
-            with suppress(IndexError):  # another thread takes of it too
+            with suppress(IndexError):  # another thread empties it too
                 while waiting:
                     flushed.append(waiting.popleft())
             try:
@@ -131,19 +138,19 @@ class Runner:
             self._judge_damage(account, error)
             return self._play(work())
 
-    def _play(self, work: Work[T], wanted: Wish | None = None) -> T:
+    def _play(self, work: Work[T], operation: Operation | None = None) -> T:
         store = self.store
         try:
-            word, wish = wanted or next(work)
+            word, arguments = operation or next(work)
             while True:
                 try:
-                    found = store.run(*wish) if word == "run" else store.read(*wish)
+                    found = store.run(*arguments) if word == "run" else store.read(*arguments)
                 except Switched as error:
-                    word, wish = work.throw(error)
+                    word, arguments = work.throw(error)
                 except StoreError as error:
                     raise unusable(error) from None
                 else:
-                    word, wish = work.send(found)
+                    word, arguments = work.send(found)
         except StopIteration as stop:
             done: T = stop.value
             return done
@@ -159,20 +166,20 @@ class Runner:
             return self.play(account, work)
         playing = work()
         try:
-            word, wish = next(playing)
+            word, arguments = next(playing)
             while True:
                 at_once = getattr(store, f"{word}_at_once", None)
-                found = None if at_once is None else at_once(*wish)
+                found = None if at_once is None else at_once(*arguments)
                 if found is None:
                     break
-                word, wish = playing.send(found)
+                word, arguments = playing.send(found)
         except StopIteration as stop:
             done: T = stop.value
             return done
         except _ODD as error:
             self._judge_damage(account, error)
             return self.begin(account, work)
-        return Begun(playing, (word, wish))
+        return Begun(playing, (word, arguments))
 
     async def aplay(self, account: str, work: Callable[[], Work[T]]) -> T:
         """`play`, for an event loop. It is done also when the caller is cancelled."""
@@ -192,20 +199,20 @@ class Runner:
             await loop.run_in_executor(threads, self._judge_damage, account, error)
             return await self._aplay(work())
 
-    async def _aplay(self, work: Work[T], wanted: Wish | None = None) -> T:
+    async def _aplay(self, work: Work[T], operation: Operation | None = None) -> T:
         store: Any = self.store
         try:
-            word, wish = wanted or next(work)
+            word, arguments = operation or next(work)
             while True:
                 try:
-                    asked = store.arun(*wish) if word == "run" else store.aread(*wish)
+                    asked = store.arun(*arguments) if word == "run" else store.aread(*arguments)
                     found = await asked
                 except Switched as error:
-                    word, wish = work.throw(error)
+                    word, arguments = work.throw(error)
                 except StoreError as error:
                     raise unusable(error) from None
                 else:
-                    word, wish = work.send(found)
+                    word, arguments = work.send(found)
         except StopIteration as stop:
             done: T = stop.value
             return done
@@ -228,7 +235,7 @@ class Runner:
         self.seen.clear()
 
 
-# Of what may be no ledger at all, nobody is told to remove it.
+# It does not say to remove the file, which may be another program's.
 _NAME_ANOTHER = _N(
     "The ledger: {error}. Name another one in MODELSCOPE_LEDGER, or set that to 'memory' to count "
     "in each process alone."

@@ -166,15 +166,11 @@ def _account(view: _View, budget: Budget) -> list[Quota]:
             unpriced=view.today.get(CLASS_CALLS.name(""), 0),
         )
     quota = _while_blocked(quota, ACCOUNT, view)
-    own = [
-        _within("account", None, size, used, unit, view.resets_at)
-        for size, used, unit in (
-            (budget.calls, calls, "calls"),
-            (budget.magicubes, magicubes, "magicubes"),
-        )
-        if size is not None
-    ]
-    pools = [_while_short(quota, view), *own]
+    pools = [_while_short(quota, view)]
+    if budget.calls is not None:
+        pools.append(_own_limit(None, budget.calls, calls, "calls", view))
+    if budget.magicubes is not None:
+        pools.append(_own_limit(None, budget.magicubes, magicubes, "magicubes", view))
     units = dict.fromkeys(pool.unit for pool in pools)
     each = [_tightest([pool for pool in pools if pool.unit == unit]) for unit in units]
     return sorted(each, key=lambda pool: not pool.spent)
@@ -207,7 +203,7 @@ def _model(name: str, view: _View, budget: Budget) -> Quota:
     own = budget.models.get(name)
     if own is None:
         return quota
-    mine = _within("model", name, own, used, "calls", view.resets_at)
+    mine = _own_limit(name, own, used, "calls", view)
     return mine if quota.remaining is None else _tightest([quota, mine])
 
 
@@ -226,22 +222,18 @@ def _counted(model: str | None, limit: float | None, used: int, view: _View) -> 
     )
 
 
-def _within(
-    scope: Literal["account", "model"],
-    model: str | None,
-    size: float,
-    used: float,
-    unit: Any,
-    resets_at: dt.datetime,
+def _own_limit(
+    model: str | None, size: float, used: float, unit: Literal["calls", "magicubes"], view: _View
 ) -> Quota:
+    """A limit of the user's budget as a pool: a model's, or the account's."""
     return Quota(
-        scope=scope,
+        scope="model" if model else "account",
         model=model,
         unit=unit,
         limit=size,
         used=used,
         remaining=max(0, size - used),
-        resets_at=resets_at,
+        resets_at=view.resets_at,
         spent=used >= size,
     )
 

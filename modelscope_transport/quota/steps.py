@@ -32,11 +32,20 @@ from typing import Any, NamedTuple, Protocol
 __all__ = ["LASTING", "Pages", "Ran", "Step", "Store", "StoreError", "run"]
 
 LASTING = ""
+"""The page for what lasts."""
 Pages = dict[str, dict[str, Any]]
 
 
 class Step(NamedTuple):
-    """One test or change."""
+    """One test or change.
+
+    Attributes:
+        word: which one; see the tables above.
+        page: the page, see `LASTING`.
+        cell: name of the cell.
+        a: first argument of the word.
+        b: second argument.
+    """
 
     word: str
     page: str
@@ -123,17 +132,16 @@ def run(
 def _failing(pages: Pages, now: float, tests: Sequence[Step]) -> int | None:
     """The place of the first test that fails."""
     for place, (word, page, name, a, b) in enumerate(tests):
-        cells = pages.get(page, _EMPTY)
+        cells = pages.get(page) or {}
         cell = cells.get(name, 0)
         if word == "same":
-            if cell != a:
-                return place
+            fails = cell != a
         elif word == "not_before":
-            if cell > now and cells.get(b, 0) <= a:
-                return place
-        elif cell + a > b if word == "at_most" else cell < a:
+            fails = cell > now and cells.get(b, 0) <= a
+        elif word == "at_most":
+            fails = cell + a > b
+        else:
+            fails = cell < a
+        if fails:
             return place
     return None
-
-
-_EMPTY: dict[str, Any] = {}
