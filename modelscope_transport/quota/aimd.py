@@ -23,8 +23,8 @@ class AIMD(Struct):
         too_many: how many at once have proved too many.
         patience: successes until those are tried again.
         successes: since the level last changed.
-        epoch: passes with each decrease. Calls that were sent in an earlier one could not know of
-            the decrease; their refusals count with it.
+        epoch: number of decreases so far. A call that was sent in an earlier epoch could not know
+            of the decrease; its refusal makes no further one.
     """
 
     level: int = 1

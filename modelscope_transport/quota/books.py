@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BookTable", "amount", "book_tables", "hour"]
 
-# How to get what a rule grants, by the service's name of the rule (public clients, 2026-10-06).
+# The rule that grants Magicubes to who links an Alibaba Cloud account (public clients, 2026-10-06).
 _LINKED = "aliyun_bindlogin"
 
 
 class BookTable(NamedTuple):
-    """One table of the books."""
+    """One table of the books, as `table_html` takes it."""
 
     title: str
     head: tuple[str, ...]

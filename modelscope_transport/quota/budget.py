@@ -32,7 +32,7 @@ class Budget(Struct, frozen=True, kw_only=True):
             allowance as it is known; ``None`` does not look at it.
 
     Raises:
-        ConfigurationError: a limit that is not a number from 0 to 10**15, or ``models`` that is no
+        ConfigurationError: a limit is not a number from 0 to 10**15, or ``models`` is not a
             mapping.
     """
 
@@ -42,7 +42,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     keep: float | None = None
 
     def __post_init__(self) -> None:
-        """Check each limit: what no count can be held against would be no limit at all."""
+        """Check each limit: one that cannot be compared with a count would not hold."""
         if not isinstance(self.models, Mapping):
             raise ConfigurationError(
                 _(

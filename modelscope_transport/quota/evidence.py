@@ -53,8 +53,8 @@ __all__ = [
     "of_unexplained",
 ]
 
-# A call is over after ten minutes unless its user says otherwise, so what has not been settled two
-# buckets later never will be.
+# Seconds of a bucket. A call is over after ten minutes unless its user says otherwise, so what has
+# not been settled two buckets later never will be.
 _BUCKET = 600
 _ON_ITS_WAY = 2
 # The pause after an unexplained refusal, in seconds: doubled by each further one, up to the
@@ -70,7 +70,7 @@ TRIED_AFTER = 3600.0
 
 
 def bucket_of(now: float) -> int:
-    """The part of time that a reservation belongs to."""
+    """The bucket, a span of ten minutes, that a reservation made at ``now`` belongs to."""
     return int(now // _BUCKET)
 
 
@@ -102,7 +102,14 @@ def _counted(reservation: Reservation, day: str, calls: int) -> list[Step]:
 def of_block(
     block: QuotaBlock, cells: Mapping[str, Any], now: float, reserved_at: float | None = None
 ) -> list[Step]:
-    """A pool that the service declared spent, to a call that was reserved at a time, or to none."""
+    """The changes that block a pool which the service declared spent.
+
+    Args:
+        block: the pool.
+        cells: the lasting page.
+        now: seconds since the epoch.
+        reserved_at: when the refused call was reserved; ``None`` for a refusal outside of any call.
+    """
     pool, price = block.pool, 0 if block.price is None else tenths_of(block.price)
     if pool == BALANCE:
         observed = cells.get(OBSERVED_AT.name(BALANCE), 0)
@@ -141,7 +148,7 @@ def of_success(model: str, cells: Mapping[str, Any]) -> list[Step]:
 
 
 def of_trial_end(model: str, cells: Mapping[str, Any], now: float) -> list[Step]:
-    """A request that tried whether refusals have ended, and has shown nothing: the next may."""
+    """The end of a request that was to try the model and has shown nothing: the next one may."""
     until = cells.get(BLOCKED_UNTIL.name(model), 0.0)
     if until <= now or not is_pause(model, cells):
         return []
@@ -149,7 +156,7 @@ def of_trial_end(model: str, cells: Mapping[str, Any], now: float) -> list[Step]
 
 
 def is_pause(model: str, cells: Mapping[str, Any]) -> bool:
-    """Whether the block of a model is no more than a pause."""
+    """Whether the block of a model is only a pause: its day is not known to be spent."""
     block = cells.get(BLOCK.name(model))
     return block is None or block.get("reason") == "unexplained"
 
@@ -157,7 +164,7 @@ def is_pause(model: str, cells: Mapping[str, Any]) -> bool:
 def is_misdated(pool: str, cells: Mapping[str, Any], now: float) -> bool:
     """Whether a block ends further ahead than any can: the clock that dated it was wrong.
 
-    It is over then. Clocks that are a little apart are no reason to try twice.
+    It then counts as over. Twice the longest time is allowed, since clocks differ a little.
     """
     longest = _DAY
     if cells.get(REFUSALS.name(pool)) and is_pause(pool, cells):
@@ -171,7 +178,7 @@ def of_unexplained(
 ) -> list[Step]:
     """A refusal that the service did not explain makes a pause, or doubles it.
 
-    Those that were sent before the last one came back count as one with it.
+    A call that was sent before the last such refusal came back makes no further one.
     """
     model = reservation.model
     if reservation.reserved_at < cells.get(REFUSED_AT.name(model), 0.0):

@@ -309,4 +309,5 @@ class Ledger:
                 task.add_done_callback(_unfinished.discard)
 
 
+# An event loop holds its tasks by weak references only.
 _unfinished: set[asyncio.Task[None]] = set()

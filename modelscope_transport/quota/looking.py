@@ -45,7 +45,8 @@ def question_for(
 ) -> Question | None:
     """What may show that a refusal is out of date; ``None`` for nothing, or not yet.
 
-    A time that is not sure, because the service has not said it, may be all that is wrong.
+    Where the service has not said the time (``is_sure`` is false), a wrong clock of this host may
+    be the only reason of the refusal.
     """
     question: Question
     reason, is_balance = refusal.reason, refusal.scope == "account" and refusal.unit != "calls"
@@ -79,7 +80,7 @@ def take_lease(
 def _is_void(question: Question, held: float, now: float) -> bool:
     """Whether a lease ends further ahead than any can: the clock that dated it was wrong.
 
-    Clocks that are a little apart are no reason to ask twice.
+    Twice the longest time is allowed, since clocks differ a little.
     """
     return held > now + 2 * _BETWEEN[question]
 
@@ -124,6 +125,6 @@ def of_statement(
     if earnings is not None:
         rules = [[rule.name, rule.a_day, rule.earned] for rule in earnings.rules]
         changes.append(Step("put", LASTING, EARNINGS.word, [round(now), rules]))
-    if rates:  # a program that is kept may rest on another price
+    if rates:  # a program that was built on other prices must fail
         changes.append(Step("add", LASTING, LOTS_VERSION.word, 1))
     return changes

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 TOLD = 86_400.0
-"""A number of the service counts as its word for so many seconds; then it is a guess."""
+"""Seconds for which a number that the service said counts as reported; then it is a guess."""
 
 
 class Lot(Struct, frozen=True, kw_only=True):
@@ -62,7 +62,8 @@ class Filled(Struct, frozen=True):
 def filled(cells: Mapping[str, Any], now: float) -> list[Filled]:
     """The lots of a lasting page that can still be spent, nearest expiry first.
 
-    One without an end, which a balance made, ends where the service has gone over to calls a day.
+    A lot without an end, which was made of a reported balance, is left out where the service has
+    gone over to calls a day.
     """
     lots = [
         Filled(name, size, expires_at, cells.get(LOT_SPENT.name(name), 0))
@@ -99,7 +100,7 @@ def held_back(lots: Sequence[Filled], keep: int) -> list[Filled]:
 def draw(lots: Sequence[Filled], tenths: int) -> list[tuple[Filled, int]]:
     """Which lot pays how much, in the order of the lots, over several if need be.
 
-    What no lot can pay is left out; the caller sees it by the sum.
+    Where all lots together hold less, the parts add up to less than ``tenths``.
     """
     parts = []
     for lot in lots:

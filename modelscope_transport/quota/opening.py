@@ -36,7 +36,7 @@ class MemoryLedger(Ledger):
 
 
 def _sqlite(path: str | Path | None) -> SQLiteStore:
-    # imported late: it takes its time
+    # Imported here: it takes long, and not every ledger needs it.
     from .sqlite import SQLiteStore
     from .sqlite_file import default_path
 
@@ -88,7 +88,8 @@ class RedisLedger(Ledger):
         clock: seconds since the epoch; by default the service's time, learnt from its replies.
 
     Raises:
-        ConfigurationError: ``when_down`` is neither, or ``patience`` is no time.
+        ConfigurationError: the address cannot be read, or ``when_down`` or ``patience`` is not one
+            of these.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ def _share(url: str, when_down: str | float | None) -> float | None:
 
 @functools.cache
 def open_ledger(name: str) -> Ledger | None:
-    """The ledger of a name; one object for all that name it alike.
+    """The ledger of a name; equal names give the same object.
 
     Args:
         name: ``"memory"``: for this process; ``"off"``: none; an address beginning ``redis://``,
@@ -143,7 +144,7 @@ def open_ledger(name: str) -> Ledger | None:
             cannot be used; anything else: a file.
 
     Raises:
-        ConfigurationError: an address of another kind, or one that says nonsense of ``when_down``.
+        ConfigurationError: an address of another kind; of a Redis, see `RedisLedger`.
     """
     if name == "memory":
         return MemoryLedger()
@@ -155,7 +156,7 @@ def open_ledger(name: str) -> Ledger | None:
         # The user has not chosen this file, so its loss stops no call: it is warned of once.
         return Ledger(StandIn(_sqlite(None)))
     kind, is_address, _rest = name.partition("://")
-    if is_address:  # a file of that name would not be shared, without a sign
+    if is_address:  # as the name of a file it would work, and silently not be shared
         raise ConfigurationError(
             _(
                 "There is no ledger at an address beginning {kind}://. Pass the path of a "

@@ -27,7 +27,7 @@ _RETRY = 1.0
 
 
 class Switched(Exception):
-    """The store has just gone down, or come back, and other limits hold: build the program anew."""
+    """The store has gone down or come back, so other limits hold: the program is built anew."""
 
 
 class StandIn:
@@ -70,11 +70,11 @@ class StandIn:
 
     @property
     def shares(self) -> bool:
-        """Whether only a share of every limit may be used."""
+        """Whether only a share of every limit may be used now."""
         return self._memory is not None and self._share is not None
 
     def kept(self, account: str, keep: float, now: float) -> float:
-        """What this process is to leave of lots, where all together are to leave ``keep``."""
+        """What this process leaves of the lots, so that all together leave ``keep`` Magicubes."""
         cells = self._known.get(account, {}).get(LASTING, {})
         left = sum(lot.rest for lot in filled(cells, now)) / 10
         return keep + (1 - (self._share or 1)) * max(0.0, left - keep)
@@ -250,7 +250,7 @@ class StandIn:
             return memory.run(account, now, tests, changes)
 
     def _cut(self, account: str, step: Step, share: float) -> Step:
-        """A test; of the limit of a day, with the share of what is left of it."""
+        """The test itself; for a limit of a day, with the share of what was left of it."""
         word, page, cell, _, bound = step
         if word != "at_most" or page == LASTING:
             return step
@@ -294,7 +294,7 @@ class StandIn:
             self._is_trying = False
 
     def _owed(self) -> list[tuple[str, Pages, list[Step]]]:
-        """What the store has not heard of, by account; if nothing, it is in force again."""
+        """What the store lacks, by account; where that is nothing, it is in force again."""
         with self._lock:
             memory = self._memory
             if memory is None:

@@ -60,7 +60,7 @@ class RedisAddress(Struct):
         """Read an address.
 
         Raises:
-            ConfigurationError: it is none, or ``patience`` is not a number above 0.
+            ConfigurationError: it cannot be read, or ``patience`` is not a number from 0 to 3600.
         """
         try:
             parts = urllib.parse.urlsplit(url)
@@ -126,7 +126,7 @@ class RedisAddress(Struct):
             pool = client.connection_pool
             pool.connection_class(**pool.connection_kwargs)
         except (TypeError, ValueError) as error:
-            # A value may be a part of a password; the name of an option is none.
+            # A ValueError may quote a part of a password; a TypeError names an option.
             reason = str(error) if isinstance(error, TypeError) else type(error).__name__
             raise ConfigurationError(
                 _("The address {url} says what the package redis does not take ({reason}).").format(

@@ -31,9 +31,9 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
             ``blocked_until``; ``"budget"``: the user's own limit; ``"kept"``: what the user's
             budget leaves to others; ``"day"``: by this host's clock a new day has begun, which the
             service has not confirmed yet, see ``ask``.
-        pending: whether somebody is finding out just now if it still holds: a call tries whether a
-            pause is over, whose right to do so ends at ``blocked_until``; or another asks the
-            service for the time.
+        pending: whether another call is finding out just now if it still holds: it tries whether a
+            pause is over, which it may do until ``blocked_until``; or it asks the service for the
+            time.
         wait: seconds until ``blocked_until``, by the ledger's clock when it refused; of one that is
             ``pending``, after which to look again.
         limit: size of the pool, where known, in ``unit``.
@@ -74,10 +74,10 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
         return ACCOUNT if self.price is None else BALANCE
 
     def within_limit(self, counted: float) -> float:
-        """What was used of the pool, where so much was counted.
+        """What was used of the pool, where ``counted`` is the ledger's count.
 
-        Calls on their way are counted too; of a pool that the service calls spent, it took no more
-        than the pool had.
+        The count includes calls on their way. Of a pool that the service calls spent it took no
+        more than the limit.
         """
         if self.reason == "spent" and self.limit is not None:
             return min(counted, self.limit)
@@ -120,7 +120,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
     before: tuple[int, int, int] = (0, 0, 0)
 
     def granted(self, pages: Pages, now: float) -> Self:
-        """The same, taken at a moment out of pages that are as they were left then."""
+        """This reservation as it was made: the pages, after it, show what was counted before."""
         cells, model = pages.get(self.day, {}), self.model
         before = (
             cells.get(CALLS.name(model), 1) - 1,

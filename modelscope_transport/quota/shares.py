@@ -37,11 +37,11 @@ class Share(NamedTuple):
     """What one process may use of the level now.
 
     Attributes:
-        slots: calls to the model at once. Where it is below what the process has on their way, it
-            begins no new ones.
+        slots: calls to the model at once. A process that has more on their way begins no new
+            ones.
         level: what all processes may use together.
         renew_in: seconds after which to ask again.
-        epoch: passes with each refusal that has cut the level; see `ConcurrencyShare.update`.
+        epoch: number of times that the level was cut so far; see `ConcurrencyShare.update`.
         others: slots that other processes have.
     """
 
@@ -103,6 +103,7 @@ class _Level(AIMD):
         since: float,
         now: float,
     ) -> int:
+        """How many slots a process is to have; ``since`` is when it last gained or lost all."""
         free = max(0, self.level - sum(other.slots for other in others))
         fair = max(1, self.level // (len(others) + 1))
         without = [other for other in others if not other.slots]

@@ -29,9 +29,9 @@ __all__ = ["SQLiteStore"]
 
 # How long a write waits for the others' writes.
 _PATIENCE = 5.0
-# Seconds after which it is seen that the file was deleted or replaced while it was open.
+# Seconds between two checks that the file was not deleted or replaced while it was open.
 _LOOKS_EVERY = 1.0
-# With a log that is written ahead, what is committed waits for no disk.
+# With a write-ahead log, a commit then does not wait for the disk.
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
 # After so many programs of event loops a thread moves what they wrote from the log into its place.
 _MOST_IN_LOG = 1000
@@ -219,7 +219,7 @@ class SQLiteStore:
             try:
                 return work(self._open())
             except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-                # A text cell that does not decode is damage too.
+                # A msgspec error is of a row that is not valid JSON, which is damage too.
                 raise StoreError(
                     _("the file {path} cannot be used: {error}").format(path=self.path, error=error)
                 ) from None

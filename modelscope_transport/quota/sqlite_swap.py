@@ -125,7 +125,7 @@ def _see(database: sqlite3.Connection, account: str, name: str) -> _Seen | None:
 
 def decode(rows: Mapping[str, object]) -> Pages:
     """What rows hold."""
-    # Damage may have made a NULL or a number of them, which are no JSON either.
+    # Damage may have made a NULL or a number of a row: decode as empty text, which is an error.
     return {
         page: _decode_page(cells if isinstance(cells, bytes | str) else b"")
         for page, cells in rows.items()

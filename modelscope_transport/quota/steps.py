@@ -14,11 +14,11 @@ test            fails when
 ``same``        cell differs from ``a``, a number
 ==============  ==================================================================
 change          does
-``add``         cell + ``a``, but not below 0: what a forgotten call gives back is gone
-``settle``      the same, which takes the cell away at 0
+``add``         cell + ``a``, but not below 0, as where the account was forgotten meanwhile
+``settle``      the same; removes the cell at 0
 ``raise``       the larger of cell and ``a``
 ``put``         ``a``: a number, a text, or a list or table of them
-``drop``        takes the cell away
+``drop``        removes the cell
 ==============  ==================================================================
 
 A cell that is missing counts as 0.
