@@ -15,9 +15,6 @@ from ..types import ResponseFormat
 
 __all__ = ["AnswerSchema"]
 
-# What msgspec and pydantic make of a class, as one JSON schema.
-_REFERENCE = "#/$defs/{name}"
-
 
 class AnswerSchema:
     """A schema that every answer of a job must have.
@@ -31,7 +28,7 @@ class AnswerSchema:
         form: what a request is sent with.
 
     Raises:
-        ConfigurationError: it is none of these.
+        ConfigurationError: ``schema`` is none of these.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -50,18 +47,18 @@ class AnswerSchema:
         self.form = ResponseFormat("json_schema", str(name), described)
 
     def read(self, text: str) -> Any:
-        """The object in the text of an answer.
+        """The object in the text of an answer: an instance of the class, or plain JSON values.
 
         Raises:
-            ValueError: there is none that fits.
+            ValueError: no object in it fits the schema.
         """
         return read_answer(text, self._accept)
 
     def read_json(self, text: str) -> str:
-        """The same, as JSON text.
+        """The same as JSON text, with the values that the model wrote.
 
         Raises:
-            ValueError: there is none that fits.
+            ValueError: no object in it fits the schema.
         """
 
         def keep(value: Any) -> Any:
@@ -72,8 +69,9 @@ class AnswerSchema:
 
 
 def _described(schema: Any) -> dict[str, Any]:
+    """The JSON schema of a class: itself at the top, as pydantic writes it, not a reference."""
     try:
-        (whole,), parts = msgspec.json.schema_components([schema], ref_template=_REFERENCE)
+        (whole,), parts = msgspec.json.schema_components([schema], ref_template="#/$defs/{name}")
     except TypeError as error:
         raise ConfigurationError(
             _(

@@ -1,7 +1,7 @@
 """A long job that waits at the limit and resumes: many requests, each paid for once.
 
 Laws of this file: an answer is on file before its worker asks for the next, so that a job which is
-killed repeats at most one call a worker. A spent allowance is no item's failure: the job waits for
+killed repeats at most one call a worker. A spent allowance fails no item: the job waits for
 the reset, or ends with the error that says when it is. What is wrong with one item stops no other;
 what is wrong with all of them ends the job before it has cost much.
 """
@@ -41,10 +41,11 @@ __all__ = ["Batch", "BatchReport"]
 
 # So many transient failures in a row, for each worker, are an outage; the client has retried each.
 _OUTAGE = 3
-# How long a refusal without a time is waited for, and how often the ledger is asked again and the
-# clock is looked at: a timer stands still while the machine sleeps.
+# Seconds: how long a refusal is waited for that names no time, and how often the ledger and the
+# clock are read meanwhile, since a timer stands still while the machine sleeps.
 _A_WHILE = 60.0
-# How long refusals alone are waited for: over a day, since one without a reason may be a spent day.
+# Seconds after which a job ends that gets nothing but refusals: more than a day, since a refusal
+# without a reason may mean that the day's calls are spent.
 _BUSY = 26 * 3600.0
 _TEXT = "{text}"
 
@@ -72,8 +73,8 @@ class Batch:
             files.
         on_row: called with each row of this run, once it is on file.
         on_block: called with the error that the job waits for.
-        clock: seconds since the epoch.
-        sleep: waits some seconds.
+        clock: gives seconds since the epoch; for tests.
+        sleep: waits for some seconds; for tests.
 
     Example:
         ::
@@ -145,8 +146,8 @@ class Batch:
             QuotaExceededError: the allowance is spent and ``wait`` is off, or it is not known until
                 when.
             RateLimitError: the service is too busy, and ``wait`` is off, or it stays so.
-            ConfigurationError: the file is another's, cannot be written, or a name comes twice or
-                is no text.
+            ConfigurationError: the file is not one of results, or cannot be written; a name comes
+                twice, or is not text.
             ModelScopeError: what holds for every item: a wrong token, models that are gone, three
                 failures in a row that may pass (of each worker). Run the job again later.
         """
@@ -166,7 +167,7 @@ class Batch:
         return asyncio.run(alone())
 
     async def arun(self, requests: Requests) -> BatchReport:
-        """As `run`, in an event loop."""
+        """`run`, for an event loop."""
         with self._sink() as file:
             patience = _OUTAGE * self._workers
             job = Job(file, requests, self._client.base_url, self._retry_failed, patience)
@@ -207,10 +208,10 @@ class Batch:
         model: str,
         **fields: Any,
     ) -> Iterator[BatchRow]:
-        """One question for each of many texts: the rows in the order of the texts.
+        """Ask one question for each of many texts; gives the rows in the order of the texts.
 
-        The job is done when the first row is asked for. Rows are read from the file one by one;
-        those that came too early are held back until their turn.
+        The whole job is done before the first row comes. Rows are read from the file one by one;
+        those that were answered before their turn are kept in memory until it comes.
 
         Args:
             texts: the texts.
@@ -220,8 +221,14 @@ class Batch:
             fields: further fields of every `ChatRequest`, or of every `EmbeddingRequest`.
 
         Raises:
-            ConfigurationError: the prompt has no place for the text.
+            ConfigurationError: the prompt does not hold ``{text}``.
             ModelScopeError: see `run`.
+
+        Example:
+            ::
+
+                for row in batch.map(reviews, "Is this praise? {text}", model="Qwen/Qwen3-8B"):
+                    print(row.text)
         """
         if isinstance(prompt, str) and _TEXT not in prompt:
             raise ConfigurationError(

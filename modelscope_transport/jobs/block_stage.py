@@ -1,7 +1,7 @@
 """What the stages of Ray Data share: one client an actor, and a job over each block.
 
-Laws of this file: it imports no Ray. A row that failed by its own fault is handed on, one that was
-not asked for want of allowance is not.
+Laws of this file: it does not import Ray. A row that failed by its own fault is handed on; one that
+was not asked because the allowance was spent is not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Columns = Mapping[str, Any]
 
 
 class _BlockRows:
-    """The rows of one block while it is worked at; takes the place of a file of results."""
+    """The rows of one block, in memory: a `Sink` in place of a file of results."""
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[bytes, BatchFailure | None]] = {}
@@ -45,7 +45,7 @@ class _BlockRows:
 
 
 class _BlockJob(Batch):
-    """A job over one block."""
+    """A job over one block, whose rows are kept in memory."""
 
     block: _BlockRows
 
@@ -58,6 +58,7 @@ class BlockStage:
     """What both stages share.
 
     An actor makes one client, at its first block. The token is that of the actor's environment.
+    The arguments are those of `ChatStage`.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ def _log_wait(error: ModelScopeError) -> None:
 
 
 def only(batch: Columns, places: list[int]) -> dict[str, Any]:
-    """Some rows of a block, all columns."""
+    """The rows of a block at some places, with all columns."""
     return {
         name: values[places] if hasattr(values, "dtype") else [values[place] for place in places]
         for name, values in batch.items()
@@ -156,7 +157,7 @@ def only(batch: Columns, places: list[int]) -> dict[str, Any]:
 
 
 def objects(values: list[Any]) -> Any:
-    """A column of any values, as Ray takes one."""
+    """A column of any values, as Ray takes it: a numpy array of objects."""
     import numpy as np
 
     column = np.empty(len(values), dtype=object)
@@ -179,7 +180,7 @@ def value_in(batch: Columns, column: str, place: int, *, empty: bool = True) -> 
         empty: whether an empty text will do.
 
     Raises:
-        InvalidRequestError: nothing, which pandas writes as NaN.
+        InvalidRequestError: it holds nothing there: ``None``, or NaN, as pandas writes it.
     """
     value = batch[column][place]
     is_nan = isinstance(value, float) and math.isnan(value)

@@ -32,12 +32,12 @@ __all__ = ["ClusterBatch", "check_cluster"]
 Answer = ChatResult | EmbeddingResult
 # How often Ray asks a question again whose actor or node died.
 _RETRIES = 3
-# Seconds for a cluster's head to take a connection.
+# Seconds within which a cluster's head node must accept a connection.
 _PATIENCE = 10.0
 
 
 def check_cluster(client: Client) -> None:
-    """See that a client's calls can be made by a cluster at all; nothing is sent.
+    """Check that a cluster can make a client's calls at all; nothing is sent.
 
     Args:
         client: the client.
@@ -52,7 +52,7 @@ def check_cluster(client: Client) -> None:
                 '"modelscope-adapters[ray]"'
             )
         )
-    if not _place(client).startswith(SCHEMES):
+    if not _ledger_name(client).startswith(SCHEMES):
         raise ConfigurationError(
             _(
                 "The machines of a cluster share one limit through a ledger in a Redis, and none "
@@ -68,7 +68,7 @@ class ClusterBatch(Batch):
     It has one actor on each node, ``workers`` calls at once in all, and takes no CPU of theirs.
 
     Args:
-        client: as of `Batch`. Each actor makes its twin, which counts in the same ledger: a Redis
+        client: as of `Batch`. Each actor has a copy of it, which counts in the same ledger: a Redis
             that all nodes reach.
         path: as of `Batch`; on this machine.
         address: the cluster, as ``ray.init`` takes it: ``"auto"``, ``"host:6379"``.
@@ -146,7 +146,7 @@ class ClusterBatch(Batch):
                         "started there."
                     ).format(address=self._address, reason=said)
                 )
-            if said != (self._client.account, _place(self._client)):
+            if said != (self._client.account, _ledger_name(self._client)):
                 raise ConfigurationError(
                     _(
                         "A node of the cluster at {address} counts for another account or in "
@@ -182,7 +182,7 @@ class _Asker:
         """The names of the account and the ledger, once the token was found and both answer."""
         try:
             await asyncio.to_thread(self._client.quotas)
-            return self._client.account, _place(self._client)
+            return self._client.account, _ledger_name(self._client)
         except ModelScopeError as error:
             return error
 
@@ -196,7 +196,7 @@ class _Asker:
             return error
 
 
-def _place(client: Client) -> str:
+def _ledger_name(client: Client) -> str:
     return "off" if client.ledger is None else client.ledger.name
 
 

@@ -32,9 +32,9 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
         skip_bad: whether bad lines are left out.
         base_url: address of the service, where it was given.
         account: name of the account, where it was given.
-        ledger: where is counted, where it was given; without credentials.
+        ledger: name of the ledger, without credentials; ``"auto"`` where none was given.
         ray: address of the Ray cluster that asks, where one was given.
-        items: how many there are.
+        items: how many questions there are.
     """
 
     input: str
@@ -51,8 +51,8 @@ class JobFile(Struct, kw_only=True, omit_defaults=True):
 
     @staticmethod
     def place(results: Path) -> Path:
-        """Where the job of a file of results stands."""
-        return Path(f"{results}.job")  # which has a name where the results have none, as "."
+        """The path of the job that belongs to a file of results."""
+        return Path(f"{results}.job")  # not with_name, which fails for a path such as "."
 
     def write(self, results: Path) -> None:
         """Keep it, readable by its owner alone.

@@ -1,9 +1,9 @@
 """The lines of a job's input: plain text, the short form, or OpenAI's batch lines.
 
 Laws of this file: the file is read line by line, as often as needed, and never held whole; what can
-be read once only, such as a pipe, is refused. A line that is no question is a `BadLine` with its
-number, not an end; the caller decides. The form of the first line that holds anything is that of
-the file; lines of the other two forms may stand between them.
+be read once only, such as a pipe, is refused. A line that is not a question becomes a `BadLine`
+with its number and ends nothing; the caller decides. The form of the first line that holds anything
+is that of the file; lines of the other two forms may stand between them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Line(Struct, frozen=True):
 
 
 class BadLine(Struct, frozen=True):
-    """A line that is no question, or whose name has come before.
+    """A line that is not a question, or whose name has come before.
 
     Attributes:
         number: its line, from 1.
@@ -64,7 +64,7 @@ class Checked(Struct, kw_only=True):
         form: the form of results that fits it.
         models: questions by model.
         texts: texts to embed by model.
-        bad: the lines that are no questions.
+        bad: the lines that are not questions.
     """
 
     items: int = 0
@@ -124,7 +124,7 @@ class LineReader:
         """Read the whole file, and say what it holds.
 
         Raises:
-            ConfigurationError: it cannot be read, or is no file of lines in UTF-8 as a whole.
+            ConfigurationError: it cannot be read, or holds UTF-16 text or one JSON array.
         """
         first = next((raw for raw in map(bytes.strip, self._raw()) if raw), b"")
         if first.startswith(_UTF_16):
@@ -213,7 +213,7 @@ class LineReader:
         except msgspec.DecodeError as error:
             return BadLine(number, _("it is not valid JSON ({error})").format(error=error))
         except (InvalidRequestError, _NoQuestion) as error:
-            # Without the page that says more, which would stand in the middle of a sentence.
+            # Not str(error), which ends with the address of a page: this is put into a sentence.
             return BadLine(number, Exception.__str__(error).rstrip(".。"))
         return self._of_text(number, text)
 
@@ -270,13 +270,13 @@ class LineReader:
 def _form(first: bytes) -> Form:
     try:
         fields = _read_object(first)
-    except ValueError:  # msgspec's, or what is no UTF-8
+    except ValueError:  # msgspec.DecodeError or UnicodeDecodeError
         return "short"
     return "openai" if "custom_id" in fields else "short"
 
 
 class _NoQuestion(ValueError):
-    """A line that reads, and asks nothing."""
+    """A line that can be read, but asks nothing."""
 
 
 _NO_MODEL = _N("it names no model; name one with --model")

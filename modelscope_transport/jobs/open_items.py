@@ -40,8 +40,8 @@ from .rows import BatchFailure, BatchRow
 
 __all__ = ["JOB_WIDE", "BatchRequest", "Closed", "Item", "Job", "Requests", "Sink"]
 
-# Errors that are no fault of a single item, and that do not pass by themselves: of all items of a
-# model, and of all that there are.
+# Errors that are not the fault of a single item and do not pass by themselves: those that concern
+# all items of a model, and those that concern all items.
 _MODEL_WIDE = (ModelNotServedError, UnsupportedTaskError)
 JOB_WIDE = (
     ConfigurationError,
@@ -102,6 +102,13 @@ class Job:
     others go on, and `reopen` says what becomes of them then. The requests are read again for that;
     where they can be read once only, one model holds up or ends the whole job.
 
+    Args:
+        file: where rows go, and what is known of earlier runs.
+        requests: the items, by name.
+        address: address of the service, which is part of a request's fingerprint.
+        retry_failed: whether items that failed by their own fault are open again.
+        patience: so many failures in a row that may pass end the job.
+
     Attributes:
         form: put on every chat request that has no ``response_format`` of its own.
         on_row: called with each row that is on file.
@@ -127,7 +134,8 @@ class Job:
         self._refused_since: float | None = None
         self._seen: set[str] = set()
         self._requests = requests
-        self._left: set[str] | None = None  # what this reading is for; None is all
+        # Keys of the items that the requests are read again for; None at the first reading.
+        self._left: set[str] | None = None
         self._models: set[_Model] = set()
         self._closed: dict[_Model, Closed] = {}
         self._source = _source(requests)
@@ -136,7 +144,7 @@ class Job:
         self.on_row: Callable[[BatchRow], None] | None = None
         self.blocked_until = 0.0
         self.waits_until = 0.0
-        self._longest = 0.0
+        self._longest = 0.0  # the latest time that was waited for
         self.error: ModelScopeError | None = None
         self.counts = dict.fromkeys(BatchReport.__struct_fields__, 0)
 
@@ -144,7 +152,7 @@ class Job:
         """The next item that is open, unless the job is over.
 
         Raises:
-            ConfigurationError: its name has come before, or is no text; or it is no pair.
+            ConfigurationError: its name has come before or is not text, or it is not a pair.
         """
         while self.error is None:
             if isinstance(self._source, AsyncIterator):
@@ -242,7 +250,11 @@ class Job:
             self.stop(error)
 
     def count_refusal(self, now: float) -> float:
-        """Count a call that was too fast; for how many seconds there has been nothing else."""
+        """Count a call that was too fast.
+
+        Returns:
+            For how many seconds there have been only such refusals.
+        """
         if self._refused_since is None:
             self._refused_since = now
         return now - self._refused_since
@@ -279,7 +291,7 @@ class Job:
 
 
 def _model_of(item: Item) -> _Model:
-    """Whom an item asks for what: its model, and those that stand in for it."""
+    """What can be closed for an item: its kind of request, its model and the fallback models."""
     return type(item.request), item.request.model, item.request.fallback_models
 
 

@@ -262,15 +262,14 @@ class EmbeddingStage(BlockStage):
         return key_of(self._request(text), self._opened().base_url)
 
     def _kept(self, text: str) -> list[float] | None:
-        key = None if self._cache is None else self._key(text)
-        found = None if key is None or self._cache is None else self._cache.find_vectors(key)
+        if self._cache is None or (key := self._key(text)) is None:
+            return None
+        found = self._cache.find_vectors(key)
         return None if found is None else found.vectors[0]
 
     def _keep(self, texts: tuple[str, ...], row: BatchRow) -> None:
         if self._cache is None or row.embedding is None:
             return
         for text, vector in zip(texts, row.embedding.vectors, strict=True):
-            key = self._key(text)
-            if key is not None:
-                alone = EmbeddingResult((vector,), model=row.embedding.model)
-                self._cache.keep(key, alone)
+            if (key := self._key(text)) is not None:
+                self._cache.keep(key, EmbeddingResult((vector,), model=row.embedding.model))

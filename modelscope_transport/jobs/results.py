@@ -105,10 +105,10 @@ def _begins_a_row(text: bytes, form: RowForm | None = None) -> bool:
 def _is_json(text: bytes) -> bool:
     try:
         msgspec.json.decode(text)
+    except UnicodeDecodeError:  # a whole string that is not UTF-8: no job has written it
+        pass
     except msgspec.DecodeError:
         return False
-    except UnicodeDecodeError:  # complete, and of no job
-        return True
     return True
 
 
@@ -121,7 +121,7 @@ def _plain(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:
 
 
 class _CutOff(Exception):
-    """A gzip member lacks its end, and no job has written it: their members hold one line each."""
+    """A gzip member lacks its end and is not a job's, whose members hold one line each."""
 
 
 def _unpacked(file: BinaryIO | FileIO) -> Iterator[tuple[bytes, int]]:

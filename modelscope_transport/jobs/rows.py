@@ -26,11 +26,11 @@ class BatchFailure(Struct, frozen=True, omit_defaults=True):
     """Why an item has no answer, or none that fits.
 
     Attributes:
-        error: name of the error's class; ``"SchemaMismatch"`` for an answer that is no object of
-            the schema asked for.
+        error: name of the error's class; ``"SchemaMismatch"`` for an answer that does not fit the
+            schema asked for.
         message: its text.
-        reason: name of the row of the failure table that fits.
-        again: whether the next run asks again: it was no fault of the item's own.
+        reason: name of the row in ``data/failures.toml`` that fits; ``None`` where none does.
+        again: whether the next run asks again, since the failure was not the item's own fault.
     """
 
     error: str
@@ -53,7 +53,7 @@ class BatchRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
         chat: the answer to a `ChatRequest`. It is there beside a failure where it was paid for
             and does not fit the schema.
         embedding: the answer to an `EmbeddingRequest`.
-        failure: why there is none.
+        failure: why there is no answer, or none that fits.
     """
 
     key: str
@@ -72,13 +72,11 @@ class RowForm(Struct, frozen=True):
     """A form of lines.
 
     Attributes:
-        name: its name.
         head: how each of its lines begins.
         encode: makes a line of a row, without its end.
         decode: reads one.
     """
 
-    name: Form
     head: bytes
     encode: Callable[[BatchRow], bytes]
     decode: Callable[[bytes], BatchRow]
@@ -134,6 +132,6 @@ def _of_openai(line: bytes) -> BatchRow:
 
 
 FORMS: dict[Form, RowForm] = {
-    "short": RowForm("short", b'{"key":', _encode, msgspec.json.Decoder(BatchRow).decode),
-    "openai": RowForm("openai", b'{"id":', _to_openai, _of_openai),
+    "short": RowForm(b'{"key":', _encode, msgspec.json.Decoder(BatchRow).decode),
+    "openai": RowForm(b'{"id":', _to_openai, _of_openai),
 }
