@@ -53,27 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_input(work)
     work.add_argument("out", metavar="OUT", type=Path, help=_("the answers"))
     work.add_argument(
-        "--format",
-        choices=("short", "openai"),
-        help=_("form of the answers (as the questions)"),
+        "--format", choices=("short", "openai"), help=_("form of the answers (as the questions)")
     )
     work.add_argument(
-        "--workers",
-        metavar="N",
-        type=whole(1),
-        default=1,
-        help=_("calls at once (1)"),
+        "--workers", metavar="N", type=whole(1), default=1, help=_("calls at once (1)")
     )
     work.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help=_("leave bad lines out instead of ending"),
+        "--skip-bad", action="store_true", help=_("leave bad lines out instead of ending")
     )
     add_connection(work)
-    on = commands.add_parser("resume", help=_("go on with a job"))
-    on.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
-    on.add_argument("--ledger", metavar="NAME", help=_("as for run"))
-    for each in (work, on):
+    resume = commands.add_parser("resume", help=_("go on with a job"))
+    resume.add_argument("out", metavar="OUT", type=Path, help=_("its answers"))
+    resume.add_argument("--ledger", metavar="NAME", help=_("as for run"))
+    for each in (work, resume):
         _add_manner(each)
         each.add_argument(
             "--ray",
@@ -85,35 +77,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = commands.add_parser("plan", help=_("say what a job takes"))
     _add_input(plan)
     add_connection(plan)
-    for each in (work, on, status, plan):
+    for each in (work, resume, status, plan):
         add_json(each)
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="IN", type=Path, help=_("the questions"))
-    parser.add_argument(
-        "--model",
-        metavar="ID",
-        help=_("model ID, for lines that name none"),
-    )
+    parser.add_argument("--model", metavar="ID", help=_("model ID, for lines that name none"))
     parser.add_argument("--system", metavar="TEXT", help=_("a system message for all"))
 
 
 def _add_manner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--wait",
-        action="store_true",
-        help=_("wait for the reset instead of ending"),
+        "--wait", action="store_true", help=_("wait for the reset instead of ending")
     )
     parser.add_argument(
-        "--retry-failed",
-        action="store_true",
-        help=_("ask the failed ones again too"),
+        "--retry-failed", action="store_true", help=_("ask the failed ones again too")
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do one of the four; 75 when the allowance ended it, 1 when items failed."""
+    """Run, resume, show or plan a job; 75 when the allowance ended it, 1 when items failed."""
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "run": _run,
         "resume": _resume,
@@ -144,7 +128,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     class Questions:
         def __iter__(self) -> Iterator[tuple[str, BatchRequest]]:
-            # The file of results is open: now it is ours, and this is what its job is.
+            # Only now: the file of results is open, so that no other process works at this job.
             job.write(arguments.out)
             yield from reader
 
@@ -160,7 +144,11 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _checked(job: JobFile, out: Path) -> tuple[LineReader, Checked | None]:
-    """The whole input, looked through before anything is paid for."""
+    """Read the whole input before anything is paid for.
+
+    Returns:
+        Its reader, and what it holds; ``None`` where bad lines forbid to begin.
+    """
     if out.exists() and Path(job.input).exists() and out.samefile(job.input):
         raise ConfigurationError(
             _(
@@ -177,7 +165,7 @@ def _checked(job: JobFile, out: Path) -> tuple[LineReader, Checked | None]:
 
 
 def _client(job: JobFile) -> Client:
-    # Named as it is found here: a cluster's environment may name another one.
+    # Resolved here for a cluster, whose environment may name another one.
     ledger = job.ledger if job.ray is None else resolve_ledger(job.ledger)
     return Client(base_url=job.base_url, ledger=ledger, account=job.account)
 
@@ -216,7 +204,8 @@ def _work(
     progress = JobProgress(batch, client, model, checked.items)
     try:
         with progress:
-            # Of one model all wait together: none is to be kept in memory for a second reading.
+            # With one model all items wait together, so they need not be read again: an iterator
+            # says so, and `batch.run` keeps none in memory.
             report = batch.run(iter(questions) if model is not None else questions)
     except JOB_WIDE:
         raise  # the same command would end in the same way
@@ -273,7 +262,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     checked = reader.check()
     client = Client(base_url=arguments.base_url, ledger=arguments.ledger, account=arguments.account)
     plans: list[Plan] = [
-        # An item of the file is a request, whatever the texts in it; each of them is asked alone.
+        # Each item of the file is one request, however many texts it embeds.
         client.plan(number, model)
         if not checked.texts[model]
         else _plan_of_requests(client, number, model)
@@ -291,6 +280,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _plan_of_requests(client: Client, number: int, model: str) -> Plan:
+    """The plan of requests that embed; a client plans texts, of which so many fill a request."""
     each = client.profile(model).embedding_batch
     return structs.replace(client.plan(number * each, model), items=number)
 

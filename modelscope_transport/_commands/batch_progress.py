@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 from ..client.sync import Client
@@ -18,10 +17,10 @@ from .output import amount, moment
 
 __all__ = ["JobProgress"]
 
-# Seconds between two lines in a pipe, and between two looks at a terminal.
-_EACH_LINE, _EACH_LOOK = 60.0, 0.5
-# The ledger is a file: it is asked as often as a person can read.
-_ASKED_EACH = 5.0
+# Seconds between two lines in a pipe, and between two updates of a bar.
+_LINE_EVERY, _BAR_EVERY = 60.0, 0.5
+# Seconds between two questions to the ledger, which is a file.
+_LEDGER_EVERY = 5.0
 
 
 class JobProgress:
@@ -44,7 +43,7 @@ class JobProgress:
         total: int,
         *,
         stream: TextIO | None = None,
-        each: float = _EACH_LINE,
+        each: float = _LINE_EVERY,
     ) -> None:
         """Show nothing yet."""
         self._batch = batch
@@ -55,7 +54,7 @@ class JobProgress:
         self._each = each
         self._over = threading.Event()
         self._began = time.monotonic()
-        self._left: tuple[float, str] = (-_ASKED_EACH, "")
+        self._left: tuple[float, str] = (-_LEDGER_EVERY, "")
         self._bar: Any = None
         self._thread = threading.Thread(target=self._work, name="batch-progress", daemon=True)
 
@@ -69,12 +68,7 @@ class JobProgress:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """Show the end."""
         self._over.set()
         self._thread.join()
@@ -90,7 +84,7 @@ class JobProgress:
             print(text, file=self._stream)
 
     def _work(self) -> None:
-        each = self._each if self._bar is None else _EACH_LOOK
+        each = self._each if self._bar is None else _BAR_EVERY
         while not self._over.wait(each):
             if self._bar is None:
                 self.say(self.line())
@@ -124,7 +118,7 @@ class JobProgress:
 
     def _allowance(self) -> str:
         at, text = self._left
-        if self._model is None or time.monotonic() - at < _ASKED_EACH:
+        if self._model is None or time.monotonic() - at < _LEDGER_EVERY:
             return text
         try:
             quota = self._client.quota(self._model)
@@ -137,7 +131,7 @@ class JobProgress:
         return text
 
     def _when(self, rate: float) -> str:
-        """When it goes on, where it waits; else when it will be done, as it goes now."""
+        """When it goes on, where it waits; else when it will pause or be done, at this rate."""
         until = self._batch.blocked_until
         if until > time.time():
             when = moment(dt.datetime.fromtimestamp(until, dt.UTC))
@@ -145,13 +139,13 @@ class JobProgress:
         if not rate:
             return ""
         left = self._total - self._done()
-        day_ends = self._fits(left)
-        if day_ends:
-            return day_ends
+        if pause := self._pause(left):
+            return pause
         end = dt.datetime.now().astimezone() + dt.timedelta(seconds=left / rate)
         return _("done at {end:%m-%d %H:%M}").format(end=end)
 
-    def _fits(self, left: int) -> str:
+    def _pause(self, left: int) -> str:
+        """After how many items the allowance ends, where it ends before the job."""
         if self._model is None or not left:
             return ""
         try:

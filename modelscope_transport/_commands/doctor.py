@@ -42,9 +42,9 @@ from .piped import typed_line
 __all__ = ["add_arguments", "run"]
 
 _TOKEN = re.compile(r"ms-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|ms_oauth.+")
-# A clock that is further off than this shifts the day of the allowance.
+# Seconds; a clock that is further off shifts the day of the allowance.
 _MOST_SECONDS_OFF = 120.0
-# Packages that bring files of the same import name, and what is known of them.
+# Other packages, and the folder of ours that each overwrites.
 _CLASHING = {
     "langchain-modelscope-integration": "langchain_modelscope",
     "langchain-modelscope": "langchain_modelscope",
@@ -52,7 +52,13 @@ _CLASHING = {
 
 
 class Finding(Struct, frozen=True):
-    """One thing that was looked at."""
+    """One thing that was looked at.
+
+    Attributes:
+        what: its name.
+        state: ``"look"`` for what may be wrong.
+        said: what was found.
+    """
 
     what: str
     state: Literal["ok", "look", "wrong"]
@@ -110,7 +116,7 @@ def _token(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _has_token() -> bool:
-    """Whether there is one; what is wrong where there is none has been said once."""
+    """Whether there is a token; where there is none, `_token` has said why."""
     try:
         resolve_token()
     except ConfigurationError:
@@ -184,7 +190,7 @@ def _ledger(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield Finding(name, "look", said.format(where=where))
         return
     try:
-        # The usual file is named too: one that cannot be used is then an error, and no warning.
+        # Named, even the usual file: if it cannot be used, that is an error and not a warning.
         named = {"ledger": where if ledger == "auto" else ledger}
         client = client_of(argparse.Namespace(**vars(arguments) | named))
         if client.ledger is None:

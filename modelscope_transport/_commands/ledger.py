@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it."""
+    """Do what the subcommand says, and print what came of it."""
     told, facts = _done(arguments)
     if arguments.json or arguments.command == "export":
         tell_json(facts)
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _done(arguments: argparse.Namespace) -> tuple[list[str], object]:
-    """Do it; what it says to people, and to programs."""
+    """Do what the subcommand says; the lines for people, and the value for programs."""
     name = resolve_ledger(arguments.ledger)
     if arguments.command == "path":
         where = describe_ledger(name)
@@ -70,7 +70,7 @@ def _done(arguments: argparse.Namespace) -> tuple[list[str], object]:
 
 
 def _inside(command: str, name: str) -> tuple[list[str], object]:
-    """What needs no account: mend the ledger, or read all of it."""
+    """Mend the ledger or read all of it, for which no account is needed."""
     ledger = open_ledger(name)
     if ledger is None:
         raise ConfigurationError(_("The ledger is switched off."))

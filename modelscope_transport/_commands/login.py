@@ -52,7 +52,7 @@ def _asked() -> str:
     """The token, typed without being shown, or the first line of a pipe.
 
     Raises:
-        ConfigurationError: there is none. One that is known already is not stored in its place.
+        ConfigurationError: none was entered. A token of the environment is not taken instead.
     """
     text = ""
     if not sys.stdin.isatty():

@@ -154,10 +154,10 @@ def _price(profile: ModelProfile) -> float | None:
 
 
 def _order(profile: ModelProfile, listed: Collection[str]) -> tuple[bool, str, float, str]:
-    """What is served comes first, then by task, then the cheaper."""
+    """Sorts what is listed first, then by task, then by price."""
     price = _price(profile)
-    dear = math.inf if price is None else price
-    return profile.id not in listed, profile.task, dear, profile.id
+    known = math.inf if price is None else price
+    return profile.id not in listed, profile.task, known, profile.id
 
 
 def _facts(profile: ModelProfile, listed: bool) -> dict[str, object]:

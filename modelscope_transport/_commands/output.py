@@ -43,10 +43,14 @@ __all__ = [
 ]
 
 LATER = 75  # EX_TEMPFAIL of sysexits.h: come back later
+_WIDEST = 10_000  # columns; a pipe has no width
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
-    """Options that name service and ledger. None takes the token, which others could see there."""
+    """Add the options that name service and ledger.
+
+    None takes the token: every user of the machine can see the arguments of a process.
+    """
     parser.add_argument(
         "--base-url",
         metavar="URL",
@@ -66,12 +70,20 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """The option for programs."""
+    """Add the option ``--json``, for programs."""
     parser.add_argument("--json", action="store_true", help=_("print JSON"))
 
 
 def client_of(arguments: argparse.Namespace, timeout: float = 30.0) -> Client:
-    """The client that the options describe."""
+    """The client that the options describe.
+
+    Args:
+        arguments: with the options of `add_connection`.
+        timeout: seconds that one call may take.
+
+    Raises:
+        ConfigurationError: there is no token, or an option cannot be used.
+    """
     return Client(
         base_url=arguments.base_url,
         ledger=arguments.ledger,
@@ -81,7 +93,7 @@ def client_of(arguments: argparse.Namespace, timeout: float = 30.0) -> Client:
 
 
 def anonymous(arguments: argparse.Namespace) -> Client:
-    """The same, for questions that the service answers without a token as well."""
+    """As `client_of`; without a token, for questions that the service answers without one."""
     try:
         return client_of(arguments)
     except ConfigurationError:
@@ -170,9 +182,6 @@ def _list(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) 
                 console.print(plain(_("  {name}: {fact}").format(name=name, fact=cell)))
 
 
-_WIDEST = 10_000
-
-
 def say(text: str) -> None:
     """Print a sentence, at a terminal broken between words."""
     terminal(sys.stdout).print(plain(text))
@@ -184,14 +193,14 @@ def terminal(file: TextIO) -> Console:
 
     class Plain(Console):
         def on_broken_pipe(self) -> None:
-            raise  # the error that is at hand; rich would end the process with 1
+            raise  # the error that is being handled; rich would end the process with 1
 
-    # Asked here: rich takes every terminal that it calls dumb to be 80 wide.
+    # Not left to rich, which takes a terminal that it calls dumb to be 80 columns wide.
     width, height = shutil.get_terminal_size() if file.isatty() else (_WIDEST, 25)
     return Plain(file=file, width=width, height=height, highlight=False, markup=False, emoji=False)
 
 
-# Directions of writing can be turned round by these, and with them what a line seems to say.
+# These change the direction of writing, and so what a line seems to say.
 _TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 

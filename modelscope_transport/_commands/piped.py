@@ -1,4 +1,4 @@
-"""What is typed or piped in: text, or one sentence that says that it is none."""
+"""What is typed or piped in: as text, or with one sentence that says why it cannot be read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def read_text(read: Callable[[], str]) -> str:
     """Text of the standard input, without the mark that Windows puts before it.
 
     Args:
-        read: reads it.
+        read: reads it, all of it or a line.
 
     Raises:
-        ConfigurationError: it is no text, or one in another encoding.
+        ConfigurationError: it is not text in the encoding of the standard input.
     """
     try:
         text = read()
-        text.encode()  # some systems let bytes through that are no text
+        text.encode()  # fails for bytes that were let through undecoded
     except UnicodeError:
         said = _("The input is not text in {encoding}. Convert it first, with iconv for example.")
         raise ConfigurationError(said.format(encoding=sys.stdin.encoding)) from None
@@ -30,12 +30,14 @@ def read_text(read: Callable[[], str]) -> str:
 
 
 def typed_line(prompt: str) -> str:
-    """A line that is typed. What is asked for it goes to no file that the output is sent to.
+    """A line that is typed.
+
+    Where the output goes to a file or a pipe, the prompt goes to the error output instead.
 
     Raises:
-        EOFError: there is none.
+        EOFError: the input has ended.
     """
-    if sys.stdout.isatty():  # here the keys that edit a line work
+    if sys.stdout.isatty():  # only this way the keys that edit a line work
         return input(prompt)
     print(prompt, end="", file=sys.stderr, flush=True)
     return input()

@@ -92,7 +92,7 @@ def _shown(client: Client, arguments: argparse.Namespace, books: Statement | Non
 
 
 def _refreshed(client: Client) -> Statement:
-    """The service's books. All of them are optional; the balance's error says why there are none.
+    """The service's books. Each may be missing; without a balance, its error says why.
 
     Raises:
         ModelScopeError: the service does not report the balance.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "MODEL",
     "add_talk",
     "answer_facts",
     "pictures",
@@ -36,10 +37,11 @@ __all__ = [
 
 Facts = dict[str, object]
 MODEL = "Qwen/Qwen3-Coder-30B-A3B-Instruct"
+"""The model that is asked where none is named."""
 
 
 def add_talk(parser: argparse.ArgumentParser) -> None:
-    """The options of a conversation."""
+    """Add the options of a conversation."""
     parser.add_argument(
         "--model", metavar="ID", default=MODEL, help=_("model ID (default: %(default)s)")
     )
@@ -64,7 +66,7 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
 
 
 def talker(arguments: argparse.Namespace) -> Client:
-    """The client of a conversation; a thinking model may take minutes."""
+    """The client of a conversation, with ten minutes a call: a thinking model may need them."""
     return client_of(arguments, timeout=600.0)
 
 

@@ -90,8 +90,8 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     checked: str | None = None
 
 
-# msgspec works out what is in a class when it first makes one, unguarded: two threads that meet
-# there crash the process (msgspec 0.22 on CPython 3.11). So it is done here, where there is one.
+# msgspec inspects a class at its first use, without a lock: two threads that do so at once crash
+# the process (msgspec 0.22 on CPython 3.11). So it is done here, at import, in one thread.
 msgspec.json.Decoder(ModelProfile)
 
 
@@ -160,7 +160,7 @@ def profile_for(model: str) -> ModelProfile:
     facts["described"] = described or name in models or "task" in seen
     try:
         return msgspec.convert({**facts, "id": model}, ModelProfile)
-    except msgspec.ValidationError:  # a file of another version, or spoilt
+    except msgspec.ValidationError:  # the cache is damaged, or of another version
         table = models.get(name, {})
         return msgspec.convert({**table, "id": model, "described": bool(table)}, ModelProfile)
 

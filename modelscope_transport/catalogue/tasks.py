@@ -99,12 +99,14 @@ class Task(Struct, frozen=True, kw_only=True):
         name: ModelScope's name of it, for instance ``"text-to-image-synthesis"``.
         kind: name of the row whose encoding it uses: tasks of one kind are served by one class.
         wire: file of ``_wire/`` that encodes and decodes it.
-        flow: ``"poll"`` where the answer is a task to be looked after, else ``"call"``.
+        flow: ``"poll"`` where the service answers with a task ID whose result is polled for, else
+            ``"call"``.
         does: what a model of this task does, for messages.
         langchain: class that serves it in LangChain.
         llamaindex: class that serves it in LlamaIndex.
-        status: whether the service serves it, does so without saying, or does not.
-        instead: what to do where it is not offered.
+        status: ``"served"``; ``"undocumented"``: served, but the service's pages do not say so; or
+            ``"not offered"``.
+        instead: what to do where it is not offered, for messages.
         form: what it takes and gives.
         in_ids: words in model IDs of the classic form that stand for it.
         source: where the status is known from.

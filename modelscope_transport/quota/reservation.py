@@ -84,7 +84,7 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
         return counted
 
 
-Decoder(QuotaBlock)  # work it out while there is one thread; see ModelProfile
+Decoder(QuotaBlock)  # inspected at import, in one thread; see ModelProfile
 
 
 class Reservation(Struct, frozen=True, kw_only=True):

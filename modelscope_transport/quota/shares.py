@@ -115,7 +115,7 @@ class _Level(AIMD):
         return min(wanted, max(min(fair, free), free - lacking))
 
 
-Decoder(_Level)  # work it out while there is one thread; see ModelProfile
+Decoder(_Level)  # inspected at import, in one thread; see ModelProfile
 
 
 class ConcurrencyShare:
