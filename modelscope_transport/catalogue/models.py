@@ -189,13 +189,13 @@ def near_names(model: str) -> tuple[str, ...]:
 def similar_models(model: str) -> tuple[str, ...]:
     """Up to three models that do the same work and were seen served most lately, cheaper first."""
     task = profile_for(model).task
-    prices = {"discount": 0, "lite": 1, "standard": 2, "ultra": 3}
+    tiers = ("discount", "lite", "standard", "ultra")  # cheapest first
     found = [
         profile
         for profile in map(profile_for, known_models())
-        if profile.task == task and profile.tier in prices and profile.id != model
+        if profile.task == task and profile.tier in tiers and profile.id != model
     ]
-    found.sort(key=lambda profile: prices[profile.tier or "ultra"])
+    found.sort(key=lambda profile: tiers.index(profile.tier or "ultra"))
     found.sort(key=lambda profile: profile.checked or "", reverse=True)
     return tuple(profile.id for profile in found[:3])
 

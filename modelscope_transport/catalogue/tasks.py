@@ -129,6 +129,10 @@ class Task(Struct, frozen=True, kw_only=True):
 
 
 def _rows() -> tuple[dict[str, Task], dict[str, str]]:
+    """The tasks by name, and the task names by the words that stand for them in model IDs.
+
+    A table that is ``like`` another one takes from it what it does not say itself.
+    """
     text = (
         resources.files("modelscope_transport")
         .joinpath("data/tasks.toml")

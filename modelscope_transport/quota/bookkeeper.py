@@ -174,7 +174,7 @@ class Bookkeeper:
         The service is asked, by one process; the others wait a moment for what it hears. ``None``:
         the day is confirmed, or the service could not be asked.
         """
-        yield from self.runner.look(account)  # it may have been heard meanwhile
+        yield from self.runner.look(account)  # another process may have heard the time meanwhile
         now, day, confirmed = self.today(account)
         if confirmed:
             return None
@@ -218,6 +218,7 @@ class Bookkeeper:
             if ran.failed is None:
                 return
             cells = ran.pages[LASTING]
+        # The lots change faster than they are read: take the service's number over without tests.
         yield from self.runner.run(account, now, (), changes)
 
     def recording(

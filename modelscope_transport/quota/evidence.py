@@ -223,14 +223,16 @@ def of_headers(
         if lasting.get(LIMIT.name(pool)) != limit:
             changes.append(Step("put", LASTING, LIMIT.name(pool), limit))
         changes.append(Step("put", LASTING, OBSERVED_AT.name(pool), round(now)))
-        coming, lost = _unsettled(reservation, cells, pool, now)
-        truth = limit - min(remaining, limit) + coming
+        on_way, lost = _unsettled(reservation, cells, pool, now)
+        theirs = limit - min(remaining, limit) + on_way
         ours = cells.get(CALLS.name(pool), 0) - (not charged) - given_back
-        if truth > ours:
-            changes.append(Step("raise", day, CALLS.name(pool), truth))
+        if theirs > ours:
+            changes.append(Step("raise", day, CALLS.name(pool), theirs))
             continue
-        for model, cell, count in lost if not given_back else ():
-            back = min(count, ours - truth - given_back)
+        if given_back:  # of the model's pool, and so of the account's: once is enough
+            continue
+        for model, cell, count in lost:
+            back = min(count, ours - theirs - given_back)
             if back > 0:
                 tests.append(Step("at_least", day, cell, back))
                 changes.append(Step("settle", day, cell, -back))
@@ -250,14 +252,14 @@ def _unsettled(
     Those that may be on their way are counted together, the others by model and cell.
     """
     own = (str(reservation.bucket), reservation.model)
-    coming, lost = 0, []
+    on_way, lost = 0, []
     for key, calls in UNSETTLED.all_in(cells):
         bucket, model = key
         if pool not in pools_of(model, reservation.account):
             continue
         count = calls - (key == own)
         if int(bucket) >= bucket_of(now) - _ON_ITS_WAY:
-            coming += count
+            on_way += count
         elif count > 0:
             lost.append((model, UNSETTLED.name(*key), count))
-    return coming, lost
+    return on_way, lost

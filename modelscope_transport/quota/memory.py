@@ -34,7 +34,7 @@ class MemoryStore:
         with self._lock:
             pages = self._accounts.setdefault(account, {})
             failed, _ = run(pages, now, tests, changes)
-            # The reader looks twice at the lasting page, and other threads go on changing it.
+            # A copy: the lasting page is read without the lock, while other threads change it.
             return Ran(failed, {**pages, LASTING: dict(pages.get(LASTING, {}))})
 
     def read(self, account: str, pages: Sequence[str]) -> Pages:

@@ -266,6 +266,4 @@ def _draw(program: ReservationProgram, budget: Budget, now: float) -> None:
         told = OBSERVED_AT.name(BALANCE)
         program.add_test(Step("same", LASTING, told, cells.get(told, 0)))
         bound = 0 if is_told(cells, now) else tenths_of(granted_a_day() - keep)
-        program.add_test(
-            Step("at_most", reservation.day, MAGICUBES.word, reservation.price, bound), refusal
-        )
+        program.add_test(Step("at_most", reservation.day, MAGICUBES.word, price, bound), refusal)

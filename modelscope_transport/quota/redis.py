@@ -24,7 +24,7 @@ import msgspec
 from .._forks import begin_anew_in_child
 from ..language import translated as _
 from .redis_address import RedisAddress
-from .redis_promises import look_at
+from .redis_promises import warn_if_forgetful
 from .steps import LASTING, Pages, Ran, Step, StoreError
 
 __all__ = ["RedisStore"]
@@ -63,7 +63,7 @@ class RedisStore:
         """Forget all connections: in a forked child they are the parent's."""
         self._client: Any = None
         self._lock = threading.Lock()
-        self._loops: weakref.WeakKeyDictionary[Any, _OfLoop] = weakref.WeakKeyDictionary()
+        self._loops: weakref.WeakKeyDictionary[Any, _LoopClient] = weakref.WeakKeyDictionary()
 
     # --- sync -----------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class RedisStore:
             with self._lock:
                 if self._client is None:
                     self._client = self.address.client()
-                    look_at(self.address, self._client)
+                    warn_if_forgetful(self.address, self._client)
             return work()
 
     @contextlib.contextmanager
@@ -163,7 +163,7 @@ class RedisStore:
             # A client keeps its loop: one that was closed without `aclose` would stay for ever.
             for other in [other for other in self._loops if other.is_closed()]:
                 del self._loops[other]
-            mine = self._loops[loop] = _OfLoop()
+            mine = self._loops[loop] = _LoopClient()
         async with mine.lock:
             if mine.client is None:
                 # Whether the server is a cluster, the sync client finds out once.
@@ -213,8 +213,8 @@ class RedisStore:
         )
 
 
-class _OfLoop:
-    """What one event loop has of a store."""
+class _LoopClient:
+    """The client of one event loop, and the generator that closes it with the loop."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()

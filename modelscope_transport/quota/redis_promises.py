@@ -1,4 +1,4 @@
-"""Whether a Redis keeps what it is given: looked at once, with one warning where it may not."""
+"""Whether a Redis keeps what it is given: checked once, with one warning where it may not."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from ..language import translated as _
 from .redis_address import RedisAddress
 
-__all__ = ["look_at"]
+__all__ = ["warn_if_forgetful"]
 
 _warned: set[str] = set()
 
 
-def look_at(address: RedisAddress, client: Any) -> None:
+def warn_if_forgetful(address: RedisAddress, client: Any) -> None:
     """Warn once of a server that may forget what was spent.
 
     Where it may not be asked (an ACL, a managed server), there is no warning.

@@ -82,7 +82,7 @@ class _Level(AIMD):
         others = [holder for holder in self.holders.values() if holder.wanted]
         had = before.slots if before is not None else 0
         since = min(before.since, now) if before is not None else now
-        slots = self._due(wanted, inside, others, had, since, now)
+        slots = self._due(wanted, others, had, since, now)
         if bool(max(slots, inside)) != bool(had) or before is None:
             since = now
         if wanted or inside:
@@ -94,15 +94,7 @@ class _Level(AIMD):
         taken = sum(other.slots for other in others)
         return Share(slots, self.level, _SOON if is_short else _LATER, self.epoch, taken)
 
-    def _due(
-        self,
-        wanted: int,
-        inside: int,
-        others: list[_Holder],
-        had: int,
-        since: float,
-        now: float,
-    ) -> int:
+    def _due(self, wanted: int, others: list[_Holder], had: int, since: float, now: float) -> int:
         """How many slots a process is to have; ``since`` is when it last gained or lost all."""
         free = max(0, self.level - sum(other.slots for other in others))
         fair = max(1, self.level // (len(others) + 1))

@@ -21,7 +21,7 @@ import msgspec
 
 from .._forks import begin_anew_in_child, close_for_forks, leave_to_the_parent
 from ..language import translated as _
-from .sqlite_file import check, furnish, identity_of, keep_private, make
+from .sqlite_file import check, identity_of, initialize, keep_private, make
 from .sqlite_swap import Swaps, decode, encode, load
 from .steps import LASTING, Pages, Ran, Step, StoreError, run
 
@@ -134,14 +134,14 @@ class SQLiteStore:
 
     def accounts(self) -> list[str]:
         """The accounts of which anything is kept."""
-        asked = "SELECT DISTINCT account FROM page"
-        rows = self._guarded(lambda database: database.execute(asked).fetchall())
+        query = "SELECT DISTINCT account FROM page"
+        rows = self._guarded(lambda database: database.execute(query).fetchall())
         return [account for (account,) in rows]
 
     def pages(self, account: str) -> Pages:
         """All pages of an account."""
-        asked = "SELECT page, cells FROM page WHERE account = ?"
-        return self._guarded(lambda db: decode(dict(db.execute(asked, (account,)).fetchall())))
+        query = "SELECT page, cells FROM page WHERE account = ?"
+        return self._guarded(lambda db: decode(dict(db.execute(query, (account,)).fetchall())))
 
     def drop_unreadable(self) -> list[str]:
         """Drop the pages of which no cell can be read; their names."""
@@ -161,8 +161,8 @@ class SQLiteStore:
 
     def clear(self, account: str | None) -> None:
         """Forget an account, or all of them."""
-        asked = "DELETE FROM page WHERE account = ifnull(?, account)"
-        self._guarded(lambda database: database.execute(asked, (account,)))
+        query = "DELETE FROM page WHERE account = ifnull(?, account)"
+        self._guarded(lambda database: database.execute(query, (account,)))
 
     def close(self) -> None:
         """Close the file."""
@@ -250,7 +250,7 @@ class SQLiteStore:
         database = self._connect(_PATIENCE)
         try:
             if self.path.stat().st_size == 0:
-                furnish(database)  # a file that was left empty, by a full disk for instance
+                initialize(database)  # a file that was left empty, by a full disk for instance
             check(database, self.path)
             database.execute(_SYNCHRONOUS)
             keep_private(self.path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..language import translated as _
 from .steps import StoreError
 
-__all__ = ["check", "default_path", "furnish", "identity_of", "keep_private", "make"]
+__all__ = ["check", "default_path", "identity_of", "initialize", "keep_private", "make"]
 
 # "mspl" in ASCII, in the file's head: another program's file is left alone.
 _APPLICATION = 0x6D73706C
@@ -57,7 +57,7 @@ def make(path: Path) -> None:
     try:
         database = sqlite3.connect(unfinished, isolation_level=None)
         try:
-            furnish(database)
+            initialize(database)
         finally:
             database.close()
         # Neither replaces a file that has come into being meanwhile.
@@ -68,8 +68,8 @@ def make(path: Path) -> None:
             os.unlink(unfinished)
 
 
-def furnish(database: sqlite3.Connection) -> None:
-    """Make an empty file a ledger; a second process that does so at the same time waits."""
+def initialize(database: sqlite3.Connection) -> None:
+    """Make a ledger of an empty file; a second process that does so at the same time waits."""
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("BEGIN EXCLUSIVE")
     database.execute(

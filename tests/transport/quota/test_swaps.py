@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from modelscope_transport.quota.sqlite_file import furnish
+from modelscope_transport.quota.sqlite_file import initialize
 from modelscope_transport.quota.sqlite_swap import Swaps, encode
 from modelscope_transport.quota.steps import LASTING, Ran, Step
 
@@ -46,7 +46,7 @@ class File:
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[File]:
     with closing(sqlite3.connect(tmp_path / "ledger", isolation_level=None)) as database:
-        furnish(database)
+        initialize(database)
         yield File(database)
 
 
