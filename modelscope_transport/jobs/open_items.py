@@ -87,7 +87,7 @@ class Closed(Struct):
     Attributes:
         error: why.
         first: the item that was refused first.
-        waiting: names and fingerprints of all that wait for it, this one among them.
+        waiting: fingerprints of all items that wait for it, the first included, by their names.
     """
 
     error: ModelScopeError

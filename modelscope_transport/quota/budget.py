@@ -29,7 +29,7 @@ class Budget(Struct, frozen=True, kw_only=True):
             (``owner/name:Provider``) this is the cap on the spending.
         keep: what to leave to others, in the unit of the account's allowance: with ``keep=50`` a
             call is refused that would leave less than 50. ``0`` refuses what goes beyond the
-            allowance as it is known; ``None`` does not look at it.
+            allowance as it is known; with ``None``, the default, nothing is kept.
 
     Raises:
         ConfigurationError: a limit is not a number from 0 to 10**15, or ``models`` is not a

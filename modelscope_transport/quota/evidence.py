@@ -62,8 +62,8 @@ _ON_ITS_WAY = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
 # What is spent comes back within a day.
 _DAY = 86_400.0
-# One process tries whether unexplained refusals have ended; if nothing is heard of it for so many
-# seconds, the next one does.
+# Seconds for which one process alone may try whether unexplained refusals have ended; then the next
+# one may.
 TRIAL = 60.0
 # Where the balance cannot be asked for, a call of the user's own tries it, once an hour.
 TRIED_AFTER = 3600.0

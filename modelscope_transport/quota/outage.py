@@ -54,7 +54,7 @@ class StandIn:
 
     def begin_anew(self) -> None:
         """In a forked child: another thread of the parent may hold the lock."""
-        # Held by what reads or changes the memory that is in force, and by what changes which is.
+        # Held while the memory in use is read or changed, and while another store comes into use.
         self._lock = threading.Lock()
         self._is_trying = False
 
@@ -294,7 +294,7 @@ class StandIn:
             self._is_trying = False
 
     def _owed(self) -> list[tuple[str, Pages, list[Step]]]:
-        """What the store lacks, by account; where that is nothing, it is in force again."""
+        """What the store lacks, by account; where that is nothing, it is used again."""
         with self._lock:
             memory = self._memory
             if memory is None:

@@ -120,7 +120,7 @@ class RedisAddress(Struct):
         return redis.asyncio.Redis.from_url(self.url, **self._alone())
 
     def _checked(self, build: Callable[[], Any]) -> Any:
-        """A client whose options are looked at before it connects."""
+        """Build a client, and check the options of its address before it connects."""
         try:
             client = build()
             pool = client.connection_pool

@@ -24,7 +24,7 @@ class QuotaBlock(Struct, frozen=True, kw_only=True):
     Attributes:
         scope: ``"account"`` or ``"model"``.
         model: model ID, where the pool is a model's.
-        blocked_until: seconds since the epoch. A spent balance is looked at again before that, see
+        blocked_until: seconds since the epoch. A spent balance is asked for again before that, see
             ``ask``.
         reason: ``"spent"``: the service said so; ``"unexplained"``: it refuses the model for now
             and did not say why, so all processes pause together and one of them tries again at

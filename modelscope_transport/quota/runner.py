@@ -86,7 +86,7 @@ class Runner:
             has_limits: whether the tests hold limits, which are others while the store is down.
 
         Raises:
-            Switched: another store is in force now, and the program ``has_limits``.
+            Switched: another store is in use now, and the program ``has_limits``.
         """
         while True:
             waiting, flushed = self.deferred.get(account), list[Step]()

@@ -1,7 +1,7 @@
 """How many calls to one model the service takes at once: one level that all processes share.
 
 The processes of an account find the level out together, see ``aimd.py``, and keep it in the ledger.
-It is dealt out in slots. A process keeps its slots by a lease, so that those of a dead one come
+It is divided into slots. A process holds its slots by a lease, so that those of a dead one come
 back; where there are fewer slots than processes that want one, they take turns.
 
 Nothing here is exact to the call: a process may be a moment late in giving a slot back, and then
@@ -25,8 +25,8 @@ from .steps import Step
 __all__ = ["ConcurrencyShare", "Share"]
 
 PAGE = "shares"
-# Seconds: how long slots are kept without a word of their holder, how long a slot is kept while
-# another process has none, and how soon to ask again while slots are lacking, or not.
+# Seconds: how long slots are kept for a process that does not renew them, how long it keeps one
+# while another has none, and how soon to ask again where slots are lacking, or are not.
 _LEASE, _TURN, _SOON, _LATER = 5.0, 0.2, 0.05, 1.0
 # How far ahead the end of a lease may lie. Clocks differ by seconds; what lies further ahead was
 # dated by a clock that is wrong, and would outlive its holder by as much.

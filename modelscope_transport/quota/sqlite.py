@@ -201,7 +201,7 @@ class SQLiteStore:
     # --- underneath -----------------------------------------------------------------------
 
     def _turn_pages(self, database: sqlite3.Connection, account: str, day: str) -> None:
-        """On a new day, throw away the oldest; by count, since a clock may have been wrong."""
+        """On a new day, delete the oldest pages; by count, since a clock may have been wrong."""
         if not day[:1].isdigit() or day == self._newest.get(account):
             return
         self._newest[account] = day
@@ -267,7 +267,7 @@ class SQLiteStore:
         )
 
     def _was_replaced(self) -> bool:
-        """Whether the file was deleted or replaced while it was open; looked at once a second."""
+        """Whether the file was deleted or replaced while it was open; checked once a second."""
         now = time.monotonic()
         if now < self._looks_at:
             return False
