@@ -71,7 +71,7 @@ def _message(choice: ChatChoice, metadata: dict[str, Any], usage: Usage | None) 
 
 
 def _calls(made: Sequence[ToolCall]) -> dict[str, Any]:
-    """A message's calls, and those that must not be made."""
+    """A message's ``tool_calls``, and the ``invalid_tool_calls``, which must not be made."""
     calls: list[LangChainToolCall] = []
     invalid: list[InvalidToolCall] = []
     for call in made:
@@ -140,7 +140,7 @@ def _usage(usage: Usage) -> UsageMetadata:
 
 
 def _token_usage(usage: Usage) -> dict[str, Any]:
-    """Token usage in the dialect of OpenAI's API, which callbacks of LangChain's read."""
+    """Token usage in the names of OpenAI's API, which LangChain's callbacks read."""
     tokens: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -165,7 +165,7 @@ def merge_usage(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _introduces(delta: ChatDelta) -> bool:
-    """Whether a first delta brings nothing but names."""
+    """Whether a first delta brings nothing to show: an id, a role or the name of the model."""
     return not (
         delta.text or delta.reasoning or delta.tool_calls or delta.refusal or delta.finish_reason
     )
@@ -208,8 +208,8 @@ class ChunkMaker:
         if delta.usage is None:
             chunk = self._build(delta.text, additional, metadata, pieces)
         else:
-            # Usage comes with the last delta, and nothing after it. The calls of a chunk that says
-            # so are read as finished ones, which pieces are not; LangChain then adds a last chunk.
+            # Usage comes with the last delta. LangChain would read the calls of a chunk marked
+            # "last" as finished ones; where it holds pieces, LangChain adds an empty last chunk.
             usage, last = _usage(delta.usage), None if pieces else "last"
             chunk = build(
                 delta.text, additional, metadata, pieces, usage_metadata=usage, chunk_position=last
@@ -234,10 +234,10 @@ class ChunkMaker:
 
 
 def _closing_of_invalid(arguments: str) -> str:
-    """What makes arguments of no use invalid for LangChain too, where it adds chunks.
+    """What to append to invalid arguments, so that LangChain's sum of the chunks is invalid too.
 
-    It reads the arguments of a sum with `parse_partial_json`, which takes half an object for a
-    whole one; a bracket that closes what was never opened is what that refuses.
+    LangChain reads the arguments of a sum with `parse_partial_json`, which takes half an object
+    for a whole one, but refuses a bracket that closes what was never opened.
     """
     for closing in ("", "]", "}", '"]', '"}', '\\"]', '\\"}'):
         try:

@@ -22,8 +22,8 @@ from ._argument_table import CALL, Argument
 
 __all__ = ["our_name", "read_call", "read_constructor", "read_timeout"]
 
-# Beside the fields of a request: switches of LangChain and of this adapter, which are not sent.
-SWITCHES = frozenset(
+# Arguments of LangChain and of this adapter that are not fields of a request, and are not sent.
+_SWITCHES = frozenset(
     {
         "stream",
         "streaming",
@@ -33,7 +33,7 @@ SWITCHES = frozenset(
         "structured_output_format",
     }
 )
-_CALL_NAMES = (frozenset(ChatRequest.__struct_fields__) - {"messages"}) | SWITCHES
+_CALL_NAMES = (frozenset(ChatRequest.__struct_fields__) - {"messages"}) | _SWITCHES
 
 
 def read_constructor(
@@ -96,13 +96,16 @@ def _renamed(
     *,
     may_repeat: bool,
 ) -> dict[str, Any]:
-    """Arguments under our names; one that comes twice may be accepted where both are equal."""
+    """Arguments under our names.
+
+    With ``may_repeat``, an argument may come under two names where both have the same value.
+    """
     known: dict[str, Any] = {}
     for word, value in given.items():
         now = word if word in names else our_name(word, table)
         if now is None:
             raise error(_refusal(place, word, table, names))
-        # Of a call, what was bound comes first, and the call's own replaces it.
+        # A call's arguments begin with those of bind(), which the call's own may replace.
         seen = given if may_repeat else known
         if word != now and now in seen and not (may_repeat and given[now] == value):
             raise error(
@@ -115,7 +118,7 @@ def _renamed(
 
 
 def our_name(word: str, table: Mapping[str, Argument]) -> str | None:
-    """Our name of an argument that other classes call otherwise; ``None`` where there is none."""
+    """Our name of another class's argument; ``None`` where there is none."""
     row = table.get(word)
     return row.now or None if row is not None else None
 

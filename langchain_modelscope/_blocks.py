@@ -17,7 +17,7 @@ __all__ = ["register_blocks"]
 
 
 def register_blocks(provider: str) -> None:
-    """Let messages of the provider have their content blocks read here."""
+    """Make LangChain read the content blocks of the provider's messages with this module."""
     register_translator(provider, _of_message, _of_chunk)
 
 
@@ -46,7 +46,7 @@ def _said(message: AIMessage, *, indexed: bool) -> Iterator[dict[str, Any]]:
     """Blocks of thoughts, text and refusal, in this order."""
     additional, content = message.additional_kwargs, message.content
     if not isinstance(content, str):
-        raise NotImplementedError  # not from us, whatever it says: LangChain then parses it
+        raise NotImplementedError  # not a message of ours: LangChain then parses it itself
     said = (
         ("reasoning", additional.get("reasoning_content"), "lc_rs_0"),
         ("text", content, "lc_txt_0"),

@@ -47,15 +47,15 @@ class ChatFacts(BaseChatModel, ChatFields):
         return options
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:
-        # A stream has one answer. LangGraph asks for one where it streams messages, whatever n is.
+        # A stream carries one answer, and LangGraph may ask for a stream whatever n is.
         several = kwargs.get("n", self.model_kwargs.get("n", self.n)) not in (None, 1)
         return several or super()._streaming_disabled(**kwargs)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """One number for each token that a text takes, about; the numbers mean nothing.
+        """About as many numbers as a text has tokens; the numbers themselves mean nothing.
 
-        LangChain counts and cuts texts by them. For real ids pass ``custom_get_token_ids``, a
-        function from text to token ids.
+        LangChain counts tokens and splits texts by them. For real ids pass
+        ``custom_get_token_ids``, a function from text to token ids.
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
@@ -96,7 +96,7 @@ class ChatFacts(BaseChatModel, ChatFields):
 
     def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
         total: dict[str, Any] = {}
-        for output in _llm_outputs:  # None stands for an answer that was kept
+        for output in _llm_outputs:  # None stands for a cached answer
             total = merge_usage(total, (output or {}).get("token_usage", {}))
         named = next((output for output in _llm_outputs if output), {"model_name": self.model_name})
         return {"token_usage": total, "model_name": named["model_name"]}
@@ -104,7 +104,7 @@ class ChatFacts(BaseChatModel, ChatFields):
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # Core keeps the dump that it made first, and a field may have been set since.
         self.__dict__.pop("_serialized", None)
-        # A client of the user's own is no part of the dump; two services share no answers.
+        # The dump does not hold client=, and two services must not share cached answers.
         return f"{self._client.base_url} {super()._get_llm_string(stop=stop, **kwargs)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -122,7 +122,7 @@ class ChatFacts(BaseChatModel, ChatFields):
     @model_validator(mode="before")
     @classmethod
     def _forget_looked_up_profile(cls, values: Any) -> Any:
-        # configurable_fields makes the other model out of all fields of this one.
+        # configurable_fields makes a model of another name out of all fields of this one.
         if isinstance(values, dict) and isinstance(values.get("profile"), KnownProfile):
             return {name: value for name, value in values.items() if name != "profile"}
         return values
@@ -137,9 +137,9 @@ class ChatFacts(BaseChatModel, ChatFields):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Names under which ``load`` is handed what no dump holds, in ``secrets_map``.
+        """The secrets that a dump leaves out, by the names that ``secrets_map`` of ``load`` takes.
 
-        Without one, the token and the proxy are those of the environment.
+        Without it, the token and the proxy are those of the environment.
         """
         return {"api_key": "MODELSCOPE_API_KEY", "proxy": "MODELSCOPE_PROXY"}
 

@@ -48,13 +48,13 @@ class ChatFields(Connection, defer_build=True):  # only its subclasses are made
     """Seed of the sampling."""
 
     n: int | None = None
-    """Answers wanted; more than one come whole, the first of them where a stream is asked for."""
+    """How many answers; more than one are not streamed, and ``stream`` gives the first, whole."""
 
     presence_penalty: float | None = None
-    """-2 to 2."""
+    """Above 0 makes tokens that have occurred less likely; -2 to 2."""
 
     frequency_penalty: float | None = None
-    """-2 to 2."""
+    """Above 0 makes tokens less likely the more often they have occurred; -2 to 2."""
 
     repetition_penalty: float | None = None
     """Above 0; above 1 makes repetition less likely."""
@@ -69,7 +69,7 @@ class ChatFields(Connection, defer_build=True):  # only its subclasses are made
     """Alternatives per token, 0 to 20."""
 
     reasoning_effort: str | None = None
-    """How long to think, in a word of the model's: ``"low"``, ``"medium"``, ``"high"`` or another.
+    """How long to think: ``"low"``, ``"medium"``, ``"high"`` or another word that the model knows.
     """
 
     enable_thinking: bool | None = None
@@ -83,10 +83,10 @@ class ChatFields(Connection, defer_build=True):  # only its subclasses are made
     ``None`` what its profile asks for (those of answers that call tools, or none)."""
 
     think_tags: bool = False
-    """Whether a text that begins with ``<think>`` begins with thoughts."""
+    """Whether a text that begins with ``<think>`` is read as thoughts up to ``</think>``."""
 
     promote_reasoning_only: bool = False
-    """Whether thoughts are the text where there is no other."""
+    """Whether the thoughts become the text of an answer that has no other text."""
 
     streaming: bool | None = None
     """Whether ``invoke`` streams too, so that callbacks see every token; ``False`` streams never.

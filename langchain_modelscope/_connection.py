@@ -84,7 +84,7 @@ class Connection(BaseModel):
     """Total deadline of a call in seconds: waits, retries and the stream included. Default 600."""
 
     max_retries: int | None = None
-    """Further attempts after the first, for what a moment may heal. Default 2."""
+    """Further attempts after the first, where the failure may soon pass. Default 2."""
 
     connect_timeout: float | None = None
     """Seconds for a connection to come up. Default 10."""
@@ -115,7 +115,7 @@ class Connection(BaseModel):
     """An ``httpx.Client`` to send through, instead of the shared connections."""
 
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    """An ``httpx.AsyncClient``, likewise, for the async methods."""
+    """The same for the async methods: an ``httpx.AsyncClient``."""
 
     _own_client: Client = PrivateAttr()
     _ask_token: Callable[[], str] | None = PrivateAttr(default=None)
@@ -158,7 +158,7 @@ class Connection(BaseModel):
         with native_errors():
             self._ask_token = None
             if self.client is not None:
-                # A token that was found in the environment was not passed.
+                # Only what was passed counts: a token may also come from the environment.
                 own = [name for name in self._own_options() if name in self.model_fields_set]
                 if own:
                     raise ConfigurationError(
@@ -208,7 +208,7 @@ class Connection(BaseModel):
         return self._own_client
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; what belongs to the connection makes the next call go another way."""
+        """Set a field; the next call uses it, also where it belongs to the connection."""
         name = "model_name" if name == "model" else name
         if name not in _RECONNECTING:
             super().__setattr__(name, value)
@@ -231,7 +231,7 @@ class Connection(BaseModel):
         """Copy the object; what is updated is set in the copy, and has its effect."""
         copied = super().model_copy(deep=deep)
         update = update or {}
-        # At once: a client in the place of a token is no client beside one.
+        # All at once: client= in place of api_key= would be refused if they changed in two steps.
         if connecting := {name: update[name] for name in update if name in _RECONNECTING}:
             copied._set_connection(connecting)
         for name, value in update.items():
@@ -240,7 +240,7 @@ class Connection(BaseModel):
         return copied
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """The model and what was set otherwise than by default."""
+        """The model and the fields that differ from their defaults."""
         yield "model", self.model_name
         fields = type(self).model_fields
         for name in fields:
@@ -297,14 +297,14 @@ class Connection(BaseModel):
         return super().__deepcopy__(memo)
 
 
-# What a client of the object's own is made with, beside the deadline; headers go with each call.
+# What the object makes its own client with, beside the deadline; headers go with each call.
 OWN = tuple(
     name
     for name in OPTIONS
     if name in Connection.model_fields and name not in ("timeout", "default_headers")
 )
 _UNPICKLED = ("api_key", "proxy", "default_headers", "http_client", "http_async_client")
-# How a value is read that is set after construction, where pydantic looks at none.
+# Read a value that is set after construction, which pydantic does not validate.
 _READ: dict[str, Callable[[Any], Any]] = {"api_key": _hide, "proxy": _hide, "timeout": _seconds}
 _RECONNECTING = frozenset({*OWN, "client", "timeout"})
 # The model comes first; the others are looked up, LangChain's own, or long.

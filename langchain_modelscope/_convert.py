@@ -59,7 +59,7 @@ def to_request(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> C
 
 
 def _several(texts: str | Sequence[str]) -> tuple[str, ...]:
-    """One text, or several of them; else a lone one would be taken for its letters."""
+    """The texts; a lone one is not taken for a sequence of its letters."""
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
@@ -135,9 +135,9 @@ def _response_format(form: Any, strict: bool | None) -> ResponseFormat | None:
         return None
     if isinstance(form, dict) and form.get("type") == "json_object":
         return ResponseFormat("json_object")
-    told = form_of(form, strict)
+    read = form_of(form, strict)
     return ResponseFormat(
-        "json_schema", told["name"], told["schema"], told.get("description"), told.get("strict")
+        "json_schema", read["name"], read["schema"], read.get("description"), read.get("strict")
     )
 
 

@@ -60,7 +60,7 @@ class Expected(NamedTuple):
         return result
 
     def of_stream(self, chunks: Iterator[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
-        """The chunks, each one later than it came, so that the last can say more.
+        """The chunks, each given only when the next has come, so that the last can say more.
 
         Raises:
             OutputParserException: there is no tool call that can be made.
@@ -68,7 +68,7 @@ class Expected(NamedTuple):
         held = _Held(self)
         try:
             for chunk in chunks:
-                before = held.change(chunk)
+                before = held.swap(chunk)
                 if before is not None:
                     yield before
         except ModelScopeError:
@@ -85,7 +85,7 @@ class Expected(NamedTuple):
         held = _Held(self)
         try:
             async for chunk in chunks:
-                before = held.change(chunk)
+                before = held.swap(chunk)
                 if before is not None:
                     yield before
         except ModelScopeError:
@@ -121,14 +121,15 @@ class Expected(NamedTuple):
 
 
 class _Held:
-    """A stream so far, and its chunk that is not given out yet."""
+    """A stream so far, and its latest chunk, which has not been given out yet."""
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
         self._messages: list[AIMessageChunk] = []
         self.chunk: ChatGenerationChunk | None = None
 
-    def change(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk | None:
+    def swap(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk | None:
+        """Hold a chunk; the one that was held before it."""
         before, self.chunk = self.chunk, chunk
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
@@ -136,6 +137,7 @@ class _Held:
         return before
 
     def last(self) -> ChatGenerationChunk:
+        """The last chunk, with what the whole answer says beside its text."""
         assert self.chunk is not None
         first, *others = self._messages
         whole: Any = first + others if others else first
@@ -144,13 +146,13 @@ class _Held:
 
 
 def unreadable(message: AIMessage) -> OutputParserException:
-    """The error of a call whose arguments are cut off or no JSON."""
+    """The error of a call whose arguments are cut off or not JSON."""
     bad = message.invalid_tool_calls[0]
     said = _("The arguments of {bad} cannot be read.").format(bad=bad["name"])
     return failure(said, bad["args"] or "")
 
 
 def failure(said: str, raw: str) -> OutputParserException:
-    """The error of an answer of no use, with what the model wrote."""
+    """The error of an answer that cannot be used, with what the model wrote."""
     text = _("{said} The model's answer: {raw!r}").format(said=said, raw=raw)
     return OutputParserException(text, llm_output=raw)

@@ -63,15 +63,13 @@ def count_tokens(text: str) -> int:
 
 
 def count_message_tokens(
-    messages: Sequence[BaseMessage],
-    tools: Any = None,
-    count: Callable[[str], int] = count_tokens,
+    messages: Sequence[BaseMessage], tools: Any, count: Callable[[str], int]
 ) -> int:
     """About how many tokens a conversation takes, tool calls, images and tools included.
 
     Args:
         messages: the conversation.
-        tools: schemas of tools.
+        tools: schemas of tools, or ``None``.
         count: how many tokens a text takes.
     """
     text = "".join(message.text for message in messages)

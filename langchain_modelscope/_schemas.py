@@ -27,7 +27,7 @@ _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean",
 
 
 def form_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
-    """A schema with its name, as OpenAI's ``json_schema`` has them; ``description``, ``strict``.
+    """A schema in the form of OpenAI's ``json_schema``, with description and strictness if known.
 
     Args:
         schema: a pydantic class, a JSON schema, ``{"name": …, "schema": …}``, the same under
@@ -69,7 +69,7 @@ def object_of(schema: type[BaseModel], value: Any) -> BaseModel:
         return schema.model_validate(value)
     except ValidationError as error:
         # A strict class takes a date, an enum or a tuple in the form that JSON has for it, but only
-        # where it is told that it was JSON. What half an object lacks is not there in JSON either.
+        # from JSON. Where a field is missing, JSON would lack it as well.
         if not any(map(_is_missing, error.errors(include_url=False, include_context=False))):
             with suppress(ValueError):
                 return schema.model_validate_json(json.dumps(value))
@@ -77,7 +77,7 @@ def object_of(schema: type[BaseModel], value: Any) -> BaseModel:
 
 
 def _is_missing(problem: ErrorDetails) -> bool:
-    """Whether a field of the object itself is not there; one deeper may be of another choice."""
+    """Whether the object itself lacks a field; inside of it, another choice of a union may fit."""
     return problem["type"] == "missing" and len(problem["loc"]) == 1
 
 
@@ -92,7 +92,7 @@ def function_of(schema: Any, strict: bool | None) -> dict[str, Any]:
     """A tool whose arguments are the answer.
 
     Raises:
-        ValueError: it has no name, or is a schema of something else than an object.
+        ValueError: it has no name, or does not describe an object.
     """
     if isinstance(schema, dict):
         if not is_object(schema):
@@ -113,7 +113,7 @@ def function_of(schema: Any, strict: bool | None) -> dict[str, Any]:
 
 
 def traced(schema: Any) -> Any:
-    """A schema as LangChain can read any one of them for a trace: as the parts of a function."""
+    """Any schema in the form that LangChain can read for a trace: as the parts of a function."""
     if not isinstance(schema, dict):
         return schema
     form = form_of(schema)
@@ -155,7 +155,7 @@ def _closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     closed = {word: _closed(value) for word, value in schema.items()}
-    # Where the choices alone name the properties, no others would be none at all.
+    # Where only the choices name properties, to forbid others would forbid all of them.
     if closed.get("type") == "object" and ("properties" in closed or _CHOICES.isdisjoint(closed)):
         closed.setdefault("additionalProperties", False)
         if closed.get("properties"):

@@ -246,7 +246,7 @@ def _half(text: str) -> Any:
     """What JSON has so far. LangChain's own parser takes seconds for a long text that grows.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not JSON.
     """
     try:
         return from_json(text, allow_partial="trailing-strings")
@@ -269,7 +269,7 @@ class _Sum:
         self.given: Any = None
 
     def add(self, message: AIMessage) -> bool:
-        """Take one more; whether the object is another than before."""
+        """Take one more; whether the object has changed."""
         self._messages.append(message)
         text = message.text if self._parser.tool is None else self._arguments(message)
         if not text:

@@ -58,7 +58,7 @@ def report(
         run: the tool's run, as the framework hands it over.
         state: ``"started"``, ``"waiting"`` or ``"finished"``.
         model: model ID.
-        progress: how far the task is that is waited for.
+        progress: how far the awaited task is.
     """
     if run is not None:
         said = _said(state, model, progress)
@@ -71,7 +71,7 @@ async def areport(
     model: str,
     progress: TaskProgress | None = None,
 ) -> None:
-    """As `report`."""
+    """`report`, for event loops."""
     if run is not None:
         said = _said(state, model, progress)
         await adispatch_custom_event(_PROGRESS, said, config={"callbacks": run.get_child()})

@@ -47,7 +47,7 @@ class ModelScopeBatch(Runnable[LanguageModelInput, AIMessage]):
         retry_failed: whether inputs that failed by their own fault are asked again.
 
     Raises:
-        ModelScopeConfigurationError: what is no such model.
+        ModelScopeConfigurationError: ``model`` is not such a model.
 
     Example:
         ::
@@ -224,7 +224,7 @@ class _Reader(NamedTuple):
 
     Attributes:
         expected: what the call expects of its answers.
-        lenient: whether an error stands in an answer's place.
+        lenient: whether an error is given in place of its answer, and not raised.
     """
 
     expected: Expected | None
@@ -256,9 +256,9 @@ class _Reader(NamedTuple):
 
 
 def _in_thread(answers: AsyncGenerator[T], client: Client) -> Iterator[T]:
-    """What an async generator gives, out of a loop in a thread: the caller's may run one already.
+    """Read an async generator in sync code, in an event loop of another thread.
 
-    It ends with its reader.
+    The caller's own thread may run a loop already. Where the reader stops, the work is cancelled.
     """
     came: queue.Queue[T | None] = queue.Queue()
     failures: list[BaseException] = []
@@ -274,7 +274,7 @@ def _in_thread(answers: AsyncGenerator[T], client: Client) -> Iterator[T]:
 
     task = loop.create_task(work())
 
-    def play() -> None:
+    def run() -> None:
         try:
             loop.run_until_complete(task)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
@@ -284,7 +284,7 @@ def _in_thread(answers: AsyncGenerator[T], client: Client) -> Iterator[T]:
             loop.close()
             came.put(None)
 
-    worker = threading.Thread(target=play, name="modelscope-batch", daemon=True)
+    worker = threading.Thread(target=run, name="modelscope-batch", daemon=True)
     worker.start()
     try:
         while (answer := came.get()) is not None:

@@ -321,8 +321,8 @@ class ChatModelScope(ChatFacts, defer_build=False):  # threads may make the firs
                 (the answer is a dictionary, or what it says); may be left out with ``json_mode``.
             method: ``"function_calling"`` works with every model that calls functions;
                 ``"json_schema"`` and ``"json_mode"`` ask for the form itself. By default
-                ``"json_schema"`` where the schema is that of no object, or the model keeps schemas
-                and cannot be forced to call a function; else ``"function_calling"``.
+                ``"json_schema"`` where the schema does not describe an object, or the model keeps
+                schemas and cannot be forced to call a function; else ``"function_calling"``.
             include_raw: answer with ``{"raw": …, "parsed": …, "parsing_error": …}``.
             strict: whether the service must keep the schema to the letter; not with ``json_mode``.
             tools: tools that the model may call before it answers. With ``include_raw`` such a call

@@ -169,6 +169,6 @@ class ModelScopeEmbeddings(Connection, Embeddings):
 
 
 def _instructed(texts: Any, instruction: str) -> Any:
-    if isinstance(texts, str):  # refused later, as what is no text
+    if isinstance(texts, str):  # not a list of texts: refused later, before any request
         return texts
     return tuple([instruction + text if isinstance(text, str) else text for text in texts])

@@ -1,8 +1,9 @@
 """The transport's errors as LangChain's own, so that its retries and fallbacks understand them.
 
 Each class here is two things at once: the transport's class of the same name, with its details,
-and the class that LangChain gives this meaning. What no new try heals is a ``RuntimeError`` as
-well, because LangGraph's default ``RetryPolicy`` tries everything again but a few built-in classes.
+and the class that LangChain gives this meaning. An error that a retry cannot help is a
+``RuntimeError`` as well, because LangGraph's default ``RetryPolicy`` retries every error but a few
+built-in classes.
 
 Laws of this file: `NATIVE` is the only table, `native_errors` the only way from one tree to the
 other, for calls and generators, sync and async; an error is rebuilt from its one positional text.
@@ -129,7 +130,7 @@ class ModelScopeStreamInterruptedError(
 
 
 class ModelScopeEmptyReplyError(_Native, transport.EmptyReplyError, ModelAPIError):
-    """A success with nothing in it. A new try often helps."""
+    """A success with nothing in it. A retry often helps."""
 
 
 class ModelScopeUnexpectedReplyError(
@@ -196,7 +197,7 @@ class ModelScopeQuotaExceededError(
 ):
     """The allowance of the account or of one model is spent until ``resets_at``.
 
-    No retry is worth a request: ``ModelRetryMiddleware``, from LangChain 1.3.16 on, and LangGraph's
+    A retry cannot help: ``ModelRetryMiddleware``, from LangChain 1.3.16 on, and LangGraph's
     default ``RetryPolicy`` leave it alone; ``with_fallbacks`` and ``ModelFallbackMiddleware`` move
     on to the next model.
     """

@@ -152,8 +152,8 @@ def _read(result: PipelineResult) -> tuple[str, Any]:
     if isinstance(output, str):
         return output, output
     told = msgspec.json.encode(output)
-    plain = msgspec.json.decode(told)  # checkpoints of LangGraph's keep no types of ours
-    if isinstance(output, Sound):  # the file itself is nothing to read
+    plain = msgspec.json.decode(told)  # LangGraph's checkpoints cannot keep types of ours
+    if isinstance(output, Sound):  # a model cannot read the file itself
         return f"The sound is ready: {output.url}" if output.url else "The sound is ready.", plain
     if isinstance(output, Sequence) and not plain:
         return "Nothing was found.", plain
