@@ -127,7 +127,7 @@ async def aload(
 async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
 ) -> Loaded:
-    """As `load`, without holding up the event loop while the hub is asked."""
+    """As `load`, without blocking the event loop while the hub is asked."""
     arguments = _hidden(arguments)
     with native_errors():
         row = await _client(arguments).aio.task_of(model, task, look_up=look_up)

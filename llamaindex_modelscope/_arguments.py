@@ -1,8 +1,8 @@
 """Maps arguments, by the names that users bring along, to the names that the classes have.
 
 Laws of this file: pure; tables of `Argument` rows, no ladder. A name that no field and no row has
-is refused, and so is a value that would change nothing although its user means it to: nothing is
-passed over in silence. The rows themselves are in `_argument_tables`.
+is refused, and so is a value that would have no effect although its user expects one: nothing is
+ignored in silence. The rows themselves are in `_argument_tables`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Argument:
         name: as the user writes it.
         fate: ``"taken"`` as it is; ``"alias"`` of another; ``"unused"``: accepted, since what it
             asks for is so in any case; ``"refused"``, with what to write instead.
-        now: the name that an alias stands for; of the others a sentence for the user.
+        now: what to write now: of an alias the name it stands for, of the others a sentence.
         harmless: values that a refused argument may have, since they ask for nothing.
-        convert: of an alias, its value to that of the other name.
+        convert: turns an alias's value into that of the name it stands for.
     """
 
     name: str
@@ -84,7 +84,7 @@ def settle(
         known: names that are taken as they are.
         rows: what is known of other names.
         owner: who takes them, as a message says it: ``"ModelScope"``.
-        hint: a sentence for a name that nothing is known of.
+        hint: a sentence that follows the refusal of an unknown name.
         error: class of the refusal.
 
     Raises:
@@ -111,7 +111,7 @@ def settle(
                 continue
         elif name not in known and (row is None or row.fate != "taken"):
             raise error(_unknown(owner, name, [*known, *rows]) + _(hint))
-        # an unset argument stands for nothing beside its alias
+        # an argument that is None does not conflict with its alias
         if settled.get(target) is not None and value is not None:
             raise error(
                 _("{source} and {name} are one argument: pass one of them.").format(
@@ -148,5 +148,5 @@ def _unknown(owner: str, name: str, names: Iterable[str]) -> str:
 
 
 def several(texts: str | Sequence[str]) -> tuple[str, ...]:
-    """One text, or several of them; else a lone one would be taken for its letters."""
+    """The texts; a lone one is not taken for a sequence of its letters."""
     return (texts,) if isinstance(texts, str) else tuple(texts)

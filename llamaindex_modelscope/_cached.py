@@ -1,9 +1,8 @@
 """The vectors of a batch that a cache has, and the others, which are put there as they come.
 
-Core has a method for each of the two ways, and so have we, since core's leave out three things:
-what a batch has cost is put away in one step, which neither a cancel nor the failure of a batch
-beside it can cut in two; the rate limiter is asked before an async batch too; and a bar counts what
-the cache has.
+These two methods replace core's and do three things more: they write the vectors of a batch in one
+step, so that neither a cancellation nor the failure of another batch loses a part of them; they ask
+the rate limiter before an async batch too; and they let a progress bar count the cached texts.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ._progress import advance
 
 __all__ = ["CachedEmbedding"]
 
-_PLACE = {"collection": "embeddings"}  # where core's other methods look
+_PLACE = {"collection": "embeddings"}  # the collection that core's other methods use
 
 
 class CachedEmbedding(BaseEmbedding, defer_build=True):  # only its subclasses are made
@@ -53,7 +52,7 @@ def _missing(kept: Mapping[str, Any]) -> list[str]:
 
 
 def _named(texts: Sequence[str], vectors: Sequence[Embedding]) -> _Kept:
-    """Vectors as core keeps them, each under a name that says nothing."""
+    """Vectors as core caches them, each under a random name."""
     return {text: {str(uuid.uuid4()): vector} for text, vector in zip(texts, vectors, strict=True)}
 
 

@@ -81,7 +81,7 @@ class ConnectedComponent(BaseComponent):
     )
 
     def __init__(self, **arguments: Any) -> None:
-        """Make the object of arguments in any of the names that the class takes."""
+        """Take arguments by their own names, or by those of the classes that users come from."""
         with native_errors():
             fields = _constructed(type(self), arguments)
         try:
@@ -96,7 +96,15 @@ class ConnectedComponent(BaseComponent):
 
     @property
     def quota(self) -> Quota:
-        """What is left for this model today, read from the ledger alone; see `quota_of`."""
+        """The pool that decides how many more calls this model may get today, and how it is known.
+
+        It is read from the ledger alone: no request, no cost. The ledger's file is read here, so in
+        an event loop ask ``await llm.client.aio.quota(model)``; ``llm.client.quotas()`` gives all
+        pools.
+
+        Raises:
+            ModelScopeConfigurationError: the ledger is switched off, or cannot be used.
+        """
         return quota_of(self.client, getattr(self, self.MODEL))
 
     if not TYPE_CHECKING:
@@ -114,7 +122,7 @@ class ConnectedComponent(BaseComponent):
         """A copy with the same client.
 
         Args:
-            update: fields that are other in the copy.
+            update: fields that have other values in the copy.
             deep: whether the fields' values are copied too; the client never is.
 
         Raises:
@@ -140,12 +148,15 @@ class ConnectedComponent(BaseComponent):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """As core does it, of a copy: core takes what does not pickle off the object itself."""
+        """As core does it, of a copy: core removes from an object what cannot be pickled."""
         state: dict[str, Any] = super(ConnectedComponent, self.model_copy()).__getstate__()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As core does it; a client out of a pickle brings what it was made with."""
+        """As core does it, which constructs the object anew out of its fields.
+
+        What the client was made with is set afterwards: the constructor refuses it beside a client.
+        """
         fields = dict(state["__dict__"])
         names = ("account", "max_retries", "default_headers")
         made_with = {name: fields.pop(name, None) for name in names}
@@ -153,7 +164,7 @@ class ConnectedComponent(BaseComponent):
         self.__dict__.update(made_with)
 
     def __repr_args__(self) -> list[tuple[str, Any]]:
-        """The model, and what is short and not as it is by default."""
+        """The model, and the fields that are short and differ from their defaults."""
         shown = [(self.MODEL, getattr(self, self.MODEL))]
         for name, field in type(self).model_fields.items():
             value = self.__dict__.get(name)
@@ -166,12 +177,12 @@ class ConnectedComponent(BaseComponent):
 
 
 def hidden(value: str | SecretStr | Secret | None) -> Secret | None:
-    """A credential as it was passed, hidden."""
+    """A credential, hidden, in whichever form it was passed."""
     return hide(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 def hidden_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments, credentials hidden, also those that a class will refuse."""
+    """Arguments with their credentials hidden, also those that a class will refuse."""
     return {
         name: hidden(value) if name.endswith(("key", "token", "proxy")) else value
         for name, value in arguments.items()
@@ -222,21 +233,14 @@ def client_for(
 
 
 def quota_of(client: Client, model: str) -> Quota:
-    """The pool that decides how many more calls a model may get today, and how it is known.
-
-    It is read from the ledger alone: no request, no cost. The ledger's file is read here, so in an
-    event loop ask ``await llm.client.aio.quota(model)``; ``llm.client.quotas()`` gives all pools.
-
-    Raises:
-        ModelScopeConfigurationError: the ledger is switched off, or cannot be used.
-    """
+    """The pool that decides about a model's calls, for the properties called ``quota``."""
     with native_errors():
         return client.quota(model)
 
 
 def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> dict[str, Any]:
     """The fields of an object: every argument under its own name, and the client."""
-    # class_name is how a dump says whose it is, also inside of another object's dump
+    # a dump holds the name of its class as class_name
     known = {*owner.model_fields, *REACH, "class_name"}
     hint = _N(" A field of the request's body goes in extra_body.")
     fields = settle(arguments, known, owner.ARGUMENTS, owner=owner.__name__, hint=hint)
@@ -260,7 +264,7 @@ def _constructed(owner: type[ConnectedComponent], arguments: dict[str, Any]) -> 
 
 
 def _without_credentials(headers: Mapping[str, str] | None) -> dict[str, str] | None:
-    """The headers that a dump may hold: no name of a credential, no value as long as one."""
+    """The headers that a dump may hold: neither name nor length suggests a credential."""
     plain = {
         name: value
         for name, value in (headers or {}).items()
@@ -270,7 +274,7 @@ def _without_credentials(headers: Mapping[str, str] | None) -> dict[str, str] | 
 
 
 def _said(owner: type[ConnectedComponent], error: ValidationError) -> str:
-    """What pydantic refused, in one sentence; a value is shown only where it is a plain one."""
+    """What pydantic refused, in one sentence; only short texts and numbers are shown."""
     said = []
     for one in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in one["loc"]) or _("the arguments")

@@ -1,8 +1,8 @@
 """Converts LlamaIndex's messages to the transport's.
 
-Laws of this file: pure but for files that a block names; what it is given stays as it was, since
-LlamaIndex hands over the caller's own history; a block that cannot be sent is refused by name
-rather than left out.
+Laws of this file: pure, except that it reads the files that a block names; it changes nothing that
+it is given, since LlamaIndex hands over the caller's own history; a block that cannot be sent is
+refused by name rather than left out.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _answered_call(kwargs: Mapping[str, Any]) -> str | None:
 
 
 def sendable_name(name: str) -> str:
-    """A tool's name in the characters that a name on the wire may have, as core changes it."""
+    """A tool's name, other characters than a name on the wire may have replaced as core does it."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
 
 
@@ -137,7 +137,7 @@ def read_field(source: Any, name: str) -> Any:
 
 
 def calls_beside(kwargs: Mapping[str, Any]) -> Iterable[ToolCall]:
-    """Calls from where messages kept them before there was a block for them.
+    """Calls that a message keeps beside its blocks, as it did before there was a block for them.
 
     They are OpenAI's dictionaries or objects, flat ones, core's ``ToolSelection``, and the single
     ``function_call``, which has no id.
@@ -214,13 +214,13 @@ def _parts(block: object) -> Iterable[Part]:
 
 
 def _address(block: ImageBlock | VideoBlock, data: bytes | IOBase | None, kind: str | None) -> str:
-    """Where a picture is: its own address, or itself as a data URL."""
+    """The address of a picture or video, or the file itself as a data URL."""
     if block.url and not data:
         return str(block.url)
     resolve = block.resolve_image if isinstance(block, ImageBlock) else block.resolve_video
     encoded = _base64(block, data, resolve)
     if kind is None:
-        # the first bytes say what it is; 344 characters of base64 are 258 bytes
+        # the first bytes tell the type; 344 characters of base64 are 258 bytes
         guessed = filetype.guess(base64.b64decode(encoded[:344]))
         kind = guessed.mime if guessed else "image/jpeg" if isinstance(block, ImageBlock) else None
     return f"data:{kind or 'video/mp4'};base64,{encoded}"

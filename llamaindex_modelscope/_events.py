@@ -12,8 +12,8 @@ __all__ = ["chat_events", "completion_events"]
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
-    # Core's decorators are typed as giving a bare Callable; with that every call of a user's
-    # would be of the type Any.
+    # Core's decorators are typed to return a bare Callable, so that the type of every decorated
+    # call would be Any.
     def chat_events(call: _Call, /) -> _Call:
         """Announce a chat."""
 

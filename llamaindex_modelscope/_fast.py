@@ -31,10 +31,10 @@ __all__ = ["Makers", "makers"]
 
 
 class Makers:
-    """What responses are made of: by the constructors.
+    """Makes what responses consist of, with the constructors.
 
-    Each takes the fields that differ from one to the next, in this order; what is passed becomes
-    the object's own.
+    Each method takes the fields that differ from one object to the next; the object keeps what it
+    is given and does not copy it.
     """
 
     @staticmethod
@@ -80,8 +80,8 @@ def makers() -> type[Makers]:
     return _ShortMakers if _is_proven() else Makers
 
 
-# The slots of every pydantic object, filled without a look for them by name; none in a pydantic
-# that has others, and then nothing is proven.
+# What sets the slots of every pydantic object, looked up once. A pydantic without these slots
+# gives None here, and then nothing is proven.
 _fill_fields, _fill_names, _fill_extra, _fill_private = (
     getattr(BaseModel.__dict__.get(slot), "__set__", None)
     for slot in (
@@ -104,7 +104,7 @@ def _made(kind: Any, fields: dict[str, Any], names: set[str]) -> Any:
 
 
 class _ShortMakers(Makers):
-    """The same, copied. A thought keeps its constructor, since it holds a dictionary of its own."""
+    """The same without constructors, but for a thought, which holds a dictionary of its own."""
 
     @staticmethod
     def text(text: str) -> TextBlock:
@@ -151,7 +151,7 @@ class _ShortMakers(Makers):
 
 @functools.cache
 def _is_proven() -> bool:
-    """Whether responses of both makes are equal, in all that is done with responses."""
+    """Whether responses of both makes are equal: compared, dumped, pickled and copied."""
     try:
         return all(_is_equal(_sample(Makers, kind), _sample(_ShortMakers, kind)) for kind in "tc")
     except Exception:  # noqa: BLE001 - whatever a future pydantic thinks of this: not proven

@@ -47,12 +47,12 @@ def chat_request(
     Args:
         model: model ID, unless the options name another.
         messages: the conversation.
-        options: `settled` options; ``None`` leaves one to the service's own default.
+        options: options by their own names, see `settled`; ``None`` is the service's own default.
 
     Raises:
         InvalidRequestError: an option that cannot be read.
     """
-    # None leaves it to the model's profile whether thoughts go back.
+    # send_reasoning=None leaves it to the model's profile whether thoughts go back.
     known: dict[str, Any] = {"model": model, "send_reasoning": None}
     body: dict[str, Any] = {}
     for name, value in options.items():
@@ -82,7 +82,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Options of a call by their own names.
+    """Options of a call by their own names, aliases replaced.
 
     Raises:
         InvalidRequestError: one that is not known or cannot be taken, or two that are one.
@@ -173,7 +173,7 @@ def _response_format(form: Any) -> ResponseFormat | None:
 
 
 def json_schema_format(form: type[BaseModel], *, strict: bool | None = None) -> ResponseFormat:
-    """The wish for an answer that fits a pydantic class."""
+    """The ``response_format`` that asks for an answer that fits a pydantic class."""
     schema = form.model_json_schema()
     return ResponseFormat(
         "json_schema",
@@ -194,10 +194,10 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "tools": _tools,
 }
 
-# The tools' own names, which one method of the class hands to another.
+# Options that one method of the class passes to another: the tools' own names.
 _INTERNAL: Final = frozenset({"tool_names"})
 _FIELDS: Final = frozenset(ChatRequest.__struct_fields__) - {"messages"}
-# What is an option by its own name: of the request, or sent as it is.
+# The options' own names: fields of the request, and fields of the body that are sent as they are.
 _PLAIN: Final = (_FIELDS | _INTERNAL | {*CALL}) - {
     row.name for row in CALL.values() if row.fate != "taken"
 }
@@ -228,10 +228,10 @@ def tool_option(tool: BaseTool, *, strict: bool = False) -> dict[str, Any]:
 
 
 def original_names(tools: Sequence[BaseTool]) -> dict[str, str]:
-    """Names as they travel, to the tools' own, where the two differ.
+    """The tools' own names by the names that are sent, where the two differ.
 
     Raises:
-        InvalidRequestError: two tools share one name on the way.
+        InvalidRequestError: two tools would be sent under the same name.
     """
     names: dict[str, str] = {}
     for tool in tools:
@@ -264,4 +264,4 @@ def _parameters(meta: ToolMetadata) -> dict[str, Any]:
         if len(_SCHEMAS) >= _MOST_SCHEMAS:
             _SCHEMAS.clear()
         schema = _SCHEMAS[form] = meta.get_parameters_dict()
-    return copy.deepcopy(schema)  # events and subclasses get it to change
+    return copy.deepcopy(schema)  # events and subclasses may change it

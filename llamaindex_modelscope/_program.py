@@ -40,7 +40,7 @@ __all__ = ["Program", "StructuredOutputMode"]
 
 StructuredOutputMode = Literal["function_calling", "json_schema", "json_object", "text"]
 
-# Options of a call that the program settles by itself.
+# Options of a call that the program decides itself.
 _SETTLED = ("tool_required", "tool_choice", "allow_parallel_tool_calls")
 
 
@@ -67,7 +67,7 @@ class Program(BasePydanticProgram[Any]):
         self._output_cls = output_cls
         self._prompt = prompt
         schema = output_cls.model_json_schema()
-        # A class that holds itself is an object whose fields stand elsewhere in its schema.
+        # Of a recursive class, the schema is a reference to an object.
         self._is_object = schema.get("type") == "object" or "$ref" in schema
         if mode == "function_calling" and self._is_object and "properties" not in schema:
             # A dictionary has no fields of its own, and core sends nothing else of a tool's schema.
@@ -192,18 +192,18 @@ class Program(BasePydanticProgram[Any]):
                     raise ValueError(
                         _("it is not a complete JSON object ({broken})").format(broken=why)
                     ) from None
-            raw = _written(calls[0].tool_kwargs)
-            if all(call.tool_name != name for call in calls):
+            call = next((call for call in calls if call.tool_name == name), calls[0])
+            raw = _written(call.tool_kwargs)
+            if call.tool_name != name:
                 raise ValueError(
                     _("it calls the tool {tool_name!r} instead of {name!r}").format(
-                        tool_name=calls[0].tool_name, name=name
+                        tool_name=call.tool_name, name=name
                     )
                 )
-            raw = next(_written(call.tool_kwargs) for call in calls if call.tool_name == name)
             return self._accept(json.loads(raw or "{}", strict=False))
         except (ValueError, RecursionError) as error:
             why = _why(error)
-            # of a call that was cut the error says so itself
+            # the error of an invalid call says itself that it was cut
             if _was_cut(response) and "invalid_tool_calls" not in message.additional_kwargs:
                 why = _(
                     '{why}; it reached its longest length (finish_reason "length"), thoughts '
@@ -217,7 +217,7 @@ class Program(BasePydanticProgram[Any]):
             ) from error
 
     def _accept(self, value: Any) -> BaseModel:
-        """The object of a JSON value; of a list or a scalar, also where it is a field."""
+        """The object of a JSON value; a list or a scalar may also come as the field ``root``."""
         try:
             return self._output_cls.model_validate_json(_json(value))
         except ValidationError:
@@ -230,7 +230,7 @@ class Program(BasePydanticProgram[Any]):
         return create_flexible_model(self._output_cls)
 
     def _part(self, response: ChatResponse) -> BaseModel:
-        """The object as far as it has come; of the class itself as soon as it can be."""
+        """The object as far as it has come; an instance of the class as soon as it is valid."""
         calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
         text = begun(response.message.content or "")
         fields = read_arguments(calls[0].tool_kwargs if calls else text)
@@ -244,12 +244,12 @@ class Program(BasePydanticProgram[Any]):
     def _flexible(self, fields: dict[str, Any]) -> BaseModel:
         try:
             return self._flexible_cls.model_validate(fields)
-        except Exception:  # noqa: BLE001 - as above, of a class inside of it
+        except Exception:  # noqa: BLE001 - as above, by the validator of a field's class
             return self._flexible_cls()
 
 
 def _json(value: Any) -> str:
-    """A value as JSON; half a character, which models write as an escape, becomes U+FFFD."""
+    """A value as JSON; lone surrogates, which models write as escapes, become U+FFFD."""
     text = json.dumps(value, ensure_ascii=False)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

@@ -62,11 +62,11 @@ class ModelScopeProgressEvent(BaseEvent):
     Attributes:
         tool: name of the tool.
         model: model ID.
-        state: ``"started"``, ``"waiting"`` each time a task is looked after, ``"finished"`` or
+        state: ``"started"``, ``"waiting"`` each time a task is polled, ``"finished"`` or
             ``"failed"``.
-        task_id: the service's ID of the task that is waited for.
-        looks: how often the service was asked after it.
-        status: the service's last word about it, such as ``"PROCESSING"``.
+        task_id: the service's ID of the awaited task.
+        looks: how often it was polled.
+        status: its last status by the service, such as ``"PROCESSING"``.
     """
 
     tool: str

@@ -32,7 +32,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
 
     Args:
         result: what the service answered.
-        names: tools' names on the way, to their own.
+        names: the tools' own names by the names that were sent.
     """
     choice, make = result.choice, makers()
     blocks: list[ContentBlock] = []
@@ -69,7 +69,7 @@ def to_chat_response(result: ChatResult, names: Mapping[str, str]) -> ChatRespon
 
 
 def to_completion_response(response: ChatResponse) -> CompletionResponse:
-    """The same answer to a prompt: its text, and what else the message held."""
+    """The same answer as a completion: its text, and what else the message held."""
     return CompletionResponse(
         text=response.message.content or "",
         additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},
@@ -85,7 +85,7 @@ class GrowingMessage:
     A delta with nothing to show gives no response; what it says goes into the next.
 
     Args:
-        names: tools' names on the way, to their own.
+        names: the tools' own names by the names that were sent.
         origin: where the answer comes from.
     """
 
@@ -271,7 +271,7 @@ def _logprobs(logprobs: Mapping[str, Any] | None) -> list[list[LogProb]] | None:
             if isinstance(token, Mapping)
         ]
     except (TypeError, ValueError, AttributeError):
-        # of some other form: not worth the answer that they come with
+        # log probabilities in an unknown form must not cost the answer that they come with
         return None
 
 

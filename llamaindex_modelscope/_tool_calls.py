@@ -111,7 +111,7 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        """Keep the first call only, where the caller can take but one."""
+        """Keep the first call only, where the caller allows no parallel calls."""
         message = response.message
         calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
         if allow_parallel_tool_calls or len(calls) < 2:
@@ -132,12 +132,12 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
     ) -> list[ToolSelection]:
         """The calls in an answer; of one that is still coming, what can be read of them.
 
-        A call whose arguments are not a JSON object, or were cut, is none of them;
-        it stands in the message's ``additional_kwargs["invalid_tool_calls"]``.
+        A call whose arguments are not a JSON object, or were cut, is not among them; it is in the
+        message's ``additional_kwargs["invalid_tool_calls"]``.
 
         Raises:
-            ModelScopeOutputParserError: the answer has such calls alone. An agent that went on
-                would end as if it had succeeded, with the words before them for its answer.
+            ModelScopeOutputParserError: the answer has only such calls. An agent that went on
+                would end as if it had succeeded, with the text before them as its answer.
             ValueError: there is none and ``error_on_no_tool_call`` is set. It speaks of the
                 model's words, not of the service, and core's programs expect it.
         """
@@ -150,7 +150,7 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
             for block in response.message.blocks
             if isinstance(block, ToolCallBlock)
         ]
-        # a message of another class, or of an older one, may hold them beside its blocks alone
+        # messages of other or older classes may hold calls only beside their blocks
         calls = calls or [
             ToolSelection(
                 tool_id=call.id, tool_name=call.name, tool_kwargs=read_arguments(call.arguments)
@@ -171,16 +171,17 @@ class ToolCallingLLM(FunctionCallingLLM, defer_build=True):  # only its subclass
         return calls
 
 
-# Core's own, which let every call of a stream through; without their spans, as ours have theirs.
+# Core's own, which let every call of a stream through; without their spans, since ours have spans.
 _core_stream: Final[Any] = inspect.unwrap(FunctionCallingLLM.stream_chat_with_tools)
 _core_astream: Final[Any] = inspect.unwrap(FunctionCallingLLM.astream_chat_with_tools)
 
 
 def read_arguments(arguments: dict[str, Any] | str) -> dict[str, Any]:
-    """The arguments of a call, or as much of them as has come. Never fails: agents ask each time.
+    """The arguments of a call, or as much of them as has come.
 
-    Pydantic's parser is hundreds of times faster than core's on a long argument that grows. Whole
-    ones are read as leniently as they are taken for whole: models write tabs inside strings.
+    It never fails, since agents call it for every response of a stream. Pydantic's parser is
+    hundreds of times faster than core's on a long argument that grows. Whole arguments are read
+    leniently, since models write tabs inside strings.
     """
     if isinstance(arguments, dict):
         return arguments

@@ -43,7 +43,7 @@ class ModelScopeEmbedding(ConnectedComponent, CachedEmbedding):
         base_url: address of the service; ``api_base`` is the same; else from the environment.
         account: name under which the ledger counts; by default it follows the token.
         timeout: total deadline of a request in seconds, waits and retries included.
-        max_retries: further attempts after the first, 2 by default, for what a moment may heal.
+        max_retries: further attempts after the first, 2 by default, where a failure may soon pass.
         default_headers: further headers of every request.
         connect_timeout: seconds for a connection to come up; 10.
         idle_timeout: seconds without a byte after which a reply counts as lost; 120.
@@ -310,7 +310,7 @@ def _spread(
 
 
 def _apart(vectors: Sequence[Embedding]) -> list[Embedding]:
-    """The vectors, each an object of its own: what is done to one is done to no other."""
+    """The vectors, each an object of its own, so that a change of one changes no other."""
     seen: set[int] = set()
     apart = []
     for vector in vectors:
@@ -335,5 +335,5 @@ class _Limiter:
             raise type(self.failure)(str(self.failure), details=self.failure.details)
 
 
-# That of the call that is under way here: core runs its batches as tasks, which inherit it.
+# The limiter of the current call: core runs its batches as tasks, which inherit it.
 _limiter: ContextVar[_Limiter | None] = ContextVar("limiter", default=None)

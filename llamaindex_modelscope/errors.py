@@ -156,13 +156,13 @@ class ModelScopeServerError(ModelScopeAPIStatusError, ServerError):
 class ModelScopeQuotaExceededError(QuotaExceededError, WorkflowRuntimeError):
     """The allowance of the account or of one model is spent, until ``resets_at``.
 
-    No relative of `ModelScopeRateLimitError`: code that waits a moment and tries again must not
-    do so here.
+    It is not a `ModelScopeRateLimitError`: code that waits a moment and tries again must not do
+    so here.
     """
 
 
 class ModelScopeEmptyReplyError(EmptyReplyError):
-    """A success with nothing in it. A new try often helps."""
+    """A success with nothing in it. A retry often helps."""
 
 
 class ModelScopeUnexpectedReplyError(UnexpectedReplyError):
@@ -201,8 +201,8 @@ _MISREAD = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 class native_errors:
     """Everything raised inside leaves as an error of this module, the original as its cause.
 
-    For sync code, coroutines and generators alike. An instance of an error is made anew each
-    time, since LlamaIndex marks the instances that it has reported.
+    For sync code, coroutines and generators alike. Each error is a new instance, since LlamaIndex
+    marks the instances that it has reported.
 
     Args:
         limiter: the object's rate limiter; one of ours holds calls back after one was too fast.
@@ -243,7 +243,7 @@ class native_errors:
             ) from error
 
 
-# What a new try may heal. A spent allowance is not among them.
+# What a retry may help. A spent allowance is not among them.
 _MAY_HEAL = (
     ModelScopeRateLimitError,
     ModelScopeServerError,
@@ -253,20 +253,20 @@ _MAY_HEAL = (
 
 
 def errors_to_retry() -> list[ErrorToRetry]:
-    """The errors that a new try may heal, for core's ``retry_on_exceptions_with_backoff``."""
+    """The errors that a retry may help, for core's ``retry_on_exceptions_with_backoff``."""
     return [ErrorToRetry(error) for error in _MAY_HEAL]
 
 
 class ModelScopeRetryPolicy:
-    """When a workflow's step tries again: ``@step(retry_policy=ModelScopeRetryPolicy())``.
+    """When a workflow's step is retried: ``@step(retry_policy=ModelScopeRetryPolicy())``.
 
     After the wait that the service asks for, else after 2 seconds, doubled each time up to 30,
     spread at random. Never when the allowance is spent or the request is wrong. Each call inside
     the step has already tried as often as its ``max_retries`` says.
 
     Args:
-        max_retries: further tries of the step.
-        timeout: seconds since the first failure after which it gives up.
+        max_retries: further attempts of the step.
+        timeout: seconds after the first failure until it gives up.
     """
 
     def __init__(self, max_retries: int = 3, timeout: float = 300.0) -> None:

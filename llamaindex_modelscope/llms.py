@@ -37,8 +37,8 @@ from .errors import native_errors
 
 __all__ = ["ModelScope"]
 
-# For a model of which nothing is known. Every chat model on record takes at least 128,000 tokens
-# but for older ones of a quarter of that, and packing too little into a prompt does no harm.
+# For a model that the catalogue does not know. Those that it knows take at least 128,000 tokens, a
+# few older ones a quarter of that; and a window that is guessed too small does no harm.
 _UNKNOWN_WINDOW: Final = 32_768
 
 
@@ -52,7 +52,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
         base_url: address of the service; ``api_base`` is the same; else from the environment.
         account: name under which the ledger counts; by default it follows the token.
         timeout: total deadline of a call in seconds, waits, retries and stream included.
-        max_retries: further attempts after the first, 2 by default, for what a moment may heal.
+        max_retries: further attempts after the first, 2 by default, where a failure may soon pass.
         default_headers: further headers of every request.
         connect_timeout: seconds for a connection to come up; 10.
         idle_timeout: seconds without a byte after which a reply counts as lost; 120.
@@ -200,7 +200,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
         try:
             return self.client.profile(self.model)
         except ConfigurationError:
-            # Out of a pickle, and no token here yet: the call itself will say so.
+            # After unpickling there may be no token yet; the call itself will say so.
             return profile_for(self.model)
 
     @property
@@ -238,7 +238,7 @@ class ModelScope(ChatFields, StructuredOutputLLM, defer_build=False):
         fields = self.__dict__
         options = {name: fields[name] for name in CHAT_OPTIONS}
         asked = options.pop("top_logprobs")
-        # by their own names, so that an option of a call replaces one that had another name
+        # by their own names, so that a call's option replaces the same one under another name
         for further in map(settled, filter(None, (self.additional_kwargs, kwargs))):
             merged = {
                 name: {**options[name], **further[name]}

@@ -115,7 +115,7 @@ async def aload(
 async def aload(
     model: str, task: str | None = None, *, look_up: bool = True, **arguments: Any
 ) -> Any:
-    """As `load`, without holding up the event loop while the hub is asked."""
+    """As `load`, without blocking the event loop while the hub is asked."""
     arguments = hidden_in(arguments)
     with native_errors():
         row = await _client(arguments).aio.task_of(model, task, look_up=look_up)

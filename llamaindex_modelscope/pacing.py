@@ -1,7 +1,7 @@
 """`ModelScopeRateLimiter`: calls at an even pace, held back together when the service asks for it.
 
-Laws of this file: it only waits. Core calls a limiter outside the guarded part of a call, so one
-that raised would leave the call's events without an end; refusing is the transport's part.
+Laws of this file: it only waits. Core calls a limiter before its own error handling, so that an
+error would leave the call's events without an end; to refuse is the transport's part.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class ModelScopeRateLimiter(BaseRateLimiter):
             await self._async_sleep(wait)
 
     def hold(self, seconds: float | None = None) -> None:
-        """Let no call begin for a while; our classes say so when one was too fast.
+        """Let no call begin for a while; our classes call it when a call was too fast.
 
         Args:
-            seconds: how long; by default two slots' worth.
+            seconds: how long; by default the time of two calls.
         """
         interval = 60 / self.requests_per_minute
         with self._lock:
@@ -78,7 +78,7 @@ class ModelScopeRateLimiter(BaseRateLimiter):
             self._free_at = max(self._free_at, free_at)
 
     def _take(self) -> float:
-        """Take a slot; seconds until it comes."""
+        """Take the next slot; seconds until it begins."""
         with self._lock:
             now = self._clock()
             slot = max(now, self._free_at)
@@ -86,5 +86,5 @@ class ModelScopeRateLimiter(BaseRateLimiter):
             return slot - now
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As new in another process: slots cannot be shared there."""
+        """A new limiter in another process, which cannot share the slots of this one."""
         return type(self), (self.requests_per_minute,)

@@ -28,11 +28,11 @@ __all__ = ["VectorFile", "resumable"]
 def resumable(
     embed_model: ModelScopeEmbedding, path: str | os.PathLike[str]
 ) -> ModelScopeEmbedding:
-    """The same embedding model, but what it has embedded once is read from a file.
+    """The same embedding model, which reads from a file what it has embedded before.
 
-    With it a ``VectorStoreIndex.from_documents`` or an ``IngestionPipeline`` that was killed or ran
-    into the end of the allowance is simply run again: it pays for the rest, and repeats the request
-    that was on its way at most.
+    A ``VectorStoreIndex.from_documents`` or an ``IngestionPipeline`` that was killed, or that spent
+    the allowance, is then simply run again: it embeds the rest only, and repeats at most the
+    request that was on its way.
 
     Args:
         embed_model: the embedding model.
@@ -55,9 +55,16 @@ def resumable(
 
 
 def _space(model: ModelScopeEmbedding) -> str:
-    """What decides a vector beside its text."""
-    decides = (model.model_name, model.dimensions, model.text_instruction, model.extra_body)
-    return repr((*decides, model.additional_kwargs))
+    """What a vector depends on beside its text."""
+    return repr(
+        (
+            model.model_name,
+            model.dimensions,
+            model.text_instruction,
+            model.extra_body,
+            model.additional_kwargs,
+        )
+    )
 
 
 class VectorFile(BaseKVStore):
@@ -65,7 +72,7 @@ class VectorFile(BaseKVStore):
 
     Args:
         path: the file, readable by its owner alone.
-        space: what decides a vector beside its text.
+        space: what a vector depends on beside its text.
 
     Raises:
         ModelScopeConfigurationError: at the first use, where the file cannot be used.
@@ -101,7 +108,7 @@ class VectorFile(BaseKVStore):
         return bool(self._run(query, (self._name(key, collection),)))
 
     def get_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, dict[str, Any]]:
-        """Nothing: texts are not kept, only what stands for them."""
+        """Nothing: the file keeps hashes of the texts and not the texts, which are the keys."""
         return {}
 
     async def aget(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
