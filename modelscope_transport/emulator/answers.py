@@ -124,7 +124,7 @@ def encode_event(event: Event) -> Step:
 
 
 async def play(source: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
-    """Iterate over a plain or an asynchronous source alike; a generator left early is closed."""
+    """Iterate over a sync or an async source alike; a generator left early is closed."""
     if isinstance(source, AsyncIterable):
         iterator = source.__aiter__()
         try:

@@ -23,7 +23,7 @@ class Call:
         path: The path without the query.
         model: The model that was asked; empty where none was.
         status: The HTTP status; 0 where the connection was broken on purpose.
-        price: Magicubes that the call cost; 0 for free and refused ones.
+        price: Magicubes that the call cost; 0 where it was free or refused.
         left: Magicubes that are left; None where they are not limited.
     """
 
@@ -56,8 +56,8 @@ class Call:
         price = said.format(price=self.price) if self.price else _("free")
         left = "" if self.left is None else _(", {left:.12g} left").format(left=self.left)
         words = (f"{time:%H:%M:%S}", self.method, self.path, self.model, str(self.status or "-"))
-        told = "  ".join(filter(None, (*words, price + left)))
-        return "".join(letter if letter.isprintable() else "?" for letter in told)
+        text = "  ".join(filter(None, (*words, price + left)))
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
 
     def facts(self) -> dict[str, Any]:
         """The same for JSON."""

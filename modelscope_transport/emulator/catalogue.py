@@ -3,8 +3,8 @@
 A row says how a model *behaves on the wire*; nothing here is a promise about the live service,
 whose list changes from week to week. Ids, tiers and kinds as recorded in public clients between
 2026-07 and 2026-10; windows from ``anomalyco/models.dev`` (2026-07) where it has them. Which switch
-a hybrid model listens to, and whether it demands to be streamed while it thinks, is known for few
-models: where it is not, the row holds the likelier guess.
+a hybrid model obeys, and whether it must be streamed while it thinks, is known for few models: for
+the others the row holds the likelier guess.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Model:
         tier: What a call costs: 0.2, 0.5, 1 or 2 Magicubes.
         thinking: Whether it never thinks, thinks on request, or always thinks.
         thinking_default: What a hybrid model does when the request does not say.
-        thinking_switch: The field a hybrid model listens to; the other one is ignored.
+        thinking_switch: The field that a hybrid model obeys; the other one is ignored.
         stream_to_think: A hybrid model that refuses to think in a call that is not streamed.
         stream_only: Refuses every call that is not streamed.
         json_schema: Takes ``response_format`` of type ``json_schema``; else it answers with an

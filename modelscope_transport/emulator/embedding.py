@@ -17,7 +17,7 @@ from modelscope_transport.emulator.scripted.words import STOP, words
 
 _INSTRUCTION = re.compile(r"\AInstruct:.*?\n\s*Query:\s*", re.DOTALL)
 _FAINT = 0.05
-"""The weight of a word that says little: a text of nothing else still has a direction."""
+"""The weight of a stop word: not 0, so that a text of stop words alone has a direction too."""
 
 
 @lru_cache(maxsize=4096)
@@ -25,8 +25,8 @@ def embed(text: str, dimensions: int) -> tuple[float, ...]:
     """Return the vector of a text.
 
     Args:
-        text: An instruction as Qwen3-Embedding takes it (``Instruct: …`` and ``Query:``) is left
-            out of account.
+        text: The text. An instruction as Qwen3-Embedding takes it (``Instruct: …`` and ``Query:``)
+            is ignored.
         dimensions: Length of the vector.
 
     Returns:

@@ -1,8 +1,7 @@
 """What stands between the protocol and the words: a call goes in, the pieces of an answer come out.
 
 An engine never sees the wire. The service checks the request, the engine finds the words, and
-``protocol`` dresses
-them: as one JSON reply or as a stream, always from the same pieces.
+``protocol`` encodes them: as one JSON reply or as a stream, always from the same pieces.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class ToolPiece:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A step of one choice's answer; a field that is empty says nothing."""
+    """A step of one choice's answer; an empty field adds nothing."""
 
     text: str = ""
     reasoning: str = ""

@@ -1,9 +1,9 @@
 """Every way in which the service is known to say no, word for word.
 
 A row is a reply: its status, its body and where the words come from. ``{model}`` and
-``{request_id}`` are filled in, so are the words that a caller of :func:`refuse` names. Rows marked
-*ours* are known as a behaviour but not as a text: their wording is this project's own, in the
-envelope of their neighbours.
+``{request_id}`` are filled in, and so are the words that a caller of :func:`refuse` names. Of rows
+marked *ours* the behaviour is known but not the text: it is this project's own, in the envelope of
+similar rows.
 
 The checks in ``rules`` use these rows, and each of them can be had by its name as a scenario.
 """
@@ -29,7 +29,7 @@ class Failure:
         status: HTTP status; with 200 it comes as the first event of a stream when a stream was
             asked for.
         body: The reply's JSON, or a plain text.
-        says: What it means, in a line.
+        says: What it means, in one line.
         source: Where the words were recorded, and when.
     """
 

@@ -18,7 +18,7 @@ def _modelscope_session_service() -> Iterator[LocalService]:
 
 @pytest.fixture
 def modelscope_service(_modelscope_session_service: LocalService) -> Iterator[LocalService]:
-    """A local service: one socket for the whole run, forgetful between tests."""
+    """A local service: one socket for the whole run, reset before and after each test."""
     _modelscope_session_service.reset()
     yield _modelscope_session_service
     _modelscope_session_service.reset()

@@ -1,4 +1,4 @@
-"""The few endpoints of the hub (``modelscope.cn``) that tell about an account and a price.
+"""The endpoints of the hub (``modelscope.cn``) that tell about an account and its prices.
 
 In reality they live on another host; here they answer on the same port. Shapes recorded 2026-08 to
 2026-10 (of rates, transactions and rules only as two clients read them), the balance also in
@@ -92,7 +92,7 @@ async def earn_rules(backend: Backend, request: Request) -> Answer:
 
 
 async def sign_in(backend: Backend, request: Request) -> Answer:
-    """``POST /local/sign-in``: what a person does on the website; no endpoint of the service."""
+    """``POST /local/sign-in``: as a sign-in on the website; the real service has no such path."""
     return _envelope({"granted": _short(backend.meter.sign_in())})
 
 
@@ -116,8 +116,8 @@ async def login_info(backend: Backend, request: Request) -> Answer:
 
     ``modelscope-mcp-server`` sends the token as the website's own cookie.
     """
-    told = request.headers.get("cookie", "") + request.headers.get("authorization", "")
-    if "m_session_id=ms-" not in told and "Bearer ms-" not in told:
+    sent = request.headers.get("cookie", "") + request.headers.get("authorization", "")
+    if "m_session_id=ms-" not in sent and "Bearer ms-" not in sent:
         return Reply(401, {"Code": 401, "Message": "user not logged in", "Success": False})
     user = {"Name": "local", "NickName": "local", "Email": "", "Avatar": "", "Description": ""}
     return Reply(200, {"Code": 200, "Data": user, "Message": "success", "Success": True})

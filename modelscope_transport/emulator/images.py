@@ -1,12 +1,12 @@
 """Pictures: ``POST /v1/images/generations``, ``GET /v1/tasks/{id}``, and the files themselves.
 
-Shapes recorded 2026-04 and later: a task that was accepted is ``SUCCEED`` at once, which means
-nothing; while it is worked on it is ``PROCESSING`` (``PENDING``, ``RUNNING`` by scenario); one that
-failed says so with status 200. A model that is not served is accepted and fails (public client,
-2026-08-26). Ranges of the parameters are those of the official documentation; the words of refusals
-are this project's own.
+Shapes recorded 2026-04 and later: the reply to a new task says ``SUCCEED``, which means only that
+it was accepted; while it is worked on it is ``PROCESSING`` (``PENDING``, ``RUNNING`` by scenario);
+one that failed says so with status 200. A task of a model that is not served is accepted and fails
+(public client, 2026-08-26). Ranges of the parameters are those of the official documentation; the
+words of refusals are this project's own.
 
-How a task fares can be steered: a scenario writes it behind the task's id (``scenarios/images``).
+A scenario decides how a task goes on: it writes that behind the task's id (``scenarios/images``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from modelscope_transport.emulator.scripted.rules import find_model
 from modelscope_transport.emulator.server import Request
 
 LOOKS = 1
-"""How often a task is still ``PROCESSING`` when it is asked after."""
+"""How many polls of a task find it ``PROCESSING`` before it ends."""
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -42,11 +42,11 @@ class ImageTask:
     """A task that was accepted.
 
     Attributes:
-        model: The model that was asked, None where it is not served.
+        model: The model that was asked; None where it is not served.
         asked: The name that was asked for.
         file: The picture's name.
-        looks: How often it was asked after.
-        done: Whether its end has been told.
+        looks: How often it was polled.
+        done: Whether a poll has told its end.
     """
 
     model: Model | None
@@ -73,7 +73,7 @@ async def generate(backend: Backend, request: Request) -> Answer:
         return refuse("invalid_parameter", detail=wrong)
     if model is not None:
         at_once = backend.meter.allowance.concurrency
-        if at_once is not None and _in_hand(backend, model) >= at_once:
+        if at_once is not None and _unfinished(backend, model) >= at_once:
             return refuse("throttled", model=model.id)
         if (spent := backend.meter.refusal(model)) is not None:
             return spent
@@ -84,7 +84,8 @@ async def generate(backend: Backend, request: Request) -> Answer:
     return Reply(200, accepted)
 
 
-def _in_hand(backend: Backend, model: Model) -> int:
+def _unfinished(backend: Backend, model: Model) -> int:
+    """How many tasks of a model no poll has seen ended."""
     return sum(task.model is model and not task.done for task in backend.tasks.values())
 
 
@@ -167,7 +168,7 @@ def _loras(body: Mapping[str, Any], model: Model | None) -> str | None:
     return None if abs(sum(loras.values()) - 1) < 1e-6 else "the weights of loras must sum to 1.0"
 
 
-# --- how a task fares
+# --- how a task goes on
 
 
 async def look(backend: Backend, request: Request) -> Answer:
@@ -197,8 +198,8 @@ async def look(backend: Backend, request: Request) -> Answer:
     return Reply(200, {**ids, "task_status": "SUCCEED", **_FILES[name](request, task)})
 
 
-# What a task that takes its time says: as recorded once, undated; or as a strict client knows the
-# states (Cherry Studio, 2026).
+# The status of a task that is not done, by its fate: ``PROCESSING`` was recorded once, undated; the
+# others are states that a strict client knows (Cherry Studio, 2026).
 _STATES = {"slow": "PROCESSING", "pending": "PENDING", "running": "RUNNING"}
 _ENDS: dict[str, dict[str, Any]] = {
     "refused": {
@@ -225,7 +226,7 @@ _FILES: dict[str, Callable[[Request, ImageTask], dict[str, Any]]] = {
 
 
 async def file(backend: Backend, request: Request) -> Answer:
-    """``GET /images/{name}``: a picture, for everybody, as its storage gives it."""
+    """``GET /images/{name}``: a picture, without a token, as the service's storage gives it."""
     picture = picture_of(request.path.rpartition("/")[2])
     if picture is None:
         return Reply(404, b"<html><body>404</body></html>", {"content-type": "text/html"})

@@ -1,7 +1,7 @@
 """The endpoints under ``/v1``: one call's way from the request to the answer.
 
 ``rules`` judge the request, ``quota`` says whether anything is left, the engine finds the words,
-the call is charged, ``protocol`` dresses the words.
+the call is charged, ``protocol`` encodes the words.
 """
 
 from __future__ import annotations
@@ -55,11 +55,10 @@ async def chat(backend: Backend, request: Request) -> Answer:
     if (spent := meter.refusal(model)) is not None:
         return spent
     charge = meter.charge(model)
-    pieces = _in_its_place(backend, call)
+    pieces = _counted(backend, call)
     try:
-        first = await anext(
-            pieces
-        )  # an engine that refuses does so here, in time for an HTTP status
+        # an engine that refuses mostly does so here, in time for an HTTP status
+        first = await anext(pieces)
     except BaseException as error:
         meter.refund(charge)
         if isinstance(error, Refused):
@@ -68,7 +67,7 @@ async def chat(backend: Backend, request: Request) -> Answer:
     whole = _put_back(first, pieces)
     if call.body.get("stream"):
         asked = bool((call.body.get("stream_options") or {}).get("include_usage"))
-        return Stream(_told(protocol.chunks(model.id, whole, now, asked)))
+        return Stream(_with_refusal(protocol.chunks(model.id, whole, now, asked)))
     try:
         return await protocol.completion(model.id, whole, now)
     except Refused as refusal:
@@ -76,7 +75,7 @@ async def chat(backend: Backend, request: Request) -> Answer:
         return refusal.answer
 
 
-async def _in_its_place(backend: Backend, call: ChatCall) -> Pieces:
+async def _counted(backend: Backend, call: ChatCall) -> Pieces:
     """An engine's pieces; the call counts as running from the first to the last of them."""
     running = backend.meter.running
     running[call.model.id] += 1
@@ -89,14 +88,15 @@ async def _in_its_place(backend: Backend, call: ChatCall) -> Pieces:
 
 
 async def _put_back(first: Piece | Usage, rest: Pieces) -> Pieces:
+    """An engine's pieces again, the first one included that has been taken."""
     async with aclosing(rest):
         yield first
         async for piece in rest:
             yield piece
 
 
-async def _told(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """An engine that fails in the middle of a stream says so in an event."""
+async def _with_refusal(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The events of a stream; a refusal of the engine in the middle of it is the last one."""
     async with aclosing(events):
         try:
             async for event in events:
@@ -133,17 +133,17 @@ async def embeddings(backend: Backend, request: Request) -> Answer:
 
 
 async def messages(backend: Backend, request: Request) -> Answer:
-    """``POST /v1/messages``: the real service serves it; here its own envelope says that not."""
+    """``POST /v1/messages``: served by the real service, but refused here, in its own envelope."""
     return refuse("messages_not_served", path=request.path)
 
 
 async def responses(backend: Backend, request: Request) -> Answer:
-    """``POST /v1/responses``: likewise."""
+    """``POST /v1/responses``: refused here as well."""
     return refuse("responses_not_served", path=request.path)
 
 
 async def models(backend: Backend, request: Request) -> Answer:
-    """``GET /v1/models``: for everybody, with any token or none."""
+    """``GET /v1/models``: needs no token."""
     return protocol.model_list(backend.models.values(), backend.clock())
 
 
@@ -155,13 +155,13 @@ async def welcome(backend: Backend, request: Request) -> Answer:
         host = request.headers.get("host", "127.0.0.1")
         shown = page(host, request.query.get("lang", spoken), ruled=ruled)
         return Reply(200, shown, {"content-type": "text/html; charset=utf-8"})
-    there = "https://modelscope.cn/docs/model-service/API-Inference/intro"
-    return Reply(200, {"message": f"Welcome to ModelScope API-Inference, docs at {there}"})
+    docs = "https://modelscope.cn/docs/model-service/API-Inference/intro"
+    return Reply(200, {"message": f"Welcome to ModelScope API-Inference, docs at {docs}"})
 
 
 async def calls(backend: Backend, request: Request) -> Answer:
     """``GET /local/calls``: what was answered after the call of this number, and what is left."""
     after = request.query.get("after", "")
     number = int(after) if after.isdecimal() else 0
-    told = [call.facts() for call in backend.calls if call.number > number]
-    return Reply(200, {"calls": told, "left": backend.meter.left()})
+    later = [call.facts() for call in backend.calls if call.number > number]
+    return Reply(200, {"calls": later, "left": backend.meter.left()})

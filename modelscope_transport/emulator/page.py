@@ -1,7 +1,7 @@
 """The local service's page for a browser: lines to copy, the allowance, the calls as they come.
 
 Laws of this file: it holds no token (any that begins with ``ms-`` is taken), loads nothing from
-elsewhere, and puts words of requests into the page as text alone.
+elsewhere, and puts words of requests into the page as text, never as HTML.
 """
 
 from __future__ import annotations
@@ -128,6 +128,6 @@ def page(host: str, language: str, *, ruled: bool = True) -> bytes:
     words = {name: pair[chinese] for name, pair in _WORDS.items()}
     words["about"] = words["about" if ruled else "behind"]
     words |= {"lang": "zh-CN" if chinese else "en", "base": f"http://{host}/v1"}
-    names = "|".join(words)  # "@media" is none of them
+    names = "|".join(words)  # not "@media"
     filled = re.sub(rf"@({names})\b", lambda found: html.escape(words[found[1]]), _PAGE)
     return filled.encode()

@@ -131,7 +131,7 @@ def tool_json(tool: ToolPiece) -> JSON:
 async def chunks(
     model: str, pieces: Pieces, now: float, include_usage: bool
 ) -> AsyncGenerator[Event, None]:
-    """Dress an answer's pieces as the chunks of a stream, ``[DONE]`` included."""
+    """Encode an answer's pieces as the chunks of a stream, ``[DONE]`` included."""
     frame = {
         "created": int(now * 1000),
         "id": f"chatcmpl-{uuid.uuid4()}",
@@ -150,7 +150,7 @@ async def chunks(
                 usage = piece
                 continue
             if piece.finish:
-                ends.append(piece)  # its dummy usage tells the prompt, which is known at the end
+                ends.append(piece)  # its dummy usage holds the prompt's tokens, known at the end
                 continue
             if piece.choice not in begun:
                 begun.add(piece.choice)
@@ -206,7 +206,7 @@ async def _joined(pieces: Pieces) -> Pieces:
 
 
 def shell(stream: bool) -> Reply | Stream:
-    """The 200 with nothing in it that stands for many failures."""
+    """The 200 with nothing in it, which the service sends for many failures."""
     nothing = {
         "choices": None,
         "created": 0,

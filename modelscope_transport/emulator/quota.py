@@ -1,11 +1,11 @@
 """The allowance of the local service's one account, under both of the real service's rules.
 
-Calls a day (up to July 2026): so many for the account, so many for each model, back at 00:00 UTC+8.
-Magicubes (since August 2026): 0.2, 0.5, 1 or 2 a call, counted in whole tenths. A grant lives 24
-hours. It is opened by the first call after the last one has lapsed or, with ``sign-in``, as on the
-real service, by a sign-in alone: `Meter.sign_in`. The price of a call is frozen while it runs. A
-call that fails is not charged. That embeddings are charged like chat is an assumption: what the
-real service charges for them is not known.
+Calls a day (up to July 2026): a number for the account and one for each model, back at 00:00 UTC+8.
+Magicubes (since August 2026): 0.2, 0.5, 1 or 2 a call, counted in whole tenths. A grant lasts 24
+hours. The first call after the last grant has lapsed opens a new one; with ``sign-in`` only
+`Meter.sign_in` does, as on the real service. The price of a call is frozen while it runs. A call
+that fails is not charged. That embeddings are charged like chat is an assumption: what the real
+service charges for them is not known.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from modelscope_transport.emulator.language import translated as _
 DAY = 86_400
 UTC8 = 8 * 3600
 UNLIMITED = 1_000_000
-"""What the headers tell when nothing is limited, and the balance less what was spent."""
+"""What the headers tell where nothing is limited; the balance is this less what was spent."""
 
 _PARTS = ("calls", "per-model", "magicubes", "concurrency")
 _HEADER = "modelscope-ratelimit-"
@@ -132,7 +132,7 @@ class Meter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was spent; calls that run keep their places."""
+        """Forget what was spent; calls that run still count for the concurrency."""
         self._day = -1
         self._calls: Counter[str] = Counter()
         self.lots: list[Lot] = []
@@ -142,7 +142,7 @@ class Meter:
     # --- grants
 
     def sign_in(self) -> float:
-        """Sign in on the website: the Magicubes that this grants, once a day."""
+        """Sign in as on the website, and return the Magicubes that this grants: once a day."""
         self._turn()
         if self.allowance.magicubes is None or self._signed_in == self._day:
             return 0.0
@@ -150,7 +150,7 @@ class Meter:
         return self.grant(self.allowance.magicubes)
 
     def grant(self, magicubes: float, hours: float = 24) -> float:
-        """Open a lot."""
+        """Open a lot of Magicubes that lapses after some hours, and return how many it holds."""
         now = self._clock()
         self.lots.append(Lot(_tenths(magicubes), now + hours * 3600))
         self.entries.append(Entry("EARN", now, _tenths(magicubes)))
@@ -196,7 +196,7 @@ class Meter:
         """Take back what was charged for a call that failed after all, from where it was put."""
         self._turn()
         place = next((at for at, one in enumerate(self.entries) if one is charge.entry), None)
-        if place is None:  # all was forgotten meanwhile
+        if place is None:  # it was forgotten by a reset
             return
         del self.entries[place]
         if charge.day == self._day:
@@ -228,7 +228,7 @@ class Meter:
         if self.allowance.magicubes is not None:
             return self._left() / 10
         spent = sum(entry.tenths for entry in self.entries if entry.kind == "SPEND_CONFIRM")
-        return UNLIMITED - spent / 10  # one that never moved would look like grants
+        return UNLIMITED - spent / 10  # a balance that never fell would look like new grants
 
     def left(self) -> float | None:
         """Magicubes that can be spent; None where they are not limited."""
@@ -240,7 +240,7 @@ class Meter:
         return sum(_tenths(model.cost) * count for model, count in running if model) / 10
 
     def earned_today(self) -> float:
-        """Magicubes of the daily grant that were fetched today."""
+        """Magicubes that today's sign-in has granted."""
         self._turn()
         signed = self._signed_in == self._day
         return (self.allowance.magicubes or 0.0) if signed else 0.0

@@ -32,7 +32,7 @@ class Route:
         path: The path; ``{}`` stands for any text.
         handle: Answers.
         refusal: What a wrong token is told; None where no token is asked for.
-        paid: Whether scenarios step in, and the allowance is told in headers.
+        paid: Whether scenarios apply, and headers tell what is left of the allowance.
     """
 
     method: str
@@ -104,15 +104,15 @@ _ALLOWED = (
     "Content-Type,Range,Authorization"
 )
 ANY_PAGE = {"access-control-allow-origin": "*"}
-"""What lets programs in a browser read a reply."""
+"""The header that lets programs in a browser read a reply."""
 
 
 def preflight() -> Reply:
     """The answer to ``OPTIONS`` of any path: a fixed list of headers that a browser may send.
 
     Recorded 2026-09-24: it holds ``Content-Type``, ``Range`` and ``Authorization``, and neither
-    ``x-api-key`` nor ``anthropic-version`` nor ``x-stainless-…``. The others here are the default
-    of the gateway that writes such a list.
+    ``x-api-key`` nor ``anthropic-version`` nor ``x-stainless-…``. The rest of the list here is the
+    default of the gateway that sends such lists.
     """
     headers = {
         "access-control-allow-headers": _ALLOWED,

@@ -1,4 +1,4 @@
-"""Whether a JSON schema is one: asked of a tool's parameters and of a wished structure."""
+"""Checks JSON schemas: of a tool's parameters, and of a ``response_format``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_schema(value: object) -> bool:
-    """Whether a value is a JSON schema as far as its well-known keywords go; others are free."""
+    """Whether a value is a JSON schema, by its well-known keywords; others are not checked."""
     if isinstance(value, bool):
         return True
     return isinstance(value, Mapping) and all(

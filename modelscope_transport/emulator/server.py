@@ -109,11 +109,11 @@ class Server:
             loop.close()
 
     def _accept(self) -> None:
-        """Take a client in; asyncio's own server loses those that come while it closes."""
+        """Accept a client; asyncio's own server loses those that come while it closes."""
         try:
             client, _ = self._listener.accept()
         except OSError:
-            return  # it has gone already
+            return  # the client has gone already
         client.setblocking(False)
         arrival = self._loop.connect_accepted_socket(lambda: Connection(self), client)
         task = self._loop.create_task(arrival)
@@ -154,7 +154,7 @@ class Connection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in (asyncio calls this)."""
+        """Receive bytes (asyncio calls this)."""
         self._reader.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:

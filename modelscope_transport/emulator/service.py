@@ -34,7 +34,7 @@ class LocalService:
             client = Client(base_url=service.base_url, api_key=service.token)
 
     Args:
-        models: Rows beside the built-in ones; a row with the same id takes the other's place.
+        models: Models beside the built-in ones; one with the same id replaces the built-in one.
         allowance: What may be spent, or its text form (``"calls=20,per-model=5"``). None does not
             limit.
         engine: Finds the words; None takes the engine of rules.
@@ -43,8 +43,8 @@ class LocalService:
         port: Port to bind; 0 takes a free one.
         token: The only token that is taken; None takes any of a known form.
         on_call: Called with each request that was answered, on the service's own thread.
-        clock: Gives the time in seconds since the epoch; moves the allowance from day to day, and
-            every reply tells it.
+        clock: Gives the time in seconds since the epoch. The allowance's day follows it, and every
+            reply has it as its date.
 
     Attributes:
         requests: What has arrived, in order.
@@ -150,7 +150,7 @@ class LocalService:
     def reset(self) -> None:
         """Forget the requests, the scenarios that wait, and what was spent.
 
-        The token is a new one too: clients remember of a token that its allowance is spent.
+        The token is a new one too, because clients remember which token's allowance is spent.
         """
         self.token = self._only or f"ms-{uuid.uuid4()}"
         self._backend.calls.clear()
@@ -160,10 +160,10 @@ class LocalService:
         self.meter.reset()
 
     async def _dated(self, request: Request) -> Answer:
-        """The answer, with the time by the service's clock, as every server tells it."""
+        """The answer, with the time by the service's clock as its date."""
         token = self.token
         answer = await self._answer(request)
-        if token == self.token:  # else it was asked before a reset
+        if token == self.token:  # else the request came before a reset
             self._record(request, answer)
         if isinstance(answer, Raw):
             return answer
@@ -183,7 +183,7 @@ class LocalService:
             self._on_call(call)
 
     async def _answer(self, request: Request) -> Answer:
-        """One request's way: the route, the token, the scenario, the endpoint."""
+        """Check a request's route and token, then let its scenario or its endpoint answer."""
         if request.path != CALLS:
             self.requests.append(request)
         if request.method == "OPTIONS":

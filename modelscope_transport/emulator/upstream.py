@@ -1,9 +1,9 @@
 """An engine with a real model behind it: any server that speaks OpenAI's protocol.
 
-llama.cpp, Ollama, vLLM and their kind take the request on, under the name of the model that they
-have; what they answer comes back piece by piece and is dressed by ``protocol``, so that the words
+The request is passed on to llama.cpp, Ollama, vLLM or the like, under the name of the model that
+they have; their answer comes back piece by piece and is encoded by ``protocol``, so that the words
 are a model's and the protocol is ModelScope's. Each call runs in a thread with a connection of its
-own, which breaks as soon as the client has gone.
+own, which is closed as soon as the client has gone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UpstreamEngine:
         timeout: Seconds of silence from the other server that end a call.
 
     Raises:
-        ValueError: A URL that is none.
+        ValueError: A URL is not one of http or https.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class _Server:
 
 
 class _Line:
-    """One call to a server, made in a thread; it can be cut from another one."""
+    """One call to a server, made in a thread; another thread can cut it."""
 
     def __init__(self, server: _Server) -> None:
         self._server = server
@@ -177,7 +177,7 @@ class _Line:
         self._wanted = True
 
     def cut(self) -> None:
-        """Break the connection, also the one that is being made."""
+        """Break the connection, or prevent the one that is being opened."""
         self._wanted = False
         if self._socket is not None:
             with suppress(OSError):
@@ -224,11 +224,11 @@ class _Line:
 
 
 def _forwarded(call: ChatCall) -> dict[str, Any]:
-    """The request as the other server takes it: always a stream, its usage told."""
+    """The request as the other server takes it: always a stream, with its usage."""
     body = {name: value for name, value in call.body.items() if name not in OWN_FIELDS}
     if call.model.thinking != "none":
         body["chat_template_kwargs"] = {"enable_thinking": call.thinking}
-    if isinstance(choice := body.get("tool_choice"), dict):  # llama.cpp passes over a tool's name
+    if isinstance(choice := body.get("tool_choice"), dict):  # llama.cpp ignores a tool's name
         named = choice["function"]["name"]
         body["tools"] = [each for each in body["tools"] if each["function"]["name"] == named]
         body["tool_choice"] = "required"
@@ -270,7 +270,7 @@ def _object(content: bytes) -> dict[str, Any]:
 
 
 def _translated(status: int, body: dict[str, Any], model: Model) -> Refused:
-    """What ModelScope would say in the place of another server's failure."""
+    """The refusal in ModelScope's words for another server's failure."""
     error = body.get("error")
     told: dict[str, Any] = error if isinstance(error, dict) else body
     message = str(told.get("message") or error or f"the upstream server answered {status}")

@@ -1,9 +1,9 @@
-"""Misbehaviour by name: what a client must live through, on request.
+"""Misbehaviour by name: failures that a client must survive, on request.
 
 A scenario stands between the service and the client. It may answer instead of the service (then
-nothing is charged), or let the honest answer come and spoil it; so a scenario for streams works on
-whatever the engine has to say. One that finds nothing to spoil (a stream's scenario and a reply in
-one piece) leaves the honest answer as it is.
+nothing is charged), or change the service's answer; so a scenario for streams works on whatever
+the engine answers. One that finds nothing to change (a stream's scenario and a reply in one piece)
+leaves the answer as it is.
 
 A name can carry an argument after a colon: ``throttled:2`` sends ``Retry-After: 2``, ``cut:3`` cuts
 after three chunks. :func:`find` reads names, :data:`SCENARIOS` is the table, ``--scenario help``

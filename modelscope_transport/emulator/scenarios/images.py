@@ -1,4 +1,4 @@
-"""How the task of a picture fares after it was accepted: written behind the task's id."""
+"""How a picture's task goes on after it was accepted: written behind the task's id."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Scenario:
         act: The misbehaviour itself.
         takes: What may come after a colon; empty where nothing may.
         argument: What came after the colon.
-        prefix: What stands before ``says`` in the list of them all: a status.
+        prefix: What the list of all scenarios shows before ``says``: a status.
     """
 
     name: str
@@ -166,7 +166,7 @@ def on_wire(
     spoil: Callable[[Situation, AsyncIterator[Step]], AsyncGenerator[Step, None]],
     close: bool = False,
 ) -> Act:
-    """Spoil the bytes of the whole answer, HTTP head included, and close the connection if told."""
+    """Spoil the bytes of the whole answer, HTTP head included; ``close`` ends the connection."""
 
     async def act(situation: Situation, honest: Honest) -> Answer:
         answer = await honest()
