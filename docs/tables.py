@@ -108,7 +108,7 @@ def kind_table(language: Language = "en") -> str:
 
 
 _TASK_HEADS = {
-    "en": "| task | a model of it | takes → gives | address | at the service | known from |",
+    "en": "| task | what its models do | takes → gives | address | at the service | known from |",
     "zh": "| 任务 | 模型做什么 | 输入 → 输出 | 地址 | 服务情况 | 出处 |",
 }
 _FORMS_ZH = {
