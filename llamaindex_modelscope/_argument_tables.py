@@ -17,7 +17,10 @@ from modelscope_transport.language import translated as _
 
 from ._arguments import Argument, alias, by_name, refused, taken, unused
 
-__all__ = ["CALL", "EMBEDDING", "EMBEDDING_CALL", "LLM", "RERANK"]
+__all__ = ["CALL", "CALL_HINT", "EMBEDDING", "EMBEDDING_CALL", "LLM", "RERANK"]
+
+CALL_HINT: Final = _N(" A field of the request's body that has no name here goes in extra_body.")
+"""What follows the refusal of an option of a call that no row knows."""
 
 _LOCAL = _N(
     "it configures a model that runs on this machine. Here the service runs it; leave it out, or "

@@ -25,7 +25,7 @@ from modelscope_transport.types import (
     ToolSpec,
 )
 
-from ._argument_tables import CALL
+from ._argument_tables import CALL, CALL_HINT
 from ._arguments import settle, several
 from ._convert import sendable_name
 
@@ -78,7 +78,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         ConfigurationError: an option that is not known or cannot be taken.
     """
-    settle(options, _PLAIN, CALL, owner="additional_kwargs", hint=_HINT)
+    settle(options, _PLAIN, CALL, owner="additional_kwargs", hint=CALL_HINT)
 
 
 def settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -89,7 +89,9 @@ def settled(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if options.keys() <= _PLAIN:  # nearly always: nothing to rename
         return options
-    return settle(options, _PLAIN, CALL, owner=_N("A call"), hint=_HINT, error=InvalidRequestError)
+    return settle(
+        options, _PLAIN, CALL, owner=_N("A call"), hint=CALL_HINT, error=InvalidRequestError
+    )
 
 
 def _tools(tools: Sequence[Any]) -> tuple[ToolSpec, ...]:
@@ -201,7 +203,6 @@ _FIELDS: Final = frozenset(ChatRequest.__struct_fields__) - {"messages"}
 _PLAIN: Final = (_FIELDS | _INTERNAL | {*CALL}) - {
     row.name for row in CALL.values() if row.fate != "taken"
 }
-_HINT: Final = _N(" A field of the request's body that has no name here goes in extra_body.")
 
 
 # --- LlamaIndex's tools -----------------------------------------------------------------------

@@ -19,7 +19,7 @@ from modelscope_transport.language import translated as _
 from modelscope_transport.secret import Secret
 from modelscope_transport.types import EmbeddingRequest
 
-from ._argument_tables import EMBEDDING, EMBEDDING_CALL
+from ._argument_tables import CALL_HINT, EMBEDDING, EMBEDDING_CALL
 from ._arguments import settle, several
 from ._cached import CachedEmbedding
 from ._connected import ConnectedComponent, hidden
@@ -28,7 +28,6 @@ from .errors import ModelScopeConfigurationError, native_errors
 
 __all__ = ["ModelScopeEmbedding"]
 
-_HINT: Final = _N(" A field of the request's body that has no name here goes in extra_body.")
 _TITLE: Final = _N("Generating embeddings")
 _SENT: Final = ("user",)  # options that are sent as they are
 
@@ -141,7 +140,7 @@ class ModelScopeEmbedding(ConnectedComponent, CachedEmbedding):
         api_key, proxy = hidden(api_key), hidden(proxy)  # a traceback shows local variables
         additional_kwargs = dict(additional_kwargs or {})
         with native_errors():
-            settle(additional_kwargs, (), EMBEDDING_CALL, owner="additional_kwargs", hint=_HINT)
+            settle(additional_kwargs, (), EMBEDDING_CALL, owner="additional_kwargs", hint=CALL_HINT)
         if embed_batch_size is None:
             name = model_name or fields.get("model")
             embed_batch_size = profile_for(name).embedding_batch if name else 1

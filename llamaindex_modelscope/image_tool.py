@@ -143,7 +143,7 @@ class ModelScopeImageToolSpec(BaseToolSpec):
 
     @property
     def quota(self) -> Quota:
-        """What is left for this model today, from the ledger alone; see `quota_of`."""
+        """The pool that decides about this model's calls today, as `ModelScope.quota`."""
         return quota_of(self._client, self.model)
 
     def to_tool_list(
