@@ -53,7 +53,7 @@ async def run(backend: Backend, request: Request) -> Answer:
 
 
 async def sound(backend: Backend, request: Request) -> Answer:
-    """``GET /sounds/{name}``: what was spoken, for everybody."""
+    """``GET /sounds/{name}``: the sound of a spoken text; needs no token."""
     text = request.path.rpartition("/")[2].removesuffix(".wav")
     return Reply(200, speak(text), {"content-type": "audio/wav"})
 

@@ -1,8 +1,8 @@
 """The texts of the scripted engine: the forms in which frameworks ask, an answer in each form.
 
-The first form that fits is used (:data:`FORMS`); what fits none is answered from the conversation
-itself. Answers are made of the words that the request brought along, so that a wrong prompt, a lost
-passage or a forgotten message shows.
+The first form that fits is used (:data:`FORMS`); a prompt that fits none is answered from the
+conversation itself. Answers are made of the request's own words, so that a wrong prompt, a lost
+passage or a forgotten message can be seen in them.
 """
 
 from __future__ import annotations

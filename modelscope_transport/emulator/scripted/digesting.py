@@ -90,7 +90,7 @@ def questions(talk: Talk) -> str | None:
 
 
 def situated(talk: Talk) -> str | None:
-    """Where a passage of a document stands."""
+    """The context of a passage of a document: a sentence that says what it is about."""
     found = _CHUNK.search(talk.prompt)
     if found is None or "context" not in talk.prompt:
         return None

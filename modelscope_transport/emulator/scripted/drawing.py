@@ -1,8 +1,8 @@
 """Real pictures and sounds from words: the same words, the same bytes.
 
-A product is named by what it was made from, so that its address is all there is to keep: it is
-made again when it is asked for. A picture carries its description inside, as text, which lets the
-engine of rules say what it sees.
+The name of a picture or sound encodes what it was made from, so that nothing has to be stored: it
+is made again when it is asked for. A picture's file contains its description as text, which lets
+the engine of rules say what it shows.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def name_of(picture: Picture) -> str:
 
 
 def picture_of(name: str) -> Picture | None:
-    """The picture of a name, or None for a name that is none."""
+    """The picture of a name; None for a name that `name_of` has not made."""
     code = name.removesuffix(".png")
     try:
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
@@ -64,7 +64,7 @@ def picture_of(name: str) -> Picture | None:
 
 
 def caption_of(url: str) -> str | None:
-    """What a picture shows, where it was drawn here: by its address, or by the file itself."""
+    """What a picture that was drawn here shows, read from its address or from its data URL."""
     if url.startswith("data:image/png;base64,"):
         try:
             return _description(base64.b64decode(url.partition(",")[2], validate=True))

@@ -1,10 +1,9 @@
 """Fill a JSON schema with values found in a prompt: a tool's arguments, or a structured answer.
 
-Numbers are taken in the order in which they stand in the prompt, strings first from quotation
-marks, then from a
-``name: value`` beside the property's own name, then from names and the words that say most. What
-the prompt does not give gets the schema's default or the smallest sensible value, so that the
-result always fits the schema.
+Numbers are taken in the order in which the prompt has them; strings first from quotation marks,
+then from a ``name: value`` with the property's own name, then from names and the words that say
+most. A value that the prompt does not give is the schema's default or the smallest sensible one, so
+that the result always fits the schema.
 """
 
 from __future__ import annotations
@@ -54,12 +53,12 @@ _DEEPEST = 8
 
 
 class Filler:
-    """Takes values out of a prompt, each number and each quotation once while there are others.
+    """Takes values out of a prompt; none is used twice while there are others.
 
     Args:
         prompt: The text to take from.
         numbers: Numbers to use instead of the prompt's own.
-        apart: Words that are no values, such as the names of tools.
+        apart: Words that are not values, such as the names of tools.
     """
 
     def __init__(
@@ -216,7 +215,7 @@ class Filler:
         return about.group(1) if about else said[-1] if said else first or name or "text"
 
     def _beside(self, name: str) -> str | None:
-        """What stands beside the property's own name: ``name: Ann``, ``name is Ann``."""
+        """The prompt's value for the property's name: ``name: Ann``, ``name is Ann``."""
         if len(name) < 2:
             return None
         spoken = re.escape(name).replace("_", "[_ ]")

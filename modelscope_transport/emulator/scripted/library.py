@@ -1,9 +1,9 @@
 """The hub's library of models: one model's page, the official search, the website's filter.
 
 Shapes: ``modelscope/modelscope_hub:tests/data/openapi.json`` for the search; public clients,
-recorded 2026, for the page and the filter, which are undocumented; the fields that
-``modelscope-mcp-server`` 0.2.1 needs of a model found are among them. ``SupportApiInference`` is
-false even where it should not be, as recorded (2026-08-08).
+recorded 2026, for the page and the filter, which are undocumented; they include the fields of a
+model that ``modelscope-mcp-server`` 0.2.1 needs. ``SupportApiInference`` is false even where it
+should not be, as recorded (2026-08-08).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MADE = 1_767_225_600
 
 
 async def model(backend: Backend, request: Request) -> Answer:
-    """``GET /api/v1/models/{owner}/{name}``: for everybody."""
+    """``GET /api/v1/models/{owner}/{name}``: needs no token."""
     found = backend.models.get(request.path.removeprefix(_PAGES))
     if found is None:
         missing = {"Code": 10010205001, "Message": "record not found", "Success": False}
@@ -51,7 +51,7 @@ def _page(model: Model) -> dict[str, Any]:
 
 
 async def search(backend: Backend, request: Request) -> Answer:
-    """``GET /openapi/v1/models``: the official search, which knows no API-Inference."""
+    """``GET /openapi/v1/models``: the official search, which cannot filter by API-Inference."""
     query = request.query
     number, size = int(query.get("page_number", 1)), int(query.get("page_size", 10))
     if not 1 <= size <= _LARGEST_PAGE or number < 1 or number * size > _MOST_MODELS:
@@ -105,7 +105,7 @@ def _entry(model: Model) -> dict[str, Any]:
 
 
 async def filtered(backend: Backend, request: Request) -> Answer:
-    """``PUT /api/v1/dolphin/models``: the website's filter, which knows API-Inference."""
+    """``PUT /api/v1/dolphin/models``: the website's filter, which can."""
     body = request.body if isinstance(request.body, dict) else {}
     number, size = int(body.get("PageNumber", 1)), int(body.get("PageSize", 30))
     found = _matching(backend.models.values(), str(body.get("Name") or ""), _task(body), None)

@@ -1,7 +1,7 @@
 """What the service refuses, and what it answers with an empty shell: the first rule wins.
 
 The checks of the model come first, then those of the form of the request, then those of the model's
-peculiarities. Unknown fields are passed over, as the service does.
+peculiarities. Unknown fields are ignored, as by the service.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def _window(call: ChatCall) -> Answer | None:
 
 
 def prompt_tokens(body: Mapping[str, Any]) -> int:
-    """What a prompt takes: its words and signs, three more for each message, and the tools."""
+    """The tokens of a prompt: its words and signs, three more for each message, and the tools."""
     total = 0
     for message in body.get("messages") or []:
         content = message.get("content")

@@ -55,7 +55,7 @@ class Talk:
         return "\n".join(text for role, text in self.messages if role == "system")
 
     def captions(self) -> list[str]:
-        """What the pictures show that were drawn here and came with the last question or since."""
+        """What pictures drawn here show, of those that came with the last question or later."""
         parts = [
             part
             for message in self._raw[self._asked_at() :]
@@ -76,7 +76,7 @@ class Talk:
         return {name for name, _ in self._calls()}
 
     def numbers_left(self) -> list[str] | None:
-        """For a turn's later call: the tools' results, then the prompt's numbers not used yet."""
+        """Numbers for a later call of a turn: the tools' results, then the prompt's unused ones."""
         calls = self._calls()
         if not calls:
             return None
@@ -138,7 +138,7 @@ def _telling(description: str) -> set[str]:
 
 
 def named_keys(text: str) -> list[str]:
-    """The keys that a JSON object shall have: in quotation marks, or after the word *keys*."""
+    """The keys that a prompt asks a JSON object to have: quoted, or after the word *keys*."""
     quoted = list(dict.fromkeys(_KEY.findall(text)))
     if quoted:
         return quoted
@@ -148,7 +148,7 @@ def named_keys(text: str) -> list[str]:
 
 
 def embedded_schema(text: str) -> tuple[dict[str, Any], str] | None:
-    """The last JSON schema of an object that stands in a text, and the text without it.
+    """The last JSON schema of an object in a text, and the text without it.
 
     Some frameworks send its braces doubled, as they escaped them for a template.
     """

@@ -18,7 +18,7 @@ _ENGLISH = (
 _CHINESE = "的了是在和与吗呢我你他她它们这那有个请帮把被就都也很一不什么怎样哪谁多少几吧啊"
 _TOOLISH = "function tool tools call input output value values returns return returned given name"
 TOOLISH = frozenset(_TOOLISH.split())
-"""Words of which descriptions of tools are full."""
+"""Words that are frequent in descriptions of tools, and so distinguish none."""
 
 STOP = frozenset(_ENGLISH.split()) | frozenset(_CHINESE)
 """Words that say little."""
