@@ -58,15 +58,14 @@ def read_call(given: Mapping[str, Any], place: str = _N("A call")) -> Mapping[st
 
     Args:
         given: the arguments.
-        place: where they were given.
+        place: where they were given, as a message says it.
 
     Raises:
         InvalidRequestError: a word that is refused or unknown, or two words for one argument.
     """
     if given.keys() <= _CALL_NAMES:
         return given
-    where = place[0].upper() + place[1:]
-    return _renamed(given, where, _CALL_NAMES, CALL, InvalidRequestError, may_repeat=False)
+    return _renamed(given, place, _CALL_NAMES, CALL, InvalidRequestError, may_repeat=False)
 
 
 def read_timeout(value: Any) -> float:

@@ -139,8 +139,8 @@ def test_a_call_takes_a_word_or_names_the_right_one(
         expected = f"takes no {row.word}=: {row.instead}."
         assert said_by(lambda: chat().invoke("Hello", **given)) == f"A call {expected}"
         assert said_by(lambda: list(chat().stream("Hello", **given))) == f"A call {expected}"
-        assert said_by(lambda: chat().bind(**given)) == f"Bind {expected}"
-        assert said_by(lambda: chat(model_kwargs=given)) == f"Model_kwargs {expected}"
+        assert said_by(lambda: chat().bind(**given)) == f"bind {expected}"
+        assert said_by(lambda: chat(model_kwargs=given)) == f"model_kwargs {expected}"
         assert not service.requests
         return
     if row.now == "top_logprobs":
