@@ -86,7 +86,7 @@ class StructuredOutputLLM(ToolCallingLLM):
         """
         _announce(output_cls, prompt, prompt_args)
         program = self._program(output_cls, prompt)
-        made = program(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+        made = program(llm_kwargs=llm_kwargs, **prompt_args)
         _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
         return cast(_Model, made)
 
@@ -100,7 +100,7 @@ class StructuredOutputLLM(ToolCallingLLM):
         """`structured_predict`, for event loops."""
         _announce(output_cls, prompt, prompt_args)
         program = self._program(output_cls, prompt)
-        made = await program.acall(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+        made = await program.acall(llm_kwargs=llm_kwargs, **prompt_args)
         _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
         return cast(_Model, made)
 
@@ -112,7 +112,7 @@ class StructuredOutputLLM(ToolCallingLLM):
         **prompt_args: Any,
     ) -> Generator[Any, None, None]:
         program = self._program(output_cls, prompt)
-        return program.stream_call(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+        return program.stream_call(llm_kwargs=llm_kwargs, **prompt_args)
 
     async def _structured_astream_call(
         self,
@@ -122,7 +122,7 @@ class StructuredOutputLLM(ToolCallingLLM):
         **prompt_args: Any,
     ) -> AsyncGenerator[Any, None]:
         program = self._program(output_cls, prompt)
-        return await program.astream_call(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
+        return await program.astream_call(llm_kwargs=llm_kwargs, **prompt_args)
 
     def _program(self, output_cls: Any, prompt: BasePromptTemplate) -> Program:
         if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
