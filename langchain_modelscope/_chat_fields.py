@@ -99,7 +99,7 @@ class ChatFields(Connection, defer_build=True):  # only its subclasses are made
     """Whether ``response_metadata["headers"]`` holds the reply's headers of limits, waits, ids."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Defaults of call arguments. A field of the request that is no argument goes into
+    """Defaults of call arguments. A field of the request that has no argument here goes into
     ``extra_body``."""
 
     @model_validator(mode="after")

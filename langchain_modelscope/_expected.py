@@ -51,7 +51,7 @@ class Expected(NamedTuple):
         """The result, checked.
 
         Raises:
-            OutputParserException: there is no tool call that can be made.
+            OutputParserException: the answer has no tool call that can be made.
         """
         for generation in result.generations:
             message = generation.message
@@ -63,7 +63,7 @@ class Expected(NamedTuple):
         """The chunks, each given only when the next has come, so that the last can say more.
 
         Raises:
-            OutputParserException: there is no tool call that can be made.
+            OutputParserException: the answer has no tool call that can be made.
         """
         held = _Held(self)
         try:
@@ -99,7 +99,7 @@ class Expected(NamedTuple):
         """What a whole message says beside its text: the object of the class.
 
         Raises:
-            OutputParserException: there is no tool call that can be made.
+            OutputParserException: the answer has no tool call that can be made.
         """
         text = message.text
         if self.must_call and not message.tool_calls:

@@ -163,7 +163,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         """The object of an answer.
 
         Raises:
-            OutputParserException: there is none; ``llm_output`` is what the model wrote.
+            OutputParserException: it holds none; ``llm_output`` is what the model wrote.
         """
         generation = result[0]
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
@@ -174,7 +174,7 @@ class _ObjectParser(BaseTransformOutputParser[Any]):
         """The object of a message.
 
         Raises:
-            OutputParserException: there is none; ``llm_output`` is what the model wrote.
+            OutputParserException: it holds none; ``llm_output`` is what the model wrote.
         """
         for call in message.tool_calls:
             if call["name"] == self.tool:

@@ -44,9 +44,11 @@ class ChatFields(ConnectedComponent, defer_build=True):  # only its subclasses a
 
     model: str = Field(description="Model ID, owner/name.")
     temperature: float | None = Field(
-        default=None, ge=0, le=2, description="0 to 2; unset by default."
+        default=None, ge=0, le=2, description="Randomness, 0 to 2; unset by default."
     )
-    top_p: float | None = Field(default=None, ge=0, le=1, description="Above 0 up to 1.")
+    top_p: float | None = Field(
+        default=None, ge=0, le=1, description="Nucleus sampling, above 0 up to 1."
+    )
     top_k: int | None = Field(
         default=None, description="Among how many of the likeliest tokens to choose."
     )
@@ -56,8 +58,18 @@ class ChatFields(ConnectedComponent, defer_build=True):  # only its subclasses a
     repetition_penalty: float | None = Field(
         default=None, gt=0, description="Above 1 repeats less; 1 is neutral."
     )
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2.")
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2.")
+    frequency_penalty: float | None = Field(
+        default=None,
+        ge=-2,
+        le=2,
+        description="Above 0 makes tokens less likely the more often they have occurred; -2 to 2.",
+    )
+    presence_penalty: float | None = Field(
+        default=None,
+        ge=-2,
+        le=2,
+        description="Above 0 makes tokens that have occurred less likely; -2 to 2.",
+    )
     max_tokens: int | None = Field(
         default=None, gt=0, description="Longest answer in tokens, thoughts included."
     )
@@ -86,14 +98,16 @@ class ChatFields(ConnectedComponent, defer_build=True):  # only its subclasses a
     )
     thinking_budget: int | None = Field(default=None, description="Longest thoughts in tokens.")
     think_tags: bool = Field(
-        default=False, description="Whether a text that begins with <think> begins with thoughts."
+        default=False,
+        description="Whether a text that begins with <think> is read as thoughts up to </think>.",
     )
     promote_reasoning_only: bool = Field(
-        default=False, description="Whether thoughts are the text where there is no other."
+        default=False,
+        description="Whether the thoughts become the text of an answer that has no other text.",
     )
     send_reasoning: bool | None = Field(
         default=None,
-        description="Whether earlier thoughts go back to the model; by default as it wants them.",
+        description="Whether earlier thoughts are sent back; by default as the profile says.",
     )
     fallback_models: list[str] = Field(
         default_factory=list,
