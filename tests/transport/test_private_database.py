@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from modelscope_transport.private_database import PrivateDatabase
-from tests.forks import forking
+from tests.forks import fork_around, forking
 
 TABLE = "CREATE TABLE IF NOT EXISTS words (word TEXT PRIMARY KEY)"
 
@@ -69,21 +69,11 @@ def test_what_is_no_file_of_sqlite_is_refused_and_closed(tmp_path: Path) -> None
 def test_a_forked_child_goes_on_where_its_parent_has_closed_the_file(tmp_path: Path) -> None:
     database = PrivateDatabase(tmp_path / "words", TABLE)
     database.run("INSERT INTO words VALUES ('parent')")
-    (is_open, opened), (is_closed, closed) = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            database.run("INSERT INTO words VALUES ('child')")
-            os.write(opened, b".")
-            os.read(is_closed, 1)
-            database.run("INSERT INTO words VALUES ('orphan')")
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.read(is_open, 1)
-    database.close()
-    os.write(closed, b".")
-    assert os.waitpid(child, 0)[1] == 0
+
+    def write(word: str) -> None:
+        database.run(f"INSERT INTO words VALUES ('{word}')")
+
+    assert fork_around(lambda: write("child"), database.close, lambda: write("orphan"))
     words = database.run("SELECT word FROM words ORDER BY word")
     assert words == [("child",), ("orphan",), ("parent",)]
     database.close()

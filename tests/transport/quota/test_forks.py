@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelscope_transport.quota import Closing, Reservation, SQLiteLedger
-from tests.forks import forking
+from tests.forks import fork, fork_around, forking, has_succeeded
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -34,14 +33,7 @@ def calls(ledger: SQLiteLedger) -> int:
 def test_a_forked_child_opens_the_file_for_itself(path: Path) -> None:
     ledger = SQLiteLedger(path)
     spend(ledger)
-    child = os.fork()
-    if child == 0:
-        try:
-            spend(ledger)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+    assert has_succeeded(fork(lambda: spend(ledger)))
     spend(ledger)
     assert calls(ledger) == 3
 
@@ -51,14 +43,7 @@ def test_what_a_parent_has_still_to_write_is_not_written_by_its_children(path: P
     ledger = SQLiteLedger(path)
     spend(ledger)  # its end rides with the next call
     for _ in range(3):
-        child = os.fork()
-        if child == 0:
-            try:
-                ledger.quotas("me")
-                os._exit(0)
-            finally:
-                os._exit(1)
-        assert os.waitpid(child, 0)[1] == 0
+        assert has_succeeded(fork(lambda: ledger.quotas("me")))
     ledger.quotas("me")
     pages = ledger.export()["me"]
     unsettled = [name for day in pages.values() for name in day if name.startswith("unsettled")]
@@ -70,22 +55,12 @@ def test_a_forked_child_goes_on_where_its_parent_has_closed_the_file(path: Path)
     """SQLite would remember in the child locks that only the parent holds."""
     ledger = SQLiteLedger(path)
     spend(ledger)
-    (is_open, opened), (is_closed, closed) = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            spend(ledger)
-            os.write(opened, b".")
-            os.read(is_closed, 1)
-            spend(ledger)
-            spend(SQLiteLedger(path))
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.read(is_open, 1)
-    ledger.close()
-    os.write(closed, b".")
-    assert os.waitpid(child, 0)[1] == 0
+
+    def go_on() -> None:
+        spend(ledger)
+        spend(SQLiteLedger(path))
+
+    assert fork_around(lambda: spend(ledger), ledger.close, go_on)
     assert calls(ledger) == 4
 
 
@@ -114,15 +89,9 @@ def test_a_child_that_is_forked_while_a_thread_writes_can_write_too(path: Path) 
     thread.start()
     writes.wait()
     store._lock = Lock()
-    child = os.fork()
-    if child == 0:
-        try:
-            spend(ledger)
-            os._exit(0)
-        finally:
-            os._exit(1)
+    child = fork(lambda: spend(ledger))
     store._lock = lock
     wanted.set()
     thread.join()
-    assert os.waitpid(child, 0)[1] == 0
+    assert has_succeeded(child)
     assert calls(ledger) == 2
